@@ -1,0 +1,71 @@
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKS := controller sidecar api local test
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List what make can do here
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The stamp is written last, so an installation that was cut short is made anew.
+.venv/.stamp: requirements/dev.txt
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/pip install --quiet --require-hashes --requirement requirements/dev.txt
+	touch $@
+
+.venv-sidecar/.stamp: requirements/sidecar.txt requirements/test.txt
+	$(PYTHON) -m venv --clear .venv-sidecar
+	.venv-sidecar/bin/pip install --quiet --require-hashes \
+		--requirement requirements/sidecar.txt --requirement requirements/test.txt
+	touch $@
+
+.PHONY: venv
+venv: .venv/.stamp ## Make .venv with everything the project uses, locked (the others do this when needed)
+
+.PHONY: demo
+demo: .venv/.stamp ## Run jobs on this machine and show what was collected
+	$(BIN)/python -m local demo
+
+.PHONY: test
+test: .venv/.stamp ## Run all tests
+	$(BIN)/pytest
+
+.PHONY: test-sidecar
+test-sidecar: .venv-sidecar/.stamp ## Run the sidecar's tests where only its own dependencies are installed
+	.venv-sidecar/bin/pytest tests/artifacts tests/sidecar
+
+.PHONY: lint
+lint: .venv/.stamp ## Check style, formatting, the parts' imports and YAML
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/yamllint --strict .
+
+.PHONY: types
+types: .venv/.stamp ## Check types
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: .venv/.stamp ## Measure
+	$(BIN)/python -m bench
+
+.PHONY: check
+check: lint types test test-sidecar ## All that must be green before a change lands
+
+# Everything is resolved together once, into dev.txt; the other locks are parts of it, so a version is the same in all.
+.PHONY: lock
+lock: export PIP_FIND_LINKS :=
+lock: export CUSTOM_COMPILE_COMMAND := make lock
+lock: .venv/.stamp ## Resolve the locks of requirements/ anew, with Python 3.11 (make lock UPGRADE=--upgrade: newest versions)
+	$(BIN)/pip-compile --quiet $(UPGRADE) --all-extras --output-file requirements/dev.txt pyproject.toml
+	for extra in $(LOCKS); do \
+		$(BIN)/pip-compile --quiet --upgrade --constraint requirements/dev.txt --extra $$extra \
+			--output-file requirements/$$extra.txt pyproject.toml || exit; \
+	done
+	sed -i '/^# WARNING: The following packages were not pinned/,$$d' requirements/*.txt
+
+.PHONY: clean
+clean: ## Remove what make and the tools made
+	rm -rf .venv .venv-sidecar build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,70 @@
+"""The termination summary: what the sidecar leaves in its container's status when its pod ends.
+
+Kubernetes keeps 4096 bytes of it; ours has at most 2048 and is valid JSON whatever it had to leave out. The
+controller reads it as hostile input: everything in it can be influenced by the job.
+"""
+
+import json
+from typing import Any
+
+from artifacts.errors import InvalidDocument
+from artifacts.report import REASONS, STATES, Count, Report
+
+VERSION = 1
+MAX_BYTES = 2048
+
+
+def format_summary(report: Report, todo: Count | None = None, lag_seconds: float | None = None) -> bytes:
+    """The report in at most MAX_BYTES. `todo` is what the last sync has still to copy, `lag_seconds` the time
+    from main's end (SIGTERM) to the seal."""
+    document: dict[str, Any] = {
+        "version": VERSION,
+        "state": report.state,
+        "sealed": report.sealed_at > 0,
+        "files": report.collected.files + report.in_place.files,
+        "bytes": report.collected.bytes + report.in_place.bytes,
+        "foundFiles": report.found.files,
+        "foundBytes": report.found.bytes,
+        "expiredAt": report.expired_at,
+        "skipped": {reason: skipped.files for reason, skipped in report.skipped.items() if skipped.files},
+        "limitExceeded": report.limit_exceeded,
+    }
+    if todo is not None:
+        document |= {"todoFiles": todo.files, "todoBytes": todo.bytes}
+    if lag_seconds is not None:
+        document["lagSeconds"] = round(lag_seconds, 3)
+    document |= {"message": report.message, "job": report.job, "podUid": report.pod_uid}
+    return shorten(document)
+
+
+def shorten(document: dict[str, Any]) -> bytes:
+    """`document` as JSON of at most MAX_BYTES: the last fields go first until it fits."""
+    kept = dict(document)
+    while len(text := json.dumps(kept, separators=(",", ":")).encode()) > MAX_BYTES:
+        kept.popitem()
+    return text
+
+
+def read_summary(content: bytes) -> dict[str, Any]:
+    """The fields of a termination message that are what they should be; raise InvalidDocument where it is none."""
+    try:
+        document = json.loads(content) if len(content) <= 2 * MAX_BYTES else None
+    except (ValueError, RecursionError) as error:
+        raise InvalidDocument("summary", "it is no JSON") from error
+    if not isinstance(document, dict) or document.get("version") != VERSION or document.get("state") not in STATES:
+        raise InvalidDocument("summary", f"it is no summary of version {VERSION}")
+    numbers = ("files", "bytes", "foundFiles", "foundBytes", "expiredAt", "todoFiles", "todoBytes")
+    fields = {name: document[name] for name in numbers if _is_count(document.get(name))}
+    fields |= {name: document.get(name) is True for name in ("sealed", "limitExceeded")}
+    lag = document.get("lagSeconds")
+    if isinstance(lag, int | float) and 0 <= lag < 2**31:
+        fields["lagSeconds"] = float(lag)
+    skipped = document.get("skipped")
+    if isinstance(skipped, dict):
+        fields["skipped"] = {reason: skipped[reason] for reason in REASONS if _is_count(skipped.get(reason))}
+    message = document.get("message")
+    return fields | {"state": document["state"], "message": message[:512] if isinstance(message, str) else ""}
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63

@@ -1,0 +1,170 @@
+"""Runs one job: the sidecar first, then main; what main left is collected when it has ended, however it did.
+
+It does for one job what kubelet and controller do in a cluster: signals, grace periods, the PhJob's status.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from artifacts.report import Report
+from artifacts.settings import Settings
+from local.collected import read_outcome, read_termination
+from local.environment import main_environ, sidecar_environ
+from local.keeper import Keeper
+from local.phjob import (
+    MainEnd,
+    Order,
+    PhJob,
+    artifact_status,
+    end_status,
+    make_phjob,
+    running_status,
+    with_status,
+)
+from local.phjobs import NotStarted, claim, write_document
+from local.places import Places
+from local.printout import progress_line
+from local.processes import (
+    adopt_orphans,
+    block_signals,
+    has_ended,
+    kill_orphans,
+    reap_orphans,
+    signal_group,
+    start_main,
+    wait_signal,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a job fared. `report`: None where collecting is off; `exit_code`: what the runner exits with."""
+
+    phjob: PhJob
+    report: Report | None
+    exit_code: int
+
+
+class Runner:
+    """One job on this machine, run once by one process.
+
+    `environ`: the user's environment with the settings; `show` takes the line on the last sync's progress.
+    """
+
+    def __init__(
+        self, order: Order, data: Path, environ: Mapping[str, str], show: Callable[[str], None]
+    ) -> None:
+        """Raises InvalidName or ConfigError for what cannot be run."""
+        self.places = Places(data, order.group, order.job)
+        self._order, self._show = order, show
+        sidecar = sidecar_environ(environ, self.places, order.uid)
+        self._settings = Settings.from_env(sidecar)
+        self._main_environ = main_environ(environ, self._settings, order.user)
+        self._keeper = Keeper(sidecar, self.places.sidecar_log) if self._settings.enabled else None
+        self._cancelling: frozenset[signal.Signals] = frozenset()
+        self._cancelled_by: int | None = None
+
+    def run(self) -> Result:
+        """Run the job to its end. Raises NotStarted where its name is taken.
+
+        From then on this process takes signals for the job alone; at main's end it kills every other child.
+        """
+        lock = claim(self.places)
+        try:
+            self._phjob = make_phjob(self._order, time.time())
+            self._create()
+            self._cancelling = block_signals()
+            adopt_orphans()
+            if self._keeper:
+                self._keeper.start()
+            end = self._run_main()
+            status = end_status(end, self._cancelled_by is not None, time.time())
+            report = self._collect(end.status(status["reason"]))
+            if report:
+                status["artifact"] = artifact_status(report)
+            self._update(status)
+        finally:
+            os.close(lock)
+        return Result(self._phjob, report, self._exit_code(end))
+
+    def _run_main(self) -> MainEnd:
+        try:
+            main = start_main(self._order.command, self.places.home, self._main_environ)
+        except OSError as error:
+            logger.error("cannot start %s: %s", self._order.command[0], error.strerror)
+            return MainEnd(127 if isinstance(error, FileNotFoundError) else 126)  # as a shell would
+        self._update(running_status(time.time()))
+        self._watch(main)
+        signal_group(main, signal.SIGKILL)
+        end = MainEnd.of(main.wait())
+        if stubborn := kill_orphans(self._sidecar_pids()):
+            logger.warning("main left processes that do not die: %s", stubborn)
+        return end
+
+    def _watch(self, main: subprocess.Popen[bytes]) -> None:
+        """Wait for main's end, handling all that may happen until then."""
+        kill_at = inf
+        while not has_ended(main):
+            wake_at = min(kill_at, self._keeper.restart_at if self._keeper else inf)
+            if number := wait_signal(self._cancelling, wake_at - time.monotonic()):
+                kill_at = self._cancel(main, number)
+            if time.monotonic() >= kill_at:
+                signal_group(main, signal.SIGKILL)
+                kill_at = inf
+            if self._keeper:
+                self._keeper.keep()
+            reap_orphans(self._sidecar_pids() | {main.pid})
+
+    def _cancel(self, main: subprocess.Popen[bytes], number: int) -> float:
+        """Tell main to end; returns the time (monotonic) at which it is killed: at once when told twice."""
+        if self._cancelled_by is not None:
+            return time.monotonic()
+        self._cancelled_by = number
+        grace = self._settings.grace_seconds
+        logger.warning("cancelling: main has %g seconds to end; once more to kill it at once", grace)
+        signal_group(main, signal.SIGTERM)
+        return time.monotonic() + grace
+
+    def _collect(self, main_status: Mapping[str, Any]) -> Report | None:
+        if not self._keeper:
+            return None
+        self._save(self.places.main_status, main_status)
+        self._keeper.finish(self._cancelling, self._settings.grace_seconds, self._show_progress)
+        self._show("")
+        return read_outcome(self.places, self._order.uid)
+
+    def _show_progress(self) -> None:
+        self._show(progress_line(read_termination(self.places.termination_log)))
+
+    def _sidecar_pids(self) -> frozenset[int]:
+        return self._keeper.pids if self._keeper else frozenset()
+
+    def _create(self) -> None:
+        try:
+            write_document(self.places.phjob, self._phjob)
+        except OSError as error:
+            raise NotStarted(f"cannot write {self.places.phjob}: {error.strerror}") from error
+
+    def _update(self, status: Mapping[str, Any]) -> None:
+        self._phjob = with_status(self._phjob, status)
+        self._save(self.places.phjob, self._phjob)
+
+    def _save(self, path: Path, document: Mapping[str, Any]) -> None:
+        try:
+            write_document(path, document)
+        except OSError as error:  # a full disk must not end the job
+            logger.warning("cannot write %s: %s", path, error.strerror)
+
+    def _exit_code(self, end: MainEnd) -> int:
+        # A main that takes SIGTERM for its cue to end well has not done what it was started for.
+        return end.shell_code or (128 + self._cancelled_by if self._cancelled_by is not None else 0)

@@ -1,0 +1,3 @@
+from sidecar.entry import main
+
+raise SystemExit(main())

@@ -1,0 +1,36 @@
+"""Where `python -m sidecar` begins: the signals are blocked and `sync-now` is answered before anything is imported.
+
+PID 1 loses a SIGTERM that comes while Python starts, unless it is blocked before: the container's command is
+`env --block-signal=TERM,USR1 python3 -m sidecar`. Blocking here covers whoever starts it without.
+"""
+
+import os
+import signal
+import sys
+
+SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
+
+
+def main() -> int:
+    """No arguments: the sidecar. `sync-now [PID]`: ask the running one (PID 1) for a sync at once, for preStop."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["sync-now"]:
+        return sync_now(arguments[1:])
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    if arguments:
+        from sidecar.command import run_command  # noqa: PLC0415 - of no use in a pod
+
+        return run_command(arguments)
+    from sidecar.process import run  # noqa: PLC0415 - not before the signals are blocked
+
+    return run(dict(os.environ))
+
+
+def sync_now(arguments: list[str]) -> int:
+    """Send SIGUSR1, as `kill -USR1 1` would."""
+    try:
+        os.kill(int(arguments[0]) if arguments else 1, signal.SIGUSR1)
+    except (OSError, ValueError) as error:
+        print(f"no sidecar to ask: {error}; give its process id: python -m sidecar sync-now PID", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,129 @@
+"""Opening paths below a folder without leaving it: the openat2 system call, which Python does not offer.
+
+`open_in_root` resolves links as a process would whose root is that folder (main's view of its volumes);
+`open_beneath` refuses every link (our own writing). Where the kernel or an old seccomp profile knows no openat2,
+the same is done component by component with O_NOFOLLOW.
+"""
+
+import ctypes
+import errno
+import os
+import stat
+
+_SYS_OPENAT2 = 437  # the same number on every architecture
+_NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH, _IN_ROOT = 0x02, 0x04, 0x08, 0x10
+_MAX_LINKS = 40
+_MAX_RETRIES = 200  # EAGAIN: some rename went on anywhere in the system while ".." was resolved
+
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+
+
+_HOW_BYTES = ctypes.sizeof(_OpenHow)
+
+
+def open_in_root(root_fd: int, path: str | bytes, flags: int) -> int:
+    """Open `path` (absolute or relative, links and all) as if `root_fd` were "/"; raise OSError."""
+    fd = _openat2(root_fd, path, flags, 0, _IN_ROOT | _NO_MAGICLINKS)
+    return fd if fd >= 0 else walk_in_root(root_fd, path, flags)
+
+
+def open_beneath(folder_fd: int, path: str | bytes, flags: int, mode: int = 0) -> int:
+    """Open the relative `path` below `folder_fd`; a link anywhere in it is ELOOP."""
+    fd = _openat2(folder_fd, path, flags, mode, _BENEATH | _NO_SYMLINKS | _NO_MAGICLINKS)
+    return fd if fd >= 0 else _walk_beneath(folder_fd, path, flags, mode)
+
+
+def _openat2(folder_fd: int, path: str | bytes, flags: int, mode: int, resolve: int) -> int:
+    """The file descriptor, or -1 where there is no openat2."""
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    raw = os.fsencode(path)
+    if b"\0" in raw:
+        raise OSError(errno.EINVAL, "a path with a NUL", path)
+    for _ in range(_MAX_RETRIES):
+        fd: int = _syscall(_SYS_OPENAT2, folder_fd, raw, ctypes.byref(how), _HOW_BYTES)
+        if fd >= 0:
+            return fd
+        code = ctypes.get_errno()
+        if code != errno.EAGAIN:
+            break
+    # EPERM may be the seccomp profile's or the file's: the walk tells, and raises the latter.
+    if code in (errno.ENOSYS, errno.EPERM):
+        return -1
+    raise OSError(code, os.strerror(code), path)
+
+
+def walk_in_root(root_fd: int, path: str | bytes, flags: int) -> int:
+    """As open_in_root, in steps. The error's `filename` is the path, as seen from the root, at which it stopped."""
+    todo = _components(path)
+    folders = [os.open(".", os.O_PATH | os.O_DIRECTORY, dir_fd=root_fd)]
+    names: list[str] = []
+    links = 0
+    try:
+        while todo:
+            name = todo.pop()
+            if name == "..":
+                if names:
+                    names.pop()
+                    os.close(folders.pop())
+                continue
+            here = "/" + "/".join([*names, name])
+            fd = _step(name, folders[-1], here)
+            target = _link_target(fd)
+            if target is None:
+                folders.append(fd)
+                names.append(name)
+                continue
+            os.close(fd)
+            links += 1
+            if links > _MAX_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), here)
+            if target.startswith("/"):
+                while names:
+                    names.pop()
+                    os.close(folders.pop())
+            todo += _components(target)
+        return _reopen(folders[-1], flags)
+    finally:
+        for fd in folders:
+            os.close(fd)
+
+
+def _step(name: str, folder: int, here: str) -> int:
+    try:
+        return os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, here) from error
+
+
+def _link_target(fd: int) -> str | None:
+    return os.readlink("", dir_fd=fd) if stat.S_ISLNK(os.fstat(fd).st_mode) else None
+
+
+def _components(path: str | bytes) -> list[str]:
+    """The parts of `path`, last one first."""
+    return [part for part in os.fsdecode(path).split("/") if part not in ("", ".")][::-1]
+
+
+def _walk_beneath(folder_fd: int, path: str | bytes, flags: int, mode: int) -> int:
+    folder = os.dup(folder_fd)
+    try:
+        *parents, name = os.fsdecode(path).split("/")
+        if ".." in (*parents, name):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
+        for parent in parents:
+            inner = os.open(parent, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(name, flags | os.O_NOFOLLOW, mode, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _reopen(fd: int, flags: int) -> int:
+    if flags & os.O_DIRECTORY and not stat.S_ISDIR(os.fstat(fd).st_mode):
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    return os.dup(fd) if flags & os.O_PATH else os.open(f"/proc/self/fd/{fd}", flags)

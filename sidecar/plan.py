@@ -1,0 +1,185 @@
+"""Planning a sync: from what a scan found and what the manifest says to what has to be done. Pure functions of data.
+
+Limits: past them, `reject` keeps nothing of the job and `keep` keeps what fits, in byte order of the paths. While
+main runs a job that is over the limit is only frozen, for a temporary file must not cost it the rest.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from artifacts.report import Count, Skipped
+from sidecar import stamp
+from sidecar.manifest import Manifest
+from sidecar.scan import Scan, add_skipped
+from sidecar.stamp import Stamp
+
+RESTLESS_SYNCS = 5  # a file that never rests is copied once in so many syncs
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most files and bytes of a job; `keep`: past them keep what fits."""
+
+    files: int
+    bytes: int
+    keep: bool
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a sync is planned. `last`: main has ended. `eager`: copy also what may still be written to.
+
+    `wall_ns` is UNIX time, to hold against change times; `clock` is monotonic seconds, to see time pass with.
+    """
+
+    last: bool
+    eager: bool
+    wall_ns: int
+    clock: float
+    quiet_seconds: float
+
+
+class Waiting(NamedTuple):
+    """A changed file that is not at rest: what it looked like, since when (monotonic seconds), and how many syncs
+    it has waited for."""
+
+    mark: Stamp
+    since: float
+    syncs: int
+
+
+@dataclass
+class Plan:
+    """What to do, in this order: clear (removals that make room for copies), copy, remove.
+
+    `spare_bytes`: what the copies may grow in all. `exceeded`: over the limit; `rejected`: so nothing is kept.
+    `waiting`: what was left for a later sync. `found`: files that could be copied; `in_place`: files that lie
+    in the job folder already and are not the collector's.
+    """
+
+    clear: list[str] = field(default_factory=list)
+    copy: list[str] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
+    spare_bytes: int = 0
+    exceeded: bool = False
+    rejected: bool = False
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    skipped: dict[str, Skipped] = field(default_factory=dict)
+    found: Count = field(default_factory=Count)
+    in_place: Count = field(default_factory=Count)
+
+
+def plan_sync(scan: Scan, manifest: Manifest, limits: Limits, moment: Moment, before: "Plan | None" = None) -> Plan:
+    """Plan one sync; `before` is the plan of the sync before it, which knows what has been waiting."""
+    plan = Plan()
+    files = scan.files
+    own = manifest.paths() if scan.in_place else frozenset()
+    in_place = {path: size for path, size in scan.in_place.items() if path not in own}
+    plan.in_place = Count(len(in_place), sum(in_place.values()))
+    plan.found = Count(len(files), sum(map(stamp.size_of, files.values())))
+    room = Limits(limits.files - plan.in_place.files, limits.bytes - plan.in_place.bytes, limits.keep)
+    plan.exceeded = plan.found.files > room.files or plan.found.bytes > room.bytes
+    plan.spare_bytes = room.bytes - plan.found.bytes
+    if plan.exceeded and not limits.keep:
+        return _over_limit(plan, files, manifest, moment)
+    if plan.exceeded:
+        files = _fit(plan, files, manifest, room, moment)
+    _plan_copies(plan, files, manifest, moment, before.waiting if before else {})
+    _plan_removals(plan, files, scan, manifest, moment)
+    return plan
+
+
+def _over_limit(plan: Plan, files: dict[str, Stamp], manifest: Manifest, moment: Moment) -> Plan:
+    for path, mark in files.items():
+        add_skipped(plan.skipped, "over_limit", path, stamp.size_of(mark))
+    plan.rejected = moment.last
+    if moment.last:
+        plan.remove = sorted({*manifest.records, *manifest.pending} - manifest.earlier.keys())
+    return plan
+
+
+def _fit(plan: Plan, files: dict[str, Stamp], manifest: Manifest, room: Limits, moment: Moment) -> dict[str, Stamp]:
+    """The files that fit. While main runs, what has been copied keeps its place; at the end only the order counts."""
+    order = sorted(files)  # of text, which is the byte order of its UTF-8
+    if not moment.last:
+        order.sort(key=lambda path: path not in manifest.records)
+    fitting: dict[str, Stamp] = {}
+    left = room.bytes
+    for path in order:
+        size = stamp.size_of(files[path])
+        if len(fitting) < room.files and size <= left:
+            fitting[path] = files[path]
+            left -= size
+        else:
+            add_skipped(plan.skipped, "over_limit", path, size)
+    plan.spare_bytes = left
+    return fitting
+
+
+def _plan_copies(
+    plan: Plan, files: dict[str, Stamp], manifest: Manifest, moment: Moment, before: dict[str, Waiting]
+) -> None:
+    records, pending, everything = manifest.records, manifest.pending, moment.last or moment.eager
+    for path, mark in files.items():
+        record = records.get(path)
+        if record is not None and record.startswith(mark) and path not in pending:
+            continue
+        if everything:
+            plan.copy.append(path)
+            continue
+        waiting = _wait(mark, before.get(path), moment)
+        if _is_quiet(mark, waiting, moment) or waiting.syncs >= RESTLESS_SYNCS:
+            plan.copy.append(path)
+        else:
+            plan.waiting[path] = waiting
+    plan.copy.sort()
+
+
+def _wait(mark: Stamp, before: Waiting | None, moment: Moment) -> Waiting:
+    if before is None:
+        return Waiting(mark, moment.clock, 0)
+    since = before.since if before.mark == mark else moment.clock
+    return Waiting(mark, since, before.syncs + 1)
+
+
+def _is_quiet(mark: Stamp, waiting: Waiting, moment: Moment) -> bool:
+    """By the file's own change time, or, where another machine's clock made that, by what we have seen ourselves."""
+    age = (moment.wall_ns - stamp.changed_ns(mark)) / 1e9
+    return age >= moment.quiet_seconds or moment.clock - waiting.since >= moment.quiet_seconds
+
+
+def _plan_removals(plan: Plan, files: dict[str, Stamp], scan: Scan, manifest: Manifest, moment: Moment) -> None:
+    """Remove copies of what is gone. Of what cannot be told, or does not fit only for now, the copy stays."""
+    if scan.truncated:
+        return
+    for path in sorted(manifest.records.keys() - files.keys() | manifest.pending - files.keys()):
+        if (path in scan.files and not moment.last) or _is_unsure(path, scan.unsure):
+            continue
+        plan.remove.append(path)
+    if plan.copy:
+        _make_room(plan, manifest)
+
+
+def _make_room(plan: Plan, manifest: Manifest) -> None:
+    """Move to `clear` what stands where a copy needs a folder, or in a folder where a copy needs its place."""
+    copies = set(plan.copy)
+    folders = {folder for path in copies for folder in _folders(path)}
+
+    def in_the_way(path: str) -> bool:
+        return path in folders or any(folder in copies for folder in _folders(path))
+
+    plan.clear = [path for path in plan.remove if in_the_way(path)]
+    plan.clear += [path for path in manifest.earlier if path not in copies and in_the_way(path)]
+    cleared = set(plan.clear)
+    plan.remove = [path for path in plan.remove if path not in cleared]
+
+
+def _folders(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _is_unsure(path: str, unsure: set[str]) -> bool:
+    return bool(unsure) and ("" in unsure or path in unsure or any(folder in unsure for folder in _folders(path)))

@@ -1,0 +1,171 @@
+"""The process in a pod: signals, and the order in which things start and end.
+
+The main thread only takes signals, so that SIGTERM is answered at once whatever the syncing thread is doing, and so
+that a store which hangs cannot keep the pod: past its deadline the process says `incomplete` and ends.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+
+from artifacts import __version__
+from artifacts.errors import ConfigError
+from artifacts.layout import job_folder
+from artifacts.report import Count, Report
+from artifacts.settings import TABLE, Settings, unknown_settings
+from sidecar.deadline import deadlines
+from sidecar.entry import SIGNALS
+from sidecar.loop import Loop
+from sidecar.method import choose_method
+from sidecar.source import Source, View
+from sidecar.store import Store, file_system_of
+from sidecar.sync import Syncer
+from sidecar.termination import Termination
+from sidecar.verdict import files_and_size
+
+log = logging.getLogger("sidecar")
+
+
+def run(environ: Mapping[str, str]) -> int:
+    """The sidecar until SIGTERM. It never fails for the job's sake: with settings it cannot use it only waits."""
+    configure_log(environ.get("PHJOB_ARTIFACT_LOG_LEVEL", "info"))
+    try:
+        settings = Settings.from_env(environ)
+        syncer = make_syncer(settings)
+    except (ConfigError, OSError) as error:
+        problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+        for problem in problems:
+            log.error("nothing will be collected: %s", problem)
+        return _wait_in_vain(environ, "; ".join(problems))
+    for name in unknown_settings(environ):
+        log.warning("unknown setting, ignored name=%s", name)
+    if not settings.enabled:
+        log.info("switched off, nothing will be collected job=%s", settings.job)
+        return _wait_in_vain(environ, "")
+    Sidecar(settings, syncer).run()
+    logging.shutdown()
+    os._exit(0)  # threads that hang on a dead store would keep an ordinary exit from ending
+
+
+def configure_log(level: str) -> None:
+    """One line an event, to stderr, in UTC."""
+    logging.Formatter.converter = time.gmtime
+    form = "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s"
+    known = level if level in ("debug", "info", "warning", "error") else "info"
+    logging.basicConfig(stream=sys.stderr, level=known.upper(), format=form, datefmt="%Y-%m-%dT%H:%M:%S", force=True)
+
+
+def make_syncer(settings: Settings) -> Syncer:
+    """All that a sync needs, by the settings; raises OSError where the root or the store cannot be looked at."""
+    folder = f"{settings.phfs.rstrip('/')}/{job_folder(settings.job)}"
+    view = View(settings.path, settings.volumes, settings.hidden_paths, folder)
+    store = Store(settings.store, settings.job, settings.file_mode, settings.folder_mode)
+    method = choose_method(file_system_of(settings.store), settings.digest == "sha256")
+    os.umask(0)  # the settings say which modes copies get
+    return Syncer(settings, Source(settings.root, view), store, method)
+
+
+def _wait_in_vain(environ: Mapping[str, str], problem: str) -> int:
+    """Stay until the job is over: a container that ends is started again and again, and would hold the job."""
+    if problem:
+        path = environ.get("PHJOB_ARTIFACT_TERMINATION_LOG") or _default("termination_log")
+        said = Report(
+            environ.get("PHJOB_NAME", ""), "incomplete", f"nothing was collected: {problem}", version=__version__
+        )
+        Termination(path).write(said)
+    while signal.sigwait(SIGNALS) == signal.SIGUSR1:
+        pass
+    return 0
+
+
+def _default(field: str) -> str:
+    return next(row.default or "" for row in TABLE if row.field == field)
+
+
+class Sidecar:
+    """One run: starts the syncing thread and the metrics, waits for the end, and sees to it that it comes."""
+
+    def __init__(self, settings: Settings, syncer: Syncer) -> None:
+        self._settings, self._syncer = settings, syncer
+        self._loop = Loop(syncer, settings.sync_seconds, settings.quiet_seconds)
+        self._termination = Termination(settings.termination_log)
+        self._prestop: float | None = None
+        syncer.progress = self._progress
+
+    def run(self) -> None:
+        settings = self._settings
+        log.info(
+            "started version=%s job=%s group=%s folder=%s limits=%s over_limit=%s",
+            __version__, settings.job, settings.group, settings.path,
+            files_and_size(settings.limit_files, settings.limit_size_bytes), settings.over_limit,
+        )  # fmt: skip
+        self._termination.write(self._syncer.report)
+        self._loop.start()
+        self._serve_metrics()
+        self._wait_for_end()
+        self._finish()
+
+    def _progress(self, report: Report, todo: Count | None) -> None:
+        if todo is None:
+            self._termination.write(report)
+        else:
+            self._termination.write_progress(report, todo)
+
+    def _serve_metrics(self) -> None:
+        if self._settings.metrics_listen is None:
+            return
+        from sidecar.metrics import serve_metrics  # noqa: PLC0415 - 80 ms that a first sync need not wait for
+
+        try:
+            serve_metrics(self._settings.metrics_listen, self._syncer.report, self._syncer.journal.totals)
+        except OSError as error:
+            # The port is main's network too. The controller counts from the summary, so nothing is lost.
+            log.info("metrics not served port=%d: %s", self._settings.metrics_listen[1], error.strerror)
+
+    def _wait_for_end(self) -> None:
+        while (caught := signal.sigwait(SIGNALS)) == signal.SIGUSR1:
+            self._prestop = time.monotonic()
+            log.debug("asked to sync now signal=%s", caught)
+            self._loop.hasten()
+
+    def _finish(self) -> None:
+        ended_at, terminated = time.time(), time.monotonic()
+        limits = deadlines(self._settings.grace_seconds, terminated, self._prestop)
+        syncer = self._syncer
+        syncer.stopping.set()
+        report = syncer.report
+        report.message = "main has ended; the last sync is under way"
+        report.state = "incomplete"
+        self._termination.write(report)
+        threading.Thread(target=syncer.announce, args=(ended_at,), name="announce", daemon=True).start()
+        self._loop.finish(limits.sync)
+        if not self._loop.done.wait(limits.sync - time.monotonic()):
+            syncer.abort.set()
+            if not self._loop.done.wait(max(0.1, limits.exit - 0.1 - time.monotonic())):
+                report.state, report.message, report.sealed_at = (
+                    "incomplete",
+                    "time ran out: the store does not answer",
+                    0.0,
+                )
+        lag = time.monotonic() - terminated
+        self._termination.write(report, lag_seconds=lag)
+        self._log_end(report, lag)
+        self._linger(limits.exit)
+
+    def _log_end(self, report: Report, lag: float) -> None:
+        log.info(
+            "%s job=%s files=%d bytes=%d seconds=%.3f: %s",
+            report.state, report.job, report.collected.files, report.collected.bytes, lag, report.message,
+        )  # fmt: skip
+        for reason, row in sorted(report.skipped.items()):
+            log.warning("left out reason=%s files=%d first=%s %s", reason, row.files, row.paths[0], row.detail)
+
+    def _linger(self, until: float) -> None:
+        seconds = min(self._syncer.linger_seconds(), until - time.monotonic())
+        if seconds > 0:
+            log.info("staying for the mount to store what was written seconds=%.1f", seconds)
+            time.sleep(seconds)

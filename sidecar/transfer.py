@@ -1,0 +1,104 @@
+"""Bringing one file from the job's volumes into the job folder, and saying what became of it."""
+
+import os
+import stat
+import threading
+from dataclasses import dataclass
+
+from artifacts.errors import StoreConflict, StoreError
+from artifacts.names import decode_path
+from sidecar.copy import Aborted, Budget, Copied, Copier, OverBudget, SourceError
+from sidecar.method import Method
+from sidecar.source import Refused, Source
+from sidecar.stamp import Stamp, stamp_of
+from sidecar.store import Store
+
+ATTEMPTS = 3  # for a file that changes under the copy
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file. No `reason`: it was copied, `size` bytes, from what looked like `mark`.
+
+    `reason` is a key of artifacts.report.REASONS, or "vanished" (no longer there, or not to be copied any more).
+    """
+
+    reason: str = ""
+    detail: str = ""
+    mark: Stamp = b""
+    size: int = 0
+    digest: bytes = b""
+    unstable: bool = False
+
+
+class Transfer:
+    """Copies single files for one sync; safe to use from several threads. Never raises for a file's sake."""
+
+    def __init__(self, source: Source, store: Store, method: Method, spare_bytes: int, abort: threading.Event) -> None:
+        self._source, self._store = source, store
+        self._copier = Copier(method.digest, method.in_kernel, Budget(spare_bytes), abort)
+
+    def copy(self, path: str, planned: int, exists: bool) -> Outcome:
+        """Copy the file at the encoded `path`: `planned` bytes are within the limits, `exists`: so is an older copy."""
+        opened = _open(self._source, path)
+        if isinstance(opened, Outcome):
+            return opened
+        fd, found = opened
+        try:
+            return self._write(path, fd, found, planned, exists)
+        except SourceError as error:
+            return Outcome("source_error", error.cause.strerror or "")
+        except StoreConflict as error:
+            return Outcome("store_conflict", error.cause.strerror or "")
+        except StoreError as error:
+            return Outcome("store_error", error.cause.strerror or "")
+        except OverBudget:
+            return Outcome("over_limit")
+        except Aborted:
+            return Outcome("not_reached")
+        finally:
+            os.close(fd)
+
+    def _write(self, path: str, fd: int, found: os.stat_result, planned: int, exists: bool) -> Outcome:
+        executable = bool(found.st_mode & stat.S_IXUSR)
+        copied = Copied(planned, b"")
+
+        def fill(target: int) -> None:
+            nonlocal copied
+            copied = self._copier.copy(fd, target, max(planned, copied.size))
+
+        mark = stamp_of(found)
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                os.lseek(fd, 0, os.SEEK_SET)
+            self._store.write(path, fill, executable, exists or attempt > 0)
+            after = stamp_of(os.fstat(fd))
+            if after == mark:
+                return Outcome("", "", mark, copied.size, copied.digest)
+            before, mark = mark, after
+        return Outcome("", "", before, copied.size, copied.digest, unstable=True)
+
+
+def probe(source: Source, path: str) -> Outcome | None:
+    """Why the file at the encoded `path` cannot be copied, found out by opening it; None where it can."""
+    opened = _open(source, path)
+    if isinstance(opened, Outcome):
+        return opened
+    os.close(opened[0])
+    return None
+
+
+def _open(source: Source, path: str) -> tuple[int, os.stat_result] | Outcome:
+    try:
+        return source.open_file(raw_path(path))
+    except Refused as refused:
+        return Outcome("vanished" if refused.reason == "in_place" else refused.reason, refused.detail)
+    except (FileNotFoundError, NotADirectoryError):
+        return Outcome("vanished")
+    except OSError as error:
+        return Outcome("unreadable" if isinstance(error, PermissionError) else "source_error", error.strerror or "")
+
+
+def raw_path(path: str) -> str:
+    """The path in main of an encoded path, as os functions take it."""
+    return os.fsdecode(decode_path(path)) if "%" in path else path

@@ -1,0 +1,57 @@
+"""How it ended, in a word and a sentence: the state of a sealed report, and what a person should know. Pure."""
+
+from artifacts.report import Report
+from artifacts.settings import MIB
+
+# Left out for these, a file that was wanted is missing; for the others that was the rule.
+INCOMPLETE = frozenset(
+    {"outside_volumes", "unreadable", "invalid_name", "source_error", "store_error", "store_conflict", "not_reached"}
+)
+
+
+def verdict(report: Report, rejected: bool, truncated: bool) -> tuple[str, str]:
+    """(state, message) for the seal of what `report` describes."""
+    kept = report.collected.files + report.in_place.files
+    if rejected:
+        return "rejected", f"{over_limit(report)}, so nothing was kept"
+    missing = [row for reason, row in report.skipped.items() if reason in INCOMPLETE]
+    if missing or truncated:
+        return "incomplete", _incomplete(report, truncated)
+    if not kept:
+        return "empty", "the job left no files to keep"
+    said = f"{files_and_size(kept, report.collected.bytes + report.in_place.bytes)} in the store"
+    if report.limit_exceeded:
+        return "sealed", f"{said}: {over_limit(report)}, so only what fits was kept"
+    return "sealed", said
+
+
+def over_limit(report: Report) -> str:
+    """The numbers of a job that passes its limits."""
+    found = files_and_size(report.found.files, report.found.bytes)
+    return f"over the limit: {found} found, {files_and_size(report.limit_files, report.limit_bytes)} allowed"
+
+
+def files_and_size(files: int, size: int) -> str:
+    """For people: `3 files (1.2 MB)`."""
+    return f"{files} {'file' if files == 1 else 'files'} ({size_text(size)})"
+
+
+def size_text(size: int) -> str:
+    """For people: bytes below 1 kB, else kB or MB of 1024."""
+    if size < 1024:
+        return f"{size} bytes"
+    return f"{size / 1024:.1f} kB" if size < MIB else f"{size / MIB:.1f} MB"
+
+
+def _incomplete(report: Report, truncated: bool) -> str:
+    kept = report.collected.files + report.in_place.files
+    said = f"{kept} of {report.found.files} files are in the store"
+    reasons = sorted(
+        (reason for reason in report.skipped if reason in INCOMPLETE), key=lambda reason: reason != "outside_volumes"
+    )
+    if truncated:
+        said += "; there are more files than are looked at"
+    if reasons:
+        row = report.skipped[reasons[0]]
+        said += f"; {reasons[0]}: {', '.join(row.paths[:3])}" + (f" ({row.detail})" if row.detail else "")
+    return said

@@ -1,0 +1,117 @@
+"""A store can be killed and come back; neither its mount nor its process outlives who made it."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.storefs.mount import Latencies, Store, mounted
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_killed_store_is_not_connected_until_it_is_mounted_anew(store: Store) -> None:
+    (store.path / "f").write_text("kept")
+    not_connected = pytest.raises(OSError, match=re.escape(f"[Errno {errno.ENOTCONN}]"))
+    with not_connected, (store.path / "f").open("rb", buffering=0) as opened:
+        store.kill()
+        for action in (os.listdir, os.stat, lambda path: (path / "f").open()):
+            with pytest.raises(OSError, match=re.escape(f"[Errno {errno.ENOTCONN}]")):
+                action(store.path)
+        with pytest.raises(BrokenPipeError):
+            store.counts()
+        store.remount()
+        assert (store.path / "f").read_text() == "kept"
+        opened.read()
+
+
+def test_a_kill_fails_what_hangs(store: Store) -> None:
+    store.hang("mkdir")
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit((store.path / "d").mkdir)
+        store.wait_hanging()
+        store.kill()
+        with pytest.raises(OSError, match=r"not connected|connection abort"):
+            hanging.result(timeout=10)
+
+
+def test_a_remounted_store_has_its_latencies_but_no_faults(folders: tuple[Path, Path]) -> None:
+    with mounted(*folders, mkdir=30_000) as store:
+        store.fault("mkdir", errno.EIO)
+        store.remount()
+        start = time.monotonic()
+        (store.path / "d").mkdir()
+        assert time.monotonic() - start >= 0.03
+
+
+@pytest.mark.parametrize("ending", ["busy", "hanging", "killed"])
+def test_neither_mount_nor_process_is_left_behind(folders: tuple[Path, Path], ending: str) -> None:
+    backing, mountpoint = folders
+    with ThreadPoolExecutor(1) as pool:
+        with mounted(backing, mountpoint) as store:
+            opened = (mountpoint / "f").open("w")
+            if ending == "hanging":
+                store.hang("mkdir")
+                pool.submit((mountpoint / "d").mkdir)
+                store.wait_hanging()
+            if ending == "killed":
+                store.kill()
+        assert not _mounts_and_processes(mountpoint)
+        with pytest.raises(OSError, match="not connected"), opened:
+            opened.write("x")
+    assert list(mountpoint.iterdir()) == []
+
+
+def test_a_killed_owner_leaves_neither_mount_nor_process_behind(folders: tuple[Path, Path]) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from tests.storefs.mount import mounted\n"
+        "with mounted(Path(sys.argv[1]), Path(sys.argv[2])) as store:\n"
+        "    store.hang('mkdir')\n"
+        "    (store.path / 'f').touch()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    owner = subprocess.run([sys.executable, "-c", code, *map(str, folders)], cwd=ROOT, check=False)
+    assert owner.returncode == -signal.SIGKILL
+    assert (folders[0] / "f").exists()
+    deadline = time.monotonic() + 10
+    while _mounts_and_processes(folders[1]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _mounts_and_processes(folders[1])
+
+
+def _mounts_and_processes(mountpoint: Path) -> list[str]:
+    mounts = [
+        line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f" {mountpoint} " in line
+    ]
+    processes = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if "storefs-" in command[0] and str(mountpoint) in command:
+            processes.append(" ".join(command))
+    return mounts + processes
+
+
+@pytest.mark.parametrize("latencies", [{"walk": 1}, {"write": -1}])
+def test_a_wrong_latency_is_refused_and_leaves_no_mount(
+    folders: tuple[Path, Path], latencies: Latencies
+) -> None:
+    with pytest.raises(ValueError, match="latency"), mounted(*folders, **latencies):
+        pass
+    assert not _mounts_and_processes(folders[1])
+
+
+def test_a_folder_that_is_not_there_cannot_be_mounted(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="has ended"), mounted(tmp_path / "none", tmp_path):
+        pass

@@ -1,0 +1,166 @@
+"""The store is as slow and as faulty as it is told to be, and tells what it was asked to do."""
+
+import errno
+import os
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.storefs.mount import OPERATIONS, Store, mounted
+
+
+def _close_a_written_file(path: Path) -> None:
+    with (path / "f").open("r+b") as file:
+        file.write(b"x")
+
+
+def _sync_a_file(path: Path) -> None:
+    with (path / "f").open("rb") as file:
+        os.fsync(file.fileno())
+
+
+ACTIONS: dict[str, Callable[[Path], object]] = {
+    "lookup": lambda path: (path / "f").stat(),
+    "open": lambda path: (path / "f").open(),
+    "create": lambda path: (path / "new").open("w"),
+    "read": lambda path: (path / "f").read_bytes(),
+    "write": lambda path: (path / "f").write_bytes(b"x"),
+    "flush": _close_a_written_file,
+    "fsync": _sync_a_file,
+    "readdir": os.listdir,
+    "mkdir": lambda path: (path / "new").mkdir(),
+    "rmdir": lambda path: (path / "d").rmdir(),
+    "rename": lambda path: (path / "f").rename(path / "new"),
+    "unlink": lambda path: (path / "f").unlink(),
+    "setattr": lambda path: (path / "f").chmod(0o600),
+    "symlink": lambda path: (path / "new").symlink_to("f"),
+    "readlink": lambda path: (path / "l").readlink(),
+    "statfs": os.statvfs,
+}
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    (store.path / "f").write_text("content")
+    (store.path / "d").mkdir()
+    (store.path / "l").symlink_to("f")
+    return store
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_fails_as_told_and_works_again_when_cleared(filled: Store, operation: str) -> None:
+    for error in (errno.EIO, errno.ESTALE, errno.EDQUOT):
+        filled.fault(operation, error)
+        with pytest.raises(OSError, match=re.escape(f"[Errno {error}]")):
+            ACTIONS[operation](filled.path)
+        filled.clear()
+    done = ACTIONS[operation](filled.path)
+    if hasattr(done, "close"):
+        done.close()
+
+
+def test_a_fault_fires_as_often_as_told_and_then_stops(store: Store) -> None:
+    store.fault("mkdir", errno.ENOSPC, count=3)
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space left"):
+            (store.path / "d").mkdir()
+    (store.path / "d").mkdir()
+
+
+def test_a_fault_with_a_text_hits_only_the_paths_with_it(store: Store) -> None:
+    store.fault("create", errno.EACCES, match="/d/a ")
+    (store.path / "d").mkdir()
+    (store.path / "d/a").touch()
+    (store.path / "a b").touch()
+    with pytest.raises(PermissionError):
+        (store.path / "d/a b").touch()
+
+
+def test_a_rename_is_hit_by_either_of_its_paths(store: Store) -> None:
+    (store.path / "a").touch()
+    store.fault("rename", errno.EPERM, match="b")
+    with pytest.raises(PermissionError):
+        (store.path / "a").rename(store.path / "b")
+    (store.path / "a").rename(store.path / "c")
+
+
+def test_a_short_write_says_how_much_it_took(store: Store) -> None:
+    store.shorten_writes(count=1)
+    with (store.path / "f").open("wb", buffering=0) as out:
+        assert out.write(b"0123456789") == 5
+        assert out.write(b"56789") == 5
+    assert (store.backing / "f").read_bytes() == b"0123456789"
+
+
+def test_the_store_is_full_after_so_many_bytes(store: Store) -> None:
+    store.limit_space(10)
+    (store.path / "a").write_bytes(b"x" * 6)
+    with (store.path / "b").open("wb", buffering=0) as out:
+        assert out.write(b"x" * 6) == 4
+        with pytest.raises(OSError, match="No space left"):
+            out.write(b"x")
+        store.clear()
+        assert out.write(b"x") == 1
+
+
+def test_a_hanging_operation_is_done_when_cleared(store: Store) -> None:
+    store.hang("create")
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit((store.path / "f").write_text, "x")
+        store.wait_hanging()
+        assert not (store.backing / "f").exists()
+        store.clear()
+        assert writing.result(timeout=10) == 1
+    assert (store.backing / "f").read_text() == "x"
+    assert store.counts()["hanging"] == 0
+
+
+def test_a_hang_can_be_for_some_paths_and_some_times_only(store: Store) -> None:
+    store.hang("create", count=1, match="/slow")
+    with ThreadPoolExecutor(1) as pool:
+        (store.path / "d").mkdir()
+        hanging = pool.submit((store.path / "d/slow").touch)
+        store.wait_hanging()
+        (store.path / "slow").touch()
+        (store.path / "fast").touch()
+        store.clear()
+        hanging.result(timeout=10)
+
+
+def test_more_operations_can_be_under_way_than_fuse_has_threads_by_default(store: Store) -> None:
+    store.hang("flush")
+    with ThreadPoolExecutor(40) as pool:
+        writing = [pool.submit((store.path / str(number)).write_text, "x") for number in range(40)]
+        store.wait_hanging(40)
+        store.clear()
+        assert [write.result(timeout=10) for write in writing] == [1] * 40
+
+
+def test_latencies_add_up_by_operation(folders: tuple[Path, Path]) -> None:
+    def seconds_to_write(name: str) -> float:
+        start = time.monotonic()
+        (store.path / name).write_text("x")
+        return time.monotonic() - start
+
+    with mounted(*folders, create=20_000, write=30_000, flush=40_000) as store:
+        assert seconds_to_write("new") >= 0.09
+        assert 0.07 <= min(seconds_to_write("new") for _ in range(5)) < 0.09
+
+
+def test_operations_are_counted(store: Store) -> None:
+    (store.path / "a").write_bytes(b"123")
+    (store.path / "a").rename(store.path / "b")
+    counts = store.counts()
+    assert set(counts) == {*OPERATIONS, "bytes", "hanging"}
+    expected = {"create": 1, "open": 0, "write": 1, "bytes": 3, "flush": 1, "rename": 1, "unlink": 0}
+    assert {name: counts[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(("error", "count"), [(0, 1), (errno.EIO, 0), (errno.EIO, -2)])
+def test_a_fault_that_means_nothing_is_refused(store: Store, error: int, count: int) -> None:
+    with pytest.raises(ValueError, match="fault"):
+        store.fault("write", error, count=count)
