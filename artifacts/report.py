@@ -149,7 +149,7 @@ def read_report(content: bytes) -> Report:
         sealed_at=_seconds(document.get("sealedAt")),
         expired_at=_whole(document.get("expiredAt")),
         duration_seconds=_decimal(document.get("durationSeconds")),
-        main=_main(document.get("main")),
+        main=read_main(document.get("main")),
         over_limit=_text(limits.get("overLimit")),
         limit_files=_whole(limits.get("files")),
         limit_bytes=_whole(limits.get("bytes")),
@@ -216,7 +216,8 @@ def _decimal(value: Any) -> float:
     return float(value) if type(value) in (int, float) and 0 <= value < 2**31 else 0.0
 
 
-def _main(value: Any) -> dict[str, Any]:
+def read_main(value: Any) -> dict[str, Any]:
+    """What may be said of main's end: `exitCode` or `signal` (whole numbers) and `reason` (a word), where known."""
     fields = _dict(value)
     kept: dict[str, Any] = {key: fields[key] for key in ("exitCode", "signal") if type(fields.get(key)) is int}
     if isinstance(fields.get("reason"), str):

@@ -68,7 +68,7 @@ def settings_help() -> str:
 
 
 def _once(syncer: Syncer) -> int:
-    syncer.announce(time.time())
+    syncer.end(time.time())
     syncer.finish(time.monotonic() + 3600.0)
     report = syncer.report
     print(f"{report.state}: {report.message}")

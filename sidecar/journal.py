@@ -4,18 +4,23 @@ The expiry is there before the first file (a crash leaves nothing that never exp
 the job runs; the report is written last, so that a sealed one means that everything before it is there.
 """
 
+import json
+import logging
 import threading
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 from artifacts import __version__
 from artifacts.errors import StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, REPORT, format_expiry
-from artifacts.report import Report, format_report
+from artifacts.report import Report, format_report, read_main
 from artifacts.settings import Settings
 from sidecar.method import Method
 from sidecar.pool import run_all
 from sidecar.store import Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -35,7 +40,7 @@ class Journal:
     """Expiry and report of one job. `begun`: something of it is in the store."""
 
     def __init__(self, settings: Settings, store: Store, method: Method) -> None:
-        self._settings, self._store = settings, store
+        self.settings, self._store = settings, store
         self._threads = 3 if method.threads > 1 else 1
         self._expiry_written = 0
         self._report_written = b""
@@ -63,15 +68,16 @@ class Journal:
 
     def refresh_expiry(self) -> float:
         """Write the expiry again when half of the retention has passed; seconds until then."""
-        left = self._expiry_written - time.time() - self._settings.retention_seconds / 2
+        left = self._expiry_written - time.time() - self.settings.retention_seconds / 2
         if self.begun and left <= 0:
             self._write(self._expiry())
-            left = self._settings.retention_seconds / 2
+            left = self.settings.retention_seconds / 2
         return max(1.0, left) if self.begun else 3600.0
 
     def end(self, ended_at: float) -> None:
         """Main ended at `ended_at` (UNIX seconds): from here the expiry is final."""
         self._ended_at = ended_at
+        self.report.main = _read_main_status(self.settings.main_status)
 
     def announce(self) -> None:
         """Say in the store that main has ended and the last sync is not done: what a killed pod leaves behind."""
@@ -103,7 +109,7 @@ class Journal:
         self.write_report()
 
     def _expiry_at(self) -> int:
-        return int((self._ended_at or time.time()) + self._settings.retention_seconds)
+        return int((self._ended_at or time.time()) + self.settings.retention_seconds)
 
     def _expiry(self) -> dict[str, bytes]:
         self.report.expired_at = self._expiry_at()
@@ -135,3 +141,15 @@ class Journal:
     def count_copy(self, size: int) -> None:
         self.totals.copied_files += 1
         self.totals.copied_bytes += size
+
+
+def _read_main_status(path: str) -> dict[str, Any]:
+    """How main ended, where whoever started it has written that down. In a pod nobody does."""
+    if not path:
+        return {}
+    try:
+        with open(path, "rb") as file:
+            return read_main(json.loads(file.read(4096)))
+    except (OSError, ValueError, RecursionError) as error:
+        log.warning("cannot read how main ended path=%s: %s", path, error)
+        return {}

@@ -66,15 +66,17 @@ class Manifest:
         """Files and bytes of whole copies, of this pod."""
         return Count(len(self.records), self._bytes)
 
-    def load(self, store: Store) -> None:
-        """Take over what is in the store; raise StoreError where that cannot be told.
+    def load(self, store: Store) -> bool:
+        """Take over what is in the store; tell whether this pod wrote it. StoreError where that cannot be told.
 
         From where it makes no sense it is forgotten: those files are copied again.
         """
+        ours = False
         try:
             lines = store.read_lines(MANIFEST)
             header = read_header(next(lines, b""))
             if header.job == self.header.job:
+                ours = header.pod_uid == self.header.pod_uid
                 for entry in read_entries(lines, header):
                     self._take(entry)
         except InvalidDocument as error:
@@ -82,6 +84,7 @@ class Manifest:
         except StoreError as error:
             if error.cause.errno not in _ABSENT:
                 raise
+        return ours
 
     def save(self, store: Store) -> None:
         """Write it to the store, in pieces, so that it is never in memory twice."""

@@ -94,7 +94,7 @@ class Sidecar:
         self._loop = Loop(syncer, settings.sync_seconds, settings.quiet_seconds)
         self._termination = Termination(settings.termination_log)
         self._prestop: float | None = None
-        syncer.progress = self._progress
+        syncer.applier.progress = self._progress
 
     def run(self) -> None:
         settings = self._settings
@@ -136,15 +136,15 @@ class Sidecar:
         ended_at, terminated = time.time(), time.monotonic()
         limits = deadlines(self._settings.grace_seconds, terminated, self._prestop)
         syncer = self._syncer
-        syncer.stopping.set()
+        syncer.end(ended_at)
         report = syncer.report
         report.message = "main has ended; the last sync is under way"
         report.state = "incomplete"
         self._termination.write(report)
-        threading.Thread(target=syncer.announce, args=(ended_at,), name="announce", daemon=True).start()
+        threading.Thread(target=syncer.announce, name="announce", daemon=True).start()
         self._loop.finish(limits.sync)
         if not self._loop.done.wait(limits.sync - time.monotonic()):
-            syncer.abort.set()
+            syncer.applier.abort.set()
             if not self._loop.done.wait(max(0.1, limits.exit - 0.1 - time.monotonic())):
                 report.state, report.message, report.sealed_at = (
                     "incomplete",

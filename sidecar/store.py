@@ -232,7 +232,9 @@ def write_all(fd: int, content: bytes | memoryview) -> None:
 
 def file_system_of(path: str) -> str:
     """The type of the file system that `path` lies on, as in /proc/self/mountinfo ("ext4", "fuse.rclone", ...)."""
-    real, best, kind = os.path.realpath(path), "", ""
+    parent, name = os.path.split(os.path.abspath(path))
+    real = os.path.join(os.path.realpath(parent), name)  # never look at the mount itself: it may hang
+    best, kind = "", ""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
         for line in mounts:
             fields, _, rest = line.partition(" - ")
