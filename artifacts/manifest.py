@@ -16,6 +16,12 @@ MAX_LINE_BYTES = 16 * 1024
 MAX_ENTRIES = 1_000_000
 
 _HEX = frozenset("0123456789abcdef")
+_NUMBERS = {  # field -> least value, and the first that is too much: what a stamp can hold
+    "size": (0, 2**63),
+    "mtimeNs": (-(2**63), 2**63),
+    "ctimeNs": (-(2**63), 2**63),
+    "inode": (0, 2**64),
+}
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -53,16 +59,14 @@ def format_header(header: Header) -> str:
 def format_entry(entry: Entry, header: Header) -> str:
     """The entry's line, with its newline; flags and digest are left out where they say nothing."""
     path, size, mtime_ns, ctime_ns, inode, sha256, pending, unstable, pod_uid = entry
-    line = f'{{"path":{_quote(path)},"size":{size},"mtimeNs":{mtime_ns},"ctimeNs":{ctime_ns},"inode":{inode}'
-    if sha256:
-        line += f',"sha256":"{sha256}"'
-    if pending:
-        line += ',"pending":true'
-    if unstable:
-        line += ',"unstable":true'
-    if pod_uid != header.pod_uid:
-        line += f',"podUid":{_quote(pod_uid)}'
-    return line + "}\n"
+    return (
+        f'{{"path":{_quote(path)},"size":{size},"mtimeNs":{mtime_ns},"ctimeNs":{ctime_ns},"inode":{inode}'
+        + (f',"sha256":"{sha256}"' if sha256 else "")
+        + (',"pending":true' if pending else "")
+        + (',"unstable":true' if unstable else "")
+        + (f',"podUid":{_quote(pod_uid)}' if pod_uid != header.pod_uid else "")
+        + "}\n"
+    )
 
 
 def read_header(line: bytes) -> Header:
@@ -99,16 +103,17 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
 def _entry(fields: dict[str, Any], number: int, header: Header) -> Entry:
     path, sha256 = fields.get("path"), fields.get("sha256", "")
     pod_uid = fields.get("podUid", header.pod_uid)
-    times = [fields.get(name) for name in ("size", "mtimeNs", "ctimeNs", "inode")]
+    numbers = [fields.get(name) for name in _NUMBERS]
     if not isinstance(path, str) or path_problem(path):
         raise InvalidDocument("manifest", f"line {number} has no path that may be an artifact's")
-    if not all(type(value) is int and -(2**63) <= value < 2**64 for value in times) or not 0 <= times[0] < 2**63:  # type: ignore[operator]
+    ranged = zip(numbers, _NUMBERS.values(), strict=True)
+    if not all(type(value) is int and low <= value < high for value, (low, high) in ranged):
         raise InvalidDocument("manifest", f"line {number} has a size, time or inode that is no whole number")
     if not isinstance(sha256, str) or (sha256 and (len(sha256) != 64 or not _HEX.issuperset(sha256))):
         raise InvalidDocument("manifest", f"line {number} has a sha256 that is none")
     if not isinstance(pod_uid, str) or len(pod_uid) > 64:
         raise InvalidDocument("manifest", f"line {number} has a podUid that is none")
-    size, mtime_ns, ctime_ns, inode = times
+    size, mtime_ns, ctime_ns, inode = numbers
     return Entry(
         path, size, mtime_ns, ctime_ns, inode, sha256,  # type: ignore[arg-type]
         fields.get("pending") is True, fields.get("unstable") is True, pod_uid,

@@ -54,7 +54,7 @@ def _flag(text: str) -> bool:
 def _absolute(text: str) -> str:
     if not text.startswith("/") or ".." in text.split("/"):
         raise ValueError("use an absolute path without '..'")
-    return "/" + text.strip("/")
+    return "/" + "/".join(part for part in text.split("/") if part not in ("", "."))
 
 
 def _paths(text: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from sidecar.writeback import WriteBack
 log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 10.0  # of copying between two saves of the manifest
+TICK_SECONDS = 0.25  # between two words on progress
 _LOST_MOUNT = {errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.EBADF}
 PATIENT = {"source_error", "store_error", "not_reached"}  # tried again until time runs out
 IMPATIENT = {"store_conflict", "over_limit", "vanished"}  # tried again a few times
@@ -123,19 +124,25 @@ class Applier:
             return transfer.copy(path, sizes[path], path in manifest.records or path in manifest.earlier)
 
         order = interleave(plan.copy) if self._method.threads > 1 else plan.copy
-        checkpoint = time.monotonic() + CHECKPOINT_SECONDS
+        tick, checkpoint = 0.0, time.monotonic() + CHECKPOINT_SECONDS
         for item in run_all(work, order, self._method.threads, lambda: stop() or self.abort.is_set()):
             if item:
                 size = sizes.pop(item[0])
-                todo = Count(todo.files - 1, todo.bytes - size)
+                todo.files, todo.bytes = todo.files - 1, todo.bytes - size
                 self._settle(*item, plan, scan, failed)
             elif self.abort.is_set():
-                break  # a thread that hangs is left behind
-            self.progress(self._journal.report, todo)
-            if time.monotonic() >= checkpoint:
+                break  # a thread that hangs is left behind, with the folders it uses
+            now = time.monotonic()
+            if now >= tick:
+                tick = now + TICK_SECONDS
+                self._journal.report.collected = self._manifest.count()
+                self.progress(self._journal.report, todo)
+            if now >= checkpoint:
                 self.save()
-                checkpoint = time.monotonic() + CHECKPOINT_SECONDS
-        for path, size in list(sizes.items()):
+                checkpoint = now + CHECKPOINT_SECONDS
+        else:
+            transfer.close()
+        for path, size in sizes.items():
             add_skipped(failed, "not_reached", path, size)
 
     def _settle(self, path: str, outcome: Outcome, plan: Plan, scan: Scan, failed: dict[str, Skipped]) -> None:
@@ -144,8 +151,8 @@ class Applier:
         if not outcome.reason:
             self._manifest.enter(path, outcome.mark, outcome.digest, outcome.size, outcome.unstable)
             self._journal.count_copy(outcome.size)
-            self._journal.report.collected = self._manifest.count()
-            self.written.add(1, outcome.size, time.monotonic())
+            if self._method.linger:
+                self.written.add(1, outcome.size, time.monotonic())
             return
         if outcome.reason != "store_error":  # else something half-written may have been left behind
             self._manifest.pending.discard(path)

@@ -32,13 +32,16 @@ commands:
 
 
 def run_command(arguments: list[str]) -> int:
-    """`--once`, `--dry-run`, `--help`. Exit code 0: done; 1: something could not be stored; 2: settings are wrong."""
+    """`--once`, `--dry-run`, `--help`. Exit code 0: done; 1: something could not be stored; 2: settings are wrong;
+    130: interrupted."""
     options = _parser().parse_args(arguments)
     configure_log(os.environ.get("PHJOB_ARTIFACT_LOG_LEVEL", "warning"))
     try:
         settings = Settings.from_env(os.environ)
         syncer = make_syncer(settings)
-        return _dry_run(settings, syncer) if options.dry_run else _once(syncer)
+        return _dry_run(settings, syncer) if options.dry_run else _once(settings, syncer)
+    except KeyboardInterrupt:
+        return 130
     except ConfigError as error:
         print("\n".join(error.problems), file=sys.stderr)
     except (ArtifactError, OSError) as error:
@@ -67,9 +70,9 @@ def settings_help() -> str:
     )
 
 
-def _once(syncer: Syncer) -> int:
+def _once(settings: Settings, syncer: Syncer) -> int:
     syncer.end(time.time())
-    syncer.finish(time.monotonic() + 3600.0)
+    syncer.finish(time.monotonic() + settings.grace_seconds)
     report = syncer.report
     print(f"{report.state}: {report.message}")
     _print_skipped(report.skipped)

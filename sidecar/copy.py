@@ -8,11 +8,12 @@ import errno
 import hashlib
 import os
 import threading
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidecar.store import write_all
 
 BLOCK_BYTES = 1024 * 1024
+SMALL_BYTES = 64 * 1024  # below which a read and a write are cheaper than the kernel's own copy
 _NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM, errno.EIO}
 
 
@@ -47,8 +48,7 @@ class Budget:
             self._left -= size
 
 
-@dataclass(frozen=True)
-class Copied:
+class Copied(NamedTuple):
     """What was written: bytes and digest (32 bytes, or none)."""
 
     size: int
@@ -67,7 +67,7 @@ class Copier:
 
         Raises SourceError, OSError (the target's), OverBudget or Aborted.
         """
-        if self._in_kernel:
+        if self._in_kernel and planned >= SMALL_BYTES:
             done = self._copy_in_kernel(source, target, planned)
             if done >= 0:
                 return Copied(done, b"")
@@ -79,7 +79,9 @@ class Copier:
         content = _read(source, planned + 1)
         hasher = hashlib.sha256(content) if self._digest else None
         self._pay(len(content), planned, 0)
-        write_all(target, content)
+        written = os.write(target, content)
+        if written != len(content):
+            write_all(target, memoryview(content)[written:])
         if len(content) != planned:  # it has grown or shrunk, or the read was short
             return self._copy_blocks(source, target, planned, len(content), hasher)
         return Copied(planned, hasher.digest() if hasher else b"")

@@ -16,11 +16,11 @@ def main() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["sync-now"]:
         return sync_now(arguments[1:])
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     if arguments:
         from sidecar.command import run_command  # noqa: PLC0415 - of no use in a pod
 
         return run_command(arguments)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     from sidecar.process import run  # noqa: PLC0415 - not before the signals are blocked
 
     return run(dict(os.environ))
@@ -29,7 +29,10 @@ def main() -> int:
 def sync_now(arguments: list[str]) -> int:
     """Send SIGUSR1, as `kill -USR1 1` would."""
     try:
-        os.kill(int(arguments[0]) if arguments else 1, signal.SIGUSR1)
+        pid = int(arguments[0]) if arguments else 1
+        if pid <= 0:
+            raise ValueError(f"{pid} is no process id")  # to kill(2) it is a whole group of processes
+        os.kill(pid, signal.SIGUSR1)
     except (OSError, ValueError) as error:
         print(f"no sidecar to ask: {error}; give its process id: python -m sidecar sync-now PID", file=sys.stderr)
         return 1

@@ -21,9 +21,9 @@ _LEAST_SECONDS = 0.5
 
 def next_sync(settings_seconds: float, quiet_seconds: float, scan: float, sync: float, hinted: bool) -> float:
     """Seconds from the end of one sync to the start of the next. `scan`, `sync`: what the last one took."""
-    if hinted:
-        return max(_LEAST_SECONDS, quiet_seconds + 0.1, _SCANS_PER_HINT * scan, _SYNCS * sync)
-    return max(settings_seconds, _SCANS_PER_TIMER * scan, _SYNCS * sync)
+    timer = max(settings_seconds, _SCANS_PER_TIMER * scan, _SYNCS * sync)
+    hint = max(_LEAST_SECONDS, quiet_seconds + 0.1, _SCANS_PER_HINT * scan, _SYNCS * sync)
+    return min(timer, hint) if hinted else timer
 
 
 class Loop(threading.Thread):
@@ -71,7 +71,8 @@ class Loop(threading.Thread):
         watch = None
         while self._deadline is None:
             started = time.monotonic()
-            eager, self._eager, self._hinted = self._eager, False, False
+            with self._wake:
+                eager, self._eager, self._hinted = self._eager, False, False
             try:
                 self._syncer.sync(eager)
             except Exception:  # the job's files are anything: whatever they break, the next sync tries again

@@ -66,8 +66,8 @@ class Manifest:
         """Files and bytes of whole copies, of this pod."""
         return Count(len(self.records), self._bytes)
 
-    def load(self, store: Store) -> bool:
-        """Take over what is in the store; tell whether this pod wrote it. StoreError where that cannot be told.
+    def load(self, store: Store, most: int) -> bool:
+        """Take over what is in the store, `most` entries of it; tell whether this pod wrote it. StoreError where that cannot be told.
 
         From where it makes no sense it is forgotten: those files are copied again.
         """
@@ -77,7 +77,7 @@ class Manifest:
             header = read_header(next(lines, b""))
             if header.job == self.header.job:
                 ours = header.pod_uid == self.header.pod_uid
-                for entry in read_entries(lines, header):
+                for entry in read_entries(lines, header, most):
                     self._take(entry)
         except InvalidDocument as error:
             log.warning("manifest ignored from here on: %s", error)

@@ -7,6 +7,7 @@ syncer's own numbers when they are asked for, so nothing else in the sidecar nee
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import TCPServer
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
@@ -65,6 +66,12 @@ def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value)
 
 
+class _Server(HTTPServer):
+    def server_bind(self) -> None:
+        """Without HTTPServer's look-up of a host name that nothing uses: where DNS is slow, SIGTERM would wait."""
+        TCPServer.server_bind(self)
+
+
 def serve_metrics(address: tuple[str, int], report: Report, totals: Totals) -> HTTPServer:
     """Serve /metrics and /healthz from one thread of its own; raises OSError where the port is taken."""
     registry = CollectorRegistry()
@@ -92,6 +99,6 @@ def serve_metrics(address: tuple[str, int], report: Report, totals: Totals) -> H
         def log_message(self, format: str, *args: object) -> None:
             """Scrapes are not worth a line each."""
 
-    server = HTTPServer(address, Handler)
+    server = _Server(address, Handler)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

@@ -7,8 +7,10 @@ the same is done component by component with O_NOFOLLOW.
 
 import ctypes
 import errno
+import functools
 import os
 import stat
+from typing import Any
 
 _SYS_OPENAT2 = 437  # the same number on every architecture
 _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH, _IN_ROOT = 0x02, 0x04, 0x08, 0x10
@@ -25,6 +27,11 @@ class _OpenHow(ctypes.Structure):
 _HOW_BYTES = ctypes.sizeof(_OpenHow)
 
 
+@functools.cache
+def _how(flags: int, mode: int, resolve: int) -> Any:
+    return ctypes.byref(_OpenHow(flags | os.O_CLOEXEC, mode, resolve))
+
+
 def open_in_root(root_fd: int, path: str | bytes, flags: int) -> int:
     """Open `path` (absolute or relative, links and all) as if `root_fd` were "/"; raise OSError."""
     fd = _openat2(root_fd, path, flags, 0, _IN_ROOT | _NO_MAGICLINKS)
@@ -39,12 +46,12 @@ def open_beneath(folder_fd: int, path: str | bytes, flags: int, mode: int = 0) -
 
 def _openat2(folder_fd: int, path: str | bytes, flags: int, mode: int, resolve: int) -> int:
     """The file descriptor, or -1 where there is no openat2."""
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    how = _how(flags, mode, resolve)
     raw = os.fsencode(path)
     if b"\0" in raw:
         raise OSError(errno.EINVAL, "a path with a NUL", path)
     for _ in range(_MAX_RETRIES):
-        fd: int = _syscall(_SYS_OPENAT2, folder_fd, raw, ctypes.byref(how), _HOW_BYTES)
+        fd: int = _syscall(_SYS_OPENAT2, folder_fd, raw, how, _HOW_BYTES)
         if fd >= 0:
             return fd
         code = ctypes.get_errno()

@@ -7,11 +7,13 @@ folder itself, and, where the sidecar runs as root, only what main's user could 
 import errno
 import os
 import stat
+import threading
 from dataclasses import dataclass
 
 from artifacts.names import encode_path
 from sidecar.openat2 import open_in_root, walk_in_root
 
+Opened = tuple[int, os.stat_result]
 _READ_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
 
 
@@ -83,20 +85,28 @@ class Source:
         finally:
             os.close(fd)
 
-    def open_file(self, path: str) -> tuple[int, os.stat_result]:
+    def open_file(self, path: str) -> Opened:
         """A descriptor to read the file `path` from, and its stat. Raises Refused or OSError.
 
         It is opened as a place first: opening a FIFO to read would wake a writer in main, and closing it kill it.
         """
         place = self._open(path, os.O_PATH)
         try:
-            found = os.fstat(place)
-            if not stat.S_ISREG(found.st_mode):
-                raise Refused("special_file")
-            real_path = self._checked(place)
-            if self.path_in_place(real_path) is not None:
+            if self.path_in_place(self._checked(place)) is not None:
                 raise Refused("in_place")
-            return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), found
+            return _open_to_read(place, os.fstat(place))
+        finally:
+            os.close(place)
+
+    def open_file_in(self, folder: int, real_folder: str, name: str) -> Opened | None:
+        """The same for the file `name` in a folder that is open already; None where it is a link."""
+        place = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            found = os.fstat(place)
+            if stat.S_ISLNK(found.st_mode):
+                return None
+            self._guard_owner(found, real_folder)
+            return _open_to_read(place, found)
         finally:
             os.close(place)
 
@@ -151,16 +161,56 @@ class Source:
         real_path = real[len(self._root) :] or "/"
         if not self.view.sees(real_path):
             raise Refused("outside_volumes", real_path)
-        if self._is_root and not self._owner_could_read(fd, real_path):
-            raise Refused("unreadable", "its owner is another user than the artifacts folder's")
+        if self._is_root:
+            self._guard_owner(os.fstat(fd), real_path)
         return real_path
 
-    def _owner_could_read(self, fd: int, real_path: str) -> bool:
+    def _guard_owner(self, found: os.stat_result, real_path: str) -> None:
         """As root we read anything; a link to a shared volume must not publish what main's user could not read."""
-        if self._owner == 0 or self.view.beside(real_path):
-            return True
-        found = os.fstat(fd)
-        return bool(found.st_mode & (0o400 if found.st_uid == self._owner else 0o004))
+        if not self._is_root or self._owner == 0 or self.view.beside(real_path):
+            return
+        if not found.st_mode & (0o400 if found.st_uid == self._owner else 0o004):
+            raise Refused("unreadable", "its owner is another user than the artifacts folder's")
+
+
+class OpenFolders:
+    """A source's folders, kept open for one sync, so that each file does not cost a walk from the root."""
+
+    _MOST = 128
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._folders: dict[str, tuple[int, str]] = {}
+        self._lock = threading.Lock()
+
+    def open_file(self, path: str) -> Opened:
+        """As Source.open_file."""
+        folder, _, name = path.rpartition("/")
+        with self._lock:
+            known = self._folders.get(folder) or self._open_folder(folder)
+        opened = known and self._source.open_file_in(*known, name)
+        return opened or self._source.open_file(path)
+
+    def close(self) -> None:
+        for fd, _ in self._folders.values():
+            os.close(fd)
+        self._folders.clear()
+
+    def _open_folder(self, folder: str) -> tuple[int, str] | None:
+        if len(self._folders) >= self._MOST:
+            return None
+        fd, real_path = self._source.open_folder(folder)
+        if self._source.path_in_place(real_path) is not None:
+            os.close(fd)
+            return None
+        self._folders[folder] = fd, real_path
+        return fd, real_path
+
+
+def _open_to_read(place: int, found: os.stat_result) -> Opened:
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused("special_file")
+    return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), found
 
 
 def _within(path: str, folder: str) -> bool:

@@ -14,10 +14,16 @@ Stamp = bytes
 pack = _FORM.pack
 unpack = _FORM.unpack
 
+_LEAST_TIME, _MOST_TIME = -(2**63), 2**63 - 1
+
 
 def stamp_of(found: os.stat_result) -> Stamp:
     """The stamp of a stat result."""
-    return _FORM.pack(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    try:
+        return _FORM.pack(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    except struct.error:  # a time after 2262, which any job can set, ends there
+        times = (max(_LEAST_TIME, min(ns, _MOST_TIME)) for ns in (found.st_mtime_ns, found.st_ctime_ns))
+        return _FORM.pack(found.st_size, *times, found.st_ino)
 
 
 def size_of(stamp: bytes) -> int:

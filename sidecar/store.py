@@ -74,7 +74,7 @@ class Store:
 
     def read_lines(self, path: str) -> Iterator[bytes]:
         """The lines of a metadata file, each bounded, the whole bounded; StoreError where it cannot be read."""
-        with self._errors("read", path):
+        with _Errors("read", path):
             fd = open_beneath(self._root_fd, self._at(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
             with open(fd, "rb") as file:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -87,7 +87,7 @@ class Store:
     def size(self, path: str) -> int | None:
         """Bytes in the regular file `path`; None where there is none."""
         try:
-            with self._errors("look at", path), self._parent(path) as (folder, name):
+            with _Errors("look at", path), self._parent(path) as (folder, name):
                 found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except StoreError as error:
             if error.cause.errno in (errno.ENOENT, *_IN_THE_WAY):
@@ -121,14 +121,6 @@ class Store:
         return f"{self._folder}/{path}"
 
     @contextlib.contextmanager
-    def _errors(self, action: str, path: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            kind = StoreConflict if error.errno in _IN_THE_WAY else StoreError
-            raise kind(action, path, error) from error
-
-    @contextlib.contextmanager
     def _parent(self, path: str) -> Iterator[tuple[int, str]]:
         """The folder that `path` lies in, open, and its last name."""
         folder, _, name = self._at(path).rpartition("/")
@@ -139,7 +131,7 @@ class Store:
             os.close(fd)
 
     def _create(self, path: str, fill: Fill, mode: int) -> None:
-        with self._errors("write", path):
+        with _Errors("write", path):
             try:
                 fd = open_beneath(self._root_fd, self._at(path), _CREATE, mode)
             except OSError as error:
@@ -156,13 +148,13 @@ class Store:
     def _fill(self, path: str, fd: int, fill: Fill) -> None:
         """Close's error counts: a FUSE mount tells of a full or broken store only there."""
         try:
-            with self._errors("write", path):
+            with _Errors("write", path):
                 fill(fd)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.close(fd)
             raise
-        with self._errors("write", path):
+        with _Errors("write", path):
             os.close(fd)
 
     def _replace(self, path: str, fill: Fill, mode: int) -> None:
@@ -170,7 +162,7 @@ class Store:
         self._create(temporary, fill, mode)
         try:
             with (
-                self._errors("write", path),
+                _Errors("write", path),
                 self._parent(temporary) as (from_folder, from_name),
                 self._parent(path) as (folder, name),
             ):
@@ -183,7 +175,7 @@ class Store:
             self._create(path, fill, mode)
 
     def _unlink(self, path: str) -> None:
-        with self._errors("remove", path):
+        with _Errors("remove", path):
             try:
                 with self._parent(path) as (folder, name):
                     os.unlink(name, dir_fd=folder)
@@ -221,6 +213,23 @@ class Store:
                     raise
                 os.unlink(name, dir_fd=parent)
         raise OSError(errno.ELOOP, "it is replaced by a link again and again", name)
+
+
+class _Errors:
+    """Turns the operating system's errors into the store's. A class, since a generator would cost each file 3 us."""
+
+    __slots__ = ("_action", "_path")
+
+    def __init__(self, action: str, path: str) -> None:
+        self._action, self._path = action, path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            kind_of = StoreConflict if error.errno in _IN_THE_WAY else StoreError
+            raise kind_of(self._action, self._path, error) from error
 
 
 def write_all(fd: int, content: bytes | memoryview) -> None:

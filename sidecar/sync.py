@@ -27,7 +27,7 @@ from sidecar.verdict import over_limit, verdict
 
 log = logging.getLogger(__name__)
 
-LEAST_LOOKED_AT = 200_000  # entries of the artifacts folder that one scan looks at, or twice the limit on files
+LEAST_LOOKED_AT = 200_000  # entries of the artifacts folder, or of a manifest, or twice the limit on files
 LAST_PASSES = 4
 
 
@@ -38,6 +38,7 @@ class Syncer:
         self._settings, self.source, self._store, self._method = settings, source, store, method
         self._globs = Globs(settings.include, settings.exclude)
         self._limits = Limits(settings.limit_files, settings.limit_size_bytes, settings.over_limit == "keep")
+        self._most = max(LEAST_LOOKED_AT, 2 * self._limits.files)
         self._prefix_bytes = len(job_prefix(settings.group or "x" * 63, settings.job).encode())
         self._manifest = Manifest(settings.job, settings.pod_uid)
         self._loaded = self._resumed = False
@@ -112,10 +113,10 @@ class Syncer:
 
     def _pass(self, moment: Moment) -> set[str]:
         """Scan, plan, apply, describe; return the reasons for which files were left out, limits and rules aside."""
+        self._look()
         if self.applier.doubt and self._loaded:
             self._store.connect()
         self._load()
-        self._look()
         before, self._plan = self._plan, self._make_plan(moment, self._plan)
         failed: dict[str, Skipped] = {}
         if self._is_store_concerned(moment):
@@ -135,10 +136,9 @@ class Syncer:
             self.applier.suspect(error)
             log.warning("last sync failed, tried again while there is time: %s", error)
             failed: dict[str, Skipped] = {}
-            for path in self._plan.copy:
-                if path in self._manifest.pending and path in self.scan.files:
-                    size = stamp.size_of(self.scan.files[path])
-                    add_skipped(failed, "store_error", path, size, str(error.cause.strerror))
+            for path, mark in self.scan.files.items():
+                if not self._manifest.records.get(path, b"").startswith(mark):
+                    add_skipped(failed, "store_error", path, stamp.size_of(mark), str(error))
             self._describe(failed)
             return {"store_error"}
 
@@ -152,6 +152,8 @@ class Syncer:
         state, message = verdict(self.report, rejected, self.scan.truncated and not rejected)
         while True:
             try:
+                if self.scan.exists or self.scan.skipped:
+                    self.journal.begin()
                 if self._manifest.records and not self._plan.rejected:
                     self.applier.remove(list(self._manifest.earlier), {})
                 self.applier.save()
@@ -160,7 +162,7 @@ class Syncer:
             except StoreError as error:
                 self.applier.suspect(error)
                 log.warning("cannot seal, tried again while there is time: %s", error)
-                state, message = "incomplete", f"the report could not be written: {error.cause.strerror}"
+                state, message = "incomplete", f"the report could not be written: {error}"
             if self._wait(0.5, deadline):
                 self.report.state, self.report.message, self.report.sealed_at = state, message, 0.0
                 return
@@ -169,15 +171,14 @@ class Syncer:
         if self._loaded:
             return
         self._store.connect()
-        self._resumed = self._manifest.load(self._store)
+        self._resumed = self._manifest.load(self._store, self._most)
         self._loaded = True
         if self._resumed:  # the sidecar was restarted: take nothing for whole that is not there
             self.applier.doubt = True
             log.info("resumed files=%d pending=%d", len(self._manifest.records), len(self._manifest.pending))
 
     def _look(self) -> None:
-        most = max(LEAST_LOOKED_AT, 2 * self._limits.files)
-        self.scan = scan_source(self.source, self._globs, self._prefix_bytes, most)
+        self.scan = scan_source(self.source, self._globs, self._prefix_bytes, self._most)
         for path, (mark, outcome) in list(self.applier.barred.items()):
             if self.scan.files.get(path) != mark:
                 del self.applier.barred[path]
@@ -230,5 +231,6 @@ class Syncer:
         report.unstable = sorted(manifest.unstable)[:MAX_PATHS]
         report.limit_exceeded = plan.exceeded
         report.state, report.sealed_at = "incomplete" if self.stopping.is_set() else "syncing", 0.0
-        report.message = over_limit(report) if plan.exceeded else ""
+        if not self.stopping.is_set():
+            report.message = over_limit(report) if plan.exceeded else ""
         self.applier.progress(report, None)

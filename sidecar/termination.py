@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 import time
 
 from artifacts.report import Count, Report
@@ -15,18 +16,17 @@ class Termination:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._length = 0
         self._written = 0.0
+        self._lock = threading.Lock()  # the syncing thread tells of its progress, the main one of the end
 
     def write(self, report: Report, todo: Count | None = None, lag_seconds: float | None = None) -> None:
         """Replace the summary. Where it cannot be written, nobody will read it either: that is no error."""
         content = format_summary(report, todo, lag_seconds)
-        self._length = max(self._length, len(content))
         self._written = time.monotonic()
-        with contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError):
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                os.pwrite(fd, content.ljust(self._length), 0)
+                os.pwrite(fd, content.ljust(os.fstat(fd).st_size), 0)
             finally:
                 os.close(fd)
 

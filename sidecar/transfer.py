@@ -3,21 +3,21 @@
 import os
 import stat
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
 
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.names import decode_path
 from sidecar.copy import Aborted, Budget, Copied, Copier, OverBudget, SourceError
 from sidecar.method import Method
-from sidecar.source import Refused, Source
+from sidecar.source import Opened, OpenFolders, Refused, Source
 from sidecar.stamp import Stamp, stamp_of
 from sidecar.store import Store
 
 ATTEMPTS = 3  # for a file that changes under the copy
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one file. No `reason`: it was copied, `size` bytes, from what looked like `mark`.
 
     `reason` is a key of artifacts.report.REASONS, or "vanished" (no longer there, or not to be copied any more).
@@ -36,11 +36,12 @@ class Transfer:
 
     def __init__(self, source: Source, store: Store, method: Method, spare_bytes: int, abort: threading.Event) -> None:
         self._source, self._store = source, store
+        self._folders = OpenFolders(source)
         self._copier = Copier(method.digest, method.in_kernel, Budget(spare_bytes), abort)
 
     def copy(self, path: str, planned: int, exists: bool) -> Outcome:
         """Copy the file at the encoded `path`: `planned` bytes are within the limits, `exists`: so is an older copy."""
-        opened = _open(self._source, path)
+        opened = _open(self._folders.open_file, path)
         if isinstance(opened, Outcome):
             return opened
         fd, found = opened
@@ -58,6 +59,10 @@ class Transfer:
             return Outcome("not_reached")
         finally:
             os.close(fd)
+
+    def close(self) -> None:
+        """Let go of the folders; no copy may be under way."""
+        self._folders.close()
 
     def _write(self, path: str, fd: int, found: os.stat_result, planned: int, exists: bool) -> Outcome:
         executable = bool(found.st_mode & stat.S_IXUSR)
@@ -81,16 +86,16 @@ class Transfer:
 
 def probe(source: Source, path: str) -> Outcome | None:
     """Why the file at the encoded `path` cannot be copied, found out by opening it; None where it can."""
-    opened = _open(source, path)
+    opened = _open(source.open_file, path)
     if isinstance(opened, Outcome):
         return opened
     os.close(opened[0])
     return None
 
 
-def _open(source: Source, path: str) -> tuple[int, os.stat_result] | Outcome:
+def _open(open_file: Callable[[str], Opened], path: str) -> Opened | Outcome:
     try:
-        return source.open_file(raw_path(path))
+        return open_file(raw_path(path))
     except Refused as refused:
         return Outcome("vanished" if refused.reason == "in_place" else refused.reason, refused.detail)
     except (FileNotFoundError, NotADirectoryError):
