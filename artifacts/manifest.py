@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     """One file: its encoded path, the bytes written, and what the source looked like when it was copied.
 
     Times are nanoseconds since 1970. `sha256` (hexadecimal, or "") is of the bytes that were written.
-    `unstable`: the file changed under the copy. `pod_uid`: the pod that collected it.
+    `unstable`: the file changed under the copy, or was open for writing. `pod_uid`: the pod that collected it.
     """
 
     path: str

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from artifacts.errors import StoreError
 from artifacts.report import Count, Report, Skipped
 from sidecar import stamp
+from sidecar.copy import Budget, Copier
 from sidecar.journal import Journal
 from sidecar.manifest import Manifest
 from sidecar.method import Method
@@ -118,7 +119,8 @@ class Applier:
         manifest = self._manifest
         sizes = {path: stamp.size_of(scan.files[path]) for path in plan.copy}
         todo = Count(len(sizes), sum(sizes.values()))
-        transfer = Transfer(self._source, self._store, self._method, plan.spare_bytes, self.abort)
+        copier = Copier(self._method.digest, self._method.in_kernel, Budget(plan.spare_bytes), self.abort)
+        transfer = Transfer(self._source, self._store, copier, main_runs=not self._journal.has_ended)
 
         def work(path: str) -> Outcome:
             return transfer.copy(path, sizes[path], path in manifest.records or path in manifest.earlier)

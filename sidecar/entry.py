@@ -21,6 +21,7 @@ def main() -> int:
 
         return run_command(arguments)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # of a lease that met a writer: see lease.py
     from sidecar.process import run  # noqa: PLC0415 - not before the signals are blocked
 
     return run(dict(os.environ))

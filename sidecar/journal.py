@@ -59,6 +59,11 @@ class Journal:
             limit_bytes=settings.limit_size_bytes,
         )
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether main has."""
+        return self._ended_at > 0
+
     def begin(self) -> None:
         """Write the expiry, before the first file."""
         if not self.begun:

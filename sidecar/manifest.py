@@ -25,7 +25,8 @@ _CHUNK_LINES = 2000
 
 class Manifest:
     """`records`: path -> stamp + digest of every whole copy. `pending`: paths whose copy may be half-written or
-    absent. `unstable`: copies of files that changed meanwhile. `earlier`: records of an earlier pod of the job."""
+    absent. `unstable`: copies of files that changed meanwhile, or
+    could have: the last sync makes them again. `earlier`: records of an earlier pod of the job."""
 
     def __init__(self, job: str, pod_uid: str) -> None:
         self.header = Header(job, pod_uid)
@@ -67,9 +68,9 @@ class Manifest:
         return Count(len(self.records), self._bytes)
 
     def load(self, store: Store, most: int) -> bool:
-        """Take over what is in the store, `most` entries of it; tell whether this pod wrote it. StoreError where that cannot be told.
+        """Take over what is in the store, at most `most` entries; tell whether this pod wrote it.
 
-        From where it makes no sense it is forgotten: those files are copied again.
+        From where it makes no sense it is forgotten: those files are copied again. StoreError where it cannot be read.
         """
         ours = False
         try:

@@ -120,10 +120,11 @@ def _fit(plan: Plan, files: dict[str, Stamp], manifest: Manifest, room: Limits, 
 def _plan_copies(
     plan: Plan, files: dict[str, Stamp], manifest: Manifest, moment: Moment, before: dict[str, Waiting]
 ) -> None:
-    records, pending, everything = manifest.records, manifest.pending, moment.last or moment.eager
+    records, everything = manifest.records, moment.last or moment.eager
+    again = manifest.pending | manifest.unstable if everything else manifest.pending
     for path, mark in files.items():
         record = records.get(path)
-        if record is not None and record.startswith(mark) and path not in pending:
+        if record is not None and record.startswith(mark) and path not in again:
             continue
         if everything:
             plan.copy.append(path)

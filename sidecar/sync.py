@@ -85,6 +85,11 @@ class Syncer:
             pause = min(pause * 2, 5.0)
         self._seal(deadline)
 
+    def close(self) -> None:
+        """Let go of the source and the store."""
+        self.source.close()
+        self._store.close()
+
     def refresh(self) -> float:
         """Keep the expiry ahead of now while main runs; seconds until that is due again."""
         try:

@@ -2,14 +2,13 @@
 
 import os
 import stat
-import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.names import decode_path
-from sidecar.copy import Aborted, Budget, Copied, Copier, OverBudget, SourceError
-from sidecar.method import Method
+from sidecar.copy import Aborted, Copied, Copier, OverBudget, SourceError
+from sidecar.lease import is_open_for_writing
 from sidecar.source import Opened, OpenFolders, Refused, Source
 from sidecar.stamp import Stamp, stamp_of
 from sidecar.store import Store
@@ -34,10 +33,10 @@ class Outcome(NamedTuple):
 class Transfer:
     """Copies single files for one sync; safe to use from several threads. Never raises for a file's sake."""
 
-    def __init__(self, source: Source, store: Store, method: Method, spare_bytes: int, abort: threading.Event) -> None:
-        self._source, self._store = source, store
+    def __init__(self, source: Source, store: Store, copier: Copier, main_runs: bool) -> None:
+        self._store, self._main_runs = store, main_runs
         self._folders = OpenFolders(source)
-        self._copier = Copier(method.digest, method.in_kernel, Budget(spare_bytes), abort)
+        self._copier = copier
 
     def copy(self, path: str, planned: int, exists: bool) -> Outcome:
         """Copy the file at the encoded `path`: `planned` bytes are within the limits, `exists`: so is an older copy."""
@@ -79,7 +78,8 @@ class Transfer:
             self._store.write(path, fill, executable, exists or attempt > 0)
             after = stamp_of(os.fstat(fd))
             if after == mark:
-                return Outcome("", "", mark, copied.size, copied.digest)
+                unstable = self._main_runs and is_open_for_writing(fd)
+                return Outcome("", "", mark, copied.size, copied.digest, unstable)
             before, mark = mark, after
         return Outcome("", "", before, copied.size, copied.digest, unstable=True)
 

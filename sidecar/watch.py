@@ -1,7 +1,7 @@
 """Watching the artifacts folder: hints that something changed, so that a sync comes sooner. Never the truth.
 
-Only closed, moved and deleted files are asked for: a watch on every write would slow the job. Where inotify has no
-watches or instances left, or events are lost, the timer finds the same a little later.
+Only closed, moved and deleted files, and folders, are asked for: a watch on every write would slow the job. Where
+inotify has no watches or instances left, or events are lost, the timer finds the same a little later.
 """
 
 import logging
@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 
 from watchdog.events import (
+    DirCreatedEvent,
     DirDeletedEvent,
     DirMovedEvent,
     FileClosedEvent,
@@ -26,6 +27,7 @@ _EVENTS: list[type[FileSystemEvent]] = [
     FileClosedEvent,
     FileMovedEvent,
     FileDeletedEvent,
+    DirCreatedEvent,  # a file may be written in a new folder before that is watched
     DirMovedEvent,
     DirDeletedEvent,
 ]
