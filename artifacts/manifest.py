@@ -64,7 +64,7 @@ def format_entry(entry: Entry, header: Header) -> str:
         + (f',"sha256":"{sha256}"' if sha256 else "")
         + (',"pending":true' if pending else "")
         + (',"unstable":true' if unstable else "")
-        + (f',"podUid":{_quote(pod_uid)}' if pod_uid != header.pod_uid else "")
+        + (f',"podUid":{json.dumps(pod_uid)}' if pod_uid != header.pod_uid else "")
         + "}\n"
     )
 

@@ -13,11 +13,14 @@ from artifacts.errors import InvalidDocument
 VERSION = 1
 MAX_BYTES = 1024 * 1024
 MAX_PATHS = 100  # names kept for each reason
+MAX_TEXT = 1024  # characters of any text
+
+_MOST_SECONDS = 253402300799  # the end of the year 9999: what dates can say
 
 STATES = {
     "syncing": "the job runs; files are copied as they come to rest",
     "sealed": "everything that was to be kept is in the store",
-    "incomplete": "not everything could be stored before time ran out",
+    "incomplete": "not everything that was wanted is in the store",
     "rejected": "the limits were passed, so nothing was kept",
     "empty": "the job left no files",
 }
@@ -86,14 +89,22 @@ class Report:
 
 
 def format_report(report: Report) -> bytes:
-    """The report as indented JSON, made to be read by a person as well."""
-    document = {
+    """The report as indented JSON, made to be read by a person as well. Where it would be longer than MAX_BYTES,
+    which readers do not take, it names fewer files."""
+    most = MAX_PATHS
+    while len(content := _encode(_document(report, most))) > MAX_BYTES:
+        most //= 2
+    return content
+
+
+def _document(report: Report, most: int) -> dict[str, Any]:
+    return {
         "version": VERSION,
-        "job": report.job,
-        "group": report.group,
-        "podUid": report.pod_uid,
+        "job": read_text(report.job),
+        "group": read_text(report.group),
+        "podUid": read_text(report.pod_uid),
         "state": report.state,
-        "message": report.message,
+        "message": read_text(report.message),
         "startedAt": _rfc3339(report.started_at),
         "updatedAt": _rfc3339(report.updated_at),
         "sealedAt": _rfc3339(report.sealed_at),
@@ -110,21 +121,24 @@ def format_report(report: Report) -> bytes:
         "collected": _count(report.collected),
         "inPlace": _count(report.in_place),
         "earlierPod": _count(report.earlier),
-        "unstable": report.unstable[:MAX_PATHS],
+        "unstable": _names(report.unstable[:most]),
         "skipped": [
             {
                 "reason": reason,
                 "explanation": REASONS[reason],
                 "files": skipped.files,
                 "bytes": skipped.bytes,
-                "detail": skipped.detail,
-                "paths": skipped.paths[:MAX_PATHS],
+                "detail": read_text(skipped.detail),
+                "paths": _names(skipped.paths[:most]),
             }
             for reason, skipped in sorted(report.skipped.items())
             if skipped.files
         ],
         "collectorVersion": report.version,
     }
+
+
+def _encode(document: dict[str, Any]) -> bytes:
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
@@ -134,23 +148,23 @@ def read_report(content: bytes) -> Report:
         document = json.loads(content) if len(content) <= MAX_BYTES else None
     except (ValueError, RecursionError) as error:
         raise InvalidDocument("report", "it is no JSON") from error
-    if not isinstance(document, dict) or document.get("version") != VERSION or document.get("state") not in STATES:
+    if not isinstance(document, dict) or document.get("version") != VERSION or not is_state(document.get("state")):
         raise InvalidDocument("report", f"it is no report of version {VERSION}, or larger than {MAX_BYTES} bytes")
     limits = _dict(document.get("limits"))
     return Report(
-        job=_text(document.get("job")),
+        job=read_text(document.get("job")),
         state=document["state"],
-        message=_text(document.get("message")),
-        group=_text(document.get("group")),
-        pod_uid=_text(document.get("podUid")),
-        version=_text(document.get("collectorVersion")),
+        message=read_text(document.get("message")),
+        group=read_text(document.get("group")),
+        pod_uid=read_text(document.get("podUid")),
+        version=read_text(document.get("collectorVersion")),
         started_at=_seconds(document.get("startedAt")),
         updated_at=_seconds(document.get("updatedAt")),
         sealed_at=_seconds(document.get("sealedAt")),
         expired_at=_whole(document.get("expiredAt")),
         duration_seconds=_decimal(document.get("durationSeconds")),
         main=read_main(document.get("main")),
-        over_limit=_text(limits.get("overLimit")),
+        over_limit=read_text(limits.get("overLimit")),
         limit_files=_whole(limits.get("files")),
         limit_bytes=_whole(limits.get("bytes")),
         limit_exceeded=limits.get("exceeded") is True,
@@ -161,6 +175,16 @@ def read_report(content: bytes) -> Report:
         unstable=_names(document.get("unstable")),
         skipped=_read_skipped(document.get("skipped")),
     )
+
+
+def is_state(value: Any) -> bool:
+    """Whether it is a key of STATES; takes anything."""
+    return isinstance(value, str) and value in STATES
+
+
+def read_text(value: Any, most: int = MAX_TEXT) -> str:
+    """The first `most` characters of a text, "" of anything else; what no UTF-8 can hold becomes "?"."""
+    return value[:most].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _count(count: Count) -> dict[str, int]:
@@ -176,7 +200,7 @@ def _read_skipped(value: Any) -> dict[str, Skipped]:
     rows = [_dict(row) for row in value] if isinstance(value, list) else []
     return {
         row["reason"]: Skipped(
-            _whole(row.get("files")), _whole(row.get("bytes")), _names(row.get("paths")), _text(row.get("detail"))
+            _whole(row.get("files")), _whole(row.get("bytes")), _names(row.get("paths")), read_text(row.get("detail"))
         )
         for row in rows[: len(REASONS)]
         if isinstance(row.get("reason"), str) and row["reason"] in REASONS
@@ -191,21 +215,18 @@ def _seconds(value: Any) -> float:
     from datetime import datetime  # noqa: PLC0415 - only readers need it, not the sidecar in every job's pod
 
     try:
-        return datetime.fromisoformat(_text(value)).timestamp()
+        seconds = datetime.fromisoformat(read_text(value)).timestamp()
     except (ValueError, OverflowError):
         return 0.0
+    return seconds if 0 <= seconds <= _MOST_SECONDS else 0.0
 
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: Any) -> str:
-    return value[:1024] if isinstance(value, str) else ""
-
-
 def _names(value: Any) -> list[str]:
-    return [_text(name) for name in value[:MAX_PATHS]] if isinstance(value, list) else []
+    return [read_text(name) for name in value[:MAX_PATHS]] if isinstance(value, list) else []
 
 
 def _whole(value: Any) -> int:
@@ -219,7 +240,11 @@ def _decimal(value: Any) -> float:
 def read_main(value: Any) -> dict[str, Any]:
     """What may be said of main's end: `exitCode` or `signal` (whole numbers) and `reason` (a word), where known."""
     fields = _dict(value)
-    kept: dict[str, Any] = {key: fields[key] for key in ("exitCode", "signal") if type(fields.get(key)) is int}
+    kept: dict[str, Any] = {key: fields[key] for key in ("exitCode", "signal") if _is_small(fields.get(key))}
     if isinstance(fields.get("reason"), str):
-        kept["reason"] = fields["reason"][:64]
+        kept["reason"] = read_text(fields["reason"], 64)
     return kept
+
+
+def _is_small(value: Any) -> bool:
+    return type(value) is int and -(2**31) <= value < 2**31

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from artifacts.errors import InvalidDocument
-from artifacts.report import REASONS, STATES, Count, Report
+from artifacts.report import REASONS, Count, Report, is_state, read_text
 
 VERSION = 1
 MAX_BYTES = 2048
@@ -33,16 +33,22 @@ def format_summary(report: Report, todo: Count | None = None, lag_seconds: float
         document |= {"todoFiles": todo.files, "todoBytes": todo.bytes}
     if lag_seconds is not None:
         document["lagSeconds"] = round(lag_seconds, 3)
-    document |= {"message": report.message, "job": report.job, "podUid": report.pod_uid}
+    document |= {"job": report.job, "podUid": report.pod_uid, "message": report.message}
     return shorten(document)
 
 
 def shorten(document: dict[str, Any]) -> bytes:
-    """`document` as JSON of at most MAX_BYTES: the last fields go first until it fits."""
+    """`document` as JSON of at most MAX_BYTES: the last field goes first until it fits, a text bit by bit."""
     kept = dict(document)
-    while len(text := json.dumps(kept, separators=(",", ":")).encode()) > MAX_BYTES:
-        kept.popitem()
-    return text
+    while len(content := _encode(kept)) > MAX_BYTES:
+        name, value = kept.popitem()
+        if isinstance(value, str) and value:
+            kept[name] = value[: len(value) * 3 // 4]
+    return content
+
+
+def _encode(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def read_summary(content: bytes) -> dict[str, Any]:
@@ -51,7 +57,7 @@ def read_summary(content: bytes) -> dict[str, Any]:
         document = json.loads(content) if len(content) <= 2 * MAX_BYTES else None
     except (ValueError, RecursionError) as error:
         raise InvalidDocument("summary", "it is no JSON") from error
-    if not isinstance(document, dict) or document.get("version") != VERSION or document.get("state") not in STATES:
+    if not isinstance(document, dict) or document.get("version") != VERSION or not is_state(document.get("state")):
         raise InvalidDocument("summary", f"it is no summary of version {VERSION}")
     numbers = ("files", "bytes", "foundFiles", "foundBytes", "expiredAt", "todoFiles", "todoBytes")
     fields = {name: document[name] for name in numbers if _is_count(document.get(name))}
@@ -62,8 +68,7 @@ def read_summary(content: bytes) -> dict[str, Any]:
     skipped = document.get("skipped")
     if isinstance(skipped, dict):
         fields["skipped"] = {reason: skipped[reason] for reason in REASONS if _is_count(skipped.get(reason))}
-    message = document.get("message")
-    return fields | {"state": document["state"], "message": message[:512] if isinstance(message, str) else ""}
+    return fields | {"state": document["state"], "message": read_text(document.get("message"), 512)}
 
 
 def _is_count(value: Any) -> bool:

@@ -137,12 +137,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="time for the command to end when cancelled, and then for the last sync (30)",
     )
-    demo = parts.add_parser(
-        "demo", help="show what is kept of some small jobs, and check it", description=_DEMO
-    )
-    demo.add_argument(
-        "--keep", action="store_true", help="do not remove the temporary data directory at the end"
-    )
+    demo = parts.add_parser("demo", help="show what is kept of some small jobs, and check it", description=_DEMO)
+    demo.add_argument("--keep", action="store_true", help="do not remove the temporary data directory at the end")
     return parser
 
 
@@ -154,9 +150,7 @@ def _settings_help(environ: Mapping[str, str]) -> str:
 def _data_directory(text: str) -> Path:
     path = Path(text).expanduser().resolve()
     if ":" in str(path):
-        raise argparse.ArgumentTypeError(
-            f"{str(path)!r} has a ':', which separates paths: choose another directory"
-        )
+        raise argparse.ArgumentTypeError(f"{str(path)!r} has a ':', which separates paths: choose another directory")
     return path
 
 
@@ -185,9 +179,7 @@ def _log_to_stderr() -> None:
 
 def _redraw(line: str) -> None:
     with contextlib.suppress(OSError):
-        print(
-            _CLEAR_LINE + line[: shutil.get_terminal_size().columns - 1], end="", file=sys.stderr, flush=True
-        )
+        print(_CLEAR_LINE + line[: shutil.get_terminal_size().columns - 1], end="", file=sys.stderr, flush=True)
 
 
 def _ignore(line: str) -> None:

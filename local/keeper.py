@@ -66,14 +66,10 @@ class Keeper:
                 if hinted:
                     break
                 hinted = True
-                logger.warning(
-                    "the artifacts are being collected; once more to give up what is not collected yet"
-                )
+                logger.warning("the artifacts are being collected; once more to give up what is not collected yet")
             show()
         if self._process.poll() is None:
-            logger.warning(
-                "the collector had not finished and was killed (it may take %g seconds: --grace)", seconds
-            )
+            logger.warning("the collector had not finished and was killed (it may take %g seconds: --grace)", seconds)
             self._process.kill()
             self._process.wait()
 
@@ -81,7 +77,5 @@ class Keeper:
         if time.monotonic() - self._started_at > _STEADY_SECONDS:
             self._delay_seconds = 0.0
         self.restart_at = time.monotonic() + self._delay_seconds
-        logger.warning(
-            "the collector %s; again in %g seconds (%s)", what, self._delay_seconds, os.fspath(self._log)
-        )
+        logger.warning("the collector %s; again in %g seconds (%s)", what, self._delay_seconds, os.fspath(self._log))
         self._delay_seconds = min(_MAX_DELAY_SECONDS, max(1.0, 2 * self._delay_seconds))

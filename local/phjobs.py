@@ -39,9 +39,7 @@ def claim(places: Places) -> int:
         (places.home / "phfs").symlink_to(places.phfs)
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}"
-        raise NotStarted(
-            f"cannot make the job's folders: {reason}. Choose another place with --data"
-        ) from error
+        raise NotStarted(f"cannot make the job's folders: {reason}. Choose another place with --data") from error
     return descriptor
 
 

@@ -31,9 +31,7 @@ class Places:
         """Raise InvalidName for a group or job that may not be one."""
         group_path(self.group)
         if len(check_job_name(self.job)) > _MAX_JOB_NAME:
-            raise InvalidName(
-                "job", self.job, f"its PhJob is kept in a file: use at most {_MAX_JOB_NAME} characters"
-            )
+            raise InvalidName("job", self.job, f"its PhJob is kept in a file: use at most {_MAX_JOB_NAME} characters")
 
     @property
     def phjob(self) -> Path:

@@ -61,9 +61,7 @@ class Runner:
     `environ`: the user's environment with the settings; `show` takes the line on the last sync's progress.
     """
 
-    def __init__(
-        self, order: Order, data: Path, environ: Mapping[str, str], show: Callable[[str], None]
-    ) -> None:
+    def __init__(self, order: Order, data: Path, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
         """Raises InvalidName or ConfigError for what cannot be run."""
         self.places = Places(data, order.group, order.job)
         self._order, self._show = order, show
@@ -105,7 +103,6 @@ class Runner:
             return MainEnd(127 if isinstance(error, FileNotFoundError) else 126)  # as a shell would
         self._update(running_status(time.time()))
         self._watch(main)
-        signal_group(main, signal.SIGKILL)
         end = MainEnd.of(main.wait())
         if stubborn := kill_orphans(self._sidecar_pids()):
             logger.warning("main left processes that do not die: %s", stubborn)

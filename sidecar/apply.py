@@ -89,7 +89,7 @@ class Applier:
         """After a fault of the mount, or a restart: find copies that are not there whole. Did any turn up?"""
         records = self._manifest.records
         paths = sorted(records)
-        for item in run_all(self._size, paths, self._method.threads, self.abort.is_set):
+        for item in run_all(self._size, paths, self._method.threads(len(paths), 0), self.abort.is_set):
             if item is None:
                 continue
             path, size = item
@@ -125,9 +125,10 @@ class Applier:
         def work(path: str) -> Outcome:
             return transfer.copy(path, sizes[path], path in manifest.records or path in manifest.earlier)
 
-        order = interleave(plan.copy) if self._method.threads > 1 else plan.copy
+        threads = self._method.threads(todo.files, todo.bytes)
+        order = interleave(plan.copy) if threads > 1 else plan.copy
         tick, checkpoint = 0.0, time.monotonic() + CHECKPOINT_SECONDS
-        for item in run_all(work, order, self._method.threads, lambda: stop() or self.abort.is_set()):
+        for item in run_all(work, order, threads, lambda: stop() or self.abort.is_set()):
             if item:
                 size = sizes.pop(item[0])
                 todo.files, todo.bytes = todo.files - 1, todo.bytes - size

@@ -10,6 +10,7 @@ import os
 import threading
 from typing import NamedTuple
 
+from sidecar.digest import Digest
 from sidecar.store import write_all
 
 BLOCK_BYTES = 1024 * 1024
@@ -73,31 +74,34 @@ class Copier:
                 return Copied(done, b"")
         if planned < BLOCK_BYTES:
             return self._copy_small(source, target, planned)
-        return self._copy_blocks(source, target, planned, 0, hashlib.sha256() if self._digest else None)
+        return self._copy_blocks(source, target, planned, b"")
 
     def _copy_small(self, source: int, target: int, planned: int) -> Copied:
         content = _read(source, planned + 1)
-        hasher = hashlib.sha256(content) if self._digest else None
-        self._pay(len(content), planned, 0)
-        written = os.write(target, content)
-        if written != len(content):
-            write_all(target, memoryview(content)[written:])
         if len(content) != planned:  # it has grown or shrunk, or the read was short
-            return self._copy_blocks(source, target, planned, len(content), hasher)
-        return Copied(planned, hasher.digest() if hasher else b"")
+            return self._copy_blocks(source, target, planned, content)
+        written = os.write(target, content)
+        if written != planned:
+            write_all(target, memoryview(content)[written:])
+        return Copied(planned, hashlib.sha256(content).digest() if self._digest else b"")
 
-    def _copy_blocks(self, source: int, target: int, planned: int, done: int, hasher: "hashlib._Hash | None") -> Copied:
-        while True:
-            if self._abort.is_set():
-                raise Aborted
-            content = _read(source, BLOCK_BYTES)
-            if not content:
-                return Copied(done, hasher.digest() if hasher else b"")
-            self._pay(done + len(content), planned, done)
-            if hasher:
-                hasher.update(content)
-            write_all(target, content)
-            done += len(content)
+    def _copy_blocks(self, source: int, target: int, planned: int, block: bytes) -> Copied:
+        """Copy `block`, which has been read already, and all that follows."""
+        done = 0
+        digest = Digest() if self._digest else None
+        try:
+            while block := block or _read(source, BLOCK_BYTES):
+                if self._abort.is_set():
+                    raise Aborted
+                self._pay(done + len(block), planned, done)
+                if digest:
+                    digest.update(block)
+                write_all(target, block)
+                done += len(block)
+                block = b""
+        finally:
+            hashed = digest.finish() if digest else b""
+        return Copied(done, hashed)
 
     def _copy_in_kernel(self, source: int, target: int, planned: int) -> int:
         """Bytes copied, or -1 where the kernel cannot copy between these two and nothing was copied."""

@@ -41,7 +41,7 @@ class Journal:
 
     def __init__(self, settings: Settings, store: Store, method: Method) -> None:
         self.settings, self._store = settings, store
-        self._threads = 3 if method.threads > 1 else 1
+        self._threads = 3 if method.remote else 1
         self._expiry_written = 0
         self._report_written = b""
         self._lock = threading.Lock()  # one report at a time, in the order in which they are true

@@ -74,11 +74,12 @@ def plan_sync(scan: Scan, manifest: Manifest, limits: Limits, moment: Moment, be
     """Plan one sync; `before` is the plan of the sync before it, which knows what has been waiting."""
     plan = Plan()
     files = scan.files
-    own = manifest.paths() if scan.in_place else frozenset()
+    own = manifest.paths() | files.keys() if scan.in_place else frozenset()
     in_place = {path: size for path, size in scan.in_place.items() if path not in own}
     plan.in_place = Count(len(in_place), sum(in_place.values()))
     plan.found = Count(len(files), sum(map(stamp.size_of, files.values())))
-    room = Limits(limits.files - plan.in_place.files, limits.bytes - plan.in_place.bytes, limits.keep)
+    held = _held(scan, manifest)
+    room = Count(limits.files - plan.in_place.files - held.files, limits.bytes - plan.in_place.bytes - held.bytes)
     plan.exceeded = plan.found.files > room.files or plan.found.bytes > room.bytes
     plan.spare_bytes = room.bytes - plan.found.bytes
     if plan.exceeded and not limits.keep:
@@ -90,6 +91,19 @@ def plan_sync(scan: Scan, manifest: Manifest, limits: Limits, moment: Moment, be
     return plan
 
 
+def _held(scan: Scan, manifest: Manifest) -> Count:
+    """Copies that stay though their files were not found: they count, or a job could hide files to make room."""
+    if not (scan.truncated or scan.unsure or scan.in_place):
+        return Count()
+    stay = [path for path in manifest.records.keys() - scan.files.keys() if _stays(path, scan)]
+    return Count(len(stay), sum(stamp.size_of(manifest.records[path]) for path in stay))
+
+
+def _stays(path: str, scan: Scan) -> bool:
+    """Whether the copy of a file that was not found stays: nothing can be told of it, or the job sees the copy itself."""
+    return scan.truncated or path in scan.in_place or _is_unsure(path, scan.unsure)
+
+
 def _over_limit(plan: Plan, files: dict[str, Stamp], manifest: Manifest, moment: Moment) -> Plan:
     for path, mark in files.items():
         add_skipped(plan.skipped, "over_limit", path, stamp.size_of(mark))
@@ -99,21 +113,23 @@ def _over_limit(plan: Plan, files: dict[str, Stamp], manifest: Manifest, moment:
     return plan
 
 
-def _fit(plan: Plan, files: dict[str, Stamp], manifest: Manifest, room: Limits, moment: Moment) -> dict[str, Stamp]:
-    """The files that fit. While main runs, what has been copied keeps its place; at the end only the order counts."""
-    order = sorted(files)  # of text, which is the byte order of its UTF-8
+def _fit(plan: Plan, files: dict[str, Stamp], manifest: Manifest, room: Count, moment: Moment) -> dict[str, Stamp]:
+    """The files that fit. At the end only the order counts; while main runs, what has been copied keeps its place,
+    and counts as it is until its file fits: those that grow come after those that do not, and before new ones."""
+    kept: dict[str, int] = {}
     if not moment.last:
-        order.sort(key=lambda path: path not in manifest.records)
+        kept = {path: stamp.size_of(manifest.records[path]) for path in manifest.records.keys() & files.keys()}
+    sizes = {path: stamp.size_of(files[path]) for path in sorted(files)}  # of text: the byte order of its UTF-8
+    left = Count(room.files - len(kept), room.bytes - sum(kept.values()))
     fitting: dict[str, Stamp] = {}
-    left = room.bytes
-    for path in order:
-        size = stamp.size_of(files[path])
-        if len(fitting) < room.files and size <= left:
+    for path in sorted(sizes, key=lambda path: (path not in kept, sizes[path] > kept.get(path, sizes[path]))):
+        files_more, bytes_more = int(path not in kept), sizes[path] - kept.get(path, 0)
+        if files_more <= max(0, left.files) and (bytes_more <= left.bytes or (path in kept and bytes_more <= 0)):
             fitting[path] = files[path]
-            left -= size
+            left.files, left.bytes = left.files - files_more, left.bytes - bytes_more
         else:
-            add_skipped(plan.skipped, "over_limit", path, size)
-    plan.spare_bytes = left
+            add_skipped(plan.skipped, "over_limit", path, sizes[path])
+    plan.spare_bytes = left.bytes
     return fitting
 
 
@@ -152,17 +168,14 @@ def _is_quiet(mark: Stamp, waiting: Waiting, moment: Moment) -> bool:
 
 def _plan_removals(plan: Plan, files: dict[str, Stamp], scan: Scan, manifest: Manifest, moment: Moment) -> None:
     """Remove copies of what is gone. Of what cannot be told, or does not fit only for now, the copy stays."""
-    if scan.truncated:
-        return
     for path in sorted(manifest.records.keys() - files.keys() | manifest.pending - files.keys()):
-        if (path in scan.files and not moment.last) or _is_unsure(path, scan.unsure):
-            continue
-        plan.remove.append(path)
+        if moment.last if path in scan.files else not _stays(path, scan):
+            plan.remove.append(path)
     if plan.copy:
-        _make_room(plan, manifest)
+        _make_room(plan, scan, manifest)
 
 
-def _make_room(plan: Plan, manifest: Manifest) -> None:
+def _make_room(plan: Plan, scan: Scan, manifest: Manifest) -> None:
     """Move to `clear` what stands where a copy needs a folder, or in a folder where a copy needs its place."""
     copies = set(plan.copy)
     folders = {folder for path in copies for folder in _folders(path)}
@@ -171,7 +184,8 @@ def _make_room(plan: Plan, manifest: Manifest) -> None:
         return path in folders or any(folder in copies for folder in _folders(path))
 
     plan.clear = [path for path in plan.remove if in_the_way(path)]
-    plan.clear += [path for path in manifest.earlier if path not in copies and in_the_way(path)]
+    others = manifest.earlier.keys() - copies - scan.in_place.keys() - set(plan.remove)
+    plan.clear += [path for path in sorted(others) if in_the_way(path)]
     cleared = set(plan.clear)
     plan.remove = [path for path in plan.remove if path not in cleared]
 

@@ -39,7 +39,7 @@ def files_and_size(files: int, size: int) -> str:
 def size_text(size: int) -> str:
     """For people: bytes below 1 kB, else kB or MB of 1024."""
     if size < 1024:
-        return f"{size} bytes"
+        return f"{size} {'byte' if size == 1 else 'bytes'}"
     return f"{size / 1024:.1f} kB" if size < MIB else f"{size / MIB:.1f} MB"
 
 

@@ -1,11 +1,13 @@
 """Jobs as a user runs them: real processes of `python -m local run` in one data directory, what they left."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,10 +68,11 @@ class Jobs:
         return subprocess.CompletedProcess(started.args, started.returncode, stdout, stderr)
 
     def close(self) -> None:
-        """Kill the runners that still are; their jobs go with them."""
+        """Kill the runners that still are, and their jobs: a test that failed may have stopped a sidecar."""
         for started in self._started:
             with started:
-                started.kill()
+                if started.poll() is None:
+                    kill([started.pid, *children(started.pid)])
 
     def places(self, name: str = "job-1") -> Places:
         return Places(self.data, GROUP, name)
@@ -115,6 +118,13 @@ def children(pid: int) -> dict[int, str]:
 def sidecar_of(pid: int) -> int | None:
     """The sidecar that the runner `pid` has started, if it has one now."""
     return next((child for child, command in children(pid).items() if command.endswith("-m sidecar")), None)
+
+
+def kill(pids: Iterable[int]) -> None:
+    """Kill those that still are."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def state_of(pid: int) -> str:

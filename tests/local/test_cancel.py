@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.local.jobs import Jobs, children, is_alive, sidecar_of, wait_for
+from tests.local.jobs import Jobs, children, is_alive, kill, sidecar_of, wait_for
 
 READY = "mkdir artifacts; echo early > artifacts/early;"
 POLITE = READY + "trap 'echo late > artifacts/late; exit 0' TERM; touch ready; while :; do sleep 0.01; done"
@@ -24,14 +24,13 @@ def start(jobs: Jobs, command: str, **options: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(("number", "send"), SIGNALS, ids=lambda value: getattr(value, "name", None))
-def test_a_cancelled_job_may_end_by_itself_and_keeps_its_artifacts(
-    jobs: Jobs, number: int, send: object
-) -> None:
+def test_a_cancelled_job_may_end_by_itself_and_keeps_its_artifacts(jobs: Jobs, number: int, send: object) -> None:
     started = start(jobs, POLITE)
     assert callable(send)
     send(started.pid, number)
     ended = jobs.end(started)
     assert ended.returncode == 128 + number, "a cancelled job never exits with 0"
+    assert "the collector" not in ended.stderr, "it does not receive the signal"
     assert jobs.kept() == {"early": "early\n", "late": "late\n"}
     status = jobs.phjob()["status"]
     assert (status["phase"], status["reason"]) == ("Cancelled", "Cancelled")
@@ -86,7 +85,10 @@ def test_a_killed_runner_takes_its_job_along_and_leaves_a_phjob_that_is_not_runn
     assert len(own) == 2
     started.kill()
     started.wait()
-    wait_for(lambda: not any(map(is_alive, own)))
+    try:
+        wait_for(lambda: not any(map(is_alive, own)))
+    finally:
+        kill(own)
     assert jobs.kept()["early"] == "early\n", "the sidecar syncs once more"
     assert jobs.phjob()["status"]["phase"] == "Running"
     again = jobs.run("true")

@@ -32,9 +32,7 @@ def test_phase_and_reason_follow_main(returncode: int, cancelled: bool, phase: s
         (-40, 168, "killed by signal 40 (a real-time signal)", {"signal": 40}),
     ],
 )
-def test_how_main_ended_is_told_in_every_form(
-    returncode: int, code: int, words: str, told: dict[str, int]
-) -> None:
+def test_how_main_ended_is_told_in_every_form(returncode: int, code: int, words: str, told: dict[str, int]) -> None:
     end = MainEnd.of(returncode)
     assert (end.shell_code, end.words) == (code, words)
     assert end.status("PodFailed") == {**told, "reason": "PodFailed"}

@@ -41,9 +41,7 @@ def test_a_name_of_a_running_job_is_refused_and_said_to_run(jobs: Jobs) -> None:
     assert jobs.end(running, stdin="\n").returncode == 0
 
 
-@pytest.mark.parametrize(
-    "trace", ["phjobs/job-1.json", "phfs/groups/test-group/jobArtifacts/job-1", "jobs/job-1"]
-)
+@pytest.mark.parametrize("trace", ["phjobs/job-1.json", "phfs/groups/test-group/jobArtifacts/job-1", "jobs/job-1"])
 def test_any_trace_of_a_job_of_that_name_is_enough_to_refuse(jobs: Jobs, trace: str) -> None:
     (jobs.data / trace).mkdir(parents=True)
     before = sorted(jobs.data.rglob("*.json"))
@@ -59,9 +57,7 @@ def test_of_two_runners_that_want_one_name_at_once_one_gets_it(jobs: Jobs) -> No
     assert jobs.kept() == {f"{winner}": f"{winner}\n"}
 
 
-@pytest.mark.parametrize(
-    "name", ["../x", "", "x" * 300, "x" * 251, "a/b", ".", "-x", "Job", "a\nb", "a b", "é"]
-)
+@pytest.mark.parametrize("name", ["../x", "", "x" * 300, "x" * 251, "a/b", ".", "-x", "Job", "a\nb", "a b", "é"])
 def test_names_that_may_not_be_a_job_s_are_refused(jobs: Jobs, name: str) -> None:
     ended = jobs.run("true", name=name)
     assert ended.returncode == 2
@@ -92,9 +88,7 @@ def test_a_job_without_a_command_is_refused(jobs: Jobs, command: tuple[str, ...]
 @pytest.mark.parametrize(
     ("setting", "value"), [("LIMIT_FILES", "many"), ("OVER_LIMIT", "sometimes"), ("GRACE_SECONDS", "-1")]
 )
-def test_settings_that_cannot_be_used_are_refused_before_anything_runs(
-    jobs: Jobs, setting: str, value: str
-) -> None:
+def test_settings_that_cannot_be_used_are_refused_before_anything_runs(jobs: Jobs, setting: str, value: str) -> None:
     ended = jobs.run("true", options={}, **{"PHJOB_ARTIFACT_" + setting: value})
     assert ended.returncode == 2
     assert f"PHJOB_ARTIFACT_{setting}='{value}': use" in ended.stderr

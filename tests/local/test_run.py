@@ -10,9 +10,7 @@ import pytest
 from artifacts.layout import EXPIRED_AT
 from tests.local.jobs import GROUP, Jobs, children, is_alive, state_of, wait_for
 
-USER_JOURNEY = (
-    'mkdir -p artifacts/sub; echo "hello" > artifacts/test.txt; echo "hello" > artifacts/sub/test.txt'
-)
+USER_JOURNEY = 'mkdir -p artifacts/sub; echo "hello" > artifacts/test.txt; echo "hello" > artifacts/sub/test.txt'
 
 
 def test_what_a_job_leaves_is_kept_and_listed(jobs: Jobs) -> None:
@@ -20,9 +18,9 @@ def test_what_a_job_leaves_is_kept_and_listed(jobs: Jobs) -> None:
     assert ended.returncode == 0
     assert jobs.kept() == {"test.txt": "hello\n", "sub/test.txt": "hello\n"}
     for told in (
-        "6 B  test.txt",
-        "6 B  sub/test.txt",
-        "2 files, 12 B",
+        "6 bytes  test.txt",
+        "6 bytes  sub/test.txt",
+        "2 files (12 bytes)",
         str(jobs.places().store),
         "kept until",
     ):
@@ -143,8 +141,10 @@ def test_a_job_sees_its_group_s_shared_files(jobs: Jobs) -> None:
 
 def test_a_job_is_told_of_itself_and_its_limits(jobs: Jobs) -> None:
     told = "PHJOB_NAME PHJOB_ARTIFACT_ENABLED PHJOB_ARTIFACT_LIMIT_SIZE_MB PHJOB_ARTIFACT_LIMIT_FILES"
-    told += " PHJOB_ARTIFACT_RETENTION_SECONDS PRIMEHUB_GROUP PRIMEHUB_USER GROUP_NAME PHJOB_ARTIFACT_STORE"
-    ended = jobs.run("printenv", *told.split(), LOGNAME="ann", PHJOB_ARTIFACT_LIMIT_FILES="5", MINE="1")
+    told += " PHJOB_ARTIFACT_RETENTION_SECONDS PRIMEHUB_GROUP PRIMEHUB_USER GROUP_NAME PHJOB_ARTIFACT_OVER_LIMIT"
+    ended = jobs.run(
+        "printenv", *told.split(), LOGNAME="ann", PHJOB_ARTIFACT_LIMIT_FILES="5", PHJOB_ARTIFACT_OVER_LIMIT="keep"
+    )
     assert ended.stdout.split() == ["job-1", "true", "100", "5", "604800", GROUP, "ann", GROUP]
 
 

@@ -96,7 +96,7 @@ def test_a_long_last_sync_shows_its_progress_on_a_terminal_alone(jobs: Jobs, ter
         let_main_end(jobs, started)
         shown = os.read(ours, 65536)
         if terminal:
-            while b"collecting artifacts: 12 files, 3.0 MB to go" not in shown:
+            while b"collecting artifacts: 12 files (3.0 MB) to go" not in shown:
                 shown += os.read(ours, 65536)
         os.kill(sidecar, signal.SIGCONT)
         jobs.end(started)

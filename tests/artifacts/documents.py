@@ -1,0 +1,40 @@
+"""What hypothesis makes documents of: JSON of any shape, and text as hostile as JSON can carry it.
+
+Apart, because the manifest, the report and the summary must all withstand the same.
+"""
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=30)  # lone surrogates included
+ANY_NUMBER = (
+    st.integers() | st.floats() | st.sampled_from([2**31, 2**53, 2**63 - 1, 2**63, 2**64, -(2**63), 10**400, True, 1.0])
+)
+ANY_JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | ANY_NUMBER | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=8,
+)
+NESTED = [b"[" * depth + b"]" * depth for depth in (200, 900, 5000)]
+NO_JSON = [b"", b"\0", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 5000, b"1" * 5000, b"nul", b"\xef\xbb\xbf{}"]
+
+
+def near(document: dict[str, Any]) -> st.SearchStrategy[bytes]:
+    """The document with some of its fields, at any depth, replaced by anything, and fields nobody knows."""
+    return st.builds(_encode, _near(document))
+
+
+def _near(document: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    fields = {
+        name: st.one_of(st.just(value), ANY_JSON, _near(value) if isinstance(value, dict) else st.just(value))
+        for name, value in document.items()
+    }
+    return st.builds(
+        lambda made, unknown: unknown | made, st.fixed_dictionaries({}, optional=fields), st.just({"unknown": [1]})
+    )
+
+
+def _encode(document: dict[str, Any]) -> bytes:
+    return json.dumps(document).encode()

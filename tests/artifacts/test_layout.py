@@ -1,0 +1,39 @@
+"""Where things lie: the promised paths, and prefixes that never show another job."""
+
+import pytest
+
+from artifacts import layout
+from artifacts.errors import InvalidName
+from artifacts.names import RESERVED, path_problem
+
+
+def test_the_promised_places_are_where_they_were_promised() -> None:
+    assert layout.job_folder("job-1") == "jobArtifacts/job-1"
+    assert layout.job_prefix("My_Group", "job-1") == "groups/my-group/jobArtifacts/job-1/"
+    assert layout.EXPIRED_AT == ".primehub/metadata/expiredAt"
+    assert layout.LEGACY_EXPIRED_AT == ".metadata/expiredAt"
+    assert layout.MANIFEST == ".primehub/metadata/manifest.jsonl"
+    assert layout.REPORT == ".primehub/metadata/report.json"
+    assert layout.TEMPORARY == ".primehub/tmp"
+
+
+def test_the_prefix_of_a_job_never_shows_a_job_with_a_longer_name() -> None:
+    assert not layout.job_prefix("g", "job-10").startswith(layout.job_prefix("g", "job-1"))
+
+
+@pytest.mark.parametrize(
+    "place", [layout.EXPIRED_AT, layout.LEGACY_EXPIRED_AT, layout.MANIFEST, layout.REPORT, layout.TEMPORARY]
+)
+def test_no_artifact_can_have_the_path_of_metadata(place: str) -> None:
+    assert place.split("/")[0] in RESERVED
+    assert path_problem(place)
+
+
+@pytest.mark.parametrize(("group", "job"), [("..", "job"), ("g", ".."), ("g/h", "job"), ("g", "a/b"), ("", "j")])
+def test_no_name_leads_out_of_the_jobs_folder(group: str, job: str) -> None:
+    with pytest.raises(InvalidName):
+        layout.job_prefix(group, job)
+
+
+def test_the_expiry_is_one_line_of_whole_seconds() -> None:
+    assert layout.format_expiry(1639987200.99) == b"1639987200\n"
