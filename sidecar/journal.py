@@ -43,6 +43,7 @@ class Journal:
         self.settings, self._store = settings, store
         self._threads = 3 if method.remote else 1
         self._expiry_written = 0
+        self._written: set[str] = set()
         self._report_written = b""
         self._lock = threading.Lock()  # one report at a time, in the order in which they are true
         self._ended_at = 0.0
@@ -126,7 +127,7 @@ class Journal:
 
         def write(path: str) -> StoreError | None:
             try:
-                self._store.write_bytes(path, contents[path])
+                self._store.write_bytes(path, contents[path], exists=path in self._written)
             except StoreError as error:
                 return error
             return None
@@ -135,6 +136,7 @@ class Journal:
         failed = next((error for error in errors if error), None)
         if failed:
             raise failed
+        self._written.update(contents)
         if EXPIRED_AT in contents:
             self._expiry_written = int(contents[EXPIRED_AT])
 

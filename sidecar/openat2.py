@@ -72,8 +72,9 @@ def walk_in_root(root_fd: int, path: str | bytes, flags: int) -> int:
     try:
         while todo:
             name = todo.pop()
-            if name == "..":
-                if names:
+            if name in ("", ".", ".."):
+                _check_folder(folders[-1], "/" + "/".join(names))
+                if name == ".." and names:
                     names.pop()
                     os.close(folders.pop())
                 continue
@@ -93,7 +94,7 @@ def walk_in_root(root_fd: int, path: str | bytes, flags: int) -> int:
                     names.pop()
                     os.close(folders.pop())
             todo += _components(target)
-        return _reopen(folders[-1], flags)
+        return _reopen(folders[-1], flags, "/" + "/".join(names))
     finally:
         for fd in folders:
             os.close(fd)
@@ -106,13 +107,18 @@ def _step(name: str, folder: int, here: str) -> int:
         raise OSError(error.errno, error.strerror, here) from error
 
 
+def _check_folder(fd: int, here: str) -> None:
+    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), here)
+
+
 def _link_target(fd: int) -> str | None:
     return os.readlink("", dir_fd=fd) if stat.S_ISLNK(os.fstat(fd).st_mode) else None
 
 
 def _components(path: str | bytes) -> list[str]:
-    """The parts of `path`, last one first."""
-    return [part for part in os.fsdecode(path).split("/") if part not in ("", ".")][::-1]
+    """The parts of `path`, last one first; "" and "." (so a slash at the end too) ask for a folder."""
+    return os.fsdecode(path).split("/")[::-1]
 
 
 def _walk_beneath(folder_fd: int, path: str | bytes, flags: int, mode: int) -> int:
@@ -130,7 +136,7 @@ def _walk_beneath(folder_fd: int, path: str | bytes, flags: int, mode: int) -> i
         os.close(folder)
 
 
-def _reopen(fd: int, flags: int) -> int:
-    if flags & os.O_DIRECTORY and not stat.S_ISDIR(os.fstat(fd).st_mode):
-        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+def _reopen(fd: int, flags: int, here: str) -> int:
+    if flags & os.O_DIRECTORY:
+        _check_folder(fd, here)
     return os.dup(fd) if flags & os.O_PATH else os.open(f"/proc/self/fd/{fd}", flags)

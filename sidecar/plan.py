@@ -77,18 +77,29 @@ def plan_sync(scan: Scan, manifest: Manifest, limits: Limits, moment: Moment, be
     own = manifest.paths() | files.keys() if scan.in_place else frozenset()
     in_place = {path: size for path, size in scan.in_place.items() if path not in own}
     plan.in_place = Count(len(in_place), sum(in_place.values()))
-    plan.found = Count(len(files), sum(map(stamp.size_of, files.values())))
+    plan.found = count_files(files)
+    allowed = Count(limits.files - plan.in_place.files, limits.bytes - plan.in_place.bytes)
     held = _held(scan, manifest)
-    room = Count(limits.files - plan.in_place.files - held.files, limits.bytes - plan.in_place.bytes - held.bytes)
-    plan.exceeded = plan.found.files > room.files or plan.found.bytes > room.bytes
+    room = Count(allowed.files - held.files, allowed.bytes - held.bytes)
+    plan.exceeded = _exceeds(plan.found, room)
     plan.spare_bytes = room.bytes - plan.found.bytes
     if plan.exceeded and not limits.keep:
-        return _over_limit(plan, files, manifest, moment)
+        plan.rejected = moment.last and _exceeds(plan.found, allowed)
+        return _over_limit(plan, files, manifest)
     if plan.exceeded:
         files = _fit(plan, files, manifest, room, moment)
     _plan_copies(plan, files, manifest, moment, before.waiting if before else {})
     _plan_removals(plan, files, scan, manifest, moment)
     return plan
+
+
+def _exceeds(found: Count, room: Count) -> bool:
+    return found.files > room.files or found.bytes > room.bytes
+
+
+def count_files(files: dict[str, Stamp]) -> Count:
+    """How many files there are, and the bytes in them."""
+    return Count(len(files), sum(map(stamp.size_of, files.values())))
 
 
 def _held(scan: Scan, manifest: Manifest) -> Count:
@@ -100,15 +111,15 @@ def _held(scan: Scan, manifest: Manifest) -> Count:
 
 
 def _stays(path: str, scan: Scan) -> bool:
-    """Whether the copy of a file that was not found stays: nothing can be told of it, or the job sees the copy itself."""
+    """Whether the copy of a file that was not found stays: nothing can be told, or the job sees the copy itself."""
     return scan.truncated or path in scan.in_place or _is_unsure(path, scan.unsure)
 
 
-def _over_limit(plan: Plan, files: dict[str, Stamp], manifest: Manifest, moment: Moment) -> Plan:
+def _over_limit(plan: Plan, files: dict[str, Stamp], manifest: Manifest) -> Plan:
+    """Freeze the job folder, or empty it where that is sure to be right."""
     for path, mark in files.items():
         add_skipped(plan.skipped, "over_limit", path, stamp.size_of(mark))
-    plan.rejected = moment.last
-    if moment.last:
+    if plan.rejected:
         plan.remove = sorted({*manifest.records, *manifest.pending} - manifest.earlier.keys())
     return plan
 

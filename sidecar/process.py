@@ -146,11 +146,8 @@ class Sidecar:
         if not self._loop.done.wait(limits.sync - time.monotonic()):
             syncer.applier.abort.set()
             if not self._loop.done.wait(max(0.1, limits.exit - 0.1 - time.monotonic())):
-                report.state, report.message, report.sealed_at = (
-                    "incomplete",
-                    "time ran out: the store does not answer",
-                    0.0,
-                )
+                report.state, report.sealed_at = "incomplete", 0.0
+                report.message = "time ran out before everything was stored"
         lag = time.monotonic() - terminated
         self._termination.write(report, lag_seconds=lag)
         self._log_end(report, lag)

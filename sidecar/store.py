@@ -20,6 +20,8 @@ _PLACE = os.O_PATH | os.O_DIRECTORY
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _NO_RENAME = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV}
 _IN_THE_WAY = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EXDEV}
+_NO_FOLDER = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
+_TEMPORARY_FOLDERS = 4  # a remote folder takes one create at a time, so they are spread
 MAX_MANIFEST_BYTES = 512 * 1024 * 1024
 
 Fill = Callable[[int], None]  # writes a file's content to a descriptor
@@ -64,21 +66,22 @@ class Store:
                     raise
         self._replace(path, fill, mode)
 
-    def write_bytes(self, path: str, content: bytes) -> None:
-        """Make the small file `path` hold `content`, replacing what was there."""
+    def write_bytes(self, path: str, content: bytes, exists: bool = False) -> None:
+        """Make the small file `path` hold `content`, replacing what was there (`exists`: something is)."""
 
         def fill(fd: int) -> None:
             write_all(fd, content)
 
-        self.write(path, fill)
+        self.write(path, fill, exists=exists)
 
     def read_lines(self, path: str) -> Iterator[bytes]:
         """The lines of a metadata file, each bounded, the whole bounded; StoreError where it cannot be read."""
         with _Errors("read", path):
             fd = open_beneath(self._root_fd, self._at(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                os.close(fd)
+                raise OSError(errno.EINVAL, "it is no regular file")
             with open(fd, "rb") as file:
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    raise OSError(errno.EINVAL, "it is no regular file")
                 left = MAX_MANIFEST_BYTES
                 while left > 0 and (line := file.readline(64 * 1024)):
                     left -= len(line)
@@ -108,14 +111,15 @@ class Store:
 
     def remove_temporaries(self) -> None:
         """Remove what a killed sync left half-written on its way."""
-        with contextlib.suppress(OSError):
-            fd = open_beneath(self._root_fd, self._at(TEMPORARY), os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                for name in os.listdir(fd):
-                    with contextlib.suppress(OSError):
-                        os.unlink(name, dir_fd=fd)
-            finally:
-                os.close(fd)
+        for number in range(_TEMPORARY_FOLDERS):
+            with contextlib.suppress(OSError):
+                fd = open_beneath(self._root_fd, self._at(f"{TEMPORARY}/{number}"), os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    for name in os.listdir(fd):
+                        with contextlib.suppress(OSError):
+                            os.unlink(name, dir_fd=fd)
+                finally:
+                    os.close(fd)
 
     def _at(self, path: str) -> str:
         return f"{self._folder}/{path}"
@@ -135,7 +139,7 @@ class Store:
             try:
                 fd = open_beneath(self._root_fd, self._at(path), _CREATE, mode)
             except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+                if error.errno not in _NO_FOLDER:
                     raise
                 self._make_folders(self._at(path).rpartition("/")[0])
                 fd = open_beneath(self._root_fd, self._at(path), _CREATE, mode)
@@ -158,21 +162,31 @@ class Store:
             os.close(fd)
 
     def _replace(self, path: str, fill: Fill, mode: int) -> None:
-        temporary = f"{TEMPORARY}/{os.getpid()}-{next(self._numbers)}"
-        self._create(temporary, fill, mode)
+        number = next(self._numbers)
+        temporary = f"{TEMPORARY}/{number % _TEMPORARY_FOLDERS}/{os.getpid()}-{number}"
         try:
-            with (
-                _Errors("write", path),
-                self._parent(temporary) as (from_folder, from_name),
-                self._parent(path) as (folder, name),
-            ):
-                os.rename(from_name, name, src_dir_fd=from_folder, dst_dir_fd=folder)
+            self._create(temporary, fill, mode)
+        except StoreError as error:
+            raise type(error)("write", path, error.cause) from error
+        try:
+            with _Errors("write", path):
+                try:
+                    self._rename(temporary, path)
+                except OSError as error:
+                    if error.errno not in _NO_FOLDER:
+                        raise
+                    self._make_folders(self._at(path).rpartition("/")[0])
+                    self._rename(temporary, path)
         except StoreError as error:
             self._forget(temporary)
             if error.cause.errno not in _NO_RENAME:
                 raise
             self._unlink(path)
             self._create(path, fill, mode)
+
+    def _rename(self, temporary: str, path: str) -> None:
+        with self._parent(temporary) as (from_folder, from_name), self._parent(path) as (folder, name):
+            os.rename(from_name, name, src_dir_fd=from_folder, dst_dir_fd=folder)
 
     def _unlink(self, path: str) -> None:
         with _Errors("remove", path):

@@ -18,7 +18,7 @@ from sidecar.globs import Globs
 from sidecar.journal import Journal
 from sidecar.manifest import Manifest
 from sidecar.method import Method
-from sidecar.plan import Limits, Moment, Plan, plan_sync
+from sidecar.plan import Limits, Moment, Plan, count_files, plan_sync
 from sidecar.scan import Scan, add_skipped, merge_skipped, scan_source
 from sidecar.source import Source
 from sidecar.store import Store
@@ -119,15 +119,17 @@ class Syncer:
     def _pass(self, moment: Moment) -> set[str]:
         """Scan, plan, apply, describe; return the reasons for which files were left out, limits and rules aside."""
         self._look()
+        before, self._plan = self._plan, Plan(waiting=self._plan.waiting, found=count_files(self.scan.files))
         if self.applier.doubt and self._loaded:
             self._store.connect()
         self._load()
-        before, self._plan = self._plan, self._make_plan(moment, self._plan)
+        self._plan = self._make_plan(moment, before)
         failed: dict[str, Skipped] = {}
         if self._is_store_concerned(moment):
             self.journal.begin()
             if self.applier.doubt and self.applier.verify():
                 self._plan = self._make_plan(moment, before)
+            self._describe({})  # what there is to do, for whoever is told before it is done
             failed = self.applier.apply(self._plan, self.scan, lambda: self.stopping.is_set() and not moment.last)
         self._describe(failed)
         if self.journal.begun and not self.stopping.is_set():
@@ -158,10 +160,13 @@ class Syncer:
         while True:
             try:
                 if self.scan.exists or self.scan.skipped:
+                    self._load()
                     self.journal.begin()
                 if self._manifest.records and not self._plan.rejected:
                     self.applier.remove(list(self._manifest.earlier), {})
                 self.applier.save()
+                if self.journal.begun:
+                    self._store.remove_temporaries()
                 self.journal.seal(state, message)
                 return
             except StoreError as error:

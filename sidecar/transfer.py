@@ -69,12 +69,11 @@ class Transfer:
 
         def fill(target: int) -> None:
             nonlocal copied
+            os.lseek(fd, 0, os.SEEK_SET)  # a store that cannot rename has it written twice
             copied = self._copier.copy(fd, target, max(planned, copied.size))
 
         mark = stamp_of(found)
         for attempt in range(ATTEMPTS):
-            if attempt:
-                os.lseek(fd, 0, os.SEEK_SET)
             self._store.write(path, fill, executable, exists or attempt > 0)
             after = stamp_of(os.fstat(fd))
             if after == mark:
