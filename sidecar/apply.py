@@ -8,12 +8,14 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from artifacts.errors import StoreError
 from artifacts.report import Count, Report, Skipped
 from sidecar import stamp
 from sidecar.copy import Budget, Copier
+from sidecar.forks import run_forked
 from sidecar.journal import Journal
 from sidecar.manifest import Manifest
 from sidecar.method import Method
@@ -89,7 +91,7 @@ class Applier:
         """After a fault of the mount, or a restart: find copies that are not there whole. Did any turn up?"""
         records = self._manifest.records
         paths = sorted(records)
-        for item in run_all(self._size, paths, self._method.threads(len(paths), 0), self.abort.is_set):
+        for item in run_all(self._size, paths, self._method.threads, self.abort.is_set):
             if item is None:
                 continue
             path, size = item
@@ -119,20 +121,30 @@ class Applier:
         manifest = self._manifest
         sizes = {path: stamp.size_of(scan.files[path]) for path in plan.copy}
         todo = Count(len(sizes), sum(sizes.values()))
-        copier = Copier(self._method.digest, self._method.in_kernel, Budget(plan.spare_bytes), self.abort)
-        transfer = Transfer(self._source, self._store, copier, main_runs=not self._journal.has_ended)
+        has_ended = self._journal.has_ended
+        processes = self._method.processes(todo.files, todo.bytes) if has_ended else 1
+        budget = Budget(plan.spare_bytes // processes)
+        copier = Copier(self._method.digest, self._method.in_kernel, budget, self.abort)
+        transfer = Transfer(self._source, self._store, copier, main_runs=not has_ended)
 
         def work(path: str) -> Outcome:
             return transfer.copy(path, sizes[path], path in manifest.records or path in manifest.earlier)
 
-        threads = self._method.threads(todo.files, todo.bytes)
-        order = interleave(plan.copy) if threads > 1 else plan.copy
+        def must_stop() -> bool:
+            return stop() or self.abort.is_set()
+
+        results: Iterator[tuple[str, tuple[Any, ...]] | None]
+        if processes > 1:
+            results = run_forked(work, dict(sizes), processes, must_stop)
+        else:
+            order = interleave(plan.copy) if self._method.remote else plan.copy
+            results = run_all(work, order, self._method.threads, must_stop)
         tick, checkpoint = 0.0, time.monotonic() + CHECKPOINT_SECONDS
-        for item in run_all(work, order, threads, lambda: stop() or self.abort.is_set()):
+        for item in results:
             if item:
                 size = sizes.pop(item[0])
                 todo.files, todo.bytes = todo.files - 1, todo.bytes - size
-                self._settle(*item, plan, scan, failed)
+                self._settle(item[0], Outcome(*item[1]), plan, scan, failed)
             elif self.abort.is_set():
                 break  # a thread that hangs is left behind, with the folders it uses
             now = time.monotonic()

@@ -4,8 +4,9 @@ import os
 from dataclasses import dataclass
 
 REMOTE_THREADS = 16
-LOCAL_THREADS = 4
-WORTH_A_THREAD_BYTES = 65536
+MOST_PROCESSES = 4
+WORTH_A_PROCESS_FILES = 200
+WORTH_A_PROCESS_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,16 @@ class Method:
     remote: bool
     linger: bool
 
-    def threads(self, files: int, size: int) -> int:
-        """How many of `files` files, of `size` bytes in all, to copy at once."""
-        if self.remote:
-            return REMOTE_THREADS
-        if size < files * WORTH_A_THREAD_BYTES:
+    @property
+    def threads(self) -> int:
+        """How many operations at once: on a local disk threads lose to Python's lock."""
+        return REMOTE_THREADS if self.remote else 1
+
+    def processes(self, files: int, size: int) -> int:
+        """How many processes to copy `files` files with, of `size` bytes in all, when main no longer needs the CPU."""
+        if self.remote or files < 2 or (files < WORTH_A_PROCESS_FILES and size < WORTH_A_PROCESS_BYTES):
             return 1
-        return min(LOCAL_THREADS, len(os.sched_getaffinity(0)))
+        return min(MOST_PROCESSES, len(os.sched_getaffinity(0)))
 
 
 def choose_method(file_system: str, digest: bool) -> Method:

@@ -1,0 +1,81 @@
+"""Work shared with forked processes: complete, bounded, and gone when it has to be."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.forks import run_forked, share
+from sidecar.process import make_syncer
+from tests.sidecar.sidecars import Job
+
+
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=5), st.integers(0, 10**9), min_size=1, max_size=60), st.integers(2, 6)
+)
+def test_shares_hold_every_path_once_in_its_order(sizes: dict[str, int], parts: int) -> None:
+    runs = share(sizes, parts)
+    assert [path for run in runs for path in run] == list(sizes)
+    assert 1 <= len(runs) <= parts
+    assert all(runs)
+
+
+def test_equal_files_are_shared_equally() -> None:
+    assert [len(run) for run in share({str(n): 4096 for n in range(100)}, 4)] == [25, 25, 25, 25]
+
+
+def test_results_of_all_processes_arrive() -> None:
+    sizes = {f"{n}": n for n in range(1000)}
+    results = dict(run_forked(lambda path: (path * 2, os.getpid()), sizes, 3, lambda: False))
+    assert {path: value[0] for path, value in results.items()} == {path: path * 2 for path in sizes}
+    assert len({value[1] for value in results.values()}) == 3
+
+
+def test_more_results_than_a_pipe_holds_block_nobody() -> None:
+    sizes = {f"{n:05}": 1 for n in range(3000)}
+    results = list(run_forked(lambda path: ("x" * 500,), sizes, 2, lambda: False))
+    assert len(results) == 3000
+
+
+def test_children_are_killed_when_told_to_stop() -> None:
+    started = time.monotonic()
+    pids: list[object] = []
+
+    def work(path: str) -> tuple[int]:
+        if path != "0":
+            time.sleep(60)
+        return (os.getpid(),)
+
+    for item in run_forked(work, {"0": 1, "1": 1}, 2, lambda: bool(pids)):
+        pids.append(item)
+    assert time.monotonic() - started < 10
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_child_that_is_killed_leaves_its_files_undone_and_no_hang() -> None:
+    def work(path: str) -> tuple[int]:
+        if path == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return (1,)
+
+    assert list(run_forked(work, {"0": 1, "1": 1}, 2, lambda: False)) == [("0", (1,))]
+
+
+def test_a_last_sync_of_many_files_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
+    job = Job(tmp_path)
+    for number in range(700):
+        job.write(f"d{number % 7}/f{number}", f"content {number}")
+    job.write("d0/executable", "x").chmod(0o700)
+    syncer = make_syncer(job.settings())
+    syncer.end(time.time())
+    syncer.finish(time.monotonic() + 30)
+    syncer.close()
+    assert job.report().state == "sealed"
+    job.assert_whole()
+    assert (job.folder / "d0/executable").stat().st_mode & 0o111
