@@ -1,0 +1,64 @@
+"""The documents are held to the code: what they say of settings, states, reasons and links is what there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from artifacts.manifest import Entry, Header, format_entry
+from artifacts.report import REASONS, STATES, Report, format_report
+from artifacts.settings import TABLE
+from sidecar.verdict import INCOMPLETE
+
+ROOT = Path(__file__).parents[1]
+CONTRACT = (ROOT / "docs/contract.md").read_text()
+README = (ROOT / "README.md").read_text()
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *(ROOT / "docs").rglob("*.md")})
+
+
+def rows(text: str, cells: int) -> set[tuple[str, ...]]:
+    """The rows of all tables with so many cells."""
+    lines = [line.strip().strip("|").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {tuple(cell.strip() for cell in line) for line in lines if len(line) == cells}
+
+
+def test_the_contract_lists_every_setting_with_its_default_and_meaning_and_no_other() -> None:
+    def default(text: str | None) -> str:
+        return "required" if text is None else f"`{text}`" if text else "empty"
+
+    expected = {(f"`{row.env}`", default(row.default), row.help) for row in TABLE}
+    assert {row for row in rows(CONTRACT, 3) if row[0].startswith(("`PHJOB_", "`PRIMEHUB_"))} == expected
+
+
+def test_the_contract_lists_every_reason_and_whether_it_makes_a_report_incomplete() -> None:
+    expected = {(f"`{key}`", text, "yes" if key in INCOMPLETE else "no") for key, text in REASONS.items()}
+    assert expected <= rows(CONTRACT, 3)
+
+
+def test_the_contract_lists_every_state() -> None:
+    assert {(f"`{state}`", text) for state, text in STATES.items()} <= rows(CONTRACT, 2)
+
+
+def test_the_contract_names_every_field_of_manifest_and_report() -> None:
+    line = format_entry(Entry("p", 1, 2, 3, 4, "0" * 64, True, True, "other"), Header("j", "u"))
+    fields = re.findall(r'"(\w+)":', line) + re.findall(r'^ "(\w+)":', format_report(Report("j")).decode(), re.M)
+    assert [field for field in fields if f"`{field}`" not in CONTRACT] == []
+
+
+def test_the_limits_in_the_readme_are_the_defaults() -> None:
+    defaults = {row.env: row.default for row in TABLE}
+    assert f"| files of a job | {defaults['PHJOB_ARTIFACT_LIMIT_FILES']} |" in README
+    assert f"| size of a job | {defaults['PHJOB_ARTIFACT_LIMIT_SIZE_MB']} MB |" in README
+    assert f"| retention | {defaults['PHJOB_ARTIFACT_RETENTION_SECONDS']} s (7 days) |" in README
+    assert f"grace period, {defaults['PHJOB_ARTIFACT_GRACE_SECONDS']} s |" in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
+
+
+def test_every_decision_is_listed() -> None:
+    listed = set(re.findall(r"\((\d{4}[^)]+)\)", (ROOT / "docs/adr/README.md").read_text()))
+    assert listed == {page.name for page in (ROOT / "docs/adr").glob("0*.md")}
