@@ -41,6 +41,23 @@ ENTRY = st.builds(
 FIELDS = {"path": "a", "size": 1, "mtimeNs": 2, "ctimeNs": 3, "inode": 4, "sha256": DIGEST, "podUid": "u"}
 
 
+WRONG_PATHS: list[object] = ["", "/x", "../x", "a/../../b", ".primehub/x", ".metadata/expiredAt", "a\0", "\ud800"]
+NO_WHOLE_NUMBERS: list[object] = [None, "1", 1.0, True, [], 2**64]
+NO_DIGESTS: list[object] = [DIGEST[:-1], DIGEST.upper(), DIGEST[:-1] + "g", 7, None]
+NO_UIDS: list[object] = [7, None, [], "x" * 65]
+WRONG: list[dict[str, object]] = [
+    *({"path": path} for path in [*WRONG_PATHS, None, 1, ["a"], "x" * 256]),
+    *({name: value} for name in ("size", "mtimeNs", "ctimeNs", "inode") for value in NO_WHOLE_NUMBERS),
+    {"size": -1},
+    {"size": 2**63},
+    {"mtimeNs": 2**63},
+    {"ctimeNs": -(2**63) - 1},
+    {"inode": -1},
+    *({"sha256": digest} for digest in NO_DIGESTS),
+    *({"podUid": pod_uid} for pod_uid in NO_UIDS),
+]
+
+
 def line(**changes: Any) -> bytes:
     return json.dumps(FIELDS | changes).encode()
 
@@ -94,15 +111,7 @@ def test_a_flag_is_true_only_when_it_is_true(flag: object) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"path": path}
-        for path in ["", "/etc/passwd", "../x", "a/../../b", ".primehub/x", ".metadata/expiredAt", "a\0", "a\n", "\ud800"]
-    ]
-    + [{"path": None}, {"path": 1}, {"path": ["a"]}, {"path": "x" * 256}]
-    + [{name: value} for name in ("size", "mtimeNs", "ctimeNs", "inode") for value in (None, "1", 1.0, True, [], 2**64)]
-    + [{"size": -1}, {"size": 2**63}, {"mtimeNs": 2**63}, {"ctimeNs": -(2**63) - 1}, {"inode": -1}]
-    + [{"sha256": text} for text in (DIGEST[:-1], DIGEST.upper(), DIGEST[:-1] + "g", 7, None)]
-    + [{"podUid": uid} for uid in (7, None, [], "x" * 65)],
+    WRONG,
 )
 def test_a_line_that_is_no_entry_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(InvalidDocument) as caught:
@@ -130,7 +139,9 @@ def test_no_more_entries_than_asked_for_are_read() -> None:
         read(line(), line(), line(), most=2)
 
 
-@pytest.mark.parametrize("content", [*NO_JSON, *NESTED, b"[]", b"null", b"1", b'"a"', b" " * (MAX_LINE_BYTES + 1) + b"{}"])
+@pytest.mark.parametrize(
+    "content", [*NO_JSON, *NESTED, b"[]", b"null", b"1", b'"a"', b" " * (MAX_LINE_BYTES + 1) + b"{}"]
+)
 def test_what_is_no_object_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidDocument):
         read(content)

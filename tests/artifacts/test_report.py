@@ -118,9 +118,9 @@ def test_the_largest_report_that_a_job_can_cause_is_read_again(name: str) -> Non
     content = format_report(Report("job-1", "incomplete", message=paths[0], unstable=paths, skipped=skipped))
     assert len(content) <= MAX_BYTES
     report = read_report(content)
-    assert {reason: (row.files, row.bytes) for reason, row in report.skipped.items()} == {
-        reason: (10**6, 2**60) for reason in REASONS
-    }
+    assert {reason: (row.files, row.bytes) for reason, row in report.skipped.items()} == dict.fromkeys(
+        REASONS, (10**6, 2**60)
+    )
     assert all(row.paths and row.paths[0].startswith("0/") for row in report.skipped.values())
 
 

@@ -82,9 +82,7 @@ def test_a_summary_is_short_whole_json_whatever_the_report_holds(
 
 @pytest.mark.parametrize("character", ["x", '"', "é", "漢", "\U0001f600"])
 def test_a_long_message_is_cut_and_costs_no_other_field(character: str) -> None:
-    report = Report(
-        "j" * 253, "incomplete", f"12 of 13 files: {character * 20_000}", pod_uid="u" * 64, skipped=SKIPPED
-    )
+    report = Report("j" * 253, "incomplete", f"12 of 13 files: {character * 20_000}", pod_uid="u" * 64, skipped=SKIPPED)
     document = json.loads(format_summary(report, Count(2**62, 2**62), 1e6))
     assert document["job"] == "j" * 253
     assert document["podUid"] == "u" * 64

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
@@ -39,7 +39,6 @@ class Latencies(TypedDict, total=False):
 
 
 OPERATIONS = tuple(Latencies.__annotations__)
-END_SECONDS = 10.0  # given to the process to end by itself
 
 
 class Store:
@@ -65,12 +64,13 @@ class Store:
         """
         self._order("fault", operation, error, _number(count), match)
 
-    def hang(self, operation: str, *, count: int | None = None, match: str = "") -> None:
-        """Operations wait until `clear`, then are done; or `kill` fails them.
+    def hang(self, operation: str, *, count: int | None = None, match: str = "", seconds: int = 30) -> None:
+        """Operations wait until `clear`, then are done; after so many seconds they fail with ETIMEDOUT.
 
-        As on a real dead mount, not even SIGKILL ends a process that waits so.
+        As on a real dead mount, no signal reaches a process that waits so, not even SIGKILL. Without the limit,
+        a test that itself used what hangs could never be ended.
         """
-        self._order("fault", operation, "hang", _number(count), match)
+        self._order("fault", operation, f"hang={seconds}", _number(count), match)
 
     def shorten_writes(self, *, count: int | None = None, match: str = "") -> None:
         """Writes take half of what they are given."""
@@ -100,7 +100,8 @@ class Store:
         """Kills the process behind the mount: whoever uses the mount gets ENOTCONN until `remount`."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()  # waits for its end, closes the pipes
+            self._process = None
 
     def remount(self) -> None:
         """The same content at the same place, without faults, counted from zero; what was open stays dead."""
@@ -124,22 +125,10 @@ class Store:
             self._order("latency", operation, microseconds)
 
     def unmount(self) -> None:
-        """Ends the process and the mount, whatever state they are in."""
-        if self._process is not None:
-            self._end(self._process)
-            self._process = None
+        """Ends the process and the mount, whatever state they are in; what hangs, or is still open, fails."""
+        self.kill()
         if _is_mount(self.path):
             subprocess.run(["fusermount3", "-u", "-z", self.path], check=True)
-
-    def _end(self, process: subprocess.Popen[str]) -> None:
-        with suppress(BrokenPipeError):
-            self.clear()  # it cannot end while an operation hangs
-        process.terminate()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        process.communicate()  # waits for its end, closes the pipes
 
     def _order(self, *words: object) -> None:
         reply = self._ask(" ".join(map(str, words)))
@@ -184,5 +173,7 @@ def _number(count: int | None) -> int:
 def _is_mount(path: Path) -> bool:
     try:
         return os.lstat(path).st_dev != os.lstat(path.parent).st_dev
+    except FileNotFoundError:
+        return False
     except OSError:  # ENOTCONN: a mount without its process
         return True

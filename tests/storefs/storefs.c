@@ -1,4 +1,3 @@
-/* clang-format off */
 /*
  * storefs: shows a backing directory as a FUSE mount that is as slow and as faulty as it is told to be.
  * It stands in for a remote store (an S3 or NFS mount) in tests and benchmarks.
@@ -6,25 +5,26 @@
  *     storefs BACKING MOUNTPOINT [-o kernel_cache,entry_timeout=5,attr_timeout=5]
  *
  * It stays in the foreground and is told what to do by lines on standard input; each gets one line back,
- * "ok", "error: ..." or, for counts, JSON. The end of the input, or SIGTERM, ends it and takes the mount away.
+ * "ok", "error: ..." or, for counts, JSON. The end of the input ends it and takes the mount away.
  * The commands come this way and not through the mount, because the kernel holds the lock of a directory
  * while an operation in it hangs: setxattr on the mount's root would wait for what it is to release.
  *
  *     latency OP MICROSECONDS       every OP takes that much longer
  *     fault OP ERROR COUNT [TEXT]   the next COUNT (-1: all) OPs on a path with TEXT in it fail with errno
- *                                   ERROR, or `hang` (wait for `clear`, then go on) or, for write, are `short`;
- *                                   of several faults that fit, the first given counts
+ *                                   ERROR, or `hang=SECONDS` or, for write, are `short`; of several faults
+ *                                   that fit, the first given counts
  *     space BYTES                   writes fail with ENOSPC once BYTES more were written (-1: no limit)
  *     clear                         no faults, no limit, and what hangs goes on; latencies stay
  *     counts                        operations so far by name, `bytes` written, operations `hanging` now
  *
  * Paths begin with / at the mount. `lookup` is any question for attributes by path: the kernel asks for each
  * part of a path that is not in its cache, and the FUSE library asks once more after mkdir and symlink.
+ * What hangs waits for `clear`, then goes on; after its seconds it fails with ETIMEDOUT: a process that waits
+ * in the kernel cannot be killed, so a test that hangs itself would otherwise stay for ever, and so would we.
  * `flush` is close(); `setattr` is chmod, chown, truncate and utime; `open` is of files, `readdir` of folders.
  * As on many such stores, there are no hard links, special files or extended attributes, all files belong to
  * who runs this, and inode numbers are not the backing's.
  */
-/* clang-format on */
 #define FUSE_USE_VERSION 31
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -32,17 +32,15 @@
 #include <fcntl.h>
 #include <fuse.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
-/* clang-format off */
 enum op {
     LOOKUP, OPEN, CREATE, READ, WRITE, FLUSH, FSYNC, READDIR,
     MKDIR, RMDIR, RENAME, UNLINK, SETATTR, SYMLINK, READLINK, STATFS, OPS
@@ -52,7 +50,6 @@ static const char *const op_names[OPS] = {
     "lookup", "open", "create", "read", "write", "flush", "fsync", "readdir",
     "mkdir", "rmdir", "rename", "unlink", "setattr", "symlink", "readlink", "statfs"
 };
-/* clang-format on */
 
 /* What a fault does, beside failing with an errno (kept negative, as FUSE wants it). */
 enum { HANG = 1, SHORT = 2 };
@@ -60,7 +57,8 @@ enum { HANG = 1, SHORT = 2 };
 struct fault {
     enum op op;
     int effect;
-    long left; /* 0: used up, -1: until cleared */
+    long seconds; /* of a HANG, at most */
+    long left;    /* 0: used up, -1: until cleared */
     char text[256];
 };
 
@@ -69,6 +67,7 @@ struct handle {
     char path[]; /* as it was when opened, for the TEXT of a fault */
 };
 
+static const char *mountpoint;
 static int root_fd; /* the backing directory; every path below is relative to it */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all that follows */
@@ -78,7 +77,6 @@ static size_t fault_count;
 static long latencies[OPS], counts[OPS];
 static long bytes, hanging, clears;
 static long space = -1;
-static bool ending; /* nothing may hang any more, or the process could not end */
 
 /* Before the operation */
 
@@ -94,14 +92,20 @@ static struct fault *find_fault(enum op op, const char *path, const char *other)
     return NULL;
 }
 
-static void hang(void)
+/* 0 when cleared, -ETIMEDOUT when not for SECONDS. */
+static int hang(long seconds)
 {
     long before = clears;
+    int error = 0;
+    struct timespec until;
 
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += seconds;
     hanging++;
-    while (clears == before && !ending)
-        pthread_cond_wait(&cleared, &lock);
+    while (clears == before && error == 0)
+        error = pthread_cond_timedwait(&cleared, &lock, &until);
     hanging--;
+    return -error;
 }
 
 static void wait_latency(enum op op)
@@ -128,10 +132,8 @@ static int begin(enum op op, const char *path, const char *other)
         if (fault->left > 0)
             fault->left--;
     }
-    if (effect == HANG) {
-        hang();
-        effect = 0;
-    }
+    if (effect == HANG)
+        effect = hang(fault->seconds);
     pthread_mutex_unlock(&lock);
     return effect;
 }
@@ -409,26 +411,35 @@ static void drop_used_up(void)
     fault_count = kept;
 }
 
+/* What ERROR of a fault means for OP; 0 if nothing. */
+static int effect_of(enum op op, const char *error, long *seconds)
+{
+    if (sscanf(error, "hang=%ld", seconds) == 1)
+        return *seconds > 0 ? HANG : 0;
+    if (strcmp(error, "short") == 0)
+        return op == WRITE ? SHORT : 0;
+    int number = atoi(error);
+    return number > 0 ? -number : 0;
+}
+
 static const char *add_fault(const char *name, const char *error, long count, const char *text)
 {
     int op = op_of(name);
-    int number = atoi(error);
-    int effect = strcmp(error, "hang") == 0 ? HANG : strcmp(error, "short") == 0 ? SHORT : -number;
-    struct fault *fault;
-
     if (op < 0)
         return "error: no such operation";
-    if (number <= 0 && effect != HANG && !(effect == SHORT && op == WRITE))
-        return "error: a fault is a positive errno, `hang` or, for write, `short`";
+    long seconds = 0;
+    int effect = effect_of(op, error, &seconds);
+    if (effect == 0)
+        return "error: a fault is a positive errno, `hang=SECONDS` or, for write, `short`";
     if (count == 0 || count < -1)
         return "error: a count is 1 or more, or -1";
-    if (strlen(text) >= sizeof fault->text)
+    if (strlen(text) >= sizeof faults->text)
         return "error: the text is too long";
     drop_used_up();
     if (fault_count == sizeof faults / sizeof *faults)
         return "error: too many faults at once";
-    fault = &faults[fault_count++];
-    *fault = (struct fault){.op = op, .effect = effect, .left = count};
+    struct fault *fault = &faults[fault_count++];
+    *fault = (struct fault){.op = op, .effect = effect, .seconds = seconds, .left = count};
     strcpy(fault->text, text);
     return "ok";
 }
@@ -487,12 +498,9 @@ static void *take_commands(void *unused)
         pthread_mutex_unlock(&lock);
         fflush(stdout);
     }
-    pthread_mutex_lock(&lock);
-    ending = true;
-    pthread_cond_broadcast(&cleared);
-    pthread_mutex_unlock(&lock);
-    kill(getpid(), SIGTERM);
-    return unused;
+    /* Who made the mount is gone. FUSE would end in order, which waits for what hangs; this fails it. */
+    umount2(mountpoint, MNT_DETACH);
+    _exit(0);
 }
 
 static void *store_init(struct fuse_conn_info *connection, struct fuse_config *config)
@@ -500,8 +508,7 @@ static void *store_init(struct fuse_conn_info *connection, struct fuse_config *c
     pthread_t thread;
 
     config->hard_remove = 1; /* no .fuse_hidden files where tests list what is left */
-    config->nullpath_ok = 1; /* a hanging write holds no lock on its path */
-    config->negative_timeout = 0;
+    config->nullpath_ok = 1; /* a hanging close holds no lock on its path */
     if (pthread_create(&thread, NULL, take_commands, NULL) != 0)
         abort();
     pthread_detach(thread);
@@ -540,6 +547,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: storefs BACKING MOUNTPOINT [-o OPTIONS]\n");
         return 2;
     }
+    mountpoint = argv[2];
     root_fd = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root_fd < 0) {
         perror(argv[1]);
@@ -556,6 +564,5 @@ int main(int argc, char **argv)
     fuse_opt_add_arg(&args, "-omax_idle_threads=128");
     for (int i = 2; i < argc; i++)
         fuse_opt_add_arg(&args, argv[i]);
-    /* Not return: exit() may wait for the lock of stdin, which the thread above holds while it reads. */
-    _exit(fuse_main(args.argc, args.argv, &operations, NULL));
+    return fuse_main(args.argc, args.argv, &operations, NULL);
 }

@@ -85,10 +85,10 @@ def test_the_free_space_is_that_of_the_backing(store: Store) -> None:
 
 
 def test_without_a_cache_a_change_behind_the_mount_shows_at_once(store: Store) -> None:
-    (store.backing / "f").write_text("one")
-    assert (store.path / "f").read_text() == "one"
-    (store.backing / "f").write_text("three")
-    assert (store.path / "f").read_text() == "three"
+    for content in ("one", "three", "thirteen"):
+        (store.backing / "f").write_text(content)
+        assert (store.path / "f").stat().st_size == len(content)
+        assert (store.path / "f").read_text() == content
 
 
 def test_with_a_cache_only_opening_asks_the_store_again(folders: tuple[Path, Path]) -> None:

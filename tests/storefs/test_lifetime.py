@@ -71,17 +71,17 @@ def test_neither_mount_nor_process_is_left_behind(folders: tuple[Path, Path], en
 
 def test_a_killed_owner_leaves_neither_mount_nor_process_behind(folders: tuple[Path, Path]) -> None:
     code = (
-        "import os, signal, sys\n"
+        "import os, signal, subprocess, sys\n"
         "from pathlib import Path\n"
         "from tests.storefs.mount import mounted\n"
         "with mounted(Path(sys.argv[1]), Path(sys.argv[2])) as store:\n"
         "    store.hang('mkdir')\n"
-        "    (store.path / 'f').touch()\n"
+        "    subprocess.Popen(['mkdir', store.path / 'd'])\n"
+        "    store.wait_hanging()\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     owner = subprocess.run([sys.executable, "-c", code, *map(str, folders)], cwd=ROOT, check=False)
     assert owner.returncode == -signal.SIGKILL
-    assert (folders[0] / "f").exists()
     deadline = time.monotonic() + 10
     while _mounts_and_processes(folders[1]) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -89,9 +89,7 @@ def test_a_killed_owner_leaves_neither_mount_nor_process_behind(folders: tuple[P
 
 
 def _mounts_and_processes(mountpoint: Path) -> list[str]:
-    mounts = [
-        line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f" {mountpoint} " in line
-    ]
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f" {mountpoint} " in line]
     processes = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -104,14 +102,14 @@ def _mounts_and_processes(mountpoint: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("latencies", [{"walk": 1}, {"write": -1}])
-def test_a_wrong_latency_is_refused_and_leaves_no_mount(
-    folders: tuple[Path, Path], latencies: Latencies
-) -> None:
+def test_a_wrong_latency_is_refused_and_leaves_no_mount(folders: tuple[Path, Path], latencies: Latencies) -> None:
     with pytest.raises(ValueError, match="latency"), mounted(*folders, **latencies):
         pass
     assert not _mounts_and_processes(folders[1])
 
 
-def test_a_folder_that_is_not_there_cannot_be_mounted(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="has ended"), mounted(tmp_path / "none", tmp_path):
+@pytest.mark.parametrize("absent", [0, 1])
+def test_what_is_not_there_cannot_be_mounted(folders: tuple[Path, Path], absent: int) -> None:
+    folders[absent].rmdir()
+    with pytest.raises(BrokenPipeError), mounted(*folders):
         pass

@@ -22,7 +22,7 @@ def missing() -> str | None:
             with tmpfs(Path(folder), 4096):
                 return None
         except subprocess.CalledProcessError as error:
-            return f"permission to mount ({error.stderr.strip()})"
+            return f"permission to mount ({error.stderr.splitlines()[0]})"
         except FileNotFoundError as error:
             return str(error.filename)
 
