@@ -115,6 +115,8 @@ class Copier:
                 if done == 0 and error.errno in _NO_KERNEL_COPY:
                     return -1
                 raise
+            if done == count == 0:  # as of files that some file systems make up when they are read
+                return -1
             self._pay(done + count, planned, done)
             done += count
             if count == 0 or done == planned:

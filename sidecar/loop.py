@@ -6,10 +6,14 @@ An idle folder costs nothing worth measuring: the interval is at least a thousan
 import logging
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from sidecar.scan import Scan
 from sidecar.source import Refused
 from sidecar.sync import Syncer
+
+if TYPE_CHECKING:
+    from sidecar.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,7 @@ class Loop(threading.Thread):
         self._wake = threading.Condition()
         self._hinted = self._eager = False
         self._deadline: float | None = None
+        self._watch: Watch | None = None
         self.done = threading.Event()
 
     def hint(self) -> None:
@@ -56,6 +61,9 @@ class Loop(threading.Thread):
         with self._wake:
             self._deadline = deadline
             self._wake.notify()
+        if self._watch is not None:
+            # Nothing is to be learned any more, and the kernel takes 10 ms to take down watches at the exit.
+            threading.Thread(target=self._watch.rest, name="rest", daemon=True).start()
 
     def run(self) -> None:
         try:
@@ -68,8 +76,8 @@ class Loop(threading.Thread):
             self.done.set()
 
     def _run(self) -> None:
-        watch = None
         while self._deadline is None:
+            self._listen()
             started = time.monotonic()
             with self._wake:
                 eager, self._eager, self._hinted = self._eager, False, False
@@ -78,14 +86,19 @@ class Loop(threading.Thread):
             except Exception:  # the job's files are anything: whatever they break, the next sync tries again
                 log.exception("sync failed")
             took = time.monotonic() - started
-            if watch is None:
+            if self._watch is None:
                 from sidecar.watch import Watch  # noqa: PLC0415 - 50 ms that a first sync need not wait for
 
-                watch = Watch(self.hint)
-            scan = self._syncer.scan
-            watch.follow(scan.folder if scan.exists else None, self._open_folder)
-            self._sleep(scan, took)
+                self._watch = Watch(self.hint)
+            self._listen()
+            self._sleep(self._syncer.scan, took)
         self._syncer.finish(self._deadline)
+
+    def _listen(self) -> None:
+        """Before a look: to the folder as it was known last; after it: to the one that has taken its place."""
+        if self._watch is not None and self._deadline is None:
+            scan = self._syncer.scan
+            self._watch.follow(scan.folder if scan.exists else None, self._open_folder)
 
     def _open_folder(self) -> int:
         try:

@@ -3,6 +3,7 @@
 A record is a stamp (32 bytes) and a digest (32 bytes, or none): 100,000 of them take about 24 MB, paths included.
 """
 
+import contextlib
 import errno
 import itertools
 import logging
@@ -74,12 +75,12 @@ class Manifest:
         """
         ours = False
         try:
-            lines = store.read_lines(MANIFEST)
-            header = read_header(next(lines, b""))
-            if header.job == self.header.job:
-                ours = header.pod_uid == self.header.pod_uid
-                for entry in read_entries(lines, header, most):
-                    self._take(entry)
+            with contextlib.closing(store.read_lines(MANIFEST)) as lines:
+                header = read_header(next(lines, b""))
+                if header.job == self.header.job:
+                    ours = header.pod_uid == self.header.pod_uid
+                    for entry in read_entries(lines, header, most):
+                        self._take(entry)
         except InvalidDocument as error:
             log.warning("manifest ignored from here on: %s", error)
         except StoreError as error:

@@ -156,7 +156,9 @@ class _Walk:
         elif self._is_too_long(encoded):
             self._skip("invalid_name", encoded, found.st_size)
         elif own is not None:
-            self.scan.in_place[own.lstrip("/")] = found.st_size
+            place = own.lstrip("/")
+            if place.split("/", 1)[0] not in RESERVED:
+                self.scan.in_place[place] = found.st_size
         else:
             self.scan.files[encoded] = stamp_of(found)
             return True

@@ -163,14 +163,31 @@ class Source:
             raise Refused("outside_volumes", real_path)
         if self._is_root:
             self._guard_owner(os.fstat(fd), real_path)
+            self._guard_folders(real_path)
         return real_path
 
     def _guard_owner(self, found: os.stat_result, real_path: str) -> None:
         """As root we read anything; a link to a shared volume must not publish what main's user could not read."""
-        if not self._is_root or self._owner == 0 or self.view.beside(real_path):
+        if self._is_free(real_path):
             return
         if not found.st_mode & (0o400 if found.st_uid == self._owner else 0o004):
             raise Refused("unreadable", "its owner is another user than the artifacts folder's")
+
+    def _guard_folders(self, real_path: str) -> None:
+        """Nor what lies in a folder that main's user could not enter; the volume itself was mounted for it."""
+        if self._is_free(real_path):
+            return
+        folder = os.path.dirname(real_path)
+        while folder != "/" and folder not in self.view.volumes:
+            fd = open_in_root(self._root_fd, folder, os.O_PATH | os.O_DIRECTORY)
+            found = os.fstat(fd)
+            os.close(fd)
+            if not found.st_mode & (0o100 if found.st_uid == self._owner else 0o001):
+                raise Refused("unreadable", "it lies in a folder of another user than the artifacts folder's")
+            folder = os.path.dirname(folder)
+
+    def _is_free(self, real_path: str) -> bool:
+        return not self._is_root or self._owner == 0 or self.view.beside(real_path)
 
 
 class OpenFolders:

@@ -10,7 +10,7 @@ import errno
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.layout import JOB_ARTIFACTS, TEMPORARY, job_folder
@@ -74,7 +74,7 @@ class Store:
 
         self.write(path, fill, exists=exists)
 
-    def read_lines(self, path: str) -> Iterator[bytes]:
+    def read_lines(self, path: str) -> Generator[bytes, None, None]:
         """The lines of a metadata file, each bounded, the whole bounded; StoreError where it cannot be read."""
         with _Errors("read", path):
             fd = open_beneath(self._root_fd, self._at(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
