@@ -33,7 +33,7 @@ def _number(low: float, high: float, of: Callable[[str], Any] = int) -> Callable
         except ValueError:
             value = None
         if value is None or not low <= value <= high:
-            raise ValueError(f"use {'a whole number' if of is int else 'a number'} from {low:g} to {high:g}")
+            raise ValueError(f"use {'a whole number' if of is int else 'a number'} from {low} to {high}")
         return value
 
     return parse

@@ -46,6 +46,7 @@ class Applier:
         self._source, self._store, self._method = source, store, method
         self._manifest, self._journal = manifest, journal
         self._dirty = False
+        self._unclear: set[str] = set()  # pending from before this plan: their stubs may be there
         self.written = WriteBack(journal.settings)
         self.progress: Progress = lambda report, todo: None
         self.barred: dict[str, tuple[stamp.Stamp, Outcome]] = {}
@@ -60,6 +61,7 @@ class Applier:
         failed: dict[str, Skipped] = {}
         self.remove(plan.clear, failed)
         if plan.copy:
+            self._unclear = self._manifest.pending.intersection(plan.copy)
             self._manifest.pending.update(plan.copy)
             self._dirty = True
             self.save()
@@ -170,7 +172,8 @@ class Applier:
                 self.written.add(1, outcome.size, time.monotonic())
             return
         if outcome.reason != "store_error":  # else something half-written may have been left behind
-            self._manifest.pending.discard(path)
+            if path not in self._unclear:
+                self._manifest.pending.discard(path)
         else:
             self._journal.totals.store_errors += 1
             self.doubt = True

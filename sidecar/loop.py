@@ -98,7 +98,10 @@ class Loop(threading.Thread):
         """Before a look: to the folder as it was known last; after it: to the one that has taken its place."""
         if self._watch is not None and self._deadline is None:
             scan = self._syncer.scan
-            self._watch.follow(scan.folder if scan.exists else None, self._open_folder)
+            try:
+                self._watch.follow(scan.folder if scan.exists else None, self._open_folder)
+            except Exception:  # hints are not worth a sync
+                log.exception("cannot watch, the timer goes on")
 
     def _open_folder(self) -> int:
         try:

@@ -14,7 +14,7 @@ from sidecar.manifest import Manifest
 from sidecar.scan import Scan, add_skipped
 from sidecar.stamp import Stamp
 
-RESTLESS_SYNCS = 5  # a file that never rests is copied once in so many syncs
+RESTLESS_SYNCS = 5  # a file that never rests is copied when it has waited for so many syncs
 
 
 @dataclass(frozen=True)

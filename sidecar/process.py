@@ -56,6 +56,7 @@ def configure_log(level: str) -> None:
     logging.Formatter.converter = time.gmtime
     form = "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s"
     known = level if level in ("debug", "info", "warning", "error") else "info"
+    logging.getLogger("watchdog").setLevel(logging.INFO)  # it says a word on every event
     logging.basicConfig(stream=sys.stderr, level=known.upper(), format=form, datefmt="%Y-%m-%dT%H:%M:%S", force=True)
 
 

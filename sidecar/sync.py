@@ -159,23 +159,29 @@ class Syncer:
         state, message = verdict(self.report, rejected, self.scan.truncated and not rejected)
         while True:
             try:
-                if self.scan.exists or self.scan.skipped:
-                    self._load()
-                    self.journal.begin()
-                if self._manifest.records and not self._plan.rejected:
-                    self.applier.remove(list(self._manifest.earlier), {})
-                self.applier.save()
-                if self.journal.begun:
-                    self._store.remove_temporaries()
+                self._finish_store()
                 self.journal.seal(state, message)
                 return
             except StoreError as error:
                 self.applier.suspect(error)
                 log.warning("cannot seal, tried again while there is time: %s", error)
-                state, message = "incomplete", f"the report could not be written: {error}"
+                self.report.state, self.report.sealed_at = "incomplete", 0.0
+                self.report.message = f"the report could not be written: {error}"
             if self._wait(0.5, deadline):
-                self.report.state, self.report.message, self.report.sealed_at = state, message, 0.0
                 return
+
+    def _finish_store(self) -> None:
+        """All that is left to do before the seal."""
+        if self.scan.exists or self.scan.skipped:
+            if self.applier.doubt and self._loaded:
+                self._store.connect()
+            self._load()
+            self.journal.begin()
+        if self._manifest.records and not self._plan.rejected:
+            self.applier.remove(sorted(self._manifest.earlier.keys() - self.scan.in_place.keys()), {})
+        self.applier.save()
+        if self.journal.begun:
+            self._store.remove_temporaries()
 
     def _load(self) -> None:
         if self._loaded:

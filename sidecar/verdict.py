@@ -20,8 +20,10 @@ def verdict(report: Report, rejected: bool, truncated: bool) -> tuple[str, str]:
     if not kept:
         return "empty", "the job left no files to keep"
     said = f"{files_and_size(kept, report.collected.bytes + report.in_place.bytes)} in the store"
-    if report.limit_exceeded:
+    if report.limit_exceeded and report.over_limit == "keep":
         return "sealed", f"{said}: {over_limit(report)}, so only what fits was kept"
+    if report.limit_exceeded:
+        return "sealed", f"{said}: {over_limit(report)}, so nothing more was kept"
     return "sealed", said
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from artifacts.errors import InvalidDocument
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, TEMPORARY, job_folder
+from artifacts.names import encode_path
 from artifacts.report import Report, read_report
 from artifacts.settings import Settings
 
@@ -100,7 +101,7 @@ class Job:
 
     def temporaries(self) -> list[str]:
         """What lies in the folder for copies on their way."""
-        return sorted(tree(self.folder / TEMPORARY))
+        return sorted(name for _, _, names in os.walk(self.folder / TEMPORARY) for name in names)
 
     def manifest(self) -> dict[str, dict[str, Any]]:
         """Path -> fields of every entry in the manifest; none where there is no manifest."""
@@ -126,11 +127,14 @@ class Job:
 
     def assert_whole(self) -> None:
         """What is kept is the artifacts folder's tree, and the manifest tells the truth of every file."""
-        assert self.kept() == tree(self.artifacts)
-        digests = {path: hashlib.sha256(content).hexdigest() for path, content in self.kept().items()}
-        assert {path: entry.get("sha256") for path, entry in self.manifest().items()} == digests
-        assert not [path for path, entry in self.manifest().items() if entry.get("pending")]
-        assert self.temporaries() == []
+        wanted = {encode_path(path): content for path, content in tree(self.artifacts).items()}
+        kept, manifest = self.kept(), self.manifest()
+        wrong = [path for path in wanted.keys() | kept.keys() if wanted.get(path) != kept.get(path)]
+        assert not wrong, f"kept otherwise than they are: {sorted(wrong)}; {self.report()}"
+        digests = {path: hashlib.sha256(content).hexdigest() for path, content in kept.items()}
+        told = {path: None if entry.get("pending") else entry.get("sha256") for path, entry in manifest.items()}
+        assert told == digests, f"the manifest says {manifest}, digests are {digests}"
+        assert self.temporaries() == [], f"left behind: {self.temporaries()}"
 
 
 OWN = (".primehub", ".metadata")
@@ -164,7 +168,7 @@ class Sidecar:
         for where a sync takes long, as at a mount, the next one comes late."""
 
         def holds() -> bool:
-            if hastened:
+            if hastened and self.job.termination.exists():  # before that, the signal would be the process's end
                 self.hasten()
                 time.sleep(0.1)
             with suppress(json.JSONDecodeError):  # as with the first report

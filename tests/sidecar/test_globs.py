@@ -1,0 +1,91 @@
+"""Globs: what they match, by a table, and that no pattern makes a sync wait."""
+
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sidecar.globs import Globs
+
+OFTEN = settings(deadline=None, max_examples=200)
+HOSTILE = st.text(alphabet="a*?[]!-^&~|\\.()+{}$#\n", max_size=64)
+
+
+@pytest.mark.parametrize(
+    ("glob", "matching", "others"),
+    [
+        ("*.tmp", ["a.tmp", "d/a.tmp", "d.tmp/x/y", ".tmp"], ["a.tmpx", "tmp", "a.TMP"]),
+        ("__pycache__", ["__pycache__/a.pyc", "d/__pycache__/e/a"], ["__pycache__x", "x__pycache__/a"]),
+        ("__pycache__/", ["__pycache__/a.pyc", "d/__pycache__/a"], ["pycache/a"]),
+        ("/*.log", ["a.log", "a.log/x"], ["d/a.log"]),
+        ("logs/*", ["logs/a", "logs/d/a"], ["logs", "x/logs/a"]),
+        ("logs/*.txt", ["logs/a.txt", "logs/d.txt/a"], ["logs/d/a.txt", "a.txt"]),
+        ("logs/**", ["logs", "logs/a", "logs/d/e/a"], ["x/logs/a", "logsx/a"]),
+        ("**/a", ["a", "d/a", "d/e/a", "d/a/x"], ["b", "d/aa"]),
+        ("a/**/z", ["a/z", "a/b/z", "a/b/c/z", "a/b/z/x"], ["z", "b/z", "az"]),
+        ("**", ["a", "a/b"], []),
+        ("**/**/a/**/**", ["a", "a/b", "x/y/a/z"], ["b"]),
+        ("a?c", ["abc", "d/aüc/x"], ["ac", "a/c", "abbc"]),
+        ("[ab]*", ["a1", "b", "d/bx"], ["c", "A"]),
+        ("[!ab]", ["c", "d/c"], ["a", "b"]),
+        ("[", ["[", "d/["], ["x"]),
+        ("a.b", ["a.b"], ["axb"]),
+        ("*", ["a", ".hidden", "d/e"], []),
+        ("ckpt-*/**", ["ckpt-1/a", "ckpt-1/d/a", "ckpt-1"], ["x/ckpt-1/a"]),
+        ("\udcff*", ["\udcff\udcfe"], ["x"]),
+        ("a\n*", ["a\nb\nc"], ["a"]),
+    ],
+)
+def test_a_glob_matches_what_it_says(glob: str, matching: list[str], others: list[str]) -> None:
+    include, exclude = Globs((glob,), ()), Globs((), (glob,))
+    assert [path for path in [*matching, *others] if include.admits(path)] == matching
+    assert [path for path in [*matching, *others] if exclude.admits(path)] == others
+
+
+def test_without_globs_everything_is_collected() -> None:
+    assert Globs((), ()).all
+    assert Globs((), ()).admits("a")
+    assert not Globs(("a",), ()).all
+    assert not Globs((), ("a",)).all
+
+
+def test_exclude_wins_and_one_include_is_enough() -> None:
+    globs = Globs(("*.pt", "logs/**"), ("tmp", "*.bak.pt"))
+    admitted = ["a.pt", "d/a.pt", "logs/x"]
+    refused = ["a.txt", "tmp/a.pt", "logs/tmp", "a.bak.pt", "x/logs/x"]
+    assert [path for path in admitted + refused if globs.admits(path)] == admitted
+
+
+@OFTEN
+@given(st.lists(HOSTILE, min_size=1, max_size=4).map("/".join), st.text(max_size=20))
+@example("[[a]", "[")
+@example("[--a]&&[~~]||", "a")
+@example("[z-a]", "a")
+def test_any_text_is_a_glob(glob: str, path: str) -> None:
+    assert Globs((glob,), ()).admits(path) is not Globs((), (glob,)).admits(path)
+
+
+@pytest.mark.parametrize(
+    "glob",
+    ["*a" * 127 + "b", "a*" * 127 + "b", "*?" * 128, "*" * 256, "[a*" * 85, "/".join(["**"] * 85), "**/a/" * 51 + "b"],
+)
+@pytest.mark.parametrize("path", ["a" * 255, "a/" * 99 + "a", "/".join(["a" * 255] * 16)])
+def test_the_worst_globs_take_bounded_time(glob: str, path: str) -> None:
+    globs = Globs((glob,), ())
+    started = time.perf_counter()
+    for _ in range(10):
+        globs.admits(path)
+    assert time.perf_counter() - started < 1.0
+
+
+@OFTEN
+@given(
+    st.lists(st.sampled_from(["*", "**", "a", "?", "*a*", "[a]"]), min_size=1, max_size=40).map("/".join),
+    st.lists(st.sampled_from(["a", "aa", "b"]), min_size=1, max_size=60).map("/".join),
+)
+def test_any_glob_takes_bounded_time(glob: str, path: str) -> None:
+    globs = Globs((glob,), ())
+    started = time.perf_counter()
+    globs.admits(path)
+    assert time.perf_counter() - started < 0.5

@@ -1,0 +1,181 @@
+"""The sidecar is killed at any moment, again and again, while its job goes on: what is left is never a riddle.
+
+So that hundreds of starts take seconds, one process imports the sidecar and forks for every start.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
+from tests.machine import require
+from tests.sidecar.sidecars import REPOSITORY, Job, running, until
+from tests.storefs import build
+from tests.storefs.mount import mounted
+
+ROUNDS = 100  # on each kind of store
+NAMES = ("a", "b", "folder", "folder/a", "folder/b", "folder/deep/a", "folder/deep/b", "other/a", "other/b", "ü %41")
+FOREIGN = "somebody's"
+STARTER = """
+import os, signal, sys
+import sidecar.watch
+from sidecar.process import run
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(run(dict(os.environ)))
+    print(pid, flush=True)
+    os.waitpid(pid, 0)
+    print("ended", flush=True)
+"""
+
+
+class Starter:
+    """Starts sidecars for one job, one at a time."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._log = open(job.log, "ab")  # noqa: SIM115 - until close()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", STARTER],
+            env=job.environ(sync_seconds=0.1, log_level="warning"),
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+
+    def start(self) -> int:
+        """The process id of a new sidecar, which takes signals."""
+        self._job.termination.unlink(missing_ok=True)
+        self._say("\n")
+        pid = int(self._hear())
+        until(self._job.termination.exists, "a start")
+        return pid
+
+    def kill(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        assert self._hear() == "ended\n"
+
+    def close(self) -> None:
+        self._process.communicate(timeout=20)
+        self._log.close()
+
+    def _say(self, text: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(text)
+        self._process.stdin.flush()
+
+    def _hear(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+
+@pytest.fixture(params=["folder", "mount"])
+def job(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Job]:
+    if request.param == "folder":
+        yield Job(tmp_path)
+        return
+    require(build.missing() is None, str(build.missing()))
+    backing, mountpoint = tmp_path / "backing", tmp_path / "mount"
+    backing.mkdir()
+    mountpoint.mkdir()
+    with mounted(backing, mountpoint, create=1000, write=3000, flush=500, rename=1000, unlink=500):
+        yield Job(tmp_path, mountpoint, backing)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder and all in it, or nothing."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if path.is_dir():
+            for inner in path.iterdir():
+                remove(inner)
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+def change(job: Job, rng: random.Random) -> None:
+    """One small thing that a job does: make, change, move or remove a file, or a folder in a file's place."""
+    path = job.artifacts / rng.choice(NAMES)
+    what = rng.random()
+    if what < 0.3:
+        remove(path)
+        return
+    for parent in reversed(path.relative_to(job.artifacts).parents):
+        if (job.artifacts / parent).is_file():
+            (job.artifacts / parent).unlink()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if what < 0.45:
+        other = job.artifacts / rng.choice(NAMES)
+        if other.is_file() and not path.is_dir():
+            other.rename(path)
+        return
+    if path.is_dir():
+        remove(path)
+    if what < 0.6 and path.is_file():
+        with open(path, "ab") as file:
+            file.write(b"more")
+    else:
+        path.write_bytes(rng.randbytes(rng.choice((0, 1, 10, 1000, 1000, 700_000, 2_500_000))))
+
+
+def assert_nothing_unknown(job: Job) -> None:
+    """All that is kept is accounted for, and it will expire."""
+    kept = job.kept()
+    assert kept.pop(FOREIGN) == b"keep"
+    if kept:
+        assert kept.keys() <= job.manifest().keys()
+        assert (job.folder / EXPIRED_AT).is_file()
+        assert (job.folder / LEGACY_EXPIRED_AT).is_file()
+
+
+def assert_whole_after_the_end(job: Job) -> None:
+    with running(job) as sidecar:
+        until(job.termination.exists, "a start")
+        assert sidecar.end() == 0
+    somebody_s = job.folder / FOREIGN
+    assert somebody_s.read_text() == "keep"
+    somebody_s.unlink()
+    job.assert_whole()
+    assert job.report().state in ("sealed", "empty")
+    somebody_s.write_text("keep")
+
+
+def test_killed_at_any_moment_it_leaves_nothing_unknown_and_ends_whole(job: Job) -> None:
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    print("seed", seed)  # shown where the test fails
+    (job.folder / FOREIGN).parent.mkdir(parents=True)
+    (job.folder / FOREIGN).write_text("keep")
+    starter = Starter(job)
+    try:
+        for number in range(ROUNDS):
+            for _ in range(rng.randrange(4)):
+                change(job, rng)
+            pid = starter.start()
+            time.sleep(rng.random() * 0.06)
+            for _ in range(rng.randrange(3)):
+                change(job, rng)
+                time.sleep(rng.random() * 0.03)
+            if rng.random() < 0.3:
+                os.kill(pid, signal.SIGUSR1)
+                time.sleep(rng.random() * 0.06)
+            starter.kill(pid)
+            assert_nothing_unknown(job)
+            if number % 25 == 24:
+                job.termination.unlink()
+                assert_whole_after_the_end(job)
+    finally:
+        starter.close()
+    assert "Traceback" not in job.log.read_text()
