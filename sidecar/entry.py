@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
+from sidecar.signals import SIGNALS
 
 
 def main() -> int:

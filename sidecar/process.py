@@ -18,9 +18,9 @@ from artifacts.layout import job_folder
 from artifacts.report import Count, Report
 from artifacts.settings import TABLE, Settings, unknown_settings
 from sidecar.deadline import deadlines
-from sidecar.entry import SIGNALS
 from sidecar.loop import Loop
 from sidecar.method import choose_method
+from sidecar.signals import SIGNALS
 from sidecar.source import Source, View
 from sidecar.store import Store, file_system_of
 from sidecar.sync import Syncer

@@ -1,0 +1,5 @@
+"""The signals that the sidecar takes. Apart from all else: they are blocked before anything else is imported."""
+
+import signal
+
+SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
