@@ -39,7 +39,8 @@ Progress = Callable[[Report, Count | None], None]
 
 
 class Applier:
-    """Applies plans for one job. `doubt`: the store may have lost what it took. `barred`: path -> (stamp, outcome)
+    """Applies plans for one job. `doubt`: the store may have lost what it took.
+    `untidy`: writes were cut short. `barred`: path -> (stamp, outcome)
     of files that cannot be copied as long as they look like that. `abort`: stop at once."""
 
     def __init__(self, source: Source, store: Store, method: Method, manifest: Manifest, journal: Journal) -> None:
@@ -50,7 +51,7 @@ class Applier:
         self.written = WriteBack(journal.settings)
         self.progress: Progress = lambda report, todo: None
         self.barred: dict[str, tuple[stamp.Stamp, Outcome]] = {}
-        self.doubt = False
+        self.doubt = self.untidy = False
         self.abort = threading.Event()
 
     def apply(self, plan: Plan, scan: Scan, stop: Callable[[], bool]) -> dict[str, Skipped]:
@@ -111,6 +112,7 @@ class Applier:
     def suspect(self, error: StoreError) -> None:
         """A mount that failed may have lost what it took before: look again before trusting it."""
         self._journal.totals.store_errors += 1
+        self.untidy = True
         self.doubt = self.doubt or error.cause.errno in _LOST_MOUNT
 
     def _size(self, path: str) -> int | StoreError | None:
@@ -160,6 +162,7 @@ class Applier:
         else:
             transfer.close()
         for path, size in sizes.items():
+            self.untidy = True
             add_skipped(failed, "not_reached", path, size)
 
     def _settle(self, path: str, outcome: Outcome, plan: Plan, scan: Scan, failed: dict[str, Skipped]) -> None:
@@ -176,7 +179,7 @@ class Applier:
                 self._manifest.pending.discard(path)
         else:
             self._journal.totals.store_errors += 1
-            self.doubt = True
+            self.doubt = self.untidy = True
         size = stamp.size_of(scan.files[path])
         if outcome.reason in PATIENT | IMPATIENT:
             add_skipped(failed, outcome.reason, path, size, outcome.detail)

@@ -72,6 +72,11 @@ class Journal:
             self._write(self._expiry())
             self.begun = True
 
+    def tidy(self) -> None:
+        """Remove what failed copies left half-written, but nothing that an announcement is writing."""
+        with self._lock:
+            self._store.remove_temporaries()
+
     def refresh_expiry(self) -> float:
         """Write the expiry again when half of the retention has passed; seconds until then."""
         left = self._expiry_written - time.time() - self.settings.retention_seconds / 2

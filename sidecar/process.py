@@ -142,8 +142,8 @@ class Sidecar:
         report.message = "main has ended; the last sync is under way"
         report.state = "incomplete"
         self._termination.write(report)
-        threading.Thread(target=syncer.announce, name="announce", daemon=True).start()
         self._loop.finish(limits.sync)
+        threading.Thread(target=syncer.announce, name="announce", daemon=True).start()
         if not self._loop.done.wait(limits.sync - time.monotonic()):
             syncer.applier.abort.set()
             if not self._loop.done.wait(max(0.1, limits.exit - 0.1 - time.monotonic())):

@@ -70,6 +70,7 @@ class Syncer:
         try:
             self.journal.announce()
         except StoreError as error:
+            self.applier.untidy = True
             log.warning("cannot announce the last sync: %s", error)
 
     def finish(self, deadline: float) -> None:
@@ -129,7 +130,8 @@ class Syncer:
             self.journal.begin()
             if self.applier.doubt and self.applier.verify():
                 self._plan = self._make_plan(moment, before)
-            self._describe({})  # what there is to do, for whoever is told before it is done
+            if self._plan.copy:
+                self._describe({})  # what there is to do, for whoever is told before it is done
             failed = self.applier.apply(self._plan, self.scan, lambda: self.stopping.is_set() and not moment.last)
         self._describe(failed)
         if self.journal.begun and not self.stopping.is_set():
@@ -180,8 +182,8 @@ class Syncer:
         if self._manifest.records and not self._plan.rejected:
             self.applier.remove(sorted(self._manifest.earlier.keys() - self.scan.in_place.keys()), {})
         self.applier.save()
-        if self.journal.begun:
-            self._store.remove_temporaries()
+        if self.journal.begun and self.applier.untidy:
+            self.journal.tidy()
 
     def _load(self) -> None:
         if self._loaded:
