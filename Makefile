@@ -27,6 +27,10 @@ venv: .venv/.stamp ## Make .venv with everything the project uses, locked (the o
 demo: .venv/.stamp ## Run jobs on this machine and show what was collected
 	$(BIN)/python -m local demo
 
+.PHONY: run
+run: .venv/.stamp ## Local mode: run queued jobs until Ctrl-C
+	$(BIN)/python -m local serve
+
 .PHONY: test
 test: .venv/.stamp ## Run all tests
 	$(BIN)/pytest

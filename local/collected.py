@@ -16,6 +16,7 @@ from artifacts import report, summary
 from artifacts.errors import InvalidDocument
 from artifacts.layout import LEGACY_METADATA, METADATA, REPORT
 from artifacts.report import Count, Report, Skipped
+from local.documents import read_regular
 from local.places import Places
 
 _OWN = {METADATA.split("/")[0], LEGACY_METADATA}
@@ -45,7 +46,7 @@ def list_files(folder: Path, most: int) -> Listing:
 def read_termination(path: Path) -> dict[str, Any] | None:
     """The sidecar's last words so far, or None where it has not said any."""
     try:
-        return summary.read_summary(_read(path, 2 * summary.MAX_BYTES))
+        return summary.read_summary(read_regular(path, 2 * summary.MAX_BYTES))
     except (OSError, InvalidDocument):
         return None
 
@@ -60,7 +61,7 @@ def read_outcome(places: Places, uid: str) -> Report:
 
 def _read_report(path: Path, uid: str) -> Report | None:
     try:
-        found = report.read_report(_read(path, report.MAX_BYTES))
+        found = report.read_report(read_regular(path, report.MAX_BYTES))
     except (OSError, InvalidDocument):
         return None
     return found if found.pod_uid == uid else None
@@ -97,12 +98,3 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
             status = os.lstat(path)
             if stat.S_ISREG(status.st_mode):
                 yield os.path.relpath(path, folder), status.st_size
-
-
-def _read(path: Path, most: int) -> bytes:
-    """At most `most` bytes and one of a regular file; raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{path} is no regular file")
-        return file.read(most + 1)

@@ -47,13 +47,17 @@ class MainEnd:
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be run: `command` is main's argument vector, `user` the name of who runs it."""
+    """What is to be run: `command` is main's argument vector, `user` the name of who runs it.
+
+    `queued`: its PhJob is there already, and nobody waits to hear what main says.
+    """
 
     job: str
     group: str
     uid: str
     user: str
     command: Sequence[str]
+    queued: bool = False
 
 
 def make_phjob(order: Order, now: float) -> PhJob:
@@ -83,7 +87,7 @@ def make_phjob(order: Order, now: float) -> PhJob:
 
 def with_status(phjob: PhJob, fields: Mapping[str, Any]) -> PhJob:
     """A copy of the PhJob with `fields` in its status; the others stay."""
-    return {**phjob, "status": {**phjob["status"], **fields}}
+    return {**phjob, "status": {**(phjob.get("status") or {}), **fields}}
 
 
 def running_status(now: float) -> dict[str, Any]:
@@ -97,12 +101,18 @@ def end_status(end: MainEnd, cancelled: bool, now: float) -> dict[str, Any]:
         phase, reason = "Cancelled", "Cancelled"
     elif end.exit_code == 0:
         phase, reason = "Succeeded", "PodSucceeded"
-    return {
-        "phase": phase,
-        "reason": reason,
-        "message": f"main ended: {end.words}",
-        "finishTime": rfc3339(now),
-    }
+    return _end(phase, reason, f"main ended: {end.words}", now)
+
+
+def withdrawn_status(now: float) -> dict[str, Any]:
+    """Of a job that was cancelled before it ran."""
+    return _end("Cancelled", "Cancelled", "cancelled before it was started", now)
+
+
+def lost_status(now: float) -> dict[str, Any]:
+    """Of a job whose runner has gone. Failed and not Unknown, as it will never be known better."""
+    message = "its runner is gone, killed or ended with the machine; artifacts are as they were then"
+    return _end("Failed", "PodUnknown", message, now)
 
 
 def artifact_status(report: Report) -> dict[str, Any]:
@@ -122,6 +132,10 @@ def command_text(command: Sequence[str]) -> str:
 
 def rfc3339(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _end(phase: str, reason: str, message: str, now: float) -> dict[str, Any]:
+    return {"phase": phase, "reason": reason, "message": message, "finishTime": rfc3339(now)}
 
 
 def _signal_name(number: int) -> str:

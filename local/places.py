@@ -6,6 +6,7 @@ Paths only; nothing is touched here.
     phfs/groups/<group path>/        the group's PHFS, at the same place as in an object store
     jobs/<job>/home/                 the working directory, a pod's /home/jovyan
     jobs/<job>/lock                  held (flock) for as long as the job's runner lives
+    jobs/<job>/main.log              what main says, where nobody waits to hear it
     jobs/<job>/{sidecar.log,termination-log,main-status.json}
 """
 
@@ -61,6 +62,15 @@ class Places:
     @property
     def lock(self) -> Path:
         return self.folder / "lock"
+
+    @property
+    def traces(self) -> tuple[Path, ...]:
+        """Where a job of this name would have left something."""
+        return (self.phjob, self.folder, self.store)
+
+    @property
+    def main_log(self) -> Path:
+        return self.folder / "main.log"
 
     @property
     def sidecar_log(self) -> Path:

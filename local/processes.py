@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from local.environment import module_environ
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,20 +50,40 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def start_main(command: Sequence[str], home: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start_runner(data: Path, job: str, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the runner of a queued job in a session of its own, for which SIGTERM alone is meant.
+
+    SIGTERM is blocked from its first instruction: one that comes while Python starts waits. Raises OSError.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "local", "run-queued", "--data", str(data), job],
+        env=module_environ(environ),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_child(signal.SIGTERM, (signal.SIGTERM,)),  # noqa: PLW1509 - nothing in it takes a lock
+    )
+
+
+def start_main(
+    command: Sequence[str], home: Path, environ: Mapping[str, str], log: Path | None
+) -> subprocess.Popen[bytes]:
     """Start main in a session of its own, where the terminal's Ctrl-C does not reach it. Raises OSError.
 
-    A terminal is not passed on as its input: a job in a pod has none either.
+    A terminal is not passed on as its input: a job in a pod has none either. Where there is a `log`, what main
+    says goes to its end.
     """
     argv = ["sh", "-c", command[0]] if len(command) == 1 else list(command)
-    return subprocess.Popen(
-        argv,
-        cwd=home,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL if sys.stdin is None or os.isatty(0) else None,
-        start_new_session=True,
-        preexec_fn=_child(signal.SIGKILL, ()),  # noqa: PLW1509 - one thread
-    )
+    with log.open("ab") if log else contextlib.nullcontext() as output:
+        return subprocess.Popen(
+            argv,
+            cwd=home,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL if sys.stdin is None or os.isatty(0) else None,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_child(signal.SIGKILL, ()),  # noqa: PLW1509 - one thread
+        )
 
 
 def start_sidecar(environ: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -134,6 +156,9 @@ def _child(parent_death: signal.Signals, blocked: Sequence[signal.Signals]) -> C
     """What a child does before exec. Without a runner main is killed, and the sidecar syncs and ends."""
 
     def prepare() -> None:
+        # The terminal's Ctrl-C may have come just before the session of its own: it was not meant for the child.
+        while signal.sigtimedwait((signal.SIGINT, signal.SIGHUP), 0):
+            pass
         _libc.prctl(_PR_SET_PDEATHSIG, parent_death, 0, 0, 0)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

@@ -3,12 +3,13 @@
 It does for one job what kubelet and controller do in a cluster: signals, grace periods, the PhJob's status.
 """
 
+import contextlib
 import logging
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from artifacts.report import Report
 from artifacts.settings import Settings
 from local.collected import read_outcome, read_termination
+from local.documents import read_document, write_document
 from local.environment import main_environ, sidecar_environ
 from local.keeper import Keeper
 from local.phjob import (
@@ -28,10 +30,11 @@ from local.phjob import (
     make_phjob,
     running_status,
     with_status,
+    withdrawn_status,
 )
-from local.phjobs import NotStarted, claim, write_document
+from local.phjobs import NotStarted, add_phjob, claim, write_status
 from local.places import Places
-from local.printout import progress_line
+from local.printout import printable, progress_line
 from local.processes import (
     adopt_orphans,
     block_signals,
@@ -42,6 +45,7 @@ from local.processes import (
     start_main,
     wait_signal,
 )
+from local.queue import read_phjob
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +77,14 @@ class Runner:
         self._cancelled_by: int | None = None
 
     def run(self) -> Result:
-        """Run the job to its end. Raises NotStarted where its name is taken.
+        """Run the job to its end. Raises NotStarted, or Taken, where it may not be started.
 
         From then on this process takes signals for the job alone; at main's end it kills every other child.
         """
-        lock = claim(self.places)
+        lock = claim(self.places, self._order.queued)
         try:
-            self._phjob = make_phjob(self._order, time.time())
-            self._create()
+            self._phjob = self._take() if self._order.queued else self._create()
+            logger.info("job %s in %s", self._order.job, self.places.home)
             self._cancelling = block_signals()
             adopt_orphans()
             if self._keeper:
@@ -96,10 +100,12 @@ class Runner:
         return Result(self._phjob, report, self._exit_code(end))
 
     def _run_main(self) -> MainEnd:
+        order = self._order
         try:
-            main = start_main(self._order.command, self.places.home, self._main_environ)
+            log = self.places.main_log if order.queued else None
+            main = start_main(order.command, self.places.home, self._main_environ, log)
         except OSError as error:
-            logger.error("cannot start %s: %s", self._order.command[0], error.strerror)
+            logger.error("cannot start %s: %s", printable(order.command[0][:200]), error.strerror)
             return MainEnd(127 if isinstance(error, FileNotFoundError) else 126)  # as a shell would
         self._update(running_status(time.time()))
         self._watch(main)
@@ -135,7 +141,8 @@ class Runner:
     def _collect(self, main_status: Mapping[str, Any]) -> Report | None:
         if not self._keeper:
             return None
-        self._save(self.places.main_status, main_status)
+        with _going_on(self.places.main_status):
+            write_document(self.places.main_status, main_status)
         self._keeper.finish(self._cancelling, self._settings.grace_seconds, self._show_progress)
         self._show("")
         return read_outcome(self.places, self._order.uid)
@@ -146,22 +153,36 @@ class Runner:
     def _sidecar_pids(self) -> frozenset[int]:
         return self._keeper.pids if self._keeper else frozenset()
 
-    def _create(self) -> None:
+    def _create(self) -> PhJob:
+        phjob = make_phjob(self._order, time.time())
+        add_phjob(self.places, phjob, (self.places.phjob,))
+        return phjob
+
+    def _take(self) -> PhJob:
+        """The queued PhJob, as it is now that no other runner can take it."""
         try:
-            write_document(self.places.phjob, self._phjob)
+            filed = read_phjob(self._order.job, read_document(self.places.phjob))
         except OSError as error:
-            raise NotStarted(f"cannot write {self.places.phjob}: {error.strerror}") from error
+            raise NotStarted(f"cannot read {self.places.phjob}: {error.strerror}") from error
+        self._phjob = with_status(filed.document, {"podName": self._order.job})
+        if filed.cancel:
+            self._update(withdrawn_status(time.time()))
+            raise NotStarted("it was cancelled")
+        return self._phjob
 
     def _update(self, status: Mapping[str, Any]) -> None:
         self._phjob = with_status(self._phjob, status)
-        self._save(self.places.phjob, self._phjob)
-
-    def _save(self, path: Path, document: Mapping[str, Any]) -> None:
-        try:
-            write_document(path, document)
-        except OSError as error:  # a full disk must not end the job
-            logger.warning("cannot write %s: %s", path, error.strerror)
+        with _going_on(self.places.phjob):
+            write_status(self.places.phjob, self._phjob)
 
     def _exit_code(self, end: MainEnd) -> int:
         # A main that takes SIGTERM for its cue to end well has not done what it was started for.
         return end.shell_code or (128 + self._cancelled_by if self._cancelled_by is not None else 0)
+
+
+@contextlib.contextmanager
+def _going_on(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # a full disk must not end the job
+        logger.warning("cannot write %s: %s", path, error.strerror)

@@ -147,9 +147,7 @@ def test_a_test_sees_no_setting_of_the_shell(tmp_path: Path) -> None:
     assert "1 passed" in _run_tests(tmp_path, test, PHJOB_NAME="job-1", PRIMEHUB_GROUP="phusers")
 
 
-@pytest.mark.parametrize(
-    ("environ", "outcome"), [({}, "1 passed, 1 skipped"), ({"CI": "true"}, "1 failed, 1 passed")]
-)
+@pytest.mark.parametrize(("environ", "outcome"), [({}, "1 passed, 1 skipped"), ({"CI": "true"}, "1 failed, 1 passed")])
 def test_what_the_machine_lacks_is_a_skip_here_and_a_failure_in_ci(
     tmp_path: Path, environ: dict[str, str], outcome: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Jobs as a user runs them: real processes of `python -m local run` in one data directory, what they left."""
+"""Jobs as a user runs or queues them: real processes of `python -m local` in one data directory, what they left."""
 
 import contextlib
 import json
@@ -15,6 +15,7 @@ from typing import Any
 from artifacts.layout import REPORT
 from artifacts.report import Report, read_report
 from local.collected import list_files
+from local.documents import changing, write_document
 from local.environment import module_environ
 from local.places import Places
 
@@ -40,9 +41,45 @@ class Jobs:
         """Start a runner in a session of its own, as a terminal would. `options` go over our own."""
         given = {"--data": str(self.data), "--group": GROUP} | ({} if name is None else {"--name": name})
         words = [f"{option}={value}" for option, value in (given | dict(options or {})).items()]
+        return self._popen(["run", *words, "--", *command], stderr, environ)
+
+    def serve(self, *options: str, **environ: str) -> subprocess.Popen[str]:
+        """Start a server of the queued jobs."""
+        return self._popen(["serve", f"--data={self.data}", *options], subprocess.PIPE, environ)
+
+    def run_queued(self, name: str = "job-1") -> subprocess.CompletedProcess[str]:
+        """Run a queued job to its end, as the server does."""
+        return self.end(self._popen(["run-queued", f"--data={self.data}", name], subprocess.PIPE, {}))
+
+    def create(self, *command: str, name: str | None = "job-1") -> subprocess.CompletedProcess[str]:
+        """Queue a job as a user does."""
+        words = [f"--data={self.data}", f"--group={GROUP}"] + ([] if name is None else [f"--name={name}"])
+        return self.end(self._popen(["create", *words, "--", *command], subprocess.PIPE, {}))
+
+    def queue(self, command: str, name: str = "job-1", **spec: object) -> None:
+        """Queue a job by its file, with as little in it as is allowed."""
+        path = self.places(name).phjob
+        path.parent.mkdir(parents=True, exist_ok=True)
+        document = {"metadata": {"name": name}, "spec": {"groupName": GROUP, "command": command, **spec}}
+        write_document(path, document)
+
+    def cancel(self, name: str = "job-1") -> None:
+        """Ask for the job's end in its file."""
+        path = self.places(name).phjob
+        with changing(path.parent):
+            document = self.phjob(name)
+            document["spec"]["cancel"] = True
+            write_document(path, document)
+
+    def phase(self, name: str = "job-1") -> str:
+        phase = self.phjob(name).get("status", {}).get("phase", "")
+        assert isinstance(phase, str)
+        return phase
+
+    def _popen(self, words: list[str], stderr: int, environ: Mapping[str, str]) -> subprocess.Popen[str]:
         started = subprocess.Popen(
-            [sys.executable, "-P", "-m", "local", "run", *words, "--", *command],
-            env=module_environ(os.environ) | environ,
+            [sys.executable, "-P", "-m", "local", *words],
+            env=module_environ(os.environ) | dict(environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

@@ -33,7 +33,7 @@ CASES = {
         [
             HEAD,
             "artifacts: sealed - 1000 files (1000 bytes) in the store",
-            "     1 bytes  a",
+            "      1 byte  a",
             "              ... and 999 more",
             "  in /store/, without expiry",
         ],
