@@ -117,8 +117,8 @@ def _stays(path: str, scan: Scan) -> bool:
 
 def _over_limit(plan: Plan, files: dict[str, Stamp], manifest: Manifest) -> Plan:
     """Freeze the job folder, or empty it where that is sure to be right."""
-    for path, mark in files.items():
-        add_skipped(plan.skipped, "over_limit", path, stamp.size_of(mark))
+    for path in sorted(files):
+        add_skipped(plan.skipped, "over_limit", path, stamp.size_of(files[path]))
     if plan.rejected:
         plan.remove = sorted({*manifest.records, *manifest.pending} - manifest.earlier.keys())
     return plan
