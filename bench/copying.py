@@ -1,5 +1,6 @@
 """Rows on copying: from main's exit to everything in the store, against the wrapper's copy of the same data."""
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from bench.stores import Disk, Store, local_store, settle, slow_store
 from bench.table import BenchError, Goal, Row, Unavailable, absent, compared
 
 Wanted = Callable[[str], bool]
-HASH_ALONE = "hash alone (sha256, one thread)"
+_HASH_ALONE = "hash alone (sha256, one thread)"
 _NEVER_QUIET = "3600"  # nothing is copied before SIGTERM
 
 
@@ -46,6 +47,16 @@ class Group:
     def row_name(self, situation: str) -> str:
         return f"{self.store} {self.data.name}: {situation}"
 
+    def row_names(self) -> list[str]:
+        """All of its rows, in order."""
+        names = [each.name for each in self.situations()] + ([_HASH_ALONE] if self.hashes_alone else [])
+        return [self.row_name(name) for name in names]
+
+    @property
+    def hashes_alone(self) -> bool:
+        """Whether to measure the hash alone too: it depends on the data only."""
+        return self.open_store is local_store
+
     def situations(self) -> list[Situation]:
         return [each for each in SITUATIONS if self.data.files > 1 or not each.changed]
 
@@ -70,62 +81,69 @@ def groups(quick: bool) -> list[Group]:
     ]
 
 
+class _Case:
+    """A row under way. `measure` gives seconds: until the exit and, of a sidecar, until the sealed report."""
+
+    def __init__(self, what: str, goal: Goal | None, measure: Callable[[], tuple[float, ...]]) -> None:
+        self.what, self._goal, self._measure = what, goal, measure
+        self._base: list[float] = []
+        self._ours: list[tuple[float, ...]] = []
+        self._failed: BenchError | None = None
+
+    def take(self, base: float) -> None:
+        """Measure once, to be paired with a baseline of `base` seconds; after a failure nothing more."""
+        if self._failed is not None:
+            return
+        try:
+            self._ours.append(self._measure())
+        except BenchError as error:
+            self._failed = error
+        else:
+            self._base.append(base)
+
+    def row(self) -> Row:
+        """What came out."""
+        if self._failed is not None:
+            return absent(self.what, self._failed)
+        ours, *sealed = (list(column) for column in zip(*self._ours, strict=True))
+        return compared(self.what, self._base, ours, sealed[0] if sealed else (), self._goal)
+
+
 def rows(disk: Disk, quick: bool, wanted: Wanted) -> Iterator[Row]:
     """All rows of this topic that are wanted."""
     for group in groups(quick):
-        situations = [each for each in group.situations() if wanted(group.row_name(each.name))]
-        hashing = group.open_store is local_store and wanted(group.row_name(HASH_ALONE))
-        if not situations and not hashing:
+        names = [name for name in group.row_names() if wanted(name)]
+        if not names:
             continue
         try:
             with group.open_store(disk) as store:
-                yield from _measure(group, disk, store, situations, hashing)
-        except Unavailable as reason:
-            for situation in situations:
-                yield absent(group.row_name(situation.name), reason)
-
-
-def _measure(group: Group, disk: Disk, store: Store, situations: list[Situation], hashing: bool) -> Iterator[Row]:
-    base: dict[str, list[float]] = {}
-    ours: dict[str, list[float]] = {}
-    sealed: dict[str, list[float]] = {}
-    failed: dict[str, BenchError] = {}
-    names = [each.name for each in situations] + ([HASH_ALONE] if hashing else [])
-    by_name = {each.name: each for each in situations}
-    for _ in range(group.rounds):
-        seconds = 0.0
-        for name in names:
-            if name in failed:
-                continue
-            try:
-                if not seconds or not group.baseline_once:
-                    seconds = _baseline(group.data, disk, store)
-                if name == HASH_ALONE:
-                    ended = hash_alone(group.data, disk.home(group.data) / "artifacts"), 0.0
-                else:
-                    ended = _collect(group.data, disk, store, by_name[name])
-            except BenchError as error:
-                failed[name] = error
-                continue
-            finally:
-                store.clear()
-            base.setdefault(name, []).append(seconds)
-            ours.setdefault(name, []).append(ended[0])
-            sealed.setdefault(name, []).append(ended[1])
-    for name in names:
-        if name in failed:
-            yield absent(group.row_name(name), failed[name])
+                cases = [case for case in _cases(group, disk, store) if case.what in names]
+                _measure(group, disk, store, cases)
+        except (BenchError, Unavailable) as reason:
+            yield from (absent(name, reason) for name in names)
         else:
-            goal = group.goals.get(by_name[name]) if name in by_name else None
-            until = sealed[name] if name in by_name else ()
-            yield compared(group.row_name(name), base[name], ours[name], until, goal)
+            yield from (case.row() for case in cases)
 
 
-def _baseline(data: DataSet, disk: Disk, store: Store) -> float:
-    artifacts = disk.home(data) / "artifacts"
-    seconds = copy_by_shell(artifacts, store)
-    store.clear()
-    return seconds
+def _cases(group: Group, disk: Disk, store: Store) -> Iterator[_Case]:
+    data = group.data
+    for each in group.situations():
+        measure = functools.partial(_collect, data, disk, store, each)
+        yield _Case(group.row_name(each.name), group.goals.get(each), measure)
+    if group.hashes_alone:
+        yield _Case(group.row_name(_HASH_ALONE), None, lambda: (hash_alone(data, disk.home(data) / "artifacts"),))
+
+
+def _measure(group: Group, disk: Disk, store: Store, cases: list[_Case]) -> None:
+    """All rounds. Raises BenchError where the baseline fails."""
+    for _ in range(group.rounds):
+        base = 0.0
+        for case in cases:
+            if not base or not group.baseline_once:
+                base = copy_by_shell(disk.home(group.data) / "artifacts", store)
+                store.clear()
+            case.take(base)
+            store.clear()
 
 
 def _collect(data: DataSet, disk: Disk, store: Store, situation: Situation) -> tuple[float, float]:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from artifacts.errors import InvalidDocument
@@ -185,6 +185,7 @@ def test_whatever_stands_in_a_line_it_is_read_or_refused(content: bytes) -> None
 
 @OFTEN
 @given(ANY_TEXT, ANY_TEXT)
+@example("\ud800", "\ud800")
 def test_what_was_read_can_be_written_again_by_another_pod(pod_uid: str, job: str) -> None:
     """A lone surrogate in a pod's UID, which JSON can carry, must not break the next pod's manifest."""
     header = read_header(json.dumps({"version": 1, "job": job, "podUid": pod_uid}).encode())

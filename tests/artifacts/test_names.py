@@ -21,7 +21,7 @@ from artifacts.names import (
     path_problem,
 )
 
-THOROUGH = settings(deadline=None, max_examples=400)
+THOROUGH = settings(deadline=None, max_examples=250)
 
 # Any bytes a Linux file name may have, and more often those that could be taken for something else.
 TRICKY = st.sampled_from([b"%", b"%2", b"%25", b"%2E", b"%2e", b".primehub", b".metadata", b".", b"..", b"\xff", b"\n"])

@@ -155,6 +155,8 @@ def test_what_is_no_report_is_refused(content: bytes) -> None:
         ("expiredAt", True, 0),
         ("expiredAt", 2**63, 0),
         ("job", 7, ""),
+        ("job", "\ud800", "?"),
+        ("unstable", ["\udcff"], ["?"]),
         ("durationSeconds", float("nan"), 0.0),
         ("durationSeconds", float("inf"), 0.0),
         ("durationSeconds", -1.0, 0.0),

@@ -9,6 +9,7 @@ import pytest
 from sidecar import openat2
 from sidecar.store import Store
 from tests.sidecar.folders import PHFS, opened, tree
+from tests.sidecar.sidecars import SECRET, Job
 from tests.sidecar.volumes import Volumes
 
 
@@ -37,3 +38,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def volumes(tmp_path: Path) -> Volumes:
     """main's volumes, empty."""
     return Volumes(tmp_path)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A job that has left nothing yet."""
+    return Job(tmp_path)
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder on none of the job's volumes. No attack exchanges its names: that would bring the secret inside."""
+    folder = tmp_path / "outside"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("loot", "sub/loot"):
+        (folder / name).write_bytes(SECRET)
+    return folder

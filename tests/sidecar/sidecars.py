@@ -7,11 +7,12 @@ lies in the test's own folder. Owned here: that no process outlives its `with` b
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from artifacts.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_SECONDS = 20.0
+SECRET = b"SECRET-8f1c2a"  # what no attack may bring into the store
 BLOCKED = ("env", "--block-signal=TERM,USR1")
 # Syncs are frequent and nothing has to rest, so that tests are quick; no port, so that tests do not meet on one.
 QUICK = {
@@ -51,9 +53,26 @@ def tree(folder: Path) -> dict[str, bytes]:
     for parent, _, names in os.walk(folder):
         for name in names:
             path = Path(parent, name)
-            if path.is_file() and not path.is_symlink():
-                found[str(path.relative_to(folder))] = path.read_bytes()
+            with suppress(FileNotFoundError):  # it may go while we look
+                if path.is_file() and not path.is_symlink():
+                    found[str(path.relative_to(folder))] = path.read_bytes()
     return found
+
+
+def state_of(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Path -> (inode, size, change time) of the folder and all in it."""
+    paths = [folder, *sorted(folder.rglob("*"))]
+    stats = {str(path.relative_to(folder)): path.lstat() for path in paths}
+    return {path: (found.st_ino, found.st_size, found.st_ctime_ns) for path, found in stats.items()}
+
+
+def opened(pid: int) -> list[str]:
+    """What the descriptors of a process point at."""
+    targets = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):
+            targets.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+    return targets
 
 
 class Job:
@@ -77,6 +96,11 @@ class Job:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content.encode() if isinstance(content, str) else content)
         return target
+
+    def write_all(self, paths: Iterable[str]) -> None:
+        """Make artifacts, each with a content of its own."""
+        for path in paths:
+            self.write(path, path * 100)
 
     def environ(self, **settings: object) -> dict[str, str]:
         """The sidecar's environment: `settings` by their names in `Settings`, over what makes tests quick."""
@@ -137,7 +161,7 @@ class Job:
         assert self.temporaries() == [], f"left behind: {self.temporaries()}"
 
 
-OWN = (".primehub", ".metadata")
+OWN = frozenset({".primehub", ".metadata"})  # folders that hold no artifacts
 
 
 class Sidecar:
@@ -178,7 +202,7 @@ class Sidecar:
 
         until(holds, f"{sorted(paths)} kept, instead of {sorted(self.job.kept())}")
 
-    def wait_reported(self, holds: Callable[[Report], object], what: str) -> None:
+    def wait_reported(self, holds: Callable[[Report], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Until the report is as it should be. The first one is written in place: it may be met half-written."""
 
         def is_reported() -> bool:
@@ -186,7 +210,21 @@ class Sidecar:
                 return bool(holds(self.job.report()))
             return False
 
-        until(is_reported, what)
+        until(is_reported, what, seconds)
+
+    def wait_gone(self, seconds: float) -> None:
+        """Until its main thread has ended. What waits for a dead mount can only be reaped when the mount goes."""
+        stat = Path(f"/proc/{self.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z", "the process gone", seconds)
+
+    def peak_bytes(self) -> int:
+        """Most memory that it has had; 0 where it has just ended."""
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        return int(found[1]) * 1024 if found else 0
+
+    def opened(self) -> list[str]:
+        """What its descriptors point at."""
+        return opened(self.pid)
 
     def log(self) -> str:
         """What it and those before it in the same folder have logged."""

@@ -16,11 +16,6 @@ KIB = 1024
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return Job(tmp_path)
-
-
-@pytest.fixture
 def small(tmp_path: Path) -> Iterator[Job]:
     """A job whose store has 1 MiB."""
     require(tmpfs.missing() is None, str(tmpfs.missing()))

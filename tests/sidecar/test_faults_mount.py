@@ -3,16 +3,14 @@
 import errno
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.machine import require
-from tests.sidecar.sidecars import Job, Sidecar, running, until
+from tests.sidecar.sidecars import Job, running, until
 from tests.storefs import build
 from tests.storefs.mount import Store, mounted
 
@@ -35,11 +33,6 @@ def job(tmp_path: Path, store: Store) -> Job:
     return Job(tmp_path, store.path, store.backing)
 
 
-def write_all(job: Job, names: list[str] = NAMES) -> None:
-    for name in names:
-        job.write(name, name * 100)
-
-
 @pytest.mark.parametrize(
     ("operation", "error"),
     [
@@ -52,7 +45,7 @@ def write_all(job: Job, names: list[str] = NAMES) -> None:
 def test_an_operation_that_fails_is_done_again_until_all_is_kept(
     job: Job, store: Store, operation: str, error: int
 ) -> None:
-    write_all(job)
+    job.write_all(NAMES)
     store.fault(operation, error, count=9)
     with running(job) as sidecar:
         sidecar.wait_kept(*NAMES, hastened=True)
@@ -63,7 +56,7 @@ def test_an_operation_that_fails_is_done_again_until_all_is_kept(
 
 @pytest.mark.parametrize("operation", ["lookup", "mkdir", "rename", "unlink", "open", "readdir"])
 def test_a_fault_of_any_kind_during_changes_is_mended(job: Job, store: Store, operation: str) -> None:
-    write_all(job)
+    job.write_all(NAMES)
     with running(job) as sidecar:
         sidecar.wait_kept(*NAMES)
         store.fault(operation, errno.EIO, count=12)
@@ -71,7 +64,7 @@ def test_a_fault_of_any_kind_during_changes_is_mended(job: Job, store: Store, op
             (job.artifacts / name).unlink()
         (job.artifacts / "a").rmdir()
         job.write("a", "a file now")
-        write_all(job, ["b/1", "c/d/e"])
+        job.write_all(["b/1", "c/d/e"])
         sidecar.wait_kept("a", "b/1", "b/2", "b/3", "c/d/e", hastened=True)
         assert sidecar.end() == 0
     job.assert_whole()
@@ -81,7 +74,7 @@ def test_a_fault_of_any_kind_during_changes_is_mended(job: Job, store: Store, op
 @pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS])
 def test_a_store_that_cannot_rename_keeps_changes_too(job: Job, store: Store, error: int) -> None:
     store.fault("rename", error)
-    write_all(job)
+    job.write_all(NAMES)
     with running(job) as sidecar:
         sidecar.wait_kept(*NAMES)
         job.write("a/1", "changed")
@@ -92,7 +85,7 @@ def test_a_store_that_cannot_rename_keeps_changes_too(job: Job, store: Store, er
 
 
 def test_a_file_that_the_store_never_takes_is_named_and_the_others_are_kept(job: Job, store: Store) -> None:
-    write_all(job)
+    job.write_all(NAMES)
     store.fault("write", errno.EIO, match="/a/2")
     with running(job, grace_seconds=3) as sidecar:
         until(lambda: len(job.kept()) == 5, "the others")
@@ -114,11 +107,11 @@ def test_writes_that_take_less_than_they_are_given_lose_nothing(job: Job, store:
 
 
 def test_a_mount_that_dies_and_comes_back_gets_the_rest(job: Job, store: Store) -> None:
-    write_all(job, NAMES[:2])
+    job.write_all(NAMES[:2])
     with running(job) as sidecar:
         sidecar.wait_kept(*NAMES[:2])
         store.kill()
-        write_all(job)
+        job.write_all(NAMES)
         until(lambda: "Transport endpoint is not connected" in sidecar.log(), "ENOTCONN")
         store.remount()
         sidecar.wait_kept(*NAMES, hastened=True)
@@ -129,7 +122,7 @@ def test_a_mount_that_dies_and_comes_back_gets_the_rest(job: Job, store: Store) 
 
 def test_a_mount_that_loses_what_it_took_gets_it_again(job: Job, store: Store) -> None:
     """As csi-rclone does that is restarted before it has uploaded."""
-    write_all(job)
+    job.write_all(NAMES)
     with running(job) as sidecar:
         sidecar.wait_kept(*NAMES)
         store.kill()
@@ -144,7 +137,7 @@ def test_a_mount_that_loses_what_it_took_gets_it_again(job: Job, store: Store) -
 
 
 def test_a_mount_that_stays_dead_is_told_of_in_the_termination_message(job: Job, store: Store) -> None:
-    write_all(job)
+    job.write_all(NAMES)
     with running(job, grace_seconds=3) as sidecar:
         sidecar.wait_kept(*NAMES)
         store.kill()
@@ -156,24 +149,18 @@ def test_a_mount_that_stays_dead_is_told_of_in_the_termination_message(job: Job,
     assert not job.report().sealed_at
 
 
-def wait_gone(sidecar: Sidecar, seconds: float) -> None:
-    """Until its main thread has ended. What waits for a dead mount can only be reaped when the mount goes."""
-    stat = Path(f"/proc/{sidecar.pid}/stat")
-    until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z", "the process gone", seconds)
-
-
 @pytest.mark.parametrize("operation", ["write", "create", "flush", "lookup"])
 def test_a_store_that_hangs_for_ever_does_not_keep_the_pod(job: Job, store: Store, operation: str) -> None:
-    write_all(job)
+    job.write_all(NAMES)
     with running(job, grace_seconds=2) as sidecar:
         sidecar.wait_kept(*NAMES)
         store.hang(operation)
         (job.artifacts / NAMES[0]).unlink()
-        write_all(job, ["new/x", "new/y", *NAMES[3:]])
+        job.write_all(["new/x", "new/y", *NAMES[3:]])
         store.wait_hanging()
         began = time.monotonic()
         sidecar.send(signal.SIGTERM)
-        wait_gone(sidecar, 4)
+        sidecar.wait_gone(4)
         assert time.monotonic() - began < 2.2
         summary = job.summary()
         assert (summary["state"], summary["sealed"]) == ("incomplete", False)
@@ -183,13 +170,13 @@ def test_a_store_that_hangs_for_ever_does_not_keep_the_pod(job: Job, store: Stor
 
 
 def test_a_store_that_hangs_from_the_start_does_not_keep_the_pod(job: Job, store: Store) -> None:
-    write_all(job)
+    job.write_all(NAMES)
     store.hang("lookup")
     with running(job, grace_seconds=2) as sidecar:
         store.wait_hanging()
         sidecar.send(signal.SIGTERM)
         try:
-            wait_gone(sidecar, 4)
+            sidecar.wait_gone(4)
             assert job.summary()["state"] == "incomplete"
         finally:
             store.clear()
@@ -197,11 +184,11 @@ def test_a_store_that_hangs_from_the_start_does_not_keep_the_pod(job: Job, store
 
 
 def test_a_store_that_hangs_for_a_while_is_waited_for(job: Job, store: Store) -> None:
-    write_all(job)
+    job.write_all(NAMES)
     with running(job, grace_seconds=10) as sidecar:
         sidecar.wait_kept(*NAMES)
         store.hang("write")
-        write_all(job, ["new/x", "new/y"])
+        job.write_all(["new/x", "new/y"])
         store.wait_hanging()
         sidecar.send(signal.SIGTERM)
         until(lambda: job.summary()["state"] == "incomplete", "the end announced")
@@ -221,102 +208,9 @@ def test_what_a_slow_store_does_not_take_in_time_is_counted(tmp_path: Path) -> N
         job = Job(tmp_path, store.path, store.backing)
         with running(job, grace_seconds=4, sync_seconds=3600, quiet_seconds=3600) as sidecar:
             until(job.termination.exists, "a start")
-            write_all(job, [f"{number}" for number in range(400)])
+            job.write_all([f"{number}" for number in range(400)])
             assert sidecar.end(6) == 0
         summary, kept = job.summary(), job.kept()
     assert 0 < len(kept) < 400
     assert (summary["state"], summary["sealed"], summary["foundFiles"]) == ("incomplete", False, 400)
     assert 0 < summary["files"] <= len(kept)
-
-
-@contextmanager
-def source_on(folder: Path) -> Iterator[tuple[Store, Job]]:
-    """A job whose home is a mount."""
-    backing, home = folder / "backing", folder / "home"
-    (backing / "artifacts").mkdir(parents=True)
-    home.mkdir()
-    with mounted(backing, home) as source:
-        yield source, Job(folder)
-
-
-@pytest.mark.parametrize(
-    ("operation", "error", "reason"),
-    [
-        ("read", errno.EIO, "source_error"),
-        ("read", errno.ESTALE, "source_error"),
-        ("open", errno.EACCES, "unreadable"),
-        ("open", errno.ETIMEDOUT, "source_error"),
-        ("lookup", errno.EACCES, "unreadable"),
-        ("lookup", errno.ENOTCONN, "source_error"),
-    ],
-)
-def test_a_file_that_cannot_be_read_keeps_its_copy_and_marks_the_report(
-    tmp_path: Path, operation: str, error: int, reason: str
-) -> None:
-    require(build.missing() is None, str(build.missing()))
-    with source_on(tmp_path) as (source, job):
-        job.write("good", "1")
-        job.write("sub/bad", "before")
-        with running(job, grace_seconds=2) as sidecar:
-            sidecar.wait_kept("good", "sub/bad")
-            job.write("sub/bad", "after, and longer")
-            source.fault(operation, error, match="/artifacts/sub/bad")
-            job.write("good", "2")
-            sidecar.hasten()
-            until(lambda: job.kept().get("good") == b"2", "the other file")
-            assert sidecar.end(6) == 0
-        assert job.kept()["good"] == b"2"
-        assert job.kept()["sub/bad"] in (b"before", b"after, and longer")
-        report = job.report()
-        assert report.state == "incomplete"
-        assert (report.skipped[reason].paths, report.skipped[reason].detail) == (["sub/bad"], os.strerror(error))
-
-
-@pytest.mark.parametrize("error", [errno.EIO, errno.EACCES])
-@pytest.mark.parametrize("folder", ["/artifacts/sub", "/artifacts"])
-def test_a_folder_that_cannot_be_listed_keeps_its_copies(tmp_path: Path, folder: str, error: int) -> None:
-    require(build.missing() is None, str(build.missing()))
-    with source_on(tmp_path) as (source, job):
-        write_all(job, ["sub/a", "sub/deep/b", "c"])
-        with running(job, grace_seconds=2) as sidecar:
-            sidecar.wait_kept("sub/a", "sub/deep/b", "c")
-            source.fault("readdir", error, match=folder)
-            sidecar.hasten()
-            sidecar.wait_reported(lambda report: report.skipped, "the folder told of")
-            assert sidecar.end(6) == 0
-        assert sorted(job.kept()) == ["c", "sub/a", "sub/deep/b"]
-        assert job.report().state == "incomplete"
-
-
-def test_a_volume_that_dies_keeps_what_was_copied_from_it(tmp_path: Path) -> None:
-    require(build.missing() is None, str(build.missing()))
-    with source_on(tmp_path) as (source, job):
-        write_all(job)
-        with running(job, grace_seconds=2) as sidecar:
-            sidecar.wait_kept(*NAMES)
-            source.kill()
-            sidecar.hasten()
-            sidecar.wait_reported(lambda report: report.skipped, "the volume told of")
-            assert sidecar.end(6) == 0
-        assert sorted(job.kept()) == NAMES
-        assert job.report().state == "incomplete"
-        assert job.summary()["files"] == len(NAMES)
-
-
-def test_a_read_that_hangs_does_not_keep_the_pod(tmp_path: Path) -> None:
-    require(build.missing() is None, str(build.missing()))
-    with source_on(tmp_path) as (source, job):
-        write_all(job, ["a", "b"])
-        with running(job, grace_seconds=2) as sidecar:
-            sidecar.wait_kept("a", "b")
-            source.hang("read", match="/c")
-            threading.Thread(target=job.write, args=("c", "x")).start()
-            until((tmp_path / "backing/artifacts/c").exists, "the file")
-            sidecar.hasten()
-            source.wait_hanging()
-            sidecar.send(signal.SIGTERM)
-            wait_gone(sidecar, 4)
-            assert job.summary()["state"] == "incomplete"
-            source.clear()
-            assert sidecar.process.wait(5) == 0
-        assert {"a", "b"} <= job.kept().keys()

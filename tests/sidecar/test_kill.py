@@ -17,7 +17,7 @@ import pytest
 
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.machine import require
-from tests.sidecar.sidecars import REPOSITORY, Job, running, until
+from tests.sidecar.sidecars import OWN, REPOSITORY, Job, running, until
 from tests.storefs import build
 from tests.storefs.mount import mounted
 
@@ -179,3 +179,41 @@ def test_killed_at_any_moment_it_leaves_nothing_unknown_and_ends_whole(job: Job)
     finally:
         starter.close()
     assert "Traceback" not in job.log.read_text()
+
+
+def test_killed_while_several_processes_copy_it_takes_them_along(tmp_path: Path) -> None:
+    job = Job(tmp_path)
+    (job.folder / FOREIGN).parent.mkdir(parents=True)
+    (job.folder / FOREIGN).write_text("keep")
+    for delay in (0.0, 0.03, 0.1):
+        for number in range(1500):
+            job.write(f"{number % 7}/{number}", f"{delay} {number}" * 1000)
+        job.termination.unlink(missing_ok=True)
+        with running(job, sync_seconds=3600, quiet_seconds=3600, limit_files=2000) as sidecar:
+            until(job.termination.exists, "a start")
+            time.sleep(0.3)  # the first sync copies nothing: no file has rested
+            began = time.time_ns()
+            sidecar.send(signal.SIGTERM)
+            until(lambda began=began: is_written_since(job, began), "a first copy")  # type: ignore[misc]
+            time.sleep(delay)
+            sidecar.kill()
+        after = {path: (job.folder / path).stat().st_ctime_ns for path in job.kept()}
+        assert_nothing_unknown(job)
+        time.sleep(0.1)
+        assert {path: (job.folder / path).stat().st_ctime_ns for path in job.kept()} == after
+    job.termination.unlink()
+    with running(job, limit_files=2000) as sidecar:
+        until(job.termination.exists, "a start")
+        assert sidecar.end() == 0
+    (job.folder / FOREIGN).unlink()
+    job.assert_whole()
+
+
+def is_written_since(job: Job, when_ns: int) -> bool:
+    """Whether a copy has been made since."""
+    for path in job.folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            is_ours = not OWN.isdisjoint(path.parts)
+            if not is_ours and path.is_file() and path.stat().st_ctime_ns > when_ns:
+                return True
+    return False

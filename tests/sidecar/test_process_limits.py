@@ -16,11 +16,6 @@ from tests.storefs import build
 from tests.storefs.mount import mounted
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return Job(tmp_path)
-
-
 @contextlib.contextmanager
 def meanwhile(act: Callable[[int], None], pause: float = 0.0) -> Iterator[None]:
     """Call `act` with 0, 1, 2, ... from a thread, with a pause after each, until the block ends."""
@@ -225,19 +220,19 @@ def test_an_earlier_pod_s_files_go_once_the_next_pod_is_sealed_with_some_of_its_
     assert job.report().pod_uid == "second"
 
 
-@pytest.mark.parametrize("settings", [{}, {"limit_files": 1}])
-def test_an_earlier_pod_s_files_stay_where_the_next_pod_keeps_none(job: Job, settings: dict[str, int]) -> None:
+@pytest.mark.parametrize("is_rejected", [False, True])
+def test_an_earlier_pod_s_files_stay_where_the_next_pod_keeps_none(job: Job, is_rejected: bool) -> None:
     job.write("earlier", "1")
     with running(job, pod_uid="first") as sidecar:
         sidecar.wait_kept("earlier")
         sidecar.kill()
     (job.artifacts / "earlier").unlink()
-    if settings:
+    if is_rejected:
         job.write("x", "2")
         job.write("y", "2")
-    with running(job, pod_uid="second", **settings) as sidecar:
+    with running(job, pod_uid="second", limit_files=1) as sidecar:
         time.sleep(0.3)
         assert sidecar.end() == 0
     assert job.kept() == {"earlier": b"1"}
     assert job.report().earlier.files == 1
-    assert job.report().state == ("rejected" if settings else "empty")
+    assert job.report().state == ("rejected" if is_rejected else "empty")

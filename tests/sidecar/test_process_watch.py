@@ -1,18 +1,11 @@
 """Events hasten a sync; without them, as where a node has no watches left, the timer finds the same."""
 
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.machine import require
 from tests.sidecar.sidecars import Job, running, until
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return Job(tmp_path)
 
 
 def scarce(resource: str) -> tuple[str, ...]:
@@ -40,7 +33,7 @@ def test_an_event_brings_a_sync_long_before_the_timer(job: Job) -> None:
     job.write("a", "x")
     with running(job, sync_seconds=3600, log_level="info") as sidecar:
         sidecar.wait_kept("a")
-        until(lambda: "inotify" in descriptors(sidecar.pid), "a watch")
+        until(lambda: any("inotify" in target for target in sidecar.opened()), "a watch")
         job.write("b", "x")
         sidecar.wait_kept("a", "b")
         (job.artifacts / "a").rename(job.artifacts / "c")
@@ -60,11 +53,6 @@ def test_an_event_in_a_folder_behind_a_link_brings_a_sync_too(job: Job) -> None:
     job.write("a", "x")
     with running(job, sync_seconds=3600) as sidecar:
         sidecar.wait_kept("a")
-        until(lambda: "inotify" in descriptors(sidecar.pid), "a watch")
+        until(lambda: any("inotify" in target for target in sidecar.opened()), "a watch")
         job.write("b", "x")
         sidecar.wait_kept("a", "b")
-
-
-def descriptors(pid: int) -> str:
-    """What the descriptors of the process point at, in one text."""
-    return " ".join(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))

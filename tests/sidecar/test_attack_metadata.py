@@ -1,0 +1,112 @@
+"""Metadata made up by somebody: users can write to the job folder, so what is read back from it is hostile."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artifacts.layout import EXPIRED_AT, LEGACY_METADATA, MANIFEST, METADATA, REPORT
+from tests.sidecar.sidecars import Job, running, state_of, until
+
+
+def entry(path: str, **fields: Any) -> bytes:
+    given = {"path": path, "size": 1, "mtimeNs": 1, "ctimeNs": 1, "inode": 1}
+    return json.dumps(given | fields).encode() + b"\n"
+
+
+HEADER = b'{"version":1,"job":"job-1","podUid":""}\n'
+MANIFESTS = {
+    "up": HEADER + entry("../../../outside/loot"),
+    "up-inside": HEADER + entry("x/../../job-2/a"),
+    "absolute": HEADER + entry("/etc/passwd"),
+    "reserved": HEADER + entry(".primehub/metadata/report.json"),
+    "reserved-legacy": HEADER + entry(".metadata/expiredAt"),
+    "empty-name": HEADER + entry("a//b"),
+    "nul": HEADER + entry("a%00b") + entry("a\0b"),
+    "surrogate": HEADER + entry("\ud800"),
+    "folder": HEADER + entry("theirs"),
+    "folder-of-a-folder": HEADER + entry("theirs/x/y"),
+    "long-name": HEADER + entry("n" * 10_000),
+    "time-too-large": HEADER + entry("x", mtimeNs=2**63),
+    "change-time-too-small": HEADER + entry("x", ctimeNs=-(2**63) - 1),
+    "inode-below-zero": HEADER + entry("x", inode=-1),
+    "size-below-zero": HEADER + entry("x", size=-1),
+    "size-of-a-float": HEADER + entry("x", size=1.5),
+    "size-of-a-bool": HEADER + entry("x", size=True),
+    "number-of-a-million-digits": HEADER + b'{"path":"x","size":' + b"9" * 1_000_000 + b"}\n",
+    "digest": HEADER + entry("x", sha256="../" * 21 + "x"),
+    "pod": HEADER + entry("x", podUid=["list"]),
+    "deep": HEADER + b"[" * 16_000 + b"\n",
+    "deep-header": b'{"version":' * 1300 + b"\n",
+    "one-line": b"x" * 3_000_000,
+    "binary": bytes(range(256)) * 100,
+    "no-line": b"",
+    "only-newlines": b"\n" * 100_000,
+    "another-job": b'{"version":1,"job":"job-2","podUid":""}\n' + entry("theirs/x"),
+    "another-version": b'{"version":2,"job":"job-1","podUid":""}\n' + entry("theirs/x"),
+    "no-object": b"[]\n",
+    "twice": HEADER + entry("a") * 3 + entry("a", pending=True) + entry("a", podUid="other"),
+    "file-and-folder": HEADER + entry("a") + entry("a/b") + entry("sub") + entry("sub/b", pending=True),
+}
+
+
+@pytest.mark.parametrize("content", MANIFESTS.values(), ids=MANIFESTS.keys())
+def test_a_made_up_manifest_neither_stops_the_sidecar_nor_reaches_beyond_its_files(
+    job: Job, outside: Path, content: bytes
+) -> None:
+    theirs = [job.folder / "theirs/x", job.phfs / "jobArtifacts/job-2/a"]
+    for path in [*theirs, job.folder / MANIFEST]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("theirs")
+    (job.folder / MANIFEST).write_bytes(content)
+    before = state_of(outside)
+    job.write("a", "1")
+    job.write("sub/b", "2")
+    with running(job, grace_seconds=5) as sidecar:
+        until(job.termination.exists, "a start")
+        assert sidecar.end(8) == 0
+        assert "Traceback" not in sidecar.log()
+    assert job.kept() == {"a": b"1", "sub/b": b"2", "theirs/x": b"theirs"}
+    assert [path.read_text() for path in theirs] == ["theirs", "theirs"]
+    assert state_of(outside) == before
+    assert sorted(job.manifest()) == ["a", "sub/b"]
+    assert job.report().state == "sealed"
+
+
+def test_a_manifest_of_more_lines_than_files_are_looked_at_is_taken_in_bounded_memory(job: Job) -> None:
+    (job.folder / METADATA).mkdir(parents=True)
+    with open(job.folder / MANIFEST, "wb") as file:
+        file.write(HEADER.replace(b'""', b'"another pod"'))
+        for number in range(400_000):
+            file.write(b'{"path":"%d","size":1,"mtimeNs":1,"ctimeNs":1,"inode":1}\n' % number)
+    job.write("a", "1")
+    with running(job, sync_seconds=3600) as sidecar:
+        until(lambda: "a" in job.kept(), "the job's file", 40)
+        assert sidecar.peak_bytes() < 130_000_000
+    assert job.kept() == {"a": b"1"}
+
+
+@pytest.mark.parametrize("name", [MANIFEST, REPORT, EXPIRED_AT, f"{LEGACY_METADATA}/expiredAt", "a"])
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_what_stands_in_the_place_of_a_file_of_ours_is_replaced_and_not_followed(
+    job: Job, outside: Path, name: str, kind: str
+) -> None:
+    place = job.folder / name
+    place.parent.mkdir(parents=True)
+    if kind == "link":
+        place.symlink_to(outside / "loot")
+    else:
+        os.mkfifo(place)
+    before = state_of(outside)
+    job.write("a", "1")
+    with running(job) as sidecar:
+        until(lambda: "a" in job.kept(), "the job's file")
+        assert sidecar.end(8) == 0
+    job.assert_whole()
+    assert job.report().state == "sealed"
+    assert job.expiries() == [job.report().expired_at] * 2
+    assert state_of(outside) == before
+    assert place.is_file()
+    assert not place.is_symlink()
