@@ -71,6 +71,8 @@ class Journal:
             self._store.remove_temporaries()
             self._write(self._expiry())
             self.begun = True
+            if not self.has_ended:
+                self._store.make_temporary_folders()
 
     def tidy(self) -> None:
         """Remove what failed copies left half-written, but nothing that an announcement is writing."""

@@ -109,6 +109,12 @@ class Store:
             except OSError:
                 return  # not empty, or somebody else's business
 
+    def make_temporary_folders(self) -> None:
+        """Make the folders for copies on their way ahead of time: at the end there is none to spare."""
+        with contextlib.suppress(OSError):
+            for number in range(_TEMPORARY_FOLDERS):
+                self._make_folders(self._at(f"{TEMPORARY}/{number}"))
+
     def remove_temporaries(self) -> None:
         """Remove what a killed sync left half-written on its way."""
         for number in range(_TEMPORARY_FOLDERS):

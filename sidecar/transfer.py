@@ -65,12 +65,13 @@ class Transfer:
 
     def _write(self, path: str, fd: int, found: os.stat_result, planned: int, exists: bool) -> Outcome:
         executable = bool(found.st_mode & stat.S_IXUSR)
-        copied = Copied(planned, b"")
+        copied = None
 
         def fill(target: int) -> None:
             nonlocal copied
-            os.lseek(fd, 0, os.SEEK_SET)  # a store that cannot rename has it written twice
-            copied = self._copier.copy(fd, target, max(planned, copied.size))
+            if copied:  # the file changed, or the store cannot rename and has it written twice
+                os.lseek(fd, 0, os.SEEK_SET)
+            copied = self._copier.copy(fd, target, max(planned, copied.size if copied else 0))
 
         mark = stamp_of(found)
         for attempt in range(ATTEMPTS):

@@ -56,7 +56,7 @@ def main_of(server: subprocess.Popen[str]) -> int:
 def test_a_queued_job_is_run_and_its_artifacts_kept(jobs: Jobs) -> None:
     created = jobs.create(KEEPS + "; echo out; echo err >&2; printenv PHJOB_NAME PRIMEHUB_USER; cat")
     assert created.stdout == "job-1\n"
-    assert "python -m local serve --data" in created.stderr
+    assert "-m local serve --data" in created.stderr
     queued = jobs.phjob()
     with serving(jobs) as server:
         wait_for(lambda: jobs.phase() in ENDED and not children(server.pid))
