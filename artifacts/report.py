@@ -33,8 +33,10 @@ REASONS = {
         "write to the artifacts folder, or to a mounted volume"
     ),
     "broken_link": "links to nothing",
-    "link_loop": "links that lead back into themselves, or folders too deep",
-    "special_file": "no regular files: FIFOs, sockets or devices",
+    "link_loop": "links that lead back into themselves",
+    "too_deep": "they lie in more than 100 folders within one another",
+    "special_file": "not regular files, but FIFOs, sockets or devices",
+    "not_a_folder": "artifacts must be a folder, or a link to one",
     "unreadable": "the collector may not read them",
     "invalid_name": "names too long for the store",
     "source_error": "could not be read",

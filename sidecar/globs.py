@@ -26,6 +26,7 @@ class Globs:
 
 
 def _compile(glob: str) -> _Pattern:
+    glob = glob.removeprefix("./")
     parts = glob.strip("/").split("/")
     if "/" not in glob.rstrip("/"):
         parts.insert(0, "**")

@@ -4,10 +4,12 @@ The expiry is there before the first file (a crash leaves nothing that never exp
 the job runs; the report is written last, so that a sealed one means that everything before it is there.
 """
 
+import contextlib
 import json
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,6 +46,7 @@ class Journal:
         self._threads = 3 if method.remote else 1
         self._expiry_written = 0
         self._written: set[str] = set()
+        self._started: float | None = None
         self._report_written = b""
         self._lock = threading.Lock()  # one report at a time, in the order in which they are true
         self._ended_at = 0.0
@@ -73,6 +76,31 @@ class Journal:
             self.begun = True
             if not self.has_ended:
                 self._store.make_temporary_folders()
+
+    def forget_if_lost(self) -> bool:
+        """Whether the job folder has gone since it was begun: then it is to be begun anew."""
+        if not self.begun or self._store.size(EXPIRED_AT) is not None:
+            return False
+        self.begun = False
+        self._written.clear()
+        self._report_written = b""
+        return True
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count a sync, and the time it takes."""
+        self._started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.totals.sync_seconds = self._sync_seconds()
+            self._started = None
+            self.totals.syncs += 1
+            self.totals.last_sync_at = time.time()
+
+    def _sync_seconds(self) -> float:
+        running = time.perf_counter() - self._started if self._started is not None else 0.0
+        return self.totals.sync_seconds + running
 
     def tidy(self) -> None:
         """Remove what failed copies left half-written, but nothing that an announcement is writing."""
@@ -105,7 +133,7 @@ class Journal:
         with self._lock:
             if said != self._report_written:
                 self.report.updated_at = time.time()
-                self.report.duration_seconds = self.totals.sync_seconds
+                self.report.duration_seconds = self._sync_seconds()
                 self._write({REPORT: format_report(self.report)})
                 self._report_written = said
 
@@ -125,8 +153,7 @@ class Journal:
         return int((self._ended_at or time.time()) + self.settings.retention_seconds)
 
     def _expiry(self) -> dict[str, bytes]:
-        self.report.expired_at = self._expiry_at()
-        content = format_expiry(self.report.expired_at)
+        content = format_expiry(self._expiry_at())
         return {EXPIRED_AT: content, LEGACY_EXPIRED_AT: content}
 
     def _write(self, contents: dict[str, bytes]) -> None:
@@ -145,12 +172,7 @@ class Journal:
             raise failed
         self._written.update(contents)
         if EXPIRED_AT in contents:
-            self._expiry_written = int(contents[EXPIRED_AT])
-
-    def count_sync(self, seconds: float) -> None:
-        self.totals.syncs += 1
-        self.totals.sync_seconds += seconds
-        self.totals.last_sync_at = time.time()
+            self._expiry_written = self.report.expired_at = int(contents[EXPIRED_AT])
 
     def count_copy(self, size: int) -> None:
         self.totals.copied_files += 1

@@ -54,7 +54,7 @@ def add_skipped(skipped: dict[str, Skipped], reason: str, path: str, size: int =
     row = skipped.setdefault(reason, Skipped())
     row.files += 1
     row.bytes += size
-    row.detail = detail or row.detail
+    row.detail = row.detail or detail
     if len(row.paths) < MAX_PATHS:
         row.paths.append(path or ".")
 
@@ -63,7 +63,7 @@ def merge_skipped(into: Skipped, row: Skipped) -> None:
     """Add one row of left-out files to another."""
     into.files += row.files
     into.bytes += row.bytes
-    into.detail = row.detail or into.detail
+    into.detail = into.detail or row.detail
     into.paths += row.paths[: MAX_PATHS - len(into.paths)]
 
 
@@ -85,6 +85,8 @@ class _Walk:
     def __init__(self, source: Source, globs: Globs, prefix_bytes: int, most: int) -> None:
         self._source, self._globs, self._prefix_bytes = source, globs, prefix_bytes
         self._left = most
+        self._hides = bool(source.view.hidden_paths)
+        self._real_path = ""  # in main, of the folder that is being listed
         self._todo = [_Folder("", None, 0)]
         self.scan = Scan()
 
@@ -107,13 +109,14 @@ class _Walk:
     def _list(self, folder: _Folder, fd: int, real_path: str) -> None:
         found = os.fstat(fd)
         if folder.depth > MAX_DEPTH or _leads_through(folder.chain, found):
-            self._skip("link_loop", encode_path(folder.path))
+            self._skip("too_deep" if folder.depth > MAX_DEPTH else "link_loop", encode_path(folder.path))
             return
         if not folder.path:
             self.scan.exists, self.scan.folder = True, (found.st_dev, found.st_ino)
         own = self._source.path_in_place(real_path)
         if own is not None and own.split("/")[0] in RESERVED:
             return
+        self._real_path = real_path
         chain = (folder.chain, found.st_dev, found.st_ino)
         prefix = f"{folder.path}/" if folder.path else ""
         with os.scandir(fd) as entries:
@@ -126,6 +129,8 @@ class _Walk:
 
     def _look(self, entry: os.DirEntry[str], place: _Folder, own: str | None) -> None:
         try:
+            if self._hides and not self._source.view.sees(f"{self._real_path}/{entry.name}"):
+                raise Refused("outside_volumes", f"{self._real_path}/{entry.name}")
             if entry.is_dir(follow_symlinks=False):
                 self._todo.append(place)
             elif entry.is_symlink():
@@ -182,7 +187,7 @@ class _Walk:
         if stat.S_ISLNK(found.st_mode):
             self._skip("broken_link", "")
         else:
-            self._skip("special_file", "", detail="artifacts is a file, not a folder")
+            self._skip("not_a_folder", "")
         return True
 
     def _cannot(self, path: str, error: Refused | OSError) -> None:

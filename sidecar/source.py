@@ -1,7 +1,8 @@
 """The job's volumes, read as hostile input: every path is opened below one root, as `main` would see it.
 
 Owns the rule what may be collected at all: only what lies on the job's volumes, only regular files, not the job
-folder itself, and, where the sidecar runs as root, only what main's user could have read.
+folder itself, and, where the sidecar runs as root, of other volumes than the working directory's only what main's
+user could have read.
 """
 
 import errno

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 
-from artifacts.errors import StoreError
+from artifacts.errors import StoreConflict, StoreError
 from artifacts.layout import job_prefix
 from artifacts.report import MAX_PATHS, Count, Skipped
 from artifacts.settings import Settings
@@ -23,7 +23,7 @@ from sidecar.scan import Scan, add_skipped, merge_skipped, scan_source
 from sidecar.source import Source
 from sidecar.store import Store
 from sidecar.transfer import probe
-from sidecar.verdict import over_limit, verdict
+from sidecar.verdict import INCOMPLETE, over_limit, verdict
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,12 @@ class Syncer:
 
     def sync(self, eager: bool = False) -> None:
         """One sync while main runs. Faults of the store are logged, and mended by a later sync."""
-        started = time.perf_counter()
-        try:
-            self._pass(self._moment(last=False, eager=eager))
-        except StoreError as error:
-            self.applier.suspect(error)
-            log.warning("sync failed, will be tried again: %s", error)
-        self.journal.count_sync(time.perf_counter() - started)
+        with self.journal.timed():
+            try:
+                self._pass(self._moment(last=False, eager=eager))
+            except StoreError as error:
+                self.applier.suspect(error)
+                log.warning("sync failed, will be tried again: %s", error)
 
     def end(self, ended_at: float) -> None:
         """Main has ended, at `ended_at` (UNIX seconds), from which the retention counts. Called by another thread:
@@ -75,16 +74,17 @@ class Syncer:
 
     def finish(self, deadline: float) -> None:
         """The last sync: until everything is stored, or `deadline` (monotonic seconds), then the seal."""
-        pause, passes = 0.1, 0
-        while True:
-            failed = self._try_last_pass()
-            passes += 1
-            if not failed & (PATIENT if passes >= LAST_PASSES else PATIENT | IMPATIENT):
-                break
-            if self._wait(pause, deadline):
-                break
-            pause = min(pause * 2, 5.0)
-        self._seal(deadline)
+        with self.journal.timed():
+            pause, passes = 0.1, 0
+            while True:
+                failed = self._try_last_pass()
+                passes += 1
+                if not failed & (PATIENT if passes >= LAST_PASSES else PATIENT | IMPATIENT):
+                    break
+                if self._wait(pause, deadline):
+                    break
+                pause = min(pause * 2, 5.0)
+            self._seal(deadline)
 
     def close(self) -> None:
         """Let go of the source and the store."""
@@ -112,7 +112,12 @@ class Syncer:
         """What the last sync would find and do now. Writes nothing."""
         self._load()
         self._look()
-        return self.scan, self._make_plan(self._moment(last=True, eager=True), self._plan)
+        moment = self._moment(last=True, eager=True)
+        for path in self._make_plan(moment, self._plan).copy:
+            outcome = probe(self.source, path)
+            if outcome:
+                leave_out(self.scan, path, outcome)
+        return self.scan, self._make_plan(moment, self._plan)
 
     def _moment(self, last: bool, eager: bool) -> Moment:
         return Moment(last, eager, time.time_ns(), time.monotonic(), self._settings.quiet_seconds)
@@ -126,6 +131,9 @@ class Syncer:
         self._load()
         self._plan = self._make_plan(moment, before)
         failed: dict[str, Skipped] = {}
+        if self.journal.forget_if_lost():
+            log.warning("the job folder was removed, everything is copied again")
+            self.applier.doubt = self._resumed = True
         if self._is_store_concerned(moment):
             self.journal.begin()
             if self.applier.doubt and self.applier.verify():
@@ -159,6 +167,9 @@ class Syncer:
     def _seal(self, deadline: float) -> None:
         rejected = self._plan.rejected and not self._manifest.records
         state, message = verdict(self.report, rejected, self.scan.truncated and not rejected)
+        if self._settings.main_status and not self.report.main:
+            state, message = "incomplete", f"{message}; but whether main has ended is not known"
+        pause, conflicts = 0.2, 0
         while True:
             try:
                 self._finish_store()
@@ -168,9 +179,11 @@ class Syncer:
                 self.applier.suspect(error)
                 log.warning("cannot seal, tried again while there is time: %s", error)
                 self.report.state, self.report.sealed_at = "incomplete", 0.0
-                self.report.message = f"the report could not be written: {error}"
-            if self._wait(0.5, deadline):
+                self.report.message = f"{message}; the report could not be written: {error}"
+                conflicts += isinstance(error, StoreConflict)
+            if self._wait(pause, deadline) or conflicts >= LAST_PASSES:
                 return
+            pause = min(pause * 2, 5.0)
 
     def _finish_store(self) -> None:
         """All that is left to do before the seal."""
@@ -239,7 +252,7 @@ class Syncer:
                 if reason != "vanished":
                     merge_skipped(skipped.setdefault(reason, Skipped()), row)
         report.skipped = skipped
-        left_out = self.scan.skipped.values()
+        left_out = [row for reason, row in self.scan.skipped.items() if reason in INCOMPLETE]
         report.found = Count(
             plan.found.files + plan.in_place.files + sum(row.files for row in left_out),
             plan.found.bytes + plan.in_place.bytes + sum(row.bytes for row in left_out),

@@ -65,13 +65,14 @@ class Transfer:
 
     def _write(self, path: str, fd: int, found: os.stat_result, planned: int, exists: bool) -> Outcome:
         executable = bool(found.st_mode & stat.S_IXUSR)
-        copied = None
+        copied, is_read = Copied(planned, b""), False
 
         def fill(target: int) -> None:
-            nonlocal copied
-            if copied:  # the file changed, or the store cannot rename and has it written twice
+            nonlocal copied, is_read
+            if is_read:  # the file changed, or the store cannot rename and has it written twice
                 os.lseek(fd, 0, os.SEEK_SET)
-            copied = self._copier.copy(fd, target, max(planned, copied.size if copied else 0))
+            is_read = True
+            copied = self._copier.copy(fd, target, max(planned, copied.size))
 
         mark = stamp_of(found)
         for attempt in range(ATTEMPTS):

@@ -1,22 +1,24 @@
 """How it ended, in a word and a sentence: the state of a sealed report, and what a person should know. Pure."""
 
-from artifacts.report import Report
+from artifacts.report import REASONS, Report, Skipped
 from artifacts.settings import MIB
 
 # Left out for these, a file that was wanted is missing; for the others that was the rule.
-INCOMPLETE = frozenset(
-    {"outside_volumes", "unreadable", "invalid_name", "source_error", "store_error", "store_conflict", "not_reached"}
-)
+INCOMPLETE = REASONS.keys() - {"over_limit", "excluded", "broken_link", "link_loop", "special_file"}
 
 
 def verdict(report: Report, rejected: bool, truncated: bool) -> tuple[str, str]:
     """(state, message) for the seal of what `report` describes."""
     kept = report.collected.files + report.in_place.files
     if rejected:
-        return "rejected", f"{over_limit(report)}, so nothing was kept"
+        stays = f" but the {report.in_place.files} in place" if report.in_place.files else ""
+        return "rejected", f"{over_limit(report)}, so nothing was kept{stays}"
     missing = [row for reason, row in report.skipped.items() if reason in INCOMPLETE]
     if missing or truncated:
         return "incomplete", _incomplete(report, truncated)
+    if not kept and "excluded" in report.skipped:
+        left_out = files_and_size(report.skipped["excluded"].files, report.skipped["excluded"].bytes)
+        return "empty", f"nothing is left to keep: the include and exclude globs left out {left_out}"
     if not kept:
         return "empty", "the job left no files to keep"
     said = f"{files_and_size(kept, report.collected.bytes + report.in_place.bytes)} in the store"
@@ -47,13 +49,15 @@ def size_text(size: int) -> str:
 
 def _incomplete(report: Report, truncated: bool) -> str:
     kept = report.collected.files + report.in_place.files
-    said = f"{kept} of {report.found.files} files are in the store"
-    reasons = sorted(
-        (reason for reason in report.skipped if reason in INCOMPLETE), key=lambda reason: reason != "outside_volumes"
-    )
+    said = [f"{kept} of {report.found.files} files are in the store"]
     if truncated:
-        said += "; there are more files than are looked at"
-    if reasons:
-        row = report.skipped[reasons[0]]
-        said += f"; {reasons[0]}: {', '.join(row.paths[:3])}" + (f" ({row.detail})" if row.detail else "")
-    return said
+        said.append("there are more files than are looked at")
+    missing = INCOMPLETE & report.skipped.keys()
+    said += [_missing(reason, report.skipped[reason]) for reason in REASONS if reason in missing]
+    return "; ".join(said)
+
+
+def _missing(reason: str, row: Skipped) -> str:
+    first = "the artifacts folder" if row.paths[:1] == ["."] else (row.paths or [""])[0]
+    more = f" and {row.files - 1} more" if row.files > 1 else ""
+    return f"{reason}: {first}" + (f" ({row.detail})" if row.detail else "") + more

@@ -222,6 +222,14 @@ class Sidecar:
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
         return int(found[1]) * 1024 if found else 0
 
+    def watches(self) -> bool:
+        """Whether it watches any folder by now."""
+        for descriptor in Path(f"/proc/{self.pid}/fdinfo").iterdir():
+            with suppress(FileNotFoundError):
+                if "inotify wd:" in descriptor.read_text():
+                    return True
+        return False
+
     def opened(self) -> list[str]:
         """What its descriptors point at."""
         return opened(self.pid)

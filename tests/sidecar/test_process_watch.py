@@ -33,7 +33,7 @@ def test_an_event_brings_a_sync_long_before_the_timer(job: Job) -> None:
     job.write("a", "x")
     with running(job, sync_seconds=3600, log_level="info") as sidecar:
         sidecar.wait_kept("a")
-        until(lambda: any("inotify" in target for target in sidecar.opened()), "a watch")
+        until(sidecar.watches, "a watch")
         job.write("b", "x")
         sidecar.wait_kept("a", "b")
         (job.artifacts / "a").rename(job.artifacts / "c")
@@ -53,6 +53,6 @@ def test_an_event_in_a_folder_behind_a_link_brings_a_sync_too(job: Job) -> None:
     job.write("a", "x")
     with running(job, sync_seconds=3600) as sidecar:
         sidecar.wait_kept("a")
-        until(lambda: any("inotify" in target for target in sidecar.opened()), "a watch")
+        until(sidecar.watches, "a watch")
         job.write("b", "x")
         sidecar.wait_kept("a", "b")

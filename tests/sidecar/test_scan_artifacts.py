@@ -67,7 +67,7 @@ def test_artifacts_that_lead_to_no_folder_are_told(volumes: Volumes, target: str
 def test_an_artifacts_file_is_told(volumes: Volumes) -> None:
     volumes.artifact("").rmdir()
     volumes.write("/home/jovyan/artifacts")
-    assert seen(volumes.scan()) == (False, {"special_file": ["."]}, set())
+    assert seen(volumes.scan()) == (False, {"not_a_folder": ["."]}, set())
 
 
 def test_where_not_even_the_working_directory_is_seen_every_copy_is_kept(volumes: Volumes) -> None:

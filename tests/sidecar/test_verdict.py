@@ -36,7 +36,6 @@ def report(
         (report(1, 1), False, False, ("sealed", "2 files (2.0 MB) in the store")),
         (report(1), False, False, ("sealed", "1 file (1.0 MB) in the store")),
         (report(0), False, False, ("empty", "the job left no files to keep")),
-        (report(0, skipped={"excluded": Skipped(5)}), False, False, ("empty", "the job left no files to keep")),
         (
             report(2, skipped={"excluded": Skipped(3), "special_file": Skipped(1)}),
             False,
@@ -54,6 +53,12 @@ def report(
             ),
         ),
         (
+            report(0, skipped={"excluded": Skipped(3, 30, ["a"])}),
+            False,
+            False,
+            ("empty", "nothing is left to keep: the include and exclude globs left out 3 files (30 bytes)"),
+        ),
+        (
             report(0, exceeded=True, skipped={"unreadable": Skipped(1, 0, ["a"])}),
             True,
             True,
@@ -66,13 +71,16 @@ def report(
             report(2, skipped={"unreadable": Skipped(3, 0, ["a", "b", "c", "d"], "Permission denied")}),
             False,
             False,
-            ("incomplete", "2 of 5 files are in the store; unreadable: a, b, c (Permission denied)"),
+            ("incomplete", "2 of 5 files are in the store; unreadable: a (Permission denied) and 2 more"),
         ),
         (
             report(0, skipped={"store_error": Skipped(1, 0, ["a"]), "outside_volumes": OUTSIDE}),
             False,
             False,
-            ("incomplete", "0 of 5 files are in the store; outside_volumes: . (/tmp/out)"),
+            (
+                "incomplete",
+                "0 of 5 files are in the store; outside_volumes: the artifacts folder (/tmp/out); store_error: a",
+            ),
         ),
         (
             report(2),
