@@ -51,7 +51,7 @@ def test_numbers_are_live_and_name_neither_job_nor_group_nor_file(job: Job, port
         assert abs(now["phjob_artifact_last_sync_timestamp_seconds"] - time.time()) < 30
         assert now['phjob_artifact_skipped_files{reason="broken_link"}'] == 1
         assert now['phjob_artifact_state{state="syncing"}'] == 1
-        assert now['phjob_artifact_limit_used_ratio{limit="files"}'] == 3 / 8
+        assert now['phjob_artifact_limit_used_ratio{limit="files"}'] == 2 / 8
         assert not [word for word in ("secret-name", "job-1", '"g"', 'broken"') if word in text]
         (job.artifacts / "secret-name").unlink()
         until(lambda: series(get(port, "/metrics"))["phjob_artifact_removed_files_total"] == 1, "a removal counted")
