@@ -5,7 +5,7 @@ Apart from `cli`, which does what they ask for.
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from artifacts.settings import TABLE
@@ -22,9 +22,10 @@ symbolic link to one) is copied to the group's shared file system, which the job
 
 _RUN_MORE = """\
 examples:
-  python -m local run -- python train.py --epochs 3
+  python -m local run -- python "$PWD/train.py" --epochs 3
   python -m local run --group research -- 'mkdir artifacts; date > artifacts/now.txt'
 
+The job starts in an empty folder, so paths to code must be absolute.
 One argument after -- is a command line for the shell (sh -c); several are a program and its arguments.
 A terminal is not passed on as the job's input; a pipe or a file is.
 Ctrl-C cancels the job: it gets SIGTERM, and SIGKILL after the grace period or at a second Ctrl-C; what
@@ -45,8 +46,9 @@ settings (environment variables; all of them are in docs/contract.md):
 
 _CREATE = """\
 Queue one command as a job, which serve runs in the order of creation, and print its name. Several arguments
-after -- are a program and its arguments, one is a command line for the shell. The job is a file in the folder phjobs
-of the data directory: it tells how the job fares, and to cancel it set "cancel": true in its "spec"."""
+after -- are a program and its arguments, one is a command line for the shell. The job starts in an empty
+folder, so paths to code must be absolute. It is a file in the folder phjobs of the data directory, which tells how
+the job fares; to cancel it set "cancel": true in its "spec"."""
 
 _SERVE = """\
 Run the jobs that are queued in the data directory, and those to come, the oldest first. What a job says goes to
@@ -58,7 +60,24 @@ Run some small jobs in a temporary data directory and check what is kept of them
 folder, limits, a job that fails. Exits with 0 if all was as promised. Takes a few seconds."""
 
 
-def make_parser() -> argparse.ArgumentParser:
+def parse(given: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options and the command, which is empty but for `run` and `create`; exits where they cannot be used."""
+    # Split here, so that a command may have any arguments, a second `--` among them.
+    at = list(given).index("--") if "--" in given else len(given)
+    parser, subparsers = _make_parsers()
+    options, unknown = parser.parse_known_args(given[:at])
+    chosen, command = subparsers[options.subcommand], list(given[at + 1 :])
+    takes_command = options.subcommand in ("run", "create")
+    if unknown:
+        advice = "; put the command after `--`" if takes_command and at == len(given) else ""
+        chosen.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
+    if takes_command and (not command or not command[0].strip()):
+        example = f'python -m local {options.subcommand} -- python "$PWD/train.py" --epochs 3'
+        chosen.error(f"no command: put it after `--`, such as: {example} (the job starts in an empty folder)")
+    return options, command
+
+
+def _make_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
     parser = argparse.ArgumentParser(
         prog="python -m local", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -67,7 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_queue(parts)
     demo = parts.add_parser("demo", help="show what is kept of some small jobs, and check it", description=_DEMO)
     demo.add_argument("--keep", action="store_true", help="do not remove the temporary data directory at the end")
-    return parser
+    return parser, parts.choices
 
 
 def _add_run(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -83,6 +102,7 @@ def _add_run(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     _add_names(run)
     run.add_argument(
         "--grace",
+        type=_grace,
         metavar="SECONDS",
         help="time for the command to end when cancelled, and then for the last sync (30)",
     )
@@ -115,6 +135,15 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--group", default="local", help="the group that owns the job (%(default)s)")
     parser.add_argument("--name", help="name of the job (job-<time>-<random>)")
+
+
+def _grace(text: str) -> str:
+    (row,) = (row for row in TABLE if row.field == "grace_seconds")
+    try:
+        row.parse(text.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r}: {error}") from error
+    return text
 
 
 def _count(text: str) -> int:

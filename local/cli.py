@@ -18,7 +18,7 @@ from pathlib import Path
 
 from artifacts.errors import ArtifactError
 from artifacts.settings import PREFIX, Settings, unknown_settings
-from local.arguments import make_parser
+from local.arguments import parse
 from local.collected import list_files
 from local.demo import run_demo
 from local.documents import read_document
@@ -45,22 +45,15 @@ _CLEAR_LINE = "\r\x1b[K"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    # Split here, so that a command may have any arguments, a second `--` among them.
-    at = given.index("--") if "--" in given else len(given)
-    parser = make_parser()
-    options = parser.parse_args(given[:at])
+    options, command = parse(sys.argv[1:] if arguments is None else arguments)
     _log_to_stderr(options.name if options.subcommand == "run-queued" else "local")
     if options.subcommand == "demo":
         return _demo(options.keep)
-    command = given[at + 1 :]
-    if options.subcommand in ("run", "create") and (not command or not command[0].strip()):
-        example = f"python -m local {options.subcommand} -- python train.py"
-        parser.error(f"no command: put it after `--`, such as: {example}")
     try:
         return _do(options, command)
     except ArtifactError as error:
-        logger.error("%s: %s", _NOT_DONE[options.subcommand], error)
+        for line in str(error).split("\n"):  # one for each setting that is wrong
+            logger.error("%s: %s", _NOT_DONE[options.subcommand], line)
         return USAGE_ERROR
 
 

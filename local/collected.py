@@ -31,7 +31,10 @@ class Listing:
 
 
 def list_files(folder: Path, most: int) -> Listing:
-    """The artifacts in the job folder, without the collector's own files; `most` of them by name."""
+    """The artifacts in the job folder, without the collector's own files; `most` of them by name.
+
+    What cannot be looked at is left out.
+    """
     total = Count()
 
     def counted() -> Iterator[tuple[str, int]]:
@@ -88,13 +91,16 @@ def _no_end(places: Places) -> str:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:
-    if folder.is_symlink():
+    if os.path.islink(folder):
         return
     for parent, folders, names in os.walk(folder):
         if parent == str(folder):
             folders[:] = [name for name in folders if name not in _OWN]
         for name in names:
             path = os.path.join(parent, name)
-            status = os.lstat(path)
+            try:
+                status = os.lstat(path)
+            except OSError:  # the job may have closed the folder; the rest is listed all the same
+                continue
             if stat.S_ISREG(status.st_mode):
                 yield os.path.relpath(path, folder), status.st_size

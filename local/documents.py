@@ -43,10 +43,15 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
-    """Put `document` at `path` as JSON; whoever reads finds the old one or the new one, whole."""
+    """Put `document` at `path` as JSON; whoever reads finds the old one or the new one, whole. Raises OSError."""
     temporary = path.with_name(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(document, indent=2) + "\n")
-    temporary.rename(path)
+    try:
+        temporary.write_text(json.dumps(document, indent=2) + "\n")
+        temporary.rename(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ can; from then on its files belong to that runner alone, but for what others ask
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def claim(places: Places, queued: bool) -> int:
     """Make the job's places and take its lock; returns the lock's descriptor, to be kept open.
 
     Raises Taken where anything of that name is there already, but for a queued job's PhJob: nothing is
-    overwritten. Raises NotStarted where the places cannot be made.
+    overwritten. Raises NotStarted where the places cannot be made; the name is free again then.
     """
     make_data(places.data)
     with _telling():
@@ -56,10 +57,16 @@ def claim(places: Places, queued: bool) -> int:
             places.folder.mkdir()
         except FileExistsError as error:
             raise Taken(places, places.folder) from error
-        descriptor = _make_lock(places.lock)
-        places.home.mkdir()
-        (places.home / "phfs").symlink_to(places.phfs)
-    return descriptor
+        try:
+            return _furnish(places)
+        except OSError:
+            give_back(places)
+            raise
+
+
+def give_back(places: Places) -> None:
+    """Remove the folder of a job that was claimed and does not start, so that its name can be used again."""
+    shutil.rmtree(places.folder, ignore_errors=True)
 
 
 def add_phjob(places: Places, phjob: PhJob, traces: Sequence[Path]) -> None:
@@ -103,6 +110,13 @@ def _refuse(places: Places, traces: Sequence[Path]) -> None:
             raise Taken(places, trace)
 
 
+def _furnish(places: Places) -> int:
+    descriptor = _make_lock(places.lock)
+    places.home.mkdir()
+    (places.home / "phfs").symlink_to(places.phfs)
+    return descriptor
+
+
 def _make_lock(path: Path) -> int:
     """Make a lock that is held from the first instant it can be seen; returns its descriptor."""
     temporary = path.with_name(".lock.tmp")
@@ -117,5 +131,6 @@ def _telling() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = f"{error.filename}: {error.strerror}"
+        # A write that fails (a full disk) names no file.
+        reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         raise NotStarted(f"cannot make the job's folders: {reason}. Choose another place with --data") from error

@@ -32,7 +32,7 @@ from local.phjob import (
     with_status,
     withdrawn_status,
 )
-from local.phjobs import NotStarted, add_phjob, claim, write_status
+from local.phjobs import NotStarted, add_phjob, claim, give_back, write_status
 from local.places import Places
 from local.printout import printable, progress_line
 from local.processes import (
@@ -155,7 +155,11 @@ class Runner:
 
     def _create(self) -> PhJob:
         phjob = make_phjob(self._order, time.time())
-        add_phjob(self.places, phjob, (self.places.phjob,))
+        try:
+            add_phjob(self.places, phjob, (self.places.phjob,))
+        except NotStarted:
+            give_back(self.places)
+            raise
         return phjob
 
     def _take(self) -> PhJob:

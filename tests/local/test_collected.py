@@ -47,6 +47,19 @@ def test_links_and_other_things_in_the_job_folder_are_not_listed(places: Places,
     assert list_files(places.store, 10) == Listing(Count(), [])
 
 
+def test_a_file_that_cannot_be_looked_at_hides_nothing_else(places: Places) -> None:
+    write(places.store / "b")
+    deep = places.store / "a"
+    while len(str(deep)) < 3900:
+        deep /= "d" * 100
+    deep.mkdir(parents=True)
+    write(deep / "f")
+    folder = os.open(deep, os.O_RDONLY)
+    os.close(os.open("x" * 250, os.O_CREAT, dir_fd=folder))  # its path is longer than the system takes
+    os.close(folder)
+    assert list_files(places.store, 10).total == Count(2, 4)
+
+
 def test_a_job_folder_that_is_a_link_or_absent_lists_nothing(tmp_path: Path) -> None:
     write(tmp_path / "elsewhere/f")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")

@@ -23,6 +23,13 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["d.json"]
 
 
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "d.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_document(tmp_path / "d.json", {})
+    assert [each.name for each in tmp_path.iterdir()] == ["d.json"]
+
+
 USELESS = {
     "nothing": b"",
     "half": b"{",

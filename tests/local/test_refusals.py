@@ -7,12 +7,20 @@ from pathlib import Path
 import pytest
 
 from local.environment import module_environ
+from local.phjobs import NotStarted, claim
+from local.places import Places
 from tests.local.jobs import Jobs, wait_for
+
+CLI = (sys.executable, "-P", "-m", "local")
 
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(*CLI, *arguments)
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-m", "local", *arguments],
+        command,
         env=module_environ({"HOME": "/nonexistent"}),
         capture_output=True,
         text=True,
@@ -49,6 +57,28 @@ def test_any_trace_of_a_job_of_that_name_is_enough_to_refuse(jobs: Jobs, trace: 
     assert sorted(jobs.data.rglob("*.json")) == before
 
 
+def test_a_job_that_was_not_started_leaves_its_name_free(jobs: Jobs) -> None:
+    arguments = ("run", f"--data={jobs.data}", "--name=job-1", "--", "true")
+    ended = run(
+        "sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *CLI, *arguments
+    )  # as on a full disk, no byte can be written
+    assert ended.returncode == 2
+    assert "the job was not started: cannot make the job's folders: File too large" in ended.stderr
+    assert not list(jobs.data.rglob("*.tmp"))
+    assert jobs.run("true").returncode == 0
+
+
+def test_a_claim_that_fails_half_way_leaves_its_name_free(tmp_path: Path) -> None:
+    data, job = tmp_path, "x" * 200
+    while (short := 4090 - len(str(Places(data, "group", job).folder))) > 1:
+        data /= "d" * min(short - 1, 200)
+    places = Places(data, "group", job)  # its folder's path is just short enough, those below it are too long
+    with pytest.raises(NotStarted, match="File name too long"):
+        claim(places, queued=False)
+    assert places.folder.parent.exists()
+    assert not places.folder.exists()
+
+
 def test_of_two_runners_that_want_one_name_at_once_one_gets_it(jobs: Jobs) -> None:
     started = [jobs.start(f"mkdir artifacts; echo {n} > artifacts/{n}") for n in (1, 2)]
     codes = [jobs.end(each).returncode for each in started]
@@ -82,7 +112,9 @@ def test_names_that_may_not_be_a_group_s_are_refused(jobs: Jobs, group: str) -> 
 def test_a_job_without_a_command_is_refused(jobs: Jobs, command: tuple[str, ...]) -> None:
     ended = jobs.run(*command)
     assert ended.returncode == 2
+    assert ended.stderr.startswith("usage: python -m local run [options] -- COMMAND...")
     assert "no command: put it after `--`" in ended.stderr
+    assert 'python "$PWD/train.py"' in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -92,6 +124,21 @@ def test_settings_that_cannot_be_used_are_refused_before_anything_runs(jobs: Job
     ended = jobs.run("true", options={}, **{"PHJOB_ARTIFACT_" + setting: value})
     assert ended.returncode == 2
     assert f"PHJOB_ARTIFACT_{setting}='{value}': use" in ended.stderr
+    assert not jobs.data.exists()
+
+
+def test_every_setting_that_cannot_be_used_has_a_line_of_its_own(jobs: Jobs) -> None:
+    ended = jobs.run("true", PHJOB_ARTIFACT_LIMIT_FILES="many", PHJOB_ARTIFACT_DIGEST="none at all")
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("local: the job was not started: PHJOB_ARTIFACT_") for line in lines)
+
+
+@pytest.mark.parametrize("grace", ["abc", "0", "-1", "nan", ""])
+def test_a_grace_period_that_is_none_is_refused_by_its_own_name(jobs: Jobs, grace: str) -> None:
+    ended = jobs.run("true", options={"--grace": grace})
+    assert ended.returncode == 2
+    assert f"argument --grace: '{grace}': use a number from" in ended.stderr
     assert not jobs.data.exists()
 
 
@@ -123,13 +170,36 @@ def test_arguments_that_mean_nothing_are_refused(arguments: tuple[str, ...]) -> 
     assert ended.stderr.startswith("usage: python -m local")
 
 
+@pytest.mark.parametrize("subcommand", ["run", "create"])
+@pytest.mark.parametrize("words", [("date",), ("--nmae", "x")])
+def test_who_forgets_the_two_dashes_is_told_of_them(subcommand: str, words: tuple[str, ...]) -> None:
+    ended = cli(subcommand, *words)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"usage: python -m local {subcommand} [options] -- COMMAND...")
+    assert f"unrecognized arguments: {' '.join(words)}; put the command after `--`" in ended.stderr
+
+
+def test_who_has_the_two_dashes_is_not_told_of_them() -> None:
+    ended = cli("run", "--nmae", "x", "--", "true")
+    assert ended.stderr.endswith("unrecognized arguments: --nmae x\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (("--help",), ["run", "demo", "artifacts"]),
         (
             ("run", "--help"),
-            ["-- COMMAND", "--data", "--name", "Ctrl-C", "exit code", "PHJOB_ARTIFACT_LIMIT_FILES=1000"],
+            [
+                "-- COMMAND",
+                "--data",
+                "--name",
+                "Ctrl-C",
+                "exit code",
+                "$PWD/",
+                "empty folder",
+                "PHJOB_ARTIFACT_LIMIT_FILES=1000",
+            ],
         ),
         (("demo", "--help"), ["--keep", "temporary"]),
     ],
