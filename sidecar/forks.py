@@ -69,9 +69,10 @@ class _Child:
         self._pipe, writing = os.pipe()
         self._received = bytearray()
         self.ended = False
+        parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            _labour(work, paths, writing)
+            _labour(work, paths, writing, parent)
         os.close(writing)
 
     def results(self, seconds: float) -> Iterator[tuple[str, Result]]:
@@ -93,10 +94,12 @@ class _Child:
         os.close(self._pipe)
 
 
-def _labour(work: Callable[[str], Result], paths: Sequence[str], pipe: int) -> None:
+def _labour(work: Callable[[str], Result], paths: Sequence[str], pipe: int, parent: int) -> None:
     """The child's whole life: it ends with its parent, however that ends, and never returns."""
     try:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it ended before it could be told of
+            return
         for start in range(0, len(paths), _BATCH):
             batch = [(path, tuple(work(path))) for path in paths[start : start + _BATCH]]
             content = marshal.dumps(batch)

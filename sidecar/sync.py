@@ -27,7 +27,8 @@ from sidecar.verdict import INCOMPLETE, over_limit, verdict
 
 log = logging.getLogger(__name__)
 
-LEAST_LOOKED_AT = 200_000  # entries of the artifacts folder, or of a manifest, or twice the limit on files
+LEAST_LOOKED_AT = 200_000  # entries of the artifacts folder, or twice the limit on files
+LEAST_ENTRIES = 10_000  # of a manifest, beside twice the limit on files: a hostile one costs time
 LAST_PASSES = 4
 
 
@@ -202,7 +203,7 @@ class Syncer:
         if self._loaded:
             return
         self._store.connect()
-        self._resumed = self._manifest.load(self._store, self._most)
+        self._resumed = self._manifest.load(self._store, 2 * self._limits.files + LEAST_ENTRIES)
         self._loaded = True
         if self._resumed:  # the sidecar was restarted: take nothing for whole that is not there
             self.applier.doubt = True

@@ -51,8 +51,11 @@ class Watch(FileSystemEventHandler):
     def follow(self, folder: tuple[int, int] | None, open_folder: Callable[[], int]) -> None:
         """Listen, from now on, to the folder with this (device, inode). To be called before each look, so that what
         changes after it raises an event. `None`: there is none. `open_folder` opens it.
+
+        A folder that was not listened to before is worth a hint: it may have changed since the last look.
         """
-        if folder != self._folder:
+        is_new = folder != self._folder
+        if is_new:
             self.close()
             self._folder = folder
         if folder is None or self._is_broken or self._listens:
@@ -65,6 +68,8 @@ class Watch(FileSystemEventHandler):
             self._listens = True
             # The "/." matters: watchdog adds its watches with IN_DONT_FOLLOW, and the descriptor's path is a link.
             self._observer.schedule(self, f"/proc/self/fd/{self._fd}/.", recursive=True, event_filter=_EVENTS)
+            if is_new:
+                self._hint()
         except Exception as error:  # noqa: BLE001
             # ENOSPC (watches), EMFILE (instances), a folder that vanished: whatever it is, the timer goes on.
             log.info("folder not watched, the timer finds changes: %s", error)

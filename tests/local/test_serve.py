@@ -74,7 +74,7 @@ def test_a_queued_job_is_run_and_its_artifacts_kept(jobs: Jobs) -> None:
     assert jobs.report().pod_uid == queued["metadata"]["uid"]
     user = queued["spec"]["userName"]
     assert jobs.places().main_log.read_text() == f"out\nerr\njob-1\n{user}\n", "its input is empty"
-    for told in (str(jobs.data), "python -m local create --data", "job-1: Succeeded", "2 bytes  f"):
+    for told in (str(jobs.data), "-m local create --data", "job-1: Succeeded", "2 bytes  f"):
         assert told in said
     assert "cancelled" not in said
 
