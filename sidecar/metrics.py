@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from artifacts.report import REASONS, STATES, Report
 from sidecar.journal import Totals
 
+_POLL_SECONDS = 3600.0  # for a shutdown that never comes: each one would be a wake-up
 _REQUEST_SECONDS = 5.0  # a client that says nothing must not hold the one thread that serves
 
 
@@ -100,5 +101,5 @@ def serve_metrics(address: tuple[str, int], report: Report, totals: Totals) -> H
             """Scrapes are not worth a line each."""
 
     server = _Server(address, Handler)
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="metrics", daemon=True).start()
     return server
