@@ -7,6 +7,7 @@ REMOTE_THREADS = 16
 MOST_PROCESSES = 4
 WORTH_A_PROCESS_FILES = 200
 WORTH_A_PROCESS_BYTES = 32 * 1024 * 1024
+MOST_FILES_SHARED = 30_000  # beyond, the children's memory would pass the sidecar's 100 MB: 114 with 100,000 files
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,11 @@ class Method:
 
     def processes(self, files: int, size: int) -> int:
         """How many processes to copy `files` files with, of `size` bytes in all, when main no longer needs the CPU."""
-        if self.remote or files < 2 or (files < WORTH_A_PROCESS_FILES and size < WORTH_A_PROCESS_BYTES):
+        if (
+            self.remote
+            or not 2 <= files <= MOST_FILES_SHARED
+            or (files < WORTH_A_PROCESS_FILES and size < WORTH_A_PROCESS_BYTES)
+        ):
             return 1
         return min(MOST_PROCESSES, len(os.sched_getaffinity(0)))
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.forks import run_forked, share
+from sidecar.method import choose_method
 from sidecar.process import make_syncer
 from tests.sidecar.sidecars import Job
 
@@ -64,6 +65,25 @@ def test_a_child_that_is_killed_leaves_its_files_undone_and_no_hang() -> None:
         return (1,)
 
     assert list(run_forked(work, {"0": 1, "1": 1}, 2, lambda: False)) == [("0", (1,))]
+
+
+@pytest.mark.parametrize(
+    ("files", "size", "processes"),
+    [
+        (1, 10**9, 1),
+        (2, 10**9, 3),
+        (199, 10**6, 1),
+        (200, 10**6, 3),
+        (30_000, 10**6, 3),
+        (30_001, 10**6, 1),
+    ],
+)
+def test_processes_are_forked_where_they_pay_off_and_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, files: int, size: int, processes: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
+    assert choose_method("ext4", digest=True).processes(files, size) == processes
+    assert choose_method("fuse.rclone", digest=True).processes(files, size) == 1
 
 
 def test_a_last_sync_of_many_files_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
