@@ -5,10 +5,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from artifacts.errors import InvalidDocument
 from tests.machine import require
 from tests.sidecar.sidecars import Job, running, until
 from tests.storefs import build
@@ -137,9 +139,15 @@ def test_a_mount_that_loses_what_it_took_gets_it_again(job: Job, store: Store) -
 
 
 def test_a_mount_that_stays_dead_is_told_of_in_the_termination_message(job: Job, store: Store) -> None:
+    def is_reported() -> bool:
+        with suppress(InvalidDocument):  # half-written, as the first report is created in its place
+            return job.report().state == "syncing"
+        return False
+
     job.write_all(NAMES)
     with running(job, grace_seconds=3) as sidecar:
         sidecar.wait_kept(*NAMES)
+        until(is_reported, "a first report, which is not what this test kills")
         store.kill()
         job.write("new", "x")
         assert sidecar.end(6) == 0
