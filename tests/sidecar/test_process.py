@@ -223,6 +223,7 @@ def test_the_termination_message_can_be_read_at_every_moment(job: Job) -> None:
         finally:
             stop.set()
             reader.join()
+    documents.append(job.termination.read_bytes())
     states = [json.loads(document)["state"] for document in documents]
     assert set(states) <= STATES.keys()
     assert {"syncing", "sealed"} <= set(states)
