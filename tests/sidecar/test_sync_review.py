@@ -60,8 +60,8 @@ def test_the_duration_counts_the_last_sync(tmp_path: Path) -> None:
     syncer = make_syncer(job.settings())
     started = time.perf_counter()
     end(syncer)
-    assert 0 < job.report().duration_seconds <= time.perf_counter() - started
-    assert job.report().duration_seconds > 0.2 * (time.perf_counter() - started)
+    took = time.perf_counter() - started
+    assert 0.2 * took < job.report().duration_seconds <= took + 0.001  # it is rounded to milliseconds
 
 
 def test_files_left_out_by_rule_do_not_count_as_found(tmp_path: Path) -> None:
