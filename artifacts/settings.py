@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from artifacts.errors import ArtifactError, ConfigError
+from artifacts.environment import Setting, choice, flag, listen, number, read_settings, words
 from artifacts.names import check_job_name, group_path
 
 MIB = 1024 * 1024
@@ -17,38 +17,10 @@ MAX_RETENTION_SECONDS = 100 * 365 * 86400
 MAX_GLOBS = 64
 
 
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"use one of: {', '.join(words)}")
-        return text
-
-    return parse
-
-
-def _number(low: float, high: float, of: Callable[[str], Any] = int) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:
-        try:
-            value = of(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            raise ValueError(f"use {'a whole number' if of is int else 'a number'} from {low} to {high}")
-        return value
-
-    return parse
-
-
 def _mode(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4) or set(text) & set("89"):
         raise ValueError("use an octal mode, such as 0644")
     return int(text, 8)
-
-
-def _flag(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError("use true or false")
-    return text.lower() == "true"
 
 
 def _absolute(text: str) -> str:
@@ -62,17 +34,10 @@ def _paths(text: str) -> tuple[str, ...]:
 
 
 def _globs(text: str) -> tuple[str, ...]:
-    globs = tuple(part.strip() for part in text.replace("\n", ",").split(",") if part.strip())
+    globs = words(text)
     if len(globs) > MAX_GLOBS or any(len(glob) > 256 for glob in globs):
         raise ValueError(f"use at most {MAX_GLOBS} globs of at most 256 characters")
     return globs
-
-
-def _listen(text: str) -> tuple[str, int] | None:
-    if not text:
-        return None
-    host, _, port = text.rpartition(":")
-    return host, _number(1, 65535)(port)
 
 
 def _job(text: str) -> str:
@@ -83,17 +48,6 @@ def _group(text: str) -> str:
     return group_path(text) and text if text else ""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A row of the table: `field` of Settings, environment variable, default (None: required), parser, meaning."""
-
-    field: str
-    env: str
-    default: str | None
-    parse: Callable[[str], Any]
-    help: str
-
-
 def _row(field: str, default: str, parse: Callable[[str], Any], text: str) -> Setting:
     return Setting(field, PREFIX + field.upper(), default, parse, text)
 
@@ -101,53 +55,53 @@ def _row(field: str, default: str, parse: Callable[[str], Any], text: str) -> Se
 TABLE = (
     Setting("job", "PHJOB_NAME", None, _job, "name of the PhJob, which names the job folder"),
     Setting("group", "PRIMEHUB_GROUP", "", _group, "the job's group; for the log and the length of keys only"),
-    _row("enabled", "true", _flag, "false: collect nothing"),
-    _row("limit_size_mb", "100", _number(0, 2**40), "most that is kept of a job, in MB of 1024 x 1024 bytes"),
-    _row("limit_files", "1000", _number(0, 10**9), "most files that are kept of a job"),
-    _row("over_limit", "reject", _choice("reject", "keep"), "past a limit: reject keeps nothing, keep keeps what fits"),
+    _row("enabled", "true", flag, "false: collect nothing"),
+    _row("limit_size_mb", "100", number(0, 2**40), "most that is kept of a job, in MB of 1024 x 1024 bytes"),
+    _row("limit_files", "1000", number(0, 10**9), "most files that are kept of a job"),
+    _row("over_limit", "reject", choice("reject", "keep"), "past a limit: reject keeps nothing, keep keeps what fits"),
     _row(
         "retention_seconds",
         "604800",
-        _number(1, MAX_RETENTION_SECONDS),
+        number(1, MAX_RETENTION_SECONDS),
         "seconds from the job's end to its artifacts' expiry",
     ),
     _row("include", "", _globs, "globs of the files to collect, separated by commas or lines; empty: all"),
     _row("exclude", "", _globs, "globs of files not to collect; they win over include"),
-    _row("digest", "sha256", _choice("sha256", "none"), "what the manifest says of a file's content"),
+    _row("digest", "sha256", choice("sha256", "none"), "what the manifest says of a file's content"),
     _row(
         "sync_seconds",
         "10",
-        _number(0.1, 86400, float),
+        number(0.1, 86400, float),
         "seconds between two looks; more where one is slow",
     ),
     _row(
         "quiet_seconds",
         "2",
-        _number(0, 3600, float),
+        number(0, 3600, float),
         "seconds a file must rest to be copied while main runs",
     ),
     _row(
         "grace_seconds",
         "30",
-        _number(1, 86400, float),
+        number(1, 86400, float),
         "the pod's grace period, for the last sync",
     ),
     _row(
         "linger_seconds",
         "6",
-        _number(0, 3600, float),
+        number(0, 3600, float),
         "FUSE mount: seconds to stay for write-back; 0: none",
     ),
     _row(
         "linger_files_per_second",
         "100",
-        _number(1, 10**6),
+        number(1, 10**6),
         "FUSE mount: files that write-back stores in a second",
     ),
     _row(
         "linger_mb_per_second",
         "20",
-        _number(1, 10**6),
+        number(1, 10**6),
         "FUSE mount: MB that write-back stores in a second",
     ),
     _row("path", "/home/jovyan/artifacts", _absolute, "the artifacts folder, as main sees it"),
@@ -163,7 +117,7 @@ TABLE = (
     _row("store", "/phfs", _absolute, "the group's PHFS, where the sidecar writes"),
     _row("file_mode", "0644", _mode, "mode of copies on a store with modes; executable files stay so"),
     _row("folder_mode", "0777", _mode, "mode of folders on a store with modes"),
-    _row("metrics_listen", ":19464", _listen, "host:port of /metrics and /healthz; empty: none"),
+    _row("metrics_listen", ":19464", listen, "host:port of /metrics and /healthz; empty: none"),
     _row("termination_log", "/dev/termination-log", _absolute, "file that takes the termination summary"),
     _row(
         "main_status",
@@ -172,7 +126,7 @@ TABLE = (
         "JSON file that tells how main ended, if any",
     ),
     _row("pod_uid", "", lambda text: text[:64], "UID of the pod, which tells this pod's files from an earlier one's"),
-    _row("log_level", "info", _choice("debug", "info", "warning", "error"), "least level of the log"),
+    _row("log_level", "info", choice("debug", "info", "warning", "error"), "least level of the log"),
 )
 
 
@@ -221,20 +175,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Read every row from `environ`; raise one ConfigError that names all that is wrong."""
-        values: dict[str, Any] = {}
-        problems = []
-        for row in TABLE:
-            text = environ.get(row.env, row.default)
-            if text is None:
-                problems.append(f"{row.env} is not set: {row.help}")
-                continue
-            try:
-                values[row.field] = row.parse(text.strip())
-            except (ValueError, ArtifactError) as error:
-                problems.append(f"{row.env}={text[:80]!r}: {error}")
-        if problems:
-            raise ConfigError(problems)
-        return cls(**values)
+        return cls(**read_settings(TABLE, environ))
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:

@@ -1,0 +1,104 @@
+"""How a part is told its settings: rows of a table, each an environment variable, its default, parser and meaning.
+
+The sidecar's and the API's tables are made of these rows; whatever is wrong is told at once, in one ConfigError.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from artifacts.errors import ArtifactError, ConfigError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A row of a table: `field` of the settings, environment variable, default (None: required), parser, meaning.
+
+    `secret`: its value is never told, and `<env>_FILE` may name a file that holds it.
+    """
+
+    field: str
+    env: str
+    default: str | None
+    parse: Callable[[str], Any]
+    help: str
+    secret: bool = False
+
+
+def read_settings(table: Iterable[Setting], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The values of all rows by field; raise one ConfigError that names all that is wrong."""
+    values: dict[str, Any] = {}
+    problems = []
+    for row in table:
+        try:
+            text = _text(row, environ)
+            if text is None:
+                problems.append(f"{row.env} is not set: {row.help}")
+                continue
+            values[row.field] = row.parse(text.strip())
+        except (ValueError, ArtifactError) as error:
+            problems.append(
+                f"{row.env}: {error}" if row.secret else f"{row.env}={environ.get(row.env, '')[:80]!r}: {error}"
+            )
+    if problems:
+        raise ConfigError(problems)
+    return values
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """A parser of one of `words`."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"use one of: {', '.join(words)}")
+        return text
+
+    return parse
+
+
+def number(low: float, high: float, of: Callable[[str], Any] = int) -> Callable[[str], Any]:
+    """A parser of a number (`of` int or float) from `low` to `high`."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = of(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise ValueError(f"use {'a whole number' if of is int else 'a number'} from {low} to {high}")
+        return value
+
+    return parse
+
+
+def flag(text: str) -> bool:
+    """Parse true or false."""
+    if text.lower() not in ("true", "false"):
+        raise ValueError("use true or false")
+    return text.lower() == "true"
+
+
+def listen(text: str) -> tuple[str, int] | None:
+    """Parse host:port; None for the empty text."""
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    return host, number(1, 65535)(port)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Parse words that commas or lines separate."""
+    return tuple(part.strip() for part in text.replace("\n", ",").split(",") if part.strip())
+
+
+def _text(row: Setting, environ: Mapping[str, str]) -> str | None:
+    """The variable's text; a secret's from its file. Raises ValueError where both are given or the file fails."""
+    if not row.secret or not (path := environ.get(row.env + "_FILE")):
+        return environ.get(row.env, row.default)
+    if row.env in environ:
+        raise ValueError(f"{row.env}_FILE is set too: use one of them")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read(64 * 1024)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
