@@ -1,0 +1,1 @@
+"""The service that lists, serves and cleans up what jobs left: GraphQL, downloads, retention."""

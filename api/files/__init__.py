@@ -1,0 +1,1 @@
+"""Downloads: single files by Range, whole folders as a streamed ZIP."""

@@ -1,0 +1,134 @@
+"""What the API knows of a PhJob, read from the custom resource's document. Pure.
+
+Documents come from users too: a field of the wrong type counts as missing, and one bad object hides no other.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+FINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
+
+# When the PhJob's artifacts expire (UNIX seconds), as people decided; the PhJob's own TTL waits for it.
+EXPIRY_ANNOTATION = "primehub.io/artifact-expired-at"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the PhJob's status tells of its artifacts: `state` is one of artifacts.report.STATES."""
+
+    state: str
+    files: int
+    bytes: int
+    expired_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A PhJob. Times are RFC 3339 texts as in the document, "" where there is none."""
+
+    id: str
+    uid: str
+    group: str
+    display_name: str = ""
+    user_id: str = ""
+    user_name: str = ""
+    image: str = ""
+    instance_type: str = ""
+    command: str = ""
+    cancel: bool = False
+    active_deadline_seconds: int | None = None
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    create_time: str = ""
+    start_time: str = ""
+    finish_time: str = ""
+    outcome: Outcome | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether main has; the sidecar may still be collecting."""
+        return self.phase in FINAL_PHASES
+
+    @property
+    def finished_at(self) -> float | None:
+        """When main ended, UNIX seconds; None while it has not, or where nobody knows."""
+        return read_time(self.finish_time) if self.has_ended else None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A job to be created. `user_id` and `user_name` are the caller's."""
+
+    display_name: str
+    group: str
+    command: str
+    user_id: str
+    user_name: str
+    image: str = ""
+    instance_type: str = ""
+    active_deadline_seconds: int | None = None
+
+
+def read_job(document: Mapping[str, Any]) -> Job:
+    """The PhJob in a custom resource's document."""
+    metadata, spec, status = (_part(document, name) for name in ("metadata", "spec", "status"))
+    deadline = spec.get("activeDeadlineSeconds")
+    return Job(
+        id=_text(metadata, "name"),
+        uid=_text(metadata, "uid"),
+        group=_text(spec, "groupName"),
+        display_name=_text(spec, "displayName"),
+        user_id=_text(spec, "userId"),
+        user_name=_text(spec, "userName"),
+        image=_text(spec, "image"),
+        instance_type=_text(spec, "instanceType"),
+        command=_text(spec, "command"),
+        cancel=spec.get("cancel") is True,
+        active_deadline_seconds=deadline if type(deadline) is int else None,
+        phase=_text(status, "phase") or "Pending",
+        reason=_text(status, "reason"),
+        message=_text(status, "message"),
+        create_time=_text(metadata, "creationTimestamp"),
+        start_time=_text(status, "startTime"),
+        finish_time=_text(status, "finishTime"),
+        outcome=_outcome(status.get("artifact")),
+    )
+
+
+def read_time(text: str) -> float | None:
+    """UNIX seconds of an RFC 3339 text, or None."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if re.match(r"\d{4}-\d\d-\d\dT", text) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def format_time(seconds: float) -> str:
+    """RFC 3339, UTC, whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _outcome(value: Any) -> Outcome | None:
+    if not isinstance(value, Mapping) or not isinstance(value.get("state"), str):
+        return None
+    files, size, expired_at = (_whole(value.get(name)) for name in ("files", "bytes", "expiredAt"))
+    return Outcome(value["state"], files, size, expired_at)
+
+
+def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = document.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _text(part: Mapping[str, Any], name: str) -> str:
+    value = part.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _whole(value: Any) -> int:
+    return value if type(value) is int and 0 <= value < 2**63 else 0

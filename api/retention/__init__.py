@@ -1,0 +1,1 @@
+"""Until when artifacts are kept: expiry files, what people decided, and the rules that join them."""

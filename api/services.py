@@ -1,0 +1,36 @@
+"""What a request is served with: every part of the API, made once by whoever composes it (command line, local, tests)."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from api.auth.caller import Caller
+from api.auth.links import Links
+from api.cleanup.cleaner import Cleaner
+from api.jobs.source import Jobs
+from api.metrics import Metrics
+from api.retention.term import Terms
+from api.settings import Settings
+from api.store.store import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts. `clock` tells UNIX seconds."""
+
+    settings: Settings
+    jobs: Jobs
+    store: Store
+    terms: Terms
+    cleaner: Cleaner
+    links: Links
+    metrics: Metrics
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True)
+class Context:
+    """What GraphQL's resolvers are given: who asks, and of what."""
+
+    caller: Caller
+    services: Services

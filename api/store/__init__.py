@@ -1,0 +1,1 @@
+"""Where artifacts lie: one interface over a directory and over object stores."""
