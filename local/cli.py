@@ -5,17 +5,16 @@ import contextlib
 import getpass
 import logging
 import os
-import secrets
 import shlex
 import shutil
 import signal
-import string
 import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from api.jobs.names import new_name
 from artifacts.errors import ArtifactError
 from artifacts.settings import PREFIX, Settings, unknown_settings
 from local.arguments import parse
@@ -122,7 +121,7 @@ def _run_queued(options: argparse.Namespace) -> int:
 
 
 def _order(options: argparse.Namespace, command: list[str]) -> Order:
-    name = _new_name() if options.name is None else options.name
+    name = new_name() if options.name is None else options.name
     return Order(name, options.group, str(uuid.uuid4()), _user(), command)
 
 
@@ -142,12 +141,6 @@ def _print_end(result: Result, store: Path) -> None:
     # A reader that has gone (`2>&1 | head`) does not make the job fail.
     with contextlib.suppress(OSError):
         print("\n".join(lines), file=sys.stderr)  # at once, as other jobs tell their end there too
-
-
-def _new_name() -> str:
-    """A name such as PrimeHub gives."""
-    random = "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(6))
-    return time.strftime(f"job-%Y%m%d%H%M-{random}", time.gmtime())
 
 
 def _user() -> str:

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from artifacts.names import group_path
 from artifacts.report import Report
@@ -49,7 +49,8 @@ class MainEnd:
 class Order:
     """What is to be run: `command` is main's argument vector, `user` the name of who runs it.
 
-    `queued`: its PhJob is there already, and nobody waits to hear what main says.
+    `queued`: its PhJob is there already, and nobody waits to hear what main says. `deadline_seconds`: how long main
+    may run.
     """
 
     job: str
@@ -58,6 +59,7 @@ class Order:
     user: str
     command: Sequence[str]
     queued: bool = False
+    deadline_seconds: int | None = None
 
 
 def make_phjob(order: Order, now: float) -> PhJob:
@@ -94,11 +96,13 @@ def running_status(now: float) -> dict[str, Any]:
     return {"phase": "Running", "reason": "PodRunning", "startTime": rfc3339(now)}
 
 
-def end_status(end: MainEnd, cancelled: bool, now: float) -> dict[str, Any]:
+def end_status(end: MainEnd, ended_by: Literal["itself", "cancel", "deadline"], now: float) -> dict[str, Any]:
     """The status' fields once main has ended, at `now`."""
     phase, reason = "Failed", "PodFailed"
-    if cancelled:
+    if ended_by == "cancel":
         phase, reason = "Cancelled", "Cancelled"
+    elif ended_by == "deadline":
+        reason = "OverActivateDeadline"  # PrimeHub's spelling
     elif end.exit_code == 0:
         phase, reason = "Succeeded", "PodSucceeded"
     return _end(phase, reason, f"main ended: {end.words}", now)

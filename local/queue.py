@@ -68,7 +68,7 @@ def read_phjob(job: str, document: PhJob) -> Filed:
     if not _UID.fullmatch(uid):
         raise InvalidDocument("metadata.uid", "it is no UID")
     return Filed(
-        Order(job, group, uid, _text(spec, "userName"), [command], queued=True),
+        Order(job, group, uid, _text(spec, "userName"), [command], True, _deadline(spec)),
         document,
         created=_text(metadata, "creationTimestamp"),
         phase=_text(status, "phase") or "Pending",
@@ -93,6 +93,13 @@ def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if part is not None and not isinstance(part, dict):
         raise InvalidDocument(name, "it is no object")
     return part or {}
+
+
+def _deadline(spec: Mapping[str, Any]) -> int | None:
+    seconds = spec.get("activeDeadlineSeconds")
+    if seconds is not None and (type(seconds) is not int or not 1 <= seconds < 2**31):
+        raise InvalidDocument("spec.activeDeadlineSeconds", "it is no whole number of seconds from 1 on")
+    return seconds
 
 
 def _text(part: Mapping[str, Any], name: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from artifacts.report import Report
 from artifacts.settings import Settings
@@ -75,6 +75,7 @@ class Runner:
         self._keeper = Keeper(sidecar, self.places.sidecar_log) if self._settings.enabled else None
         self._cancelling: frozenset[signal.Signals] = frozenset()
         self._cancelled_by: int | None = None
+        self._is_overdue = False
 
     def run(self) -> Result:
         """Run the job to its end. Raises NotStarted, or Taken, where it may not be started.
@@ -90,7 +91,7 @@ class Runner:
             if self._keeper:
                 self._keeper.start()
             end = self._run_main()
-            status = end_status(end, self._cancelled_by is not None, time.time())
+            status = end_status(end, self._ended_by, time.time())
             report = self._collect(end.status(status["reason"]))
             if report:
                 status["artifact"] = artifact_status(report)
@@ -116,11 +117,13 @@ class Runner:
 
     def _watch(self, main: subprocess.Popen[bytes]) -> None:
         """Wait for main's end, handling all that may happen until then."""
-        kill_at = inf
+        kill_at, deadline = inf, time.monotonic() + (self._order.deadline_seconds or inf)
         while not has_ended(main):
-            wake_at = min(kill_at, self._keeper.restart_at if self._keeper else inf)
+            wake_at = min(kill_at, deadline, self._keeper.restart_at if self._keeper else inf)
             if number := wait_signal(self._cancelling, wake_at - time.monotonic()):
                 kill_at = self._cancel(main, number)
+            if time.monotonic() >= deadline:
+                deadline, kill_at = inf, min(kill_at, self._end_overdue(main))
             if time.monotonic() >= kill_at:
                 signal_group(main, signal.SIGKILL)
                 kill_at = inf
@@ -135,8 +138,25 @@ class Runner:
         self._cancelled_by = number
         grace = self._settings.grace_seconds
         logger.warning("cancelling: main has %g seconds to end; once more to kill it at once", grace)
+        return self._terminate(main)
+
+    def _end_overdue(self, main: subprocess.Popen[bytes]) -> float:
+        if self._cancelled_by is not None:
+            return inf
+        self._is_overdue = True
+        logger.warning("main has run for its %s seconds and is ended", self._order.deadline_seconds)
+        return self._terminate(main)
+
+    def _terminate(self, main: subprocess.Popen[bytes]) -> float:
+        """Returns the time at which main is killed."""
         signal_group(main, signal.SIGTERM)
-        return time.monotonic() + grace
+        return time.monotonic() + self._settings.grace_seconds
+
+    @property
+    def _ended_by(self) -> Literal["itself", "cancel", "deadline"]:
+        if self._is_overdue:
+            return "deadline"
+        return "itself" if self._cancelled_by is None else "cancel"
 
     def _collect(self, main_status: Mapping[str, Any]) -> Report | None:
         if not self._keeper:

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from artifacts.errors import ArtifactError
@@ -20,13 +20,11 @@ from local.places import Places
 from local.printout import printable
 from local.processes import block_signals, start_runner, wait_signal
 from local.queue import Action, Filed, Trace, decide, read_phjob
+from local.seen import Seen
 
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
-
-# Differs once a file was written anew; until then what was found of it needs no second look, nor complaint.
-Stamp = tuple[int, ...]
 
 
 class Server:
@@ -35,8 +33,7 @@ class Server:
     def __init__(self, data: Path, most: int, environ: Mapping[str, str]) -> None:
         """Raises NotStarted where the data directory cannot be used."""
         self._data, self._most, self._environ = data, most, environ
-        self._folder = make_data(data)
-        self._known: dict[str, tuple[Stamp, Filed | None]] = {}  # None: left alone
+        self._seen = Seen(make_data(data), self._read)
         self._runners: dict[str, subprocess.Popen[bytes]] = {}
         self._told: set[str] = set()
 
@@ -64,32 +61,17 @@ class Server:
             else:
                 self._mark(job, action)
 
-    def _look(self) -> list[Filed]:
-        """The PhJobs that can be used, the file that was written first at the head."""
+    def _look(self) -> Iterable[Filed]:
         try:
-            stamps = dict(sorted(self._list(), key=lambda each: each[1]))
+            return self._seen.look().values()
         except OSError as error:
-            raise NotStarted(f"cannot list {self._folder}: {error.strerror}") from error
-        known = {}
-        for job, stamp in stamps.items():
-            before = self._known.get(job)
-            known[job] = before if before and before[0] == stamp else (stamp, self._read(job))
-        self._known = known
-        return [filed for _, filed in known.values() if filed]
-
-    def _list(self) -> Iterator[tuple[str, Stamp]]:
-        with os.scandir(self._folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(".json") and entry.is_file(follow_symlinks=False):
-                    status = entry.stat(follow_symlinks=False)
-                    stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
-                    yield entry.name.removesuffix(".json"), stamp
+            raise NotStarted(f"cannot list {self._seen.folder}: {error.strerror}") from error
 
     def _read(self, job: str) -> Filed | None:
         try:
-            return read_phjob(job, read_document(self._path(job)))
+            return read_phjob(job, read_document(self._seen.path(job)))
         except (OSError, ArtifactError) as error:
-            logger.warning("%s is left alone: %s", printable(str(self._path(job))), printable(str(error)))
+            logger.warning("%s is left alone: %s", printable(str(self._seen.path(job))), printable(str(error)))
             return None
 
     def _start(self, job: str) -> None:
@@ -114,12 +96,12 @@ class Server:
     def _mark(self, job: str, action: Action) -> None:
         """Write the end of a job that has no runner, if the same is still to be done once we are alone."""
         try:
-            with changing(self._folder):
-                filed = read_phjob(job, read_document(self._path(job)))
+            with changing(self._seen.folder):
+                filed = read_phjob(job, read_document(self._seen.path(job)))
                 if decide([(filed, self._trace(filed))], (), (), 0).get(job) != action:
                     return
                 status = withdrawn_status(time.time()) if action == "withdraw" else lost_status(time.time())
-                write_document(self._path(job), with_status(filed.document, status))
+                write_document(self._seen.path(job), with_status(filed.document, status))
         except (OSError, ArtifactError) as error:
             self._leave(job, printable(str(error)))
         else:
@@ -127,9 +109,8 @@ class Server:
 
     def _leave(self, job: str, reason: str) -> None:
         """Say so, and do nothing about the job until its file changes."""
-        logger.warning("%s is left alone: %s", self._path(job), reason)
-        if job in self._known:
-            self._known[job] = (self._known[job][0], None)
+        logger.warning("%s is left alone: %s", self._seen.path(job), reason)
+        self._seen.leave(job)
 
     def _end(self, cancelling: frozenset[signal.Signals]) -> None:
         """Cancel the jobs that run, as their runner does when it is sent a signal; every further one goes to all."""
@@ -144,6 +125,3 @@ class Server:
 
     def _trace(self, filed: Filed) -> Trace:
         return trace_of(Places(self._data, filed.order.group, filed.order.job))
-
-    def _path(self, job: str) -> Path:
-        return self._folder / f"{job}.json"

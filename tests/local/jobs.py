@@ -47,9 +47,9 @@ class Jobs:
         """Start a server of the queued jobs."""
         return self._popen(["serve", f"--data={self.data}", *options], subprocess.PIPE, environ)
 
-    def run_queued(self, name: str = "job-1") -> subprocess.CompletedProcess[str]:
+    def run_queued(self, name: str = "job-1", **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a queued job to its end, as the server does."""
-        return self.end(self._popen(["run-queued", f"--data={self.data}", name], subprocess.PIPE, {}))
+        return self.end(self._popen(["run-queued", f"--data={self.data}", name], subprocess.PIPE, environ))
 
     def create(self, *command: str, name: str | None = "job-1") -> subprocess.CompletedProcess[str]:
         """Queue a job as a user does."""

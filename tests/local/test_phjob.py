@@ -1,5 +1,7 @@
 """The PhJob's phases and reasons follow how main ended, and how a shell would put it."""
 
+from typing import Literal
+
 import pytest
 
 from local.phjob import MainEnd, Order, command_text, end_status, make_phjob, running_status, with_status
@@ -8,17 +10,21 @@ ORDER = Order("job-1", "My_Group", "uid-1", "ann", ["true"])
 
 
 @pytest.mark.parametrize(
-    ("returncode", "cancelled", "phase", "reason"),
+    ("returncode", "ended_by", "phase", "reason"),
     [
-        (0, False, "Succeeded", "PodSucceeded"),
-        (1, False, "Failed", "PodFailed"),
-        (-9, False, "Failed", "PodFailed"),
-        (0, True, "Cancelled", "Cancelled"),
-        (-15, True, "Cancelled", "Cancelled"),
+        (0, "itself", "Succeeded", "PodSucceeded"),
+        (1, "itself", "Failed", "PodFailed"),
+        (-9, "itself", "Failed", "PodFailed"),
+        (0, "cancel", "Cancelled", "Cancelled"),
+        (-15, "cancel", "Cancelled", "Cancelled"),
+        (0, "deadline", "Failed", "OverActivateDeadline"),
+        (-15, "deadline", "Failed", "OverActivateDeadline"),
     ],
 )
-def test_phase_and_reason_follow_main(returncode: int, cancelled: bool, phase: str, reason: str) -> None:
-    status = end_status(MainEnd.of(returncode), cancelled, 0)
+def test_phase_and_reason_follow_main(
+    returncode: int, ended_by: Literal["itself", "cancel", "deadline"], phase: str, reason: str
+) -> None:
+    status = end_status(MainEnd.of(returncode), ended_by, 0)
     assert (status["phase"], status["reason"]) == (phase, reason)
     assert status["finishTime"] == "1970-01-01T00:00:00Z"
 

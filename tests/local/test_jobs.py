@@ -1,0 +1,100 @@
+"""Local mode's PhJobs as the API sees them."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from api.errors import ApiError, BadInput, NotFound
+from api.jobs.job import EXPIRY_ANNOTATION, Draft, Job
+from local.jobs import LocalJobs
+from tests.local.jobs import GROUP, Jobs
+
+DRAFT = Draft("My job", GROUP, "echo hello", "u-1", "ann", active_deadline_seconds=60)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> LocalJobs:
+    return LocalJobs(tmp_path)
+
+
+def test_what_is_created_is_there_and_waits_to_be_run(local: LocalJobs) -> None:
+    created = local.create(DRAFT)
+    assert local.get(created.id) == created
+    assert (created.display_name, created.group, created.phase) == ("My job", GROUP, "Pending")
+    assert (created.user_id, created.user_name, created.active_deadline_seconds) == ("u-1", "ann", 60)
+    assert created.create_time
+
+
+def test_a_job_that_is_not_there_is_none(local: LocalJobs) -> None:
+    assert local.get("job-1") is None
+    assert local.all() == []
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        replace(DRAFT, command=" "),
+        replace(DRAFT, command="a\0b"),
+        replace(DRAFT, group="../x"),
+        replace(DRAFT, active_deadline_seconds=0),
+    ],
+    ids=["no command", "NUL", "group", "deadline"],
+)
+def test_what_could_not_be_run_is_refused_and_leaves_nothing(local: LocalJobs, draft: Draft) -> None:
+    with pytest.raises(BadInput):
+        local.create(draft)
+    assert local.all() == []
+
+
+def test_a_created_job_is_run_as_it_was_asked_for(jobs: Jobs) -> None:
+    local = LocalJobs(jobs.data)
+    created = local.create(DRAFT)
+    assert local.is_collecting(created)
+    assert jobs.run_queued(created.id).returncode == 0
+    ended = local.get(created.id)
+    assert ended
+    assert ended.phase == "Succeeded"
+    assert ended.finished_at
+    assert jobs.places(created.id).main_log.read_text() == "hello\n"
+    assert not local.is_collecting(created), "asked anew, not of what was known"
+
+
+def test_a_cancelled_job_does_not_run(jobs: Jobs) -> None:
+    local = LocalJobs(jobs.data)
+    created = local.create(DRAFT)
+    local.cancel(created)
+    assert jobs.run_queued(created.id).returncode == 2
+    cancelled = local.get(created.id)
+    assert cancelled
+    assert (cancelled.phase, cancelled.cancel) == ("Cancelled", True)
+
+
+def test_an_expiry_is_noted_on_the_phjob(jobs: Jobs) -> None:
+    local = LocalJobs(jobs.data)
+    created = local.create(DRAFT)
+    local.note_expiry(created, 12345)
+    assert jobs.phjob(created.id)["metadata"]["annotations"] == {EXPIRY_ANNOTATION: "12345"}
+
+
+def test_a_phjob_that_went_away_cannot_be_changed(local: LocalJobs) -> None:
+    for change in (local.cancel, lambda job: local.note_expiry(job, 1)):
+        with pytest.raises(NotFound):
+            change(Job(id="job-1", uid="", group=GROUP))
+
+
+def test_files_that_are_no_phjob_hide_no_other(local: LocalJobs, tmp_path: Path) -> None:
+    created = local.create(DRAFT)
+    folder = tmp_path / "phjobs"
+    (folder / "broken.json").write_text("{")
+    (folder / "other-name.json").write_text('{"metadata": {"name": "x"}}')
+    (folder / "linked.json").symlink_to(folder / f"{created.id}.json")
+    os.mkfifo(folder / "fifo.json")
+    assert local.all() == [created]
+
+
+def test_a_folder_that_is_gone_is_told(local: LocalJobs, tmp_path: Path) -> None:
+    (tmp_path / "phjobs").rmdir()
+    with pytest.raises(ApiError, match="cannot be read"):
+        local.check()
