@@ -13,9 +13,14 @@
 GraphQL carries `code` in `extensions.code`, REST the body of `error_body`. Neither shows a stack trace.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from artifacts.errors import ArtifactError
+from artifacts.errors import ArtifactError, StoreError
+
+logger = logging.getLogger(__name__)
 
 
 class ApiError(ArtifactError):
@@ -79,6 +84,16 @@ class Unavailable(ApiError):
 
     status = 503
     code = "UNAVAILABLE"
+
+
+@contextmanager
+def reaching_store() -> Iterator[None]:
+    """Tell a store that fails within as Unavailable; what failed is for the log."""
+    try:
+        yield
+    except StoreError as error:
+        logger.warning("store failed %s", error)
+        raise Unavailable("the store does not answer as it should; try again in a while") from error
 
 
 def no_such_job(job: str) -> NotFound:

@@ -1,0 +1,147 @@
+"""What people decide about a job's artifacts: the record first, then both expiry files, then the PhJob's note.
+
+A crash between two of these is mended by the same call once more, or by the next cleanup, since the record alone
+decides and the rest follows it (`bring_in_line`).
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from api.auth.caller import Caller
+from api.errors import BadInput, Conflict, Expired, NotAuthorized, no_such_job, reaching_store
+from api.folder import JobFolder
+from api.jobs.job import format_time
+from api.jobs.source import Jobs
+from api.retention.expiry import Evidence, Rules, bound, decide
+from api.retention.look import EXPIRY_FILES, Look
+from api.retention.record import (
+    FOREVER,
+    MAX_NAME,
+    MAX_NOTE,
+    Extension,
+    Pin,
+    Record,
+    format_record,
+    record_key,
+)
+from api.retention.term import Term
+from api.store.store import Store
+from artifacts.layout import format_expiry
+from artifacts.report import read_text
+
+DAY = 86400
+
+logger = logging.getLogger(__name__)
+
+
+class StoreTerms:
+    """`Terms` over the store. `clock` tells UNIX seconds."""
+
+    def __init__(self, store: Store, jobs: Jobs, rules: Rules, clock: Callable[[], float]) -> None:
+        self._store, self._jobs, self._rules, self._clock = store, jobs, rules, clock
+        self._look = Look(store, rules)
+        self._deciding = threading.Lock()  # a record is read, changed and written by one request at a time
+
+    def of(self, folder: JobFolder) -> Term:
+        """The term as it stands."""
+        now = self._clock()
+        with reaching_store():
+            return decide(self._look.evidence(folder, now), now, self._rules)
+
+    def extend(self, folder: JobFolder, until: int, caller: Caller) -> Term:
+        """Keep until `until`."""
+        with self._deciding, reaching_store():
+            now, evidence, term = self._open(folder, caller)
+            _check_until(until, now, term, bound(evidence, now, self._rules))
+            record = replace(evidence.record, extension=Extension(until, _name(caller), int(now)))
+            return self._decided("extended", folder, evidence, record, caller)
+
+    def pin(self, folder: JobFolder, note: str, caller: Caller) -> Term:
+        """Keep until unpinned. What the term would have been is kept for the end of the pin."""
+        if len(note) > MAX_NOTE:
+            raise BadInput(f"the note has more than {MAX_NOTE} characters: shorten it")
+        with self._deciding, reaching_store():
+            now, evidence, term = self._open(folder, caller)
+            record = replace(evidence.record, pin=Pin(_name(caller), int(now), read_text(note, MAX_NOTE)))
+            if record.extension is None and term.expires_at is not None:
+                record = replace(record, extension=Extension(int(term.expires_at), _name(caller), int(now)))
+            return self._decided("pinned", folder, evidence, record, caller)
+
+    def unpin(self, folder: JobFolder, caller: Caller) -> Term:
+        """Let the term end again, no sooner than in a day."""
+        with self._deciding, reaching_store():
+            now, evidence, _ = self._open(folder, caller, unless_expired=False)
+            record = evidence.record
+            if record.pin is not None:
+                default = 0 if evidence.end is None else evidence.end + min(self._rules.retention, self._rules.maximum)
+                until = int(max(now + DAY, record.until or default))
+                record = Record(None, Extension(until, _name(caller), int(now)))
+            return self._decided("unpinned", folder, evidence, record, caller)
+
+    def _open(self, folder: JobFolder, caller: Caller, unless_expired: bool = True) -> tuple[float, Evidence, Term]:
+        """Now, the evidence and the term, where the caller may decide and there is something to decide about."""
+        if not caller.may_change(folder.group):
+            raise NotAuthorized("your groups and rights do not allow to change how long these artifacts are kept")
+        now = self._clock()
+        evidence = self._look.evidence(folder, now, whole=True)
+        if evidence.record_problem:
+            key = record_key(folder.group, folder.job)
+            raise Conflict(f"{key} in the store cannot be read ({evidence.record_problem}): an administrator mends it")
+        term = decide(evidence, now, self._rules)
+        if not evidence.exists and folder.phjob is None:
+            raise no_such_job(folder.job)
+        if unless_expired and term.has_expired(now):
+            raise Expired(f"the artifacts of {folder.job} have expired")
+        return now, evidence, term
+
+    def _decided(self, what: str, folder: JobFolder, evidence: Evidence, record: Record, caller: Caller) -> Term:
+        if record != evidence.record:
+            self._store.write(record_key(folder.group, folder.job), format_record(record))
+            until = format_time(record.until) if record.until is not None else "none"
+            logger.info("%s group=%s job=%s until=%s user=%r", what, folder.group, folder.job, until, _name(caller))
+        evidence = replace(evidence, record=record)
+        bring_in_line(self._store, self._jobs, folder, evidence)
+        return decide(evidence, self._clock(), self._rules)
+
+
+def bring_in_line(store: Store, jobs: Jobs, folder: JobFolder, evidence: Evidence) -> None:
+    """Let the expiry files and the PhJob's note say what the record says. `evidence` tells what they say now.
+
+    The files of a running job are the sidecar's; those of a folder that is not there are not made.
+    """
+    record = evidence.record
+    target = FOREVER if record.pin else record.until
+    if target is None:
+        return
+    if evidence.exists and not evidence.running:
+        for name, said in zip(EXPIRY_FILES, evidence.said, strict=True):
+            if _is_out_of_line(said, record):
+                store.write(folder.prefix + name, format_expiry(target))
+    if folder.phjob is not None:
+        jobs.note_expiry(folder.phjob, target)
+
+
+def _is_out_of_line(said: float | None, record: Record) -> bool:
+    """Whether an expiry file says less than was decided, or "for ever" without a pin."""
+    if record.pin or record.until is None:
+        return said != FOREVER
+    return said is None or said < record.until or said >= FOREVER
+
+
+def _check_until(until: int, now: float, term: Term, most: float) -> None:
+    if until <= now:
+        raise BadInput(f"{_words(until)} is past: name a time to come")
+    if term.expires_at is not None and until < int(term.expires_at):
+        raise BadInput(f"the artifacts are kept until {_words(term.expires_at)} already: name a later time")
+    if until > most:
+        raise BadInput(f"artifacts may be kept until {_words(most)} at most: name an earlier time, or pin them")
+
+
+def _words(at: float) -> str:
+    return format_time(min(max(at, 0), FOREVER))
+
+
+def _name(caller: Caller) -> str:
+    return read_text(caller.username or caller.id, MAX_NAME)
