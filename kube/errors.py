@@ -1,0 +1,117 @@
+"""Every error of talking to Kubernetes, drawn as a tree.
+
+    KubeError
+    ├── NotConfigured    no cluster is named, or what names it cannot be used
+    ├── Unreachable      no answer, or one that was cut short or cannot be read; retryable
+    └── Refused          the API server's answer is an error: status, reason, message
+        ├── Invalid        400, 422  the request or the object may not be so
+        ├── Unauthorized   401       the token is not accepted
+        ├── Forbidden      403       a right is missing, or an admission webhook says no
+        ├── NotFound       404       no such object, or no such resource (`is_resource_missing`)
+        ├── AlreadyExists  409       the name is taken
+        ├── Conflict       409       the object has changed, or a precondition does not hold
+        ├── Gone           410       the version asked for is too old: list anew
+        ├── Busy           429       too many requests; retryable
+        └── ServerFault    5xx       retryable
+
+Retryable: the same request may well succeed later. No text holds a token.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+_MOST_TEXT = 1000
+
+
+class KubeError(Exception):
+    """The root: whatever went wrong with Kubernetes."""
+
+    retryable: ClassVar[bool] = False
+
+
+class NotConfigured(KubeError):
+    """No cluster is named, or what names it cannot be used."""
+
+
+class Unreachable(KubeError):
+    """No answer, or none that can be read."""
+
+    retryable = True
+
+
+class Refused(KubeError):
+    """An error of the API server: HTTP `status`, machine-readable `reason`, `message` for people."""
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(f"{status} {reason}: {message}" if reason else f"{status}: {message}")
+        self.status, self.reason, self.message, self.retry_after = status, reason, message, retry_after
+
+
+class Invalid(Refused):
+    """The request or the object may not be so."""
+
+
+class Unauthorized(Refused):
+    """The token is not accepted."""
+
+
+class Forbidden(Refused):
+    """A right is missing, or an admission webhook says no."""
+
+
+class NotFound(Refused):
+    """No such object, or no such resource."""
+
+    @property
+    def is_resource_missing(self) -> bool:
+        """Whether it is the resource that the server does not know, rather than one object: a CRD is missing."""
+        return self.reason == ""
+
+
+class AlreadyExists(Refused):
+    """The name is taken."""
+
+
+class Conflict(Refused):
+    """The object has changed meanwhile, or a precondition does not hold."""
+
+
+class Gone(Refused):
+    """The version asked for is too old."""
+
+
+class Busy(Refused):
+    """Too many requests."""
+
+    retryable = True
+
+
+class ServerFault(Refused):
+    """The server failed."""
+
+    retryable = True
+
+
+_BY_STATUS: Mapping[int, type[Refused]] = {
+    400: Invalid,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    422: Invalid,
+    429: Busy,
+}
+
+
+def refusal(status: int, answer: Mapping[str, Any], retry_after: float = 0.0) -> Refused:
+    """The error in a `Status` document, which the API server sends with `status` or within a watch."""
+    reason, message = (_text(answer.get(name)) for name in ("reason", "message"))
+    kind = ServerFault if status >= 500 else _BY_STATUS.get(status, Refused)
+    if reason == "AlreadyExists":
+        kind = AlreadyExists
+    return kind(status, reason, message, retry_after)
+
+
+def _text(value: Any) -> str:
+    return value[:_MOST_TEXT] if isinstance(value, str) else ""

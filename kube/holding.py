@@ -1,0 +1,113 @@
+"""Holding a lease: for one run of a task, or for as long as this process leads. Renewals happen in a thread."""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kube import errors
+from kube.client import Client
+from kube.lease import Lease, LeaseTiming
+
+logger = logging.getLogger(__name__)
+
+RUN = LeaseTiming(seconds=30.0, stale_seconds=300.0)
+
+
+@contextmanager
+def try_hold(
+    client: Client, namespace: str, name: str, holder: str, timing: LeaseTiming = RUN
+) -> Iterator[Lease | None]:
+    """Hold the lease while the block runs; None where another holds it. Does not wait. Raises what is in kube.errors.
+
+    The block looks at the lease's `held` before each step that only one may take. `holder`: shown to people. Every
+    call is a holder of its own, so two in one process keep each other out. One that died is outlived by its lease,
+    and by five minutes more that clocks may differ.
+    """
+    lease = Lease(client, namespace, name, f"{holder}_{uuid.uuid4()}", timing)
+    if not lease.acquire():
+        yield None
+        return
+    done = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(lease, done), name=f"lease {name}", daemon=True)
+    keeper.start()
+    try:
+        yield lease
+    finally:
+        done.set()
+        keeper.join()
+        _release(lease)
+
+
+class Election:
+    """Strives to hold `lease` from `start` to `stop`: whoever holds it leads.
+
+    `on_change(leading)` is called in the election's thread; `is_leader` is exact at any moment.
+    """
+
+    def __init__(self, lease: Lease, on_change: Callable[[bool], None]) -> None:
+        self._lease, self._on_change = lease, on_change
+        self._led = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"election {lease.name}", daemon=True)
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this process leads now."""
+        return self._lease.held
+
+    def start(self) -> None:
+        """Begin to strive for it."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Resign, so that another need not wait, and come back when all is done."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            _renew(self._lease)
+            self._tell(self._lease.held)
+            self._stop.wait(_pause(self._lease))
+        self._tell(False)  # before another may lead
+        if self._lease.held:
+            _release(self._lease)
+
+    def _tell(self, leads: bool) -> None:
+        if leads == self._led:
+            return
+        self._led = leads
+        event = "leading" if leads else "no longer leading"
+        logger.info("%s lease=%s identity=%s", event, self._lease.name, self._lease.identity)
+        try:
+            self._on_change(leads)
+        except Exception:
+            logger.exception("handler failed lease=%s", self._lease.name)
+
+
+def _keep(lease: Lease, done: threading.Event) -> None:
+    while not done.wait(_pause(lease)):
+        if not lease.held:
+            logger.warning("lost lease=%s identity=%s", lease.name, lease.identity)
+            return
+        _renew(lease)
+
+
+def _renew(lease: Lease) -> None:
+    try:
+        lease.acquire()
+    except errors.KubeError as error:
+        logger.warning("not renewed lease=%s error=%s", lease.name, error)
+
+
+def _release(lease: Lease) -> None:
+    try:
+        lease.release()
+    except errors.KubeError as error:
+        logger.warning("not released lease=%s error=%s", lease.name, error)
+
+
+def _pause(lease: Lease) -> float:
+    return lease.seconds * 2 / 15  # client-go: 2 s of 15
