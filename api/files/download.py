@@ -1,0 +1,94 @@
+"""A download under way: the body of a response, which is counted and noted in the log when it ends, however it ends.
+
+A body that fails half-way must not look whole, so the connection has to break.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from api.auth.caller import Caller
+from api.folder import JobFolder
+from api.log import value
+from api.metrics import Metrics
+from artifacts.errors import ArtifactError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the log tells of a download. `kind`: file or zip."""
+
+    kind: str
+    folder: JobFolder
+    path: str
+    caller: Caller
+    range: str = ""
+
+    def __str__(self) -> str:
+        user = self.caller.username or self.caller.id
+        return (
+            f"group={value(self.folder.group)} job={value(self.folder.job)} path={value(self.path)}"
+            f" user={value(user)} range={value(self.range)}"
+        )
+
+
+class Download:
+    """The body: iterated by the server, and closed by it. `held` is let go of at the end."""
+
+    def __init__(self, chunks: Iterator[bytes], request: Request, metrics: Metrics, held: contextlib.ExitStack) -> None:
+        self._chunks, self._request, self._metrics, self._held = chunks, request, metrics, held
+        self._first: bytes | None = None
+        self._under_way = 0  # bytes that the server has taken, but may not have sent
+        self._sent = 0
+        self._ended = False
+
+    def start(self) -> None:
+        """Read the first block, while what goes wrong can still be told in an answer. Raises what reading raises."""
+        try:
+            self._first = next(self._chunks, b"")
+        except BaseException:
+            self.close()
+            raise
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self._sent, self._under_way = self._sent + self._under_way, 0
+        chunk = self._next()
+        self._under_way = len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """End it, as aborted where it is not complete."""
+        self._end("aborted")
+
+    def __del__(self) -> None:
+        """A response may be thrown away before the server sees it; what it holds is not lost then."""
+        self.close()
+
+    def _next(self) -> bytes:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            self._end("complete")
+            raise
+        except (ArtifactError, OSError) as error:
+            logger.warning("download failed %s error=%s", self._request, value(str(error) or type(error).__name__))
+            # To servers a connection that is lost: they close it, where after another error some add a page of theirs.
+            raise ConnectionResetError("the download failed half-way") from error
+
+    def _end(self, result: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._held.close()
+        self._metrics.downloads.labels(self._request.kind, result).inc()
+        self._metrics.download_bytes.inc(self._sent)
+        logger.info("download %s bytes=%d result=%s", self._request, self._sent, result)

@@ -1,0 +1,119 @@
+"""`/api/files/`: a job's files as downloads, one by one or as a ZIP, for whoever may see the job."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import flask
+
+from api.auth.caller import Caller
+from api.auth.links import SIGNATURE
+from api.errors import Conflict, Expired, NotFound, Unavailable, error_body
+from api.files.archive import archive, check_archive
+from api.files.conditions import Verdict, judge
+from api.files.download import Download, Request
+from api.files.headers import PROTECTION, archive_headers, file_headers
+from api.files.ranges import content_range
+from api.files.slots import Slots
+from api.files.target import ROOT, Target, read_target
+from api.folder import JobFolder, folder_of_group
+from api.services import Services
+from api.store.store import Changed, Missing, Stat
+
+_RETRY_SECONDS = 5
+_REFUSALS = {
+    412: ("PRECONDITION_FAILED", "the file is not the one that If-Match or If-Unmodified-Since asks for"),
+    416: ("RANGE_NOT_SATISFIABLE", "the range lies behind the file's end"),
+}
+
+
+def files_blueprint(services: Services, authenticate: Callable[[], Caller]) -> flask.Blueprint:
+    """GET and HEAD of downloads. `authenticate` tells who sends the current request; it is not asked about links."""
+    blueprint = flask.Blueprint("files", __name__)
+    files = _Files(services, authenticate)
+    blueprint.add_url_rule(f"{ROOT}<path:rest>", "download", files.answer, methods=["GET"], merge_slashes=False)
+    blueprint.after_request(_protect)
+    return blueprint
+
+
+class _Files:
+    def __init__(self, services: Services, authenticate: Callable[[], Caller]) -> None:
+        self._services, self._authenticate = services, authenticate
+        self._slots = Slots(services.settings.downloads, services.metrics)
+
+    def answer(self, rest: str) -> flask.Response:
+        query = flask.request.args
+        target = read_target(flask.request.environ["PATH_INFO"], query)
+        caller = self._services.links.check(target, query) if SIGNATURE in query else self._authenticate()
+        folder = folder_of_group(self._services.jobs, caller, target.group, target.job)
+        if self._services.terms.of(folder).has_expired(self._services.clock()):
+            raise Expired(f"the artifacts of job {folder.job} have expired")
+        try:
+            return self._archive(folder, target, caller) if target.archive else self._file(folder, target, caller)
+        except Missing as error:
+            raise NotFound(f"there is no such file among the artifacts of job {folder.job}") from error
+        except Changed as error:
+            raise Conflict("the file is being changed; try again") from error
+
+    def _file(self, folder: JobFolder, target: Target, caller: Caller) -> flask.Response:
+        key, headers = folder.prefix + target.path, dict(flask.request.headers)
+        if flask.request.method == "HEAD":
+            headers.pop("Range", None)  # a range is a GET's
+            stat = self._services.store.stat(key)
+            return _answer(target, stat, judge(headers, stat))
+        with contextlib.ExitStack() as held:
+            held.enter_context(self._slots.taken("file"))
+            file = self._services.store.open(key)
+            held.callback(file.close)
+            verdict = judge(headers, file.stat)
+            if verdict.status not in (200, 206):
+                return _answer(target, file.stat, verdict)
+            request = Request("file", folder, target.shown, caller, headers.get("Range", ""))
+            body = self._start(request, file.chunks(*verdict.span), held.pop_all())
+            return _answer(target, file.stat, verdict, body)
+
+    def _archive(self, folder: JobFolder, target: Target, caller: Caller) -> flask.Response:
+        store, headers = self._services.store, archive_headers(folder.job, target.path)
+        with contextlib.ExitStack() as held:
+            held.enter_context(self._slots.taken("zip"))
+            check_archive(store, folder.prefix, target.path)
+            if flask.request.method == "HEAD":
+                return flask.Response(headers=headers)
+            chunks = archive(store, folder.job, folder.prefix, target.path)
+            held.callback(chunks.close)
+            body = self._start(Request("zip", folder, target.shown, caller), chunks, held.pop_all())
+            return flask.Response(body, headers=headers, direct_passthrough=True)
+
+    def _start(self, request: Request, chunks: Iterator[bytes], held: contextlib.ExitStack) -> Download:
+        body = Download(chunks, request, self._services.metrics, held)
+        body.start()
+        return body
+
+
+def _answer(target: Target, stat: Stat, verdict: Verdict, body: Download | None = None) -> flask.Response:
+    """The answer with the file, or with none of it (HEAD, 304), or the refusal of its conditions."""
+    status, span = verdict
+    headers = file_headers(target.path, stat, target.download)
+    if status in _REFUSALS:
+        response = flask.jsonify(error_body(status, *_REFUSALS[status]))
+        response.status_code = status
+        headers = {"ETag": headers["ETag"]}
+    else:
+        response = flask.Response(body, status, direct_passthrough=True)
+    if status == 416:
+        headers["Content-Range"] = f"bytes */{stat.size}"
+    elif status == 206:
+        headers["Content-Range"] = content_range(span, stat.size)
+    if status in (200, 206):
+        headers["Content-Length"] = str(span.length)
+    response.headers.update(headers)
+    return response
+
+
+def _protect(response: flask.Response) -> flask.Response:
+    """Every answer here, refusals too, is safe to open in a browser."""
+    response.headers.update(PROTECTION)
+    if response.status_code >= 400:
+        response.headers["Cache-Control"] = "no-store"
+    if response.status_code == Unavailable.status:
+        response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return response
