@@ -38,9 +38,19 @@ def _store(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if text and urlsplit(text).scheme not in ("http", "https"):
+    if text and (urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname):
         raise ValueError("use a URL that starts with https://")
-    return text.rstrip("/")
+    return text
+
+
+def _origin(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s/?#@,*]+", text, re.ASCII | re.IGNORECASE):
+        raise ValueError("use scheme and host (and port, if not the usual one) alone, such as https://hub.example.com")
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(_origin(word) for word in words(text))
 
 
 def _time_of_day(text: str) -> str:
@@ -52,6 +62,12 @@ def _time_of_day(text: str) -> str:
 def _key(text: str) -> bytes:
     if text and len(text.encode()) < 32:
         raise ValueError("use at least 32 characters")
+    return text.encode()
+
+
+def _secret(text: str) -> bytes:
+    if not re.fullmatch(r"([A-Za-z0-9._~+/=-]{32,1024})?", text):
+        raise ValueError("use 32 to 1024 letters, digits or any of . _ ~ + / = -")
     return text.encode()
 
 
@@ -82,11 +98,12 @@ TABLE = (
     _row("oidc_admin_role", "realm-admin", str, "oidc: the administrator's role; empty: none"),
     _row("token_audiences", "phjob-artifacts", words, "kubernetes: audiences of tokens that are accepted"),
     _row("group_prefix", "phjob:", str, "kubernetes: what the names of groups start with among the token's groups"),
-    _row("shared_secret", "", _key, "secret: the services' token; they may read everything", secret=True),
+    _row("shared_secret", "", _secret, "secret: the services' token; they may read everything", secret=True),
     _row("link_key", "", _key, "signs links for browsers; the same on every replica; empty: a new one", secret=True),
     _row("link_seconds", "300", number(1, 86400), "seconds for which a signed link works"),
     _row("introspection", "false", flag, "whether the schema may be asked for"),
-    _row("cors_origins", "", words, "origins of other web sites that may call the API; empty: none"),
+    _row("origin", "", _origin, "the service as browsers see it, such as https://hub.example.com, behind a proxy"),
+    _row("cors_origins", "", _origins, "origins of other web sites that may call the API; empty: none"),
     _row("threads", "160", number(4, 4096), "requests served at once"),
     _row("downloads", "128", number(1, 4000), "downloads at once among them; one more is told to come again"),
     Setting(
@@ -132,6 +149,7 @@ class Settings:
     link_key: bytes
     link_seconds: int
     introspection: bool
+    origin: str
     cors_origins: tuple[str, ...]
     threads: int
     downloads: int

@@ -1,0 +1,133 @@
+"""PrimeHub's API tokens: Keycloak's offline refresh tokens, each exchanged for an access token that tells its user.
+
+An answer is remembered for a moment by the token's SHA-256, so neither a token nor its access token stays in memory.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from api.auth.caller import Caller
+from api.auth.fetch import Answer, Fetcher, FetchFailed
+from api.auth.issuer import Issuer
+from api.auth.oidc import OidcAuthenticator
+from api.errors import ApiError, NotAuthenticated, Unavailable
+
+logger = logging.getLogger(__name__)
+
+ACCEPTED_SECONDS = 30.0
+REFUSED_SECONDS = 5.0
+_UNREACHED_SECONDS = 1.0  # so that those who wait for one exchange do not each wait for another that fails
+_MOST_REMEMBERED = 4096
+# Refresh tokens cannot be checked here before they are sent, so strangers can cause exchanges: no more than these hold
+# a thread each, and who comes next waits no longer than this.
+_MOST_AT_ONCE = 16
+_WAIT_SECONDS = 2.0
+
+
+@dataclass
+class _Remembered:
+    """What the last exchange of a token came to; under its lock while it is exchanged."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    caller: Caller | None = None
+    error: type[ApiError] = NotAuthenticated
+    reason: str = ""
+    until: float = float("-inf")
+
+
+@dataclass(frozen=True)
+class Client:
+    """The client that the tokens were issued to. `secret`: "" for a public one."""
+
+    id: str
+    secret: str
+
+
+class ExchangeAuthenticator:
+    """Exchanges refresh tokens as `client`, and has `oidc` check what they are exchanged for.
+
+    `clock`: monotonic seconds; `now`: UNIX seconds.
+    """
+
+    def __init__(
+        self,
+        issuer: Issuer,
+        client: Client,
+        oidc: OidcAuthenticator,
+        fetcher: Fetcher,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._issuer, self._client, self._oidc, self._fetcher = issuer, client, oidc, fetcher
+        self._clock, self._now = clock, now
+        self._lock = threading.Lock()
+        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._slots = threading.BoundedSemaphore(_MOST_AT_ONCE)
+
+    def authenticate(self, token: str) -> Caller:
+        """The token's user. Raises NotAuthenticated, and Unavailable where the issuer does not answer as it should."""
+        remembered = self._of(hashlib.sha256(token.encode()).digest())
+        with remembered.lock:
+            if self._clock() >= remembered.until:
+                self._renew(remembered, token)
+            if remembered.caller is None:
+                raise remembered.error(remembered.reason)
+            return remembered.caller
+
+    def _of(self, digest: bytes) -> _Remembered:
+        with self._lock:
+            remembered = self._remembered.setdefault(digest, _Remembered())
+            self._remembered.move_to_end(digest)
+            while len(self._remembered) > _MOST_REMEMBERED:
+                self._remembered.popitem(last=False)
+            return remembered
+
+    def _renew(self, remembered: _Remembered, token: str) -> None:
+        try:
+            remembered.caller, seconds = self._exchange(token)
+        except (NotAuthenticated, Unavailable) as error:
+            remembered.caller, remembered.error, remembered.reason = None, type(error), str(error)
+            seconds = REFUSED_SECONDS if isinstance(error, NotAuthenticated) else _UNREACHED_SECONDS
+        remembered.until = self._clock() + seconds
+
+    def _exchange(self, token: str) -> tuple[Caller, float]:
+        """The user, and for how many seconds to remember."""
+        if not self._slots.acquire(timeout=_WAIT_SECONDS):
+            raise Unavailable("too many API tokens are being checked now; try again")
+        try:
+            access_token = _read_answer(self._post(token))
+        finally:
+            self._slots.release()
+        verified = self._oidc.verify(access_token)
+        return verified.caller, min(ACCEPTED_SECONDS, verified.expires_at - self._now())
+
+    def _post(self, token: str) -> Answer:
+        fields = {"grant_type": "refresh_token", "refresh_token": token, "client_id": self._client.id}
+        if self._client.secret:
+            fields["client_secret"] = self._client.secret
+        try:
+            return self._fetcher.post(self._issuer.token_endpoint(), fields)
+        except FetchFailed as error:
+            logger.warning("exchange failed reason=%s", error)
+            raise _not_now() from error
+
+
+def _read_answer(answer: Answer) -> str:
+    """The access token. The issuer's word for what is wrong is one of a few known ones; nothing else is told on."""
+    token, problem = answer.document.get("access_token"), answer.document.get("error")
+    if answer.status == 200 and isinstance(token, str):
+        return token
+    if answer.status == 400 and problem == "invalid_grant":
+        raise NotAuthenticated("the API token has expired or was revoked; get a new one")
+    ours = problem in ("invalid_client", "unauthorized_client", "unsupported_grant_type")
+    logger.warning("exchange failed status=%s error=%s", answer.status, problem if ours else "unknown")
+    raise _not_now()
+
+
+def _not_now() -> Unavailable:
+    return Unavailable("the issuer does not exchange API tokens now; try again in a while")

@@ -1,0 +1,25 @@
+"""An issuer per test, and what holds for every test here: no token is in the log."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.auth.oidc_server import MADE, OidcServer, oidc_server
+
+
+@pytest.fixture
+def oidc() -> Iterator[OidcServer]:
+    with oidc_server() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def no_token_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whole, or by its signature or claims, in a message or a trace."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    formatter = logging.Formatter()
+    text = "\n".join(formatter.format(record) for record in caplog.get_records("call"))
+    parts = [part for made in MADE for part in made.split(".") if len(part) > 8]
+    assert [part for part in parts if part in text] == []

@@ -1,0 +1,231 @@
+"""A small real OpenID Connect issuer on loopback, in the manner of Keycloak: discovery, keys, a token endpoint.
+
+It can be told to be out, slow, endless, to send elsewhere, and to change its keys.
+"""
+
+import base64
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+CLIENT, CLIENT_SECRET = "phjob-api", "s3cr3t-of-the-client"
+AUDIENCE = "hub"
+_REFRESH_KEY = "what only the issuer knows, and signs its refresh tokens with, as Keycloak does" * 2
+
+# Every token and secret that a test made: none of them may be logged.
+MADE: list[str] = [CLIENT_SECRET]
+
+Answer = Callable[["_Handler"], None]
+
+
+@cache
+def rsa_key(name: str) -> rsa.RSAPrivateKey:
+    """An RSA key, made once per session."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024 if name == "weak" else 2048)
+
+
+@cache
+def ec_key(name: str) -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def public_pem(key: rsa.RSAPrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def jwk(kid: str, key: Any, **more: Any) -> dict[str, Any]:
+    """The public half as an issuer publishes it."""
+    algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
+    published: dict[str, Any] = algorithm.to_jwk(key.public_key(), as_dict=True)
+    return published | {"kid": kid, "use": "sig"} | more
+
+
+def signed(claims: dict[str, Any], key: Any, algorithm: str, **header: Any) -> str:
+    token = jwt.encode(claims, key, algorithm, headers=header)
+    MADE.append(token)
+    return token
+
+
+def unsigned(header: Any, claims: Any, signature: str = "") -> str:
+    """Three segments of whatever is given."""
+
+    def segment(value: Any) -> str:
+        data = value if isinstance(value, bytes) else json.dumps(value).encode()
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    token = f"{segment(header)}.{segment(claims)}.{signature}"
+    MADE.append(token)
+    return token
+
+
+class OidcServer:
+    """The issuer. `answers`: by path, what is answered in place of the ordinary; `asked`: how often each path was."""
+
+    def __init__(self) -> None:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.oidc = self
+        self.host = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.issuer = f"{self.host}/realms/hub"
+        self.published: list[Any] = [jwk("rsa-1", rsa_key("1")), jwk("ec-1", ec_key("1"))]
+        self.discovery: dict[str, Any] = {
+            "issuer": self.issuer,
+            "jwks_uri": f"{self.issuer}/certs",
+            "token_endpoint": f"{self.issuer}/token",
+        }
+        self.answers: dict[str, Answer] = {}
+        self.asked: Counter[str] = Counter()
+        self.revoked: set[str] = set()
+        self.access_claims: dict[str, Any] = {}
+        self.may_end = threading.Event()
+
+    def claims(self, **more: Any) -> dict[str, Any]:
+        """An access token's claims as Keycloak writes them; a value of None leaves the claim out."""
+        now = int(time.time())
+        ordinary = {
+            "iss": self.issuer,
+            "sub": "4f1c",
+            "aud": "account",
+            "azp": AUDIENCE,
+            "typ": "Bearer",
+            "iat": now,
+            "exp": now + 300,
+            "jti": "1",
+            "preferred_username": "ann",
+            "groups": ["/research", "/Team_A", "/a/b", "no group!", 7],
+        }
+        return {name: value for name, value in (ordinary | more).items() if value is not None}
+
+    def token(self, *, kid: str = "rsa-1", **more: Any) -> str:
+        """An access token."""
+        if kid.startswith("ec"):
+            return signed(self.claims(**more), ec_key("1"), "ES256", kid=kid)
+        return signed(self.claims(**more), rsa_key("1"), "RS256", kid=kid)
+
+    def offline(self, **more: Any) -> str:
+        """An API token: an offline refresh token, which the issuer alone can check."""
+        claims = {"iss": self.issuer, "aud": self.issuer, "sub": "4f1c", "typ": "Offline", "azp": CLIENT}
+        return signed(claims | {"jti": str(time.monotonic_ns())} | more, _REFRESH_KEY, "HS512", kid="internal")
+
+    def exchange(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        """What the token endpoint says to a form."""
+        if (form.get("client_id"), form.get("client_secret")) != (CLIENT, CLIENT_SECRET):
+            return 401, {"error": "unauthorized_client", "error_description": "Invalid client credentials"}
+        token = form.get("refresh_token", "")
+        try:
+            claims = jwt.decode(token, _REFRESH_KEY, ["HS512"], audience=self.issuer)
+        except jwt.PyJWTError:
+            return 400, {"error": "invalid_grant", "error_description": f"Invalid refresh token {token}"}
+        if token in self.revoked:
+            return 400, {"error": "invalid_grant", "error_description": "Offline user session not found"}
+        access = self.token(**{"sub": claims["sub"], "azp": CLIENT} | self.access_claims)
+        return 200, {"access_token": access, "expires_in": 300, "token_type": "Bearer", "refresh_token": token}
+
+    def serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.01)
+
+    def close(self) -> None:
+        self.may_end.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def oidc_server() -> Iterator[OidcServer]:
+    """A running issuer."""
+    server = OidcServer()
+    thread = threading.Thread(target=server.serve, name="oidc")
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.close()
+        thread.join()
+
+
+def status(code: int, body: bytes = b"{}", **headers: str) -> Answer:
+    """An answer of that status."""
+
+    def answer(handler: "_Handler") -> None:
+        handler.send(code, body, **headers)
+
+    return answer
+
+
+def hang(handler: "_Handler") -> None:
+    """No answer until the server ends."""
+    handler.server.oidc.may_end.wait(30)
+
+
+def held(asking: threading.Event, go_on: threading.Event) -> Answer:
+    """No answer until told to go on, and then that the server is out."""
+
+    def answer(handler: "_Handler") -> None:
+        asking.set()
+        go_on.wait(30)
+        handler.send(503, b"{}")
+
+    return answer
+
+
+def trickle(start: bytes) -> Answer:
+    """`start`, then a byte every now and then for ever."""
+
+    def answer(handler: "_Handler") -> None:
+        handler.wfile.write(start)
+        while not handler.server.oidc.may_end.wait(0.02):
+            handler.wfile.write(b"x")
+
+    return answer
+
+
+class _Server(ThreadingHTTPServer):
+    oidc: OidcServer
+    daemon_threads = False
+    block_on_close = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is what some tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        oidc = self.server.oidc
+        documents = {"/.well-known/openid-configuration": oidc.discovery, "/certs": {"keys": oidc.published}}
+        self._answer(lambda name: (200, documents[name]))
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        form = {name: values[0] for name, values in parse_qs(body, strict_parsing=True).items()}
+        self._answer(lambda _: self.server.oidc.exchange(form))
+
+    def send(self, code: int, body: bytes, **headers: str) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: tests look for tokens in what is logged."""
+
+    def _answer(self, ordinary: Callable[[str], tuple[int, Any]]) -> None:
+        name = self.path.removeprefix("/realms/hub")
+        self.server.oidc.asked[name] += 1
+        if name in self.server.oidc.answers:
+            self.server.oidc.answers[name](self)
+            return
+        code, document = ordinary(name)
+        self.send(code, json.dumps(document).encode(), Content_Type="application/json")

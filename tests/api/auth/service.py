@@ -1,0 +1,134 @@
+"""A real Flask application behind a real HTTP server that says who calls, and a client that sends what it is told."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import flask
+from werkzeug.serving import make_server
+
+from api.auth.browser import protect
+from api.auth.caller import Authenticator, Caller
+from api.auth.origins import Origins
+from api.auth.request import request_caller
+from api.errors import ApiError, NotAuthenticated, error_body
+from api.settings import Settings
+from tests.api.auth.oidc_server import MADE
+
+SITE = "https://console.example.com"  # another web site that the settings name
+
+
+def settings(**more: str) -> Settings:
+    """Settings as the environment gives them."""
+    return Settings.from_env({"PHJOB_API_STORE": "/phfs", "PHJOB_API_AUTH": "none"} | more)
+
+
+@dataclass
+class Spy:
+    """An authenticator that notes what it is asked."""
+
+    caller: Caller | None = None
+    asked: list[str] = field(default_factory=list)
+
+    def authenticate(self, token: str) -> Caller:
+        self.asked.append(token)
+        if self.caller is None:
+            raise NotAuthenticated("no")
+        return self.caller
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where it listens."""
+
+    port: int
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def ask(
+        self,
+        method: str = "GET",
+        path: str = "/me",
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        host: str | None = None,
+    ) -> Answer:
+        """Send exactly these headers (besides Host and the body's length)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in [("Host", self.host if host is None else host), *headers]:
+                connection.putheader(name, value)
+            if body:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            answer = Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+        told = answer.body.decode() + str(answer.headers)
+        assert not [made for made in MADE if made in told or made.rpartition(".")[2] in told.split()]
+        return answer
+
+    def bearer(self, token: str, method: str = "GET", path: str = "/me") -> Answer:
+        return self.ask(method, path, [("Authorization", f"Bearer {token}")])
+
+
+@contextmanager
+def serving(
+    authenticator: Authenticator, anonymous: Caller | None = None, origin: str = "", others: Sequence[str] = ()
+) -> Iterator[Service]:
+    """A running service. `/me` tells the caller and `/change` changes something; `/open` asks for nobody."""
+    app = flask.Flask("tested", static_folder=None)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads, server.block_on_close = False, True  # type: ignore[attr-defined]
+    origins = Origins(("127.0.0.1", server.server_port), origin, others)
+    authenticate = request_caller(authenticator, origins, anonymous)
+    protect(app, origins)
+
+    @app.errorhandler(ApiError)
+    def refused(error: ApiError) -> tuple[flask.Response, int]:
+        return flask.jsonify(error_body(error.status, error.code, str(error))), error.status
+
+    @app.get("/me")
+    @app.post("/change", endpoint="change")
+    @app.delete("/change", endpoint="remove")
+    def me() -> flask.Response:
+        caller = authenticate()
+        return flask.jsonify(
+            id=caller.id,
+            username=caller.username,
+            groups=list(caller.groups),
+            is_admin=caller.is_admin,
+            is_service=caller.is_service,
+        )
+
+    @app.get("/open")
+    def opened() -> flask.Response:
+        return flask.Response("open", headers={"Content-Security-Policy": "sandbox", "Vary": "Accept"})
+
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="service")
+    thread.start()
+    try:
+        yield Service(server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

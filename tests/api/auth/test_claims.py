@@ -1,0 +1,68 @@
+"""Where a user's groups and role are found in the claims, whatever else is in there."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.auth.claims import Claims, find_claim
+from artifacts.names import group_path
+
+
+@pytest.mark.parametrize(
+    ("claims", "path", "found"),
+    [
+        ({"groups": ["a"]}, "groups", ["a"]),
+        ({"a": {"b": {"c": 1}}}, "a.b.c", 1),
+        ({"https://hub.example.com/groups": ["a"]}, "https://hub.example.com/groups", ["a"]),
+        ({"resource_access": {"my.client": {"roles": ["x"]}}}, "resource_access.my.client.roles", ["x"]),
+        ({"a": {"x": 1}, "a.b": {"c": 2}}, "a.b.c", 2),
+        ({"a.b": 1, "a": {"b": 2}}, "a.b", 1),
+        ({"a": ["b"]}, "a.b", None),
+        ({"a": {"": 1}}, "a.", 1),
+        ({}, "", None),
+    ],
+)
+def test_where_a_claim_is(claims: Any, path: str, found: Any) -> None:
+    assert find_claim(claims, path) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "groups"),
+    [
+        (["/a", "b"], ("a", "b")),
+        ("a", ("a",)),
+        (["/a/b", "//a", "/", "", "..", "/../a", "a b", "a\x00", "-a", "a" * 64], ()),
+        (["a_b", "a-b", "/A_B"], ("a_b",)),  # one folder, so one group
+        ({"a": True}, ()),
+        (None, ()),
+        ([["a"], 1, None, {"a": 1}], ()),
+    ],
+)
+def test_which_groups_are_groups(value: Any, groups: tuple[str, ...]) -> None:
+    caller = Claims("groups", "", "").caller({"sub": "1", "groups": value})
+    assert caller is not None
+    assert caller.groups == groups
+
+
+def test_without_a_role_nobody_is_administrator() -> None:
+    caller = Claims("groups", "roles", "").caller({"sub": "1", "roles": ["", "realm-admin"]})
+    assert caller is not None
+    assert not caller.is_admin
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["groups", "roles", "sub", "a", "a.b"]), inner),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["groups", "roles", "sub", "a", "preferred_username"]), _JSON))
+def test_no_claims_break_it_and_every_group_is_a_name(claims: dict[str, Any]) -> None:
+    caller = Claims("a.groups", "a.b.roles", "admin").caller(claims)
+    if caller is not None:
+        assert caller.id == claims["sub"]
+        assert caller.username.isprintable()
+        assert all(group_path(group) for group in caller.groups)

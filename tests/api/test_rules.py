@@ -1,0 +1,159 @@
+"""Who may see and change what, as a matrix: each kind of caller, each group, each way to a job's folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.auth.caller import Caller
+from api.auth.secret import SERVICE
+from api.auth.tokens import EVERYBODY
+from api.errors import NotFound
+from api.folder import JobFolder, folder_of_group, folder_of_job
+from api.jobs.job import Draft, Job
+from artifacts.errors import InvalidName
+from artifacts.names import group_path
+
+NAMES = ("a_b", "a-b", "A_B", "other", "", "a/b", "../a-b", "a_b\x00", "a_b ", "\ud800", "x" * 64)
+OURS = ("a_b", "a-b", "A_B")  # they share a folder
+
+CALLERS = {
+    "member by a_b": Caller("1", "ann", ("a_b",)),
+    "member by a-b": Caller("2", "bob", ("x", "a-b")),
+    "member of others": Caller("3", "cid", ("other", "ab", "a")),
+    "member of none": Caller("4", "dan"),
+    "member of what is no group": Caller("5", "eve", ("", "..", "a/b", "x" * 64)),
+    "service": SERVICE,
+    "administrator": Caller("6", "root", (), is_admin=True),
+    "everybody": EVERYBODY,
+}
+MEMBERS = ("member by a_b", "member by a-b")
+ALL = ("administrator", "everybody")
+
+
+def may_see(who: str, group: str) -> bool:
+    """The rule in other words."""
+    if who in (*ALL, "service"):
+        return True
+    return (who in MEMBERS and group in OURS) or (who == "member of others" and group == "other")
+
+
+@pytest.mark.parametrize("group", NAMES, ids=ascii)
+@pytest.mark.parametrize("who", CALLERS)
+def test_who_sees_and_changes_what_is_whose(who: str, group: str) -> None:
+    assert CALLERS[who].may_see(group) is may_see(who, group)
+    assert CALLERS[who].may_change(group) is (may_see(who, group) and who != "service")
+
+
+def test_a_service_changes_nothing_even_as_a_member_or_administrator() -> None:
+    for is_admin in (True, False):
+        assert not Caller("7", "both", ("a_b",), is_admin=is_admin, is_service=True).may_change("a_b")
+
+
+@given(st.lists(st.text(max_size=4) | st.sampled_from(NAMES), max_size=4), st.text(max_size=4) | st.sampled_from(NAMES))
+def test_rights_never_fail_and_follow_the_folder(groups: Sequence[str], group: str) -> None:
+    caller = Caller("8", "any", tuple(groups))
+    folders = {folder_name(own) for own in groups} - {None}
+    assert caller.may_see(group) is caller.may_change(group) is (folder_name(group) in folders)
+
+
+def folder_name(group: str) -> str | None:
+    try:
+        return group_path(group)
+    except InvalidName:
+        return None
+
+
+@dataclass
+class Jobs:
+    """A source with these PhJobs."""
+
+    jobs: Sequence[Job]
+
+    def get(self, job: str) -> Job | None:
+        return next((each for each in self.jobs if each.id == job), None)
+
+    def all(self) -> Sequence[Job]:
+        return self.jobs
+
+    def create(self, draft: Draft) -> Job:
+        raise NotImplementedError
+
+    def cancel(self, job: Job) -> None:
+        raise NotImplementedError
+
+    def is_collecting(self, job: Job) -> bool:
+        raise NotImplementedError
+
+    def note_expiry(self, job: Job, expired_at: int) -> None:
+        raise NotImplementedError
+
+    def check(self) -> None:
+        raise NotImplementedError
+
+
+JOBS = Jobs(
+    [
+        Job("job-a", "uid-1", "A_B"),
+        Job("job-other", "uid-2", "other"),
+        Job("job-none", "uid-3", ""),  # a document without a group, which nobody but an administrator may have made
+        Job("job-odd", "uid-4", "../a-b"),
+    ]
+)
+
+
+def refusal(job: str) -> str:
+    return f'phjobs.primehub.io "{job}" not found'
+
+
+@pytest.mark.parametrize("who", CALLERS)
+@pytest.mark.parametrize(
+    ("job", "group"),
+    [
+        ("job-a", "a-b"),
+        ("job-other", "other"),
+        ("job-none", None),
+        ("job-odd", None),
+        ("job-gone", None),
+        ("..", None),
+        ("", None),
+    ],
+)
+def test_a_phjobs_folder_is_its_groups_and_absent_looks_like_foreign(who: str, job: str, group: str | None) -> None:
+    caller = CALLERS[who]
+    if group is not None and may_see(who, group):
+        assert folder_of_job(JOBS, caller, job) == JobFolder(group, job, JOBS.get(job))
+        return
+    with pytest.raises(NotFound) as refused:
+        folder_of_job(JOBS, caller, job)
+    assert (str(refused.value), refused.value.code) == (refusal(job), "NOT_FOUND")
+
+
+@pytest.mark.parametrize("who", CALLERS)
+@pytest.mark.parametrize("group", ["a_b", "a-b", "A-B", "other", "", "..", "a/b", "none"])
+@pytest.mark.parametrize("job", ["job-a", "job-other", "job-gone", "job-none", "..", "", "JOB-A", "job-a/../job-gone"])
+def test_a_folder_by_group_and_job(who: str, group: str, job: str) -> None:
+    """The PhJob's group decides; without a PhJob, that of the folder. All that is refused looks the same."""
+    caller = CALLERS[who]
+    path = {"a_b": "a-b", "a-b": "a-b", "A-B": "a-b", "other": "other", "none": "none"}.get(group)
+    owner = {"job-a": "a-b", "job-other": "other", "job-gone": path}.get(job)
+    seen = may_see(who, path or "") if path != "none" else who in (*ALL, "service")
+    if path is not None and path == owner and seen:
+        assert folder_of_group(JOBS, caller, group, job) == JobFolder(path, job, JOBS.get(job))
+        return
+    with pytest.raises(NotFound) as refused:
+        folder_of_group(JOBS, caller, group, job)
+    assert (str(refused.value), refused.value.code) == (refusal(job), "NOT_FOUND")
+
+
+def test_a_folders_prefix_ends_with_a_slash() -> None:
+    folder = folder_of_group(JOBS, CALLERS["member by a_b"], "a_b", "job-a")
+    assert folder.prefix == "groups/a-b/jobArtifacts/job-a/"
+
+
+def test_a_message_does_not_grow_with_what_was_asked() -> None:
+    with pytest.raises(NotFound) as refused:
+        folder_of_job(JOBS, CALLERS["administrator"], "j" * 100_000)
+    assert len(str(refused.value)) < 300
