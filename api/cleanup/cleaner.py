@@ -9,7 +9,7 @@ from api.folder import JobFolder
 from api.store.store import Removed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A job folder that the cleanup looked at. `due`: it would go now; `why`: a clause that says why, or why not."""
 

@@ -5,7 +5,7 @@ A missing one means neither "for ever" nor "now".
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from api.retention.record import FOREVER, Record
 from api.retention.term import Term
@@ -89,7 +89,19 @@ def needs_start(evidence: Evidence, now: float, rules: Rules) -> bool:
     latest = _said(evidence)
     if latest is None:
         return evidence.record.until is None
-    return latest > now and _known_end(evidence, now) is None and latest > _start(evidence, now) + rules.maximum
+    return latest > now and known_end(evidence, now) is None and latest > _start(evidence, now) + rules.maximum
+
+
+def is_first_sight(evidence: Evidence, now: float, rules: Rules) -> bool:
+    """Whether the cleanup should note that it sees the folder: what is noted may be of a clock that was ahead."""
+    is_noted = evidence.first_seen is not None and evidence.first_seen <= now + SKEW_SECONDS
+    alone = replace(evidence, newest=None, first_seen=None)
+    return not is_noted and known_end(evidence, now) is None and needs_start(alone, now, rules)
+
+
+def known_end(evidence: Evidence, now: float) -> float | None:
+    """Main's end, unless it is still to come: the clock that told it was wrong."""
+    return evidence.end if evidence.end is not None and evidence.end <= now + SKEW_SECONDS else None
 
 
 def newest_before(changed: float, newest: float | None, now: float) -> float | None:
@@ -122,20 +134,15 @@ def _said(evidence: Evidence) -> float | None:
 def _start(evidence: Evidence, now: float) -> float:
     """What the retention counts from. Where main's end is not known: the newest file, but never before the folder was
     first seen, since the times of files can be made up; one that is first seen now, now."""
-    end = _known_end(evidence, now)
+    end = known_end(evidence, now)
     if end is not None:
         return end
     first_seen = now if evidence.first_seen is None else min(evidence.first_seen, now)
     return max(min(evidence.newest or 0.0, now), first_seen)
 
 
-def _known_end(evidence: Evidence, now: float) -> float | None:
-    """Main's end, unless it is still to come: the clock that told it was wrong."""
-    return evidence.end if evidence.end is not None and evidence.end <= now + SKEW_SECONDS else None
-
-
 def _whence(evidence: Evidence, now: float) -> str:
-    return "its newest file" if _known_end(evidence, now) is None else "the job's end"
+    return "its newest file" if known_end(evidence, now) is None else "the job's end"
 
 
 def _days(seconds: float) -> str:

@@ -9,6 +9,7 @@ from api.retention.expiry import (
     Evidence,
     Rules,
     decide,
+    known_end,
     needs_start,
     newest_before,
     read_expiry,
@@ -82,7 +83,7 @@ class Look:
         """With when the artifacts came to be, where that matters."""
         if evidence.exists and not needs_start(evidence, now, self._rules):
             return evidence
-        if evidence.end is None and (listed is None or listed.sighting):
+        if known_end(evidence, now) is None and (listed is None or listed.sighting):
             evidence = replace(evidence, first_seen=self._first_seen(folder))
             if evidence.exists and not needs_start(evidence, now, self._rules):
                 return evidence

@@ -1,0 +1,201 @@
+"""A run of the cleanup: look at all, stop if too much is due, remove one job folder after another.
+
+It can be killed at any time: of each job folder the data goes first and `expiredAt` last, so that what is left is
+still due, and the next run goes on.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from api.auth.caller import Caller
+from api.cleanup.cleaner import Candidate, Cleaned, Plan
+from api.cleanup.locks import CleanupLock
+from api.cleanup.parallel import each
+from api.cleanup.plan import clock_problem, refusal
+from api.cleanup.success import store_time, write_last_success
+from api.cleanup.survey import Parts, Survey
+from api.errors import ApiError, Conflict, NotAuthorized, Unavailable, no_such_job, reaching_store
+from api.folder import JobFolder
+from api.jobs.source import Jobs
+from api.metrics import Metrics
+from api.retention.expiry import EARLIEST, Evidence, Rules, decide
+from api.retention.look import Look
+from api.retention.record import record_key, sighting_key
+from api.settings import Settings
+from api.store.store import Removed, Store
+from artifacts.errors import InvalidDocument, StoreError
+from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT
+
+LAST = (MANIFEST, REPORT, LEGACY_EXPIRED_AT, EXPIRED_AT)  # of each job folder, in this order
+
+logger = logging.getLogger(__name__)
+
+
+class Refused(Conflict):
+    """The run stopped before it removed anything: it would remove suspiciously much, or a clock is wrong."""
+
+
+class StoreCleaner:
+    """`Cleaner` over the store. `clock` tells UNIX seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Jobs,
+        settings: Settings,
+        metrics: Metrics,
+        lock: CleanupLock,
+        clock: Callable[[], float],
+    ) -> None:
+        rules = Rules(settings.retention_seconds, settings.max_retention_seconds)
+        self._parts = Parts(store, jobs, rules, settings.cleanup_workers, clock)
+        self._share, self._floor = settings.cleanup_max_share, settings.cleanup_floor
+        self._store, self._jobs, self._metrics, self._lock, self._clock = store, jobs, metrics, lock, clock
+        self._look = Look(store, rules)
+        self._told: set[str] = set()
+        self._stopping = threading.Event()
+
+    def plan(self, groups: Sequence[str] | None) -> Plan:
+        """What a run would remove, and why. Removes and writes nothing."""
+        with reaching_store():
+            self._jobs.check()
+            survey = Survey(self._parts, groups, self._told)
+            found = list(survey)
+            due = [each for each in found if each.due]
+            return Plan(survey.looked_at, due, [each for each in found if not each.due], self._refusal(due, survey))
+
+    def clean(self, groups: Sequence[str] | None, *, force: bool = False) -> Cleaned:
+        """Remove what is due."""
+        with self._lock.hold() as is_held, self._counting_failures(), reaching_store():
+            self._jobs.check()
+            if not force and (problem := clock_problem(self._clock(), store_time(self._store))):
+                raise Refused(problem)
+            survey = Survey(self._parts, groups, self._told, mend=True)
+            due = [found for found in survey if self._may_go_on(is_held) and found.due]
+            self._metrics.cleanup_due.set(len(due))
+            plan = Plan(survey.looked_at, due, refusal=self._refusal(due, survey))
+            if plan.refusal and not force:
+                raise Refused(plan.refusal)
+            cleaned = self._remove_all(plan, survey, is_held)
+            self._finish(cleaned, survey, groups)
+            return cleaned
+
+    def delete(self, folder: JobFolder, caller: Caller) -> Removed:
+        """Remove a job's artifacts now, expired or not."""
+        if not caller.may_change(folder.group):
+            raise NotAuthorized("your groups and rights do not allow to delete these artifacts")
+        with reaching_store():
+            if next(iter(self._store.list(folder.prefix)), None) is None:
+                raise no_such_job(folder.job)
+            if why := self._why_kept(folder, deleting=True):
+                raise Conflict(f"the artifacts of {folder.job} cannot be deleted now: {why}")
+            removed = self._remove(folder, has_record=True, has_sighting=True)
+        user = caller.username or caller.id
+        logger.info("deleted group=%s job=%s files=%d bytes=%d user=%r", folder.group, folder.job, *removed, user)
+        return removed
+
+    def stop(self) -> None:
+        """End a run under way soon, between two job folders, and let no other begin. For the end of the process."""
+        self._stopping.set()
+
+    def _refusal(self, due: Sequence[Candidate], survey: Survey) -> str:
+        return refusal(len(due), survey.looked_at, self._share, self._floor)
+
+    def _may_go_on(self, is_held: Callable[[], bool]) -> bool:
+        if self._stopping.is_set():
+            raise Unavailable("the service is stopping; the next cleanup goes on")
+        if not is_held():
+            raise Unavailable("this cleanup has lost its lock, and stopped; the next one goes on")
+        return True
+
+    def _remove_all(self, plan: Plan, survey: Survey, is_held: Callable[[], bool]) -> Cleaned:
+        jobs = files = size = failed = 0
+        for removed in each(plan.due, lambda due: self._remove_due(due, survey, is_held), self._parts.workers):
+            self._may_go_on(is_held)
+            if removed is None:
+                failed += 1
+            elif removed is not _KEPT:
+                jobs, files, size = jobs + 1, files + removed.files, size + removed.bytes
+        return Cleaned(jobs, files, size, failed + survey.failed, plan)
+
+    def _remove_due(self, due: Candidate, survey: Survey, is_held: Callable[[], bool]) -> Removed | None:
+        """What was removed; None where that failed. Looks anew whether it may go."""
+        try:
+            self._may_go_on(is_held)
+            folder = JobFolder(due.group, due.job, survey.phjob(due.group, due.job))
+            if why := self._why_kept(folder):
+                logger.info("kept group=%s job=%s why=%s", due.group, due.job, why)
+                return _KEPT
+            noted = survey.notes.of(due.group, due.job)
+            removed = self._remove(folder, noted.record, noted.sighting)
+        except (StoreError, ApiError) as error:
+            self._metrics.cleanup_failed.inc()
+            logger.warning("not removed group=%s job=%s error=%s", due.group, due.job, error)
+            return None
+        self._metrics.cleanup_removed.inc()
+        self._metrics.cleanup_freed_bytes.inc(removed.bytes)
+        logger.info("removed group=%s job=%s files=%d bytes=%d why=%s", due.group, due.job, *removed, due.why)
+        return removed
+
+    def _why_kept(self, folder: JobFolder, deleting: bool = False) -> str:
+        """Why it may not go after all, or "": what people and the PhJob say now, of files that were due."""
+        phjob, now = folder.phjob, self._clock()
+        if phjob is not None and (not phjob.has_ended or self._jobs.is_collecting(phjob)):
+            return "the job or its collector still runs"
+        try:
+            record = self._look.record(folder)
+        except InvalidDocument as error:
+            return f"the record of what was decided cannot be read ({error.reason})"
+        term = decide(Evidence(record=record, said=(float(EARLIEST),)), now, self._parts.rules)
+        return term.why if term.pinned or not (deleting or term.has_expired(now)) else ""
+
+    def _remove(self, folder: JobFolder, has_record: bool, has_sighting: bool) -> Removed:
+        removed = self._store.remove(folder.prefix, last=LAST)
+        if has_record:
+            self._store.delete(record_key(folder.group, folder.job))
+        if has_sighting:
+            self._store.delete(sighting_key(folder.group, folder.job))
+        return removed
+
+    def _finish(self, cleaned: Cleaned, survey: Survey, groups: Sequence[str] | None) -> None:
+        """Tidy up what is noted of folders that are gone, and tell how it went."""
+        for group, job in survey.orphans:
+            self._forget(JobFolder(group, job, survey.phjob(group, job)))
+        if groups is None and not cleaned.failed:
+            now = self._clock()
+            write_last_success(self._store, now)
+            self._metrics.cleanup_last_success.set(now)
+        self._metrics.cleanup_runs.labels("failure" if cleaned.failed else "success").inc()
+        logger.info(
+            "cleaned looked_at=%d due=%d removed=%d files=%d bytes=%d failed=%d",
+            cleaned.plan.looked_at,
+            len(cleaned.plan.due),
+            cleaned.removed,
+            cleaned.files,
+            cleaned.bytes,
+            cleaned.failed,
+        )
+
+    def _forget(self, folder: JobFolder) -> None:
+        """Remove what is noted of a job that is gone with its folder, unless somebody wants that kept."""
+        if folder.phjob is None and not self._why_kept(folder):
+            self._store.delete(record_key(folder.group, folder.job))
+            self._store.delete(sighting_key(folder.group, folder.job))
+
+    @contextmanager
+    def _counting_failures(self) -> Iterator[None]:
+        runs = self._metrics.cleanup_runs
+        try:
+            yield
+        except Refused as error:
+            runs.labels("refused").inc()
+            logger.error("refused to clean why=%s", error)
+            raise
+        except BaseException:
+            runs.labels("failure").inc()
+            raise
+
+
+_KEPT = Removed(-1, 0)

@@ -1,0 +1,167 @@
+"""Looks at every job folder of the groups that are to be cleaned: which are due, and why."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from api.cleanup.cleaner import Candidate
+from api.cleanup.parallel import each
+from api.cleanup.plan import candidate
+from api.errors import ApiError
+from api.folder import JobFolder
+from api.jobs.job import Job
+from api.jobs.source import Jobs
+from api.retention.expiry import Evidence, Rules, decide, is_first_sight
+from api.retention.look import Listed, Look
+from api.retention.record import FIRST_SEEN, RECORDS, sighting_key
+from api.retention.terms import bring_in_line
+from api.store.store import Store
+from artifacts.errors import InvalidName, StoreError
+from artifacts.layout import JOB_ARTIFACTS, format_expiry
+from artifacts.names import check_job_name, group_path
+
+_LISTINGS = 8  # groups listed at once
+_MAX_TOLD = 1000
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Notes:
+    """What lies outside `groups/`, by group: the jobs that have a record, or a time of first sight."""
+
+    records: dict[str, set[str]] = field(default_factory=dict)
+    sightings: dict[str, set[str]] = field(default_factory=dict)
+
+    def of(self, group: str, job: str) -> Listed:
+        """What there is of that job."""
+        return Listed(job in self.records.get(group, ()), job in self.sightings.get(group, ()))
+
+    def jobs(self, group: str) -> set[str]:
+        """The jobs of the group of which there is anything."""
+        return self.records.get(group, set()) | self.sightings.get(group, set())
+
+    def groups(self) -> set[str]:
+        """The groups of which there is anything."""
+        return self.records.keys() | self.sightings.keys()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a survey works with. `clock` tells UNIX seconds."""
+
+    store: Store
+    jobs: Jobs
+    rules: Rules
+    workers: int
+    clock: Callable[[], float]
+
+
+class Survey:
+    """One look at the job folders of `groups` (None: all), as it is iterated: in order of group and job.
+
+    `mend`: also bring in line what a crash left, and note folders that are seen for the first time. `told`: folders
+    whose strange names were told already. One that fails is told as kept, and counted in `failed`.
+    """
+
+    def __init__(self, parts: Parts, groups: Sequence[str] | None, told: set[str], *, mend: bool = False) -> None:
+        self.parts, self._groups, self._told, self._mend = parts, groups, told, mend
+        self._look = Look(parts.store, parts.rules)
+        self.failed = self.looked_at = 0
+        self.notes = Notes()
+        self.orphans: list[tuple[str, str]] = []  # group and job of notes without a job folder
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """Raises StoreError where groups or notes cannot be listed."""
+        self.notes = Notes(self._noted(RECORDS), self._noted(FIRST_SEEN))
+        groups = self._chosen_groups()
+        listed = each(groups, self._jobs_of, _LISTINGS)
+        folders = ((group, job) for group, jobs in listed for job in self._listed(group, jobs))
+        for found, is_failure in each(folders, self._examine, self.parts.workers):
+            self.looked_at += 1
+            self.failed += is_failure
+            yield found
+        if self._groups is None:
+            for group in sorted(self.notes.groups().difference(groups)):
+                self._listed(group, ())
+
+    def phjob(self, group: str, job: str) -> Job | None:
+        """The PhJob whose artifacts lie there: one of that name and group."""
+        phjob = self.parts.jobs.get(job)
+        try:
+            return phjob if phjob is not None and group_path(phjob.group) == group else None
+        except InvalidName:
+            return None
+
+    def _chosen_groups(self) -> list[str]:
+        if self._groups is None:
+            return list(self._names("groups/", group_path))
+        return sorted({group_path(group) for group in self._groups})
+
+    def _examine(self, folder: tuple[str, str]) -> tuple[Candidate, bool]:
+        group, job = folder
+        try:
+            return self._examined(JobFolder(group, job, self.phjob(group, job)))
+        except (StoreError, ApiError) as error:
+            logger.warning("not looked at group=%s job=%s error=%s", group, job, error)
+            return Candidate(group, job, False, None, "it could not be looked at"), True
+
+    def _examined(self, folder: JobFolder) -> tuple[Candidate, bool]:
+        now, listed = self.parts.clock(), self.notes.of(folder.group, folder.job)
+        evidence = self._look.evidence(folder, now, listed, whole=listed.record)
+        if evidence.record_problem:
+            logger.error("unreadable record group=%s job=%s why=%s", folder.group, folder.job, evidence.record_problem)
+        elif self._mend:
+            self._mended(folder, evidence, now)
+        found = candidate(folder.group, folder.job, decide(evidence, now, self.parts.rules), now)
+        return found, bool(evidence.record_problem)
+
+    def _mended(self, folder: JobFolder, evidence: Evidence, now: float) -> None:
+        parts = self.parts
+        if not decide(evidence, now, parts.rules).has_expired(now):
+            bring_in_line(parts.store, parts.jobs, folder, evidence)
+        if is_first_sight(evidence, now, parts.rules):
+            parts.store.write(sighting_key(folder.group, folder.job), format_expiry(now))
+            self.notes.sightings.setdefault(folder.group, set()).add(folder.job)
+
+    def _jobs_of(self, group: str) -> tuple[str, list[str] | None]:
+        """The names of a group's job folders; None where they cannot be listed."""
+        try:
+            return group, list(self._names(f"groups/{group}/{JOB_ARTIFACTS}/", check_job_name))
+        except StoreError as error:
+            logger.warning("not listed group=%s error=%s", group, error)
+            return group, None
+
+    def _listed(self, group: str, jobs: Sequence[str] | None) -> Sequence[str]:
+        """A group's job folders as they are listed; what is noted of others of this group is orphaned."""
+        if jobs is None:
+            self.failed += 1
+            return ()
+        if noted := self.notes.jobs(group):
+            self.orphans += [(group, job) for job in sorted(noted.difference(jobs))]
+        return jobs
+
+    def _names(self, prefix: str, check: Callable[[str], str]) -> Iterator[str]:
+        """The folders below `prefix` that `check` gives back as they are; others are none of ours, and told once."""
+        for item in self.parts.store.list(prefix, recursive=False):
+            name = item.name.rstrip("/")
+            if item.size is None and _is_name(name, check):
+                yield name
+            elif item.size is None and prefix + name not in self._told and len(self._told) < _MAX_TOLD:
+                self._told.add(prefix + name)
+                logger.warning("left alone folder=%r why=its name is none that we give", prefix + name)
+
+    def _noted(self, prefix: str) -> dict[str, set[str]]:
+        noted: dict[str, set[str]] = {}
+        for item in self.parts.store.list(f"{prefix}/"):
+            group, _, job = item.name.partition("/")
+            if _is_name(group, group_path) and _is_name(job, check_job_name):
+                noted.setdefault(group, set()).add(job)
+        return noted
+
+
+def _is_name(name: str, check: Callable[[str], str]) -> bool:
+    try:
+        return check(name) == name
+    except InvalidName:
+        return False

@@ -1,0 +1,101 @@
+"""When the cleanup runs by itself: daily, at a time of day in UTC; at once where that was missed.
+
+The last success is in the store, so every replica knows it, and a restart forgets nothing. `schedule` only asks once
+a minute whether it is time: by its own reckoning, in local time, a day is not always a day.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+import schedule
+
+from api.cleanup.run import Refused, StoreCleaner
+from api.cleanup.success import read_last_success
+from api.errors import ApiError, Conflict
+from api.metrics import Metrics
+from api.store.store import Store
+from artifacts.errors import StoreError
+
+DAY = 86400
+LOOK_SECONDS = 60
+RETRY_SECONDS = 3600  # after a run that failed, or that the guard refused
+TAKEN_SECONDS = 300  # after finding that another replica cleans
+
+logger = logging.getLogger(__name__)
+
+
+def last_planned(now: float, at: str) -> float:
+    """The newest moment up to `now` at which a run was planned; `at`: HH:MM, UTC."""
+    hours, minutes = at.split(":")
+    time_of_day = int(hours) * 3600 + int(minutes) * 60
+    return now - (now - time_of_day) % DAY
+
+
+def is_overdue(now: float, at: str, last_success: float | None) -> bool:
+    """Whether a run should have succeeded since `last_success`. One that is still to come was told by a wrong clock."""
+    return last_success is None or last_success > now or last_success < last_planned(now, at)
+
+
+class Timetable:
+    """A thread that cleans when it is time, from `start` to `stop`. `at`: HH:MM, UTC. `clock`: UNIX seconds."""
+
+    def __init__(
+        self, cleaner: StoreCleaner, store: Store, metrics: Metrics, at: str, clock: Callable[[], float]
+    ) -> None:
+        self._cleaner, self._store, self._metrics, self._at, self._clock = cleaner, store, metrics, at, clock
+        self._scheduler = schedule.Scheduler()
+        self._stopping = threading.Event()
+        self._not_before: tuple[float, float] = (0.0, 0.0)  # from, to: when not to try
+        self._thread = threading.Thread(target=self._run, name="cleanup timetable", daemon=True)
+
+    def start(self) -> None:
+        """Begin; what is overdue runs now."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, a run under way too: it goes on at the next start. Comes back when all is done."""
+        self._stopping.set()
+        self._cleaner.stop()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Clean if it is time."""
+        now = self._clock()
+        try:
+            last_success = read_last_success(self._store)
+        except StoreError as error:
+            logger.warning("timetable does not know the last cleanup error=%s", error)
+            return
+        if last_success is not None:
+            self._metrics.cleanup_last_success.set(last_success)
+        begin, end = self._not_before
+        if is_overdue(now, self._at, last_success) and not begin <= now < end:
+            self._not_before = (now, now + self._clean())
+
+    def _clean(self) -> float:
+        """Run, and tell after how many seconds it may be tried again if it did not succeed."""
+        try:
+            self._cleaner.clean(None)
+        except Refused:  # told already
+            return RETRY_SECONDS
+        except Conflict as error:
+            logger.info("cleanup put off why=%s", error)
+            return TAKEN_SECONDS
+        except ApiError as error:
+            logger.warning("cleanup failed error=%s", error)
+        except Exception:
+            logger.exception("cleanup failed")
+        return RETRY_SECONDS
+
+    def _run(self) -> None:
+        self._plan()
+        self.look()
+        while not self._stopping.wait(min(max(self._scheduler.idle_seconds or 0.0, 0.1), LOOK_SECONDS)):
+            if (self._scheduler.idle_seconds or 0.0) > LOOK_SECONDS:  # the clock was set back
+                self._plan()
+            self._scheduler.run_pending()
+
+    def _plan(self) -> None:
+        self._scheduler.clear()
+        self._scheduler.every(LOOK_SECONDS).seconds.do(self.look)
