@@ -9,11 +9,9 @@ import unicodedata
 
 from artifacts.names import MAX_NAME_BYTES, decode_path
 
-# What Windows forbids, control characters, lone surrogates, line separators, and what turns the direction of writing
+# What Windows forbids, control characters, line separators, and what turns the direction of writing
 # (a right-to-left mark makes `photo[mark]gpj.exe` look like an image).
-_FORBIDDEN = re.compile(
-    '[\x00-\x1f\x7f-\x9f<>:"/\\\\|?*\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]'
-)
+_FORBIDDEN = re.compile('[\x00-\x1f\x7f-\x9f<>:"/\\\\|?*\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]')
 _DEVICES = {"CON", "PRN", "AUX", "NUL", "CLOCK$", "CONIN$", "CONOUT$"} | {
     device + number for device in ("COM", "LPT") for number in "0123456789¹²³"
 }

@@ -112,8 +112,6 @@ def _answer(target: Target, stat: Stat, verdict: Verdict, body: Download | None 
 def _protect(response: flask.Response) -> flask.Response:
     """Every answer here, refusals too, is safe to open in a browser."""
     response.headers.update(PROTECTION)
-    if response.status_code >= 400:
-        response.headers["Cache-Control"] = "no-store"
     if response.status_code == Unavailable.status:
         response.headers["Retry-After"] = str(_RETRY_SECONDS)
     return response
