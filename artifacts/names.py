@@ -86,6 +86,12 @@ def path_problem(path: str, prefix_bytes: int = 0) -> str | None:
     return None
 
 
+def is_key(text: str) -> bool:
+    """Whether `text` may be a key of the store, or the end of one: nothing in it to encode, and no empty, "." or ".."
+    component. Takes hostile input."""
+    return not _RAW.search(text) and not any(part in ("", ".", "..") for part in text.split("/"))
+
+
 def _percent(found: re.Match[str]) -> str:
     raw = found[0].encode("utf-8", "surrogateescape")
     return "".join(f"%{byte:02X}" for byte in raw)

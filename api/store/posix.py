@@ -1,0 +1,166 @@
+"""The store as a directory: PHFS, mounted. Keys are paths below its root.
+
+Nothing stays open between two calls, so a mount that has come back is used at once. No link below the root is
+followed. What is opened is a place first (O_PATH): opening a FIFO would wake, and closing it kill, its writer.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from api.store.folders import ABSENT, PLACE, opened, real_name
+from api.store.guard import check_key, check_prefix, check_removable
+from api.store.listing import list_folder
+from api.store.removal import remove_folder
+from api.store.store import Changed, Item, Missing, Removed, Stat
+from api.store.writing import write_file
+from artifacts.errors import InvalidDocument, StoreConflict, StoreError
+from artifacts.names import is_key
+
+_BLOCK = 1024 * 1024
+_PLACE_FOLDER = PLACE | os.O_DIRECTORY
+_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
+
+
+class PosixStore:
+    """`api.store.store.Store` over the directory `root`. Safe to use from several threads."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def list(self, prefix: str, *, after: str = "", recursive: bool = True) -> Iterator[Item]:
+        if not is_key(check_prefix(prefix)):
+            return
+        with contextlib.ExitStack() as folders:
+            try:
+                with self._opened_root() as root:
+                    top = folders.enter_context(opened(root, prefix[:-1], _PLACE_FOLDER))
+            except OSError as error:
+                if error.errno in ABSENT:
+                    return
+                raise StoreError("list", prefix, error) from error
+            yield from list_folder(top, prefix, after, recursive)
+
+    def stat(self, key: str) -> Stat:
+        with self._place("look at", key) as (_, found):
+            return _stat_of(found)
+
+    def open(self, key: str) -> "PosixFile":
+        with self._place("open", key) as (place, found):
+            fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            return PosixFile(key, fd, _stat_of(found))
+
+    def read(self, key: str, most: int) -> bytes:
+        with contextlib.closing(self.open(key)) as file:
+            if file.stat.size > most:
+                raise InvalidDocument(key, f"it is longer than {most} bytes")
+            return b"".join(file.chunks(0, file.stat.size))
+
+    def write(self, key: str, content: bytes) -> None:
+        check_key(key)
+        with _errors("write", key), self._opened_root() as root:
+            write_file(root, key, content)
+
+    def delete(self, key: str) -> None:
+        if not is_key(key):
+            return
+        folder, _, name = key.rpartition("/")
+        try:
+            with self._opened_root() as root, opened(root, folder, _PLACE_FOLDER) as parent:
+                os.unlink(real_name(parent, name), dir_fd=parent)
+        except OSError as error:
+            if error.errno not in (*ABSENT, errno.EISDIR):
+                raise StoreError("remove", key, error) from error
+
+    def remove(self, prefix: str, last: Sequence[str] = ()) -> Removed:
+        check_removable(prefix, last)
+        folder, _, name = prefix[:-1].rpartition("/")
+        try:
+            with self._opened_root() as root, opened(root, folder, _PLACE_FOLDER) as parent:
+                return remove_folder(parent, name, prefix, last)
+        except OSError as error:
+            if error.errno in ABSENT:
+                return Removed(0, 0)
+            raise StoreError("remove", prefix, error) from error
+
+    def check(self) -> None:
+        with (
+            _errors("reach", self._root),
+            self._opened_root() as root,
+            opened(root, "") as folder,
+            os.scandir(folder) as entries,
+        ):
+            next(entries, None)
+
+    @contextlib.contextmanager
+    def _opened_root(self) -> Iterator[int]:
+        """The root, for as long as the block. It is there, or the store fails: nothing is known to be absent then."""
+        try:
+            fd = os.open(self._root, os.O_PATH | os.O_DIRECTORY)
+        except OSError as error:
+            raise StoreError("open", self._root, error) from error
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def _place(self, action: str, key: str) -> Iterator[tuple[int, os.stat_result]]:
+        """Where the regular file lies, and its stat. Raises Missing."""
+        if not is_key(key):
+            raise _missing(key)
+        try:
+            with self._opened_root() as root, opened(root, key, PLACE) as place:
+                found = os.fstat(place)
+                if not stat.S_ISREG(found.st_mode):
+                    raise _missing(key)
+                yield place, found
+        except OSError as error:
+            if error.errno in ABSENT:
+                raise _missing(key) from error
+            raise StoreError(action, key, error) from error
+
+
+class PosixFile:
+    """A file open for reading. One that is replaced or removed stays as it is; one that is written to has changed."""
+
+    def __init__(self, key: str, fd: int, found: Stat) -> None:
+        self.stat = found
+        self._key, self._fd = key, fd
+
+    def chunks(self, start: int, length: int) -> Iterator[bytes]:
+        end = start + length
+        while start < end:
+            with _errors("read", self._key):
+                block = os.pread(self._fd, min(_BLOCK, end - start), start)
+                found = os.fstat(self._fd)
+            if not block or (found.st_size, found.st_mtime) != (self.stat.size, self.stat.modified):
+                raise Changed(f"{self._key!r} was written to while it was read")
+            start += len(block)
+            yield block
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _stat_of(found: os.stat_result) -> Stat:
+    """The tag leaves out the inode: a FUSE mount numbers anew what stays the same, and each replica otherwise."""
+    tag = f"{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}"
+    return Stat(found.st_size, found.st_mtime, tag)
+
+
+def _missing(key: str) -> Missing:
+    return Missing(f"there is no file {key!r} in the store")
+
+
+@contextlib.contextmanager
+def _errors(action: str, key: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kind = StoreConflict if error.errno in _IN_THE_WAY else StoreError
+        raise kind(action, key, error) from error
