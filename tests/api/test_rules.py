@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.auth.caller import Caller
@@ -52,6 +52,7 @@ def test_a_service_changes_nothing_even_as_a_member_or_administrator() -> None:
         assert not Caller("7", "both", ("a_b",), is_admin=is_admin, is_service=True).may_change("a_b")
 
 
+@settings(deadline=None, max_examples=200)
 @given(st.lists(st.text(max_size=4) | st.sampled_from(NAMES), max_size=4), st.text(max_size=4) | st.sampled_from(NAMES))
 def test_rights_never_fail_and_follow_the_folder(groups: Sequence[str], group: str) -> None:
     caller = Caller("8", "any", tuple(groups))

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.auth.claims import Claims, find_claim
@@ -55,10 +55,11 @@ def test_without_a_role_nobody_is_administrator() -> None:
 _JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["groups", "roles", "sub", "a", "a.b"]), inner),
-    max_leaves=12,
+    max_leaves=8,
 )
 
 
+@settings(deadline=None, max_examples=200)
 @given(st.dictionaries(st.sampled_from(["groups", "roles", "sub", "a", "preferred_username"]), _JSON))
 def test_no_claims_break_it_and_every_group_is_a_name(claims: dict[str, Any]) -> None:
     caller = Claims("a.groups", "a.b.roles", "admin").caller(claims)

@@ -101,6 +101,17 @@ def test_an_answer_is_not_remembered_past_the_access_tokens_end(
         assert oidc.asked["/token"] == asked
 
 
+def test_an_access_token_with_an_end_that_no_clock_counts_with_is_remembered_as_others_are(
+    oidc: OidcServer, authenticator: ExchangeAuthenticator, clock: Clock
+) -> None:
+    oidc.access_claims = {"exp": 10**400}
+    token = oidc.offline()
+    authenticator.authenticate(token)
+    clock.seconds += ACCEPTED_SECONDS
+    authenticator.authenticate(token)
+    assert oidc.asked["/token"] == 2
+
+
 def test_a_refusal_is_remembered_for_five_seconds(
     oidc: OidcServer, authenticator: ExchangeAuthenticator, clock: Clock
 ) -> None:

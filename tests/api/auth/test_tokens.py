@@ -4,6 +4,7 @@ import json
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from api.auth.caller import Authenticator, Caller
@@ -105,6 +106,7 @@ _JSON = st.recursive(
 _SEGMENTS = st.binary() | _JSON.map(lambda value: json.dumps(value).encode())
 
 
+@tried(deadline=None, max_examples=200)
 @given(
     st.text()
     | st.text("ab._-=AB{}", max_size=40)
