@@ -1,0 +1,77 @@
+"""One cleanup at a time: among threads, among processes, and after one that died."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from api.cleanup.locks import FileLock
+from api.errors import Conflict, Unavailable
+from tests.api.cleanup.worlds import directory_world
+
+HOLDER = """
+import sys
+from pathlib import Path
+from api.cleanup.locks import FileLock
+with FileLock(Path(sys.argv[1])).hold():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_while_one_process_cleans_another_is_told_conflict(tmp_path: Path) -> None:
+    world = directory_world(tmp_path / "phfs")
+    world.fill("job-1")
+    path = tmp_path / "phfs/phjob-artifacts/cleanup/lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(Conflict, match="another cleanup"):
+            world.cleaner.clean(None)
+        assert world.left() == ["a/job-1"]
+        holder.kill()
+    assert world.cleaner.clean(None).removed == 1
+
+
+def test_two_in_one_process_keep_each_other_out(tmp_path: Path) -> None:
+    lock, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+    with lock.hold() as is_held:
+        assert is_held()
+        with pytest.raises(Conflict), other.hold():
+            pass
+    with other.hold() as is_held:
+        assert is_held()
+
+
+def test_a_run_whose_lock_is_lost_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = directory_world(tmp_path / "phfs", {"PHJOB_CLEANUP_WORKERS": "1"})
+    for number in range(9):
+        world.fill(f"job-{number}")
+    remove, removed = world.store.remove, []
+
+    def lose_the_lock(prefix: str, last: tuple[str, ...] = ()) -> object:
+        removed.append(prefix)
+        if len(removed) == 2:
+            os.unlink(tmp_path / "phfs/phjob-artifacts/cleanup/lock")
+        return remove(prefix, last)
+
+    monkeypatch.setattr(world.store, "remove", lose_the_lock)
+    with pytest.raises(Unavailable, match="lost its lock"):
+        world.cleaner.clean(None)
+    assert len(removed) == 2
+    value = world.metrics.registry.get_sample_value
+    assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 1
+    monkeypatch.undo()
+    assert world.cleaner.clean(None).removed == 7
+
+
+def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("x")
+    (tmp_path / "lock").symlink_to("elsewhere")
+    with pytest.raises(Unavailable), FileLock(tmp_path / "lock").hold():
+        pass
+    assert (tmp_path / "elsewhere").read_text() == "x"

@@ -1,0 +1,177 @@
+"""When the cleanup runs by itself: by a table, by any clock, and as a thread."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.cleanup.success import read_last_success, write_last_success
+from api.cleanup.timetable import DAY, RETRY_SECONDS, TAKEN_SECONDS, Timetable, is_overdue, last_planned
+from api.errors import Unavailable
+from artifacts.errors import StoreError
+from tests.api.cleanup.worlds import World, directory_world
+
+MIDNIGHT = 19675 * DAY
+AT_3 = MIDNIGHT + 3 * 3600
+
+CASES = {
+    "never": (AT_3 + 5, None, True),
+    "yesterday's, before today's time": (AT_3 - 5, AT_3 - DAY + 60, False),
+    "yesterday's, at today's time": (AT_3, AT_3 - DAY + 60, True),
+    "today's": (AT_3 + 60, AT_3 + 30, False),
+    "by hand before today's time": (AT_3 + 60, AT_3 - 60, True),
+    "days ago": (AT_3 - 5, AT_3 - 5 * DAY, True),
+    "to come, by a wrong clock": (AT_3, AT_3 + 99 * DAY, True),
+}
+
+
+@pytest.mark.parametrize(("now", "last", "overdue"), CASES.values(), ids=CASES.keys())
+def test_a_run_is_overdue_when_none_succeeded_since_its_time(now: float, last: float | None, overdue: bool) -> None:
+    assert is_overdue(now, "03:00", last) is overdue
+
+
+@given(st.floats(0, 2**40), st.integers(0, 23), st.integers(0, 59))
+def test_the_last_planned_moment_is_that_time_of_day_within_the_last_day(now: float, hour: int, minute: int) -> None:
+    planned = last_planned(now, f"{hour:02}:{minute:02}")
+    assert now - DAY <= planned <= now
+    assert (planned - hour * 3600 - minute * 60) % DAY == pytest.approx(0, abs=0.01) or planned % DAY == pytest.approx(
+        hour * 3600 + minute * 60, abs=0.01
+    )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return directory_world(tmp_path / "phfs")
+
+
+def timetable(world: World) -> Timetable:
+    return Timetable(world.cleaner, world.store, world.metrics, "03:00", world.clock)
+
+
+def test_an_overdue_run_runs_at_the_start_and_the_thread_ends_when_told(world: World) -> None:
+    world.fill("job-1")
+    table = timetable(world)
+    table.start()
+    deadline = time.monotonic() + 20
+    while read_last_success(world.store) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    table.stop()
+    assert world.left() == []
+
+
+def test_after_a_success_nothing_runs_until_the_next_time_whoever_had_it(world: World) -> None:
+    write_last_success(world.store, world.clock())
+    world.fill("job-1")
+    timetable(world).look()
+    assert world.left() == ["a/job-1"]
+    last = world.metrics.registry.get_sample_value("phjob_artifact_cleanup_last_success_timestamp_seconds")
+    assert last == pytest.approx(time.time(), abs=60)
+    write_last_success(world.store, world.clock() - 2 * DAY)
+    timetable(world).look()
+    assert world.left() == []
+
+
+def test_what_nobody_can_read_counts_as_never(world: World) -> None:
+    world.store.write("phjob-artifacts/cleanup/last-success", b"soon")
+    world.fill("job-1")
+    timetable(world).look()
+    assert world.left() == []
+
+
+def tries(world: World, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When a run was tried, from here on."""
+    clean, tried = world.cleaner.clean, []
+
+    def note(groups: None) -> object:
+        tried.append(world.clock())
+        return clean(groups)
+
+    monkeypatch.setattr(world.cleaner, "clean", note)
+    return tried
+
+
+def test_while_another_cleans_it_looks_again_soon(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, table = tries(world, monkeypatch), timetable(world)
+    with world.lock.hold():
+        table.look()
+        table.look()
+    world.ahead = TAKEN_SECONDS - 60
+    table.look()
+    assert len(tried) == 1
+    world.ahead = TAKEN_SECONDS + 60
+    with world.lock.hold():
+        table.look()
+    assert len(tried) == 2
+
+
+@pytest.mark.parametrize("how", ["refused", "failed", "jobs failed", "a bug"])
+def test_a_run_without_success_is_tried_again_within_hours(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise {
+            "failed": StoreError("list", "groups/", OSError(5, "Input/output error")),
+            "jobs failed": Unavailable("the jobs do not answer"),
+            "a bug": ZeroDivisionError(),
+        }[how]
+
+    if how == "refused":
+        world.ahead = 10 * DAY  # a clock that disagrees with the store's
+    else:
+        monkeypatch.setattr(
+            world.store if how != "jobs failed" else world.jobs, "check" if "jobs" in how else "list", fail
+        )
+    tried, table = tries(world, monkeypatch), timetable(world)
+    for minutes in range(0, 2 * RETRY_SECONDS, 60):
+        world.ahead += 60
+        table.look()
+        assert len(tried) == 1 + minutes // RETRY_SECONDS
+    assert "cleanup failed" in caplog.text or "refused to clean" in caplog.text
+
+
+def test_a_clock_set_back_does_not_put_off_the_next_try(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, table = tries(world, monkeypatch), timetable(world)
+    world.ahead = 999 * DAY
+    table.look()
+    world.ahead = 0
+    table.look()
+    assert len(tried) == 2
+    assert read_last_success(world.store) is not None
+
+
+def test_a_store_that_fails_is_asked_again_and_ends_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(key: str, most: int) -> bytes:
+        raise StoreError("read", key, OSError(5, "Input/output error"))
+
+    tried, table = tries(world, monkeypatch), timetable(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "read", fail)
+        table.look()
+    assert tried == []
+    table.look()
+    assert len(tried) == 1
+
+
+def test_stopping_ends_a_run_under_way_between_two_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = directory_world(tmp_path / "phfs", {"PHJOB_CLEANUP_WORKERS": "1"})
+    for number in range(9):
+        world.fill(f"job-{number}")
+    remove, begun, go_on = world.store.remove, threading.Event(), threading.Event()
+
+    def wait(prefix: str, last: tuple[str, ...] = ()) -> object:
+        begun.set()
+        go_on.wait(20)
+        return remove(prefix, last)
+
+    monkeypatch.setattr(world.store, "remove", wait)
+    table = timetable(world)
+    table.start()
+    assert begun.wait(20)
+    world.cleaner.stop()
+    go_on.set()
+    table.stop()
+    assert len(world.left()) == 8
