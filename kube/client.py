@@ -4,12 +4,13 @@ Nothing is tried again here, since only the caller knows what may be done twice;
 """
 
 import json
+import math
 import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -32,6 +33,7 @@ class Client:
 
     def __init__(self, access: Access, *, agent: str = "kube", connections: int = 16) -> None:
         self._access, self._agent = access, agent
+        self._root = urlsplit(access.server).path.rstrip("/")
         self._requests = _pool(access, connections, block=True)
         self._streams = _pool(access, 1, block=False)
 
@@ -57,7 +59,7 @@ class Client:
                 body=content,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, timeout), read=timeout),
-                pool_timeout=timeout,
+                pool_timeout=math.ceil(timeout),
                 retries=False,
                 redirect=False,
             )
@@ -86,11 +88,11 @@ class Client:
 
     def close(self) -> None:
         """Close the connections that rest. Streams are closed by those who opened them."""
-        self._requests.clear()
-        self._streams.clear()
+        self._requests.close()
+        self._streams.close()
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> str:
-        return self._access.server + path + ("?" + urlencode(query) if query else "")
+        return self._root + path + ("?" + urlencode(query) if query else "")
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": self._agent}
@@ -177,7 +179,7 @@ def _answer(status: int, headers: Mapping[str, str], text: bytes) -> Document:
     return document
 
 
-def _pool(access: Access, connections: int, *, block: bool) -> urllib3.PoolManager:
+def _pool(access: Access, connections: int, *, block: bool) -> urllib3.HTTPConnectionPool:
     """Certificates are read from their files for each connection: they may be renewed while we run."""
     secure: dict[str, Any] = {
         "cert_reqs": ssl.CERT_REQUIRED if access.verify else ssl.CERT_NONE,
@@ -187,7 +189,8 @@ def _pool(access: Access, connections: int, *, block: bool) -> urllib3.PoolManag
         "server_hostname": access.server_name,
     }
     given = {name: value for name, value in secure.items() if value is not None}
-    return urllib3.PoolManager(1, maxsize=connections, block=block, **given)
+    is_secure = urlsplit(access.server).scheme == "https"
+    return urllib3.connection_from_url(access.server, maxsize=connections, block=block, **(given if is_secure else {}))
 
 
 def _shallow(text: bytes) -> bytes:

@@ -51,7 +51,7 @@ class Known(Generic[T]):
         """What is kept of all objects, at one moment, in no order."""
         return [entry.value for entry in list(self._entries.values())]
 
-    def keys(self) -> list[str]:
+    def all_keys(self) -> list[str]:
         """The keys of all objects, at one moment."""
         return list(self._entries)
 
