@@ -1,0 +1,1 @@
+"""The controller: puts the sidecar into the pods of PhJobs, and looks after them."""

@@ -1,0 +1,82 @@
+"""The certificate that is served, read anew when its files change: no restart, and no connection is disturbed.
+
+Each state of the files gets a TLS context of its own, which is never changed while connections use it. What cannot be
+read, or is half-written, leaves the one before in place.
+"""
+
+import logging
+import os
+import ssl
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+logger = logging.getLogger(__name__)
+
+CERTIFICATE, KEY = "tls.crt", "tls.key"
+
+
+@dataclass(frozen=True)
+class _Served:
+    context: ssl.SSLContext
+    expires_at: float
+
+
+class ServedCertificate:
+    """The newest good certificate in `folder`, as kubelet mounts a Secret. Safe to use from several threads."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        self._lock = threading.Lock()
+        self._served: _Served | None = None
+        self._seen: object = None
+        self._complaint = ""
+
+    def context(self) -> ssl.SSLContext:
+        """For the next connection. Raises ssl.SSLError while there is none."""
+        served = self._newest()
+        if served is None:
+            raise ssl.SSLError(f"there is no certificate in {self._folder} yet")
+        return served.context
+
+    def expires_at(self) -> float:
+        """UNIX seconds; 0 while there is none."""
+        served = self._newest()
+        return served.expires_at if served else 0.0
+
+    def problem(self) -> str:
+        """Why nothing can be served, or ""."""
+        return "" if self._newest() else f"there is no certificate in {self._folder} yet"
+
+    def _newest(self) -> _Served | None:
+        with self._lock:
+            try:
+                self._look()
+            except (OSError, ValueError) as error:  # an SSLError is an OSError
+                self._complain(str(error))
+            return self._served
+
+    def _look(self) -> None:
+        # kubelet replaces both files at once, by turning a link: what is read must be of one folder.
+        folder = (self._folder / CERTIFICATE).resolve().parent
+        files = folder / CERTIFICATE, folder / KEY
+        seen = [
+            (str(file), found.st_ino, found.st_size, found.st_mtime_ns) for file in files for found in [os.stat(file)]
+        ]
+        if seen == self._seen:
+            return
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._seen = seen
+        context.load_cert_chain(*files)
+        certificate = x509.load_pem_x509_certificate(files[0].read_bytes())
+        self._served = _Served(context, certificate.not_valid_after_utc.timestamp())
+        self._complaint = ""
+        logger.info("certificate loaded expires=%s", certificate.not_valid_after_utc.isoformat())
+
+    def _complain(self, complaint: str) -> None:
+        """Once for each trouble: connections come all the time."""
+        if complaint != self._complaint:
+            logger.warning("certificate cannot be used folder=%s error=%s", self._folder, complaint)
+        self._complaint = complaint
