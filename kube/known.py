@@ -35,6 +35,7 @@ class Known(Generic[T]):
         self._entries: dict[str, Entry[T]] = {}
         self._handlers: list[Callable[[str, T | None, T | None], None]] = []
         self._written: dict[str, int] = {}  # our own writes that the watch has not come to
+        self._unlisted: set[str] = set()  # those among them that the list under way may not show
         self._seen = -1  # the version that the list and the watch have come to
 
     def on_change(self, handler: Callable[[str, T | None, T | None], None]) -> None:
@@ -58,13 +59,13 @@ class Known(Generic[T]):
     def expect_list(self) -> None:
         """A list is about to be asked for: it will show all that was written before this."""
         with self._changing:
-            self._written.clear()
+            self._unlisted.clear()
 
     def replace(self, listed: Mapping[str, Entry[T]], version: str) -> None:
         """Know what was listed, and nothing else but what was written since then."""
         with self._changing:
-            self._seen = _number(version)
-            self._forget_seen()
+            self._written = {key: number for key, number in self._written.items() if key in self._unlisted}
+            self._come_to(version)
             before, now = self._entries, dict(listed)
             now |= {key: before[key] for key in self._written if key in before}
             self._entries = now
@@ -87,8 +88,7 @@ class Known(Generic[T]):
             if found and _number(version) >= self._written.get(found[0], -1):
                 self._put(found[0], None if kind == "DELETED" else self._entry(found[0], version, document))
             if version:
-                self._seen = _number(version)
-                self._forget_seen()
+                self._come_to(version)
         return version
 
     def wrote(self, document: Any) -> None:
@@ -98,6 +98,7 @@ class Known(Generic[T]):
         with self._changing:
             if found and number > max(self._seen, self._written.get(found[0], -1)):
                 self._written[found[0]] = number
+                self._unlisted.add(found[0])
                 self._put(found[0], self._entry(*found, document))
 
     def _put(self, key: str, entry: Entry[T] | None) -> None:
@@ -128,7 +129,8 @@ class Known(Generic[T]):
             except Exception:
                 logger.exception("handler failed %s=%s", self._name, key)
 
-    def _forget_seen(self) -> None:
+    def _come_to(self, version: str) -> None:
+        self._seen = _number(version)
         if self._written:
             self._written = {key: number for key, number in self._written.items() if number > self._seen}
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kube.client import TIMEOUT_SECONDS, Client, Document, Stream
+from kube.errors import Unreachable
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -89,13 +90,16 @@ class Objects:
 
         Raises Gone where that took so long that the server has forgotten the moment.
         """
-        following = ""
+        following: str | None = None
         while True:
             query = {**selectors, "limit": str(limit)} | ({"continue": following} if following else {})
             answer = self._client.request("GET", self.resource.path(), query=query, timeout=self._timeout)
-            metadata = answer.get("metadata") or {}
-            yield Page(answer.get("items") or [], metadata.get("resourceVersion") or "")
-            following = metadata.get("continue") or ""
+            metadata, items = answer.get("metadata") or {}, answer.get("items") or []
+            version = metadata.get("resourceVersion")
+            if not version or not isinstance(items, list):
+                raise Unreachable(f"the answer is no list of {self.resource}")
+            yield Page(items, version)
+            following = metadata.get("continue")
             if not following:
                 return
 

@@ -169,6 +169,19 @@ def test_versions_that_begin_anew_after_a_restore_leave_no_phantom(server: ApiSe
         until(lambda: sizes(cache) == {"c": 3}, "what the backup had")
 
 
+def test_an_answer_that_is_no_list_is_not_told_as_the_end_of_all(server: ApiServer, client: Client) -> None:
+    server.put(f"{PATH}/a", widget(1))
+    with running(client) as (cache, mirror):
+        until(lambda: watches(server), "the watch")
+        server.script.add("text", is_list, text=b'{"metadata": {}, "items": []}')
+        server.script.add("text", is_list, text=b'{"metadata": {"resourceVersion": "1"}, "items": {"a": 1}}')
+        server.script.add("line", is_watch, text=b"?")
+        server.cut()
+        until(lambda: lists(server) == 4, "a list that can be read")
+        assert sizes(cache) == {"a": 1}
+        assert len(mirror.changes) == 1
+
+
 @pytest.mark.parametrize(
     "bad", [{"spec": {}}, {"spec": None}, {"spec": {"size": 1}, "metadata": {"name": 7}}, [], None]
 )
