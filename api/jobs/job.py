@@ -28,7 +28,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A PhJob. Times are RFC 3339 texts as in the document, "" where there is none."""
+    """A PhJob. Times are RFC 3339 texts as in the document, "" where there is none.
+
+    `noted_expiry`: until when its artifacts are kept as people decided (UNIX seconds), 0 where nobody has.
+    """
 
     id: str
     uid: str
@@ -48,6 +51,7 @@ class Job:
     start_time: str = ""
     finish_time: str = ""
     outcome: Outcome | None = None
+    noted_expiry: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -97,6 +101,7 @@ def read_job(document: Mapping[str, Any]) -> Job:
         start_time=_text(status, "startTime"),
         finish_time=_text(status, "finishTime"),
         outcome=_outcome(status.get("artifact")),
+        noted_expiry=_noted(_text(_part(metadata, "annotations"), EXPIRY_ANNOTATION)),
     )
 
 
@@ -118,6 +123,10 @@ def _outcome(value: Any) -> Outcome | None:
         return None
     files, size, expired_at = (_whole(value.get(name)) for name in ("files", "bytes", "expiredAt"))
     return Outcome(value["state"], files, size, expired_at)
+
+
+def _noted(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else 0
 
 
 def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -1,0 +1,182 @@
+"""What a job left, as lists show it: pages, their order and cursors, over one listing of the store.
+
+The collector's own folders are left out here, and nowhere else. By name a page is one read of the store from where
+the last one ended; by anything else, and with a search, all files are looked at, so that there may only be so many.
+"""
+
+import binascii
+import functools
+import itertools
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import orjson
+
+from api.errors import BadInput, TooLarge
+from api.store.store import Item, Store
+from artifacts.errors import InvalidName
+from artifacts.names import RESERVED, check_path
+
+MOST_FILES = 10_000  # in one list, and to be sorted or searched
+MOST_IN_PAGE = 1000
+ORDERS = ("name", "size", "lastModified")
+
+_BEGIN, _END = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
+_EPOCH = datetime(1970, 1, 1)
+
+
+class Files(NamedTuple):
+    """Files, and whether these are all there are."""
+
+    items: list[Item]
+    complete: bool
+
+    @property
+    def bytes(self) -> int:
+        """Their sizes' sum."""
+        return sum(item.size or 0 for item in self.items)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A page that is asked for. `folder`: "" or with its closing slash; `order`: one of ORDERS; `after`: a cursor."""
+
+    first: int = 100
+    after: str = ""
+    folder: str = ""
+    recursive: bool = True
+    order: str = "name"
+    descending: bool = False
+    search: str = ""
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether all files must be looked at for it."""
+        return self.order != "name" or self.descending or bool(self.search)
+
+
+class Page(NamedTuple):
+    """A page of files, each with its cursor."""
+
+    items: list[Item]
+    cursors: list[str]
+    has_next: bool
+
+
+def artifacts(
+    store: Store, prefix: str, folder: str = "", *, after: str = "", recursive: bool = True
+) -> Iterator[Item]:
+    """The files of the job folder `prefix` that lie in its `folder`, by names relative to the job folder."""
+    if after > folder and not after.startswith(folder):
+        return
+    for item in store.list(prefix + folder, after=after[len(folder) :], recursive=recursive):
+        name = folder + item.name
+        if name > after and not is_reserved(name):
+            yield item._replace(name=name) if folder else item
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a path in a job folder is the collector's own."""
+    return name.startswith(".") and name.split("/", 1)[0] in RESERVED
+
+
+def all_files(store: Store, prefix: str, folder: str = "", *, recursive: bool = True) -> Files:
+    """The files, or the first MOST_FILES of them."""
+    items = list(itertools.islice(artifacts(store, prefix, folder, recursive=recursive), MOST_FILES + 1))
+    return Files(items[:MOST_FILES], len(items) <= MOST_FILES)
+
+
+def read_folder(text: str) -> str:
+    """The folder that a client names, with its closing slash, or "". Raises BadInput."""
+    name = text.removesuffix("/")
+    if not name:
+        return ""
+    try:
+        return check_path(name) + "/"
+    except InvalidName as error:
+        raise BadInput(f"prefix names no folder of a job: {error.reason}") from error
+
+
+def page(store: Store, prefix: str, wanted: Wanted) -> Page:
+    """The page. Raises BadInput for a cursor that is none, and TooLarge where all files would be needed."""
+    start = read_cursor(wanted) if wanted.after else None
+    if wanted.needs_all:
+        items = arrange(_all_of(store, prefix, wanted), wanted)
+        found = items if start is None else [item for item in items if _is_behind(item, start, wanted)]
+    else:
+        listed = artifacts(store, prefix, wanted.folder, after=start[1] if start else "", recursive=wanted.recursive)
+        found = list(itertools.islice(listed, wanted.first + 1))
+    shown = found[: wanted.first]
+    return Page(shown, [cursor(item, wanted) for item in shown], len(found) > wanted.first)
+
+
+def count(store: Store, prefix: str, wanted: Wanted) -> int | None:
+    """How many files all of its pages have; None where there are too many to count."""
+    files = all_files(store, prefix, wanted.folder, recursive=wanted.recursive)
+    return len(arrange(files.items, wanted)) if files.complete else None
+
+
+def arrange(items: Sequence[Item], wanted: Wanted) -> list[Item]:
+    """Those that are searched for, in their order; files that are equal in it, by name."""
+    search = wanted.search.casefold()
+    found = [item for item in items if search in item.name.casefold()] if search else items
+    return sorted(found, key=lambda item: _place(item, wanted), reverse=wanted.descending)
+
+
+def cursor(item: Item, wanted: Wanted) -> str:
+    """Where `item` is in the order, opaque to clients."""
+    return _encode([wanted.order, *_place(item, wanted)])
+
+
+def read_cursor(wanted: Wanted) -> tuple[Any, str]:
+    """The place that `wanted.after` tells. Raises BadInput."""
+    try:
+        order, value, name = orjson.loads(urlsafe_b64decode(wanted.after.encode()))
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise BadInput("after is no cursor of this list: take an edge's cursor, or pageInfo.endCursor") from error
+    if order != wanted.order or type(value) not in (int, float) or not isinstance(name, str):
+        raise BadInput("after is a cursor of another list, or of another orderBy: begin without it")
+    return value, name
+
+
+def iso_time(seconds: float) -> str:
+    """ISO 8601 with milliseconds and Z, as JavaScript's toISOString has it; as near as dates can say it."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{_second(whole)}.{milliseconds:03d}Z"
+
+
+@functools.lru_cache(maxsize=4096)  # the files of a job are written at much the same time
+def _second(seconds: int) -> str:
+    try:
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat()
+    except OverflowError:
+        return (_END if seconds > 0 else _BEGIN).isoformat()
+
+
+def _all_of(store: Store, prefix: str, wanted: Wanted) -> list[Item]:
+    files = all_files(store, prefix, wanted.folder, recursive=wanted.recursive)
+    if not files.complete:
+        raise TooLarge(
+            f"there are more than {MOST_FILES} files: itemsConnection gives them by name, page by page; leave out "
+            "orderBy and search, or name a folder as prefix"
+        )
+    return files.items
+
+
+def _place(item: Item, wanted: Wanted) -> tuple[float, str]:
+    if wanted.order == "name":
+        return 0, item.name
+    value = item.size if wanted.order == "size" else item.modified
+    return -1 if value is None else value, item.name
+
+
+def _is_behind(item: Item, start: tuple[Any, str], wanted: Wanted) -> bool:
+    place = _place(item, wanted)
+    return place < start if wanted.descending else place > start
+
+
+def _encode(place: list[Any]) -> str:
+    return urlsafe_b64encode(orjson.dumps(place)).decode()

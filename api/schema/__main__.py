@@ -1,0 +1,3 @@
+from api.schema.schema import SCHEMA
+
+print(SCHEMA)

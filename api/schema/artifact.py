@@ -1,0 +1,228 @@
+"""A job's artifacts in GraphQL: what they are, what became of them, and until when.
+
+`Artifact` asks the store for nothing that is not selected. In a list of jobs it tells state, totals and expiry as
+the PhJobs' statuses have them, without asking the store at all.
+"""
+
+# mypy: allow-subclassing-any
+
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from graphene import ID, Boolean, Field, InputObjectType, Int, List, ObjectType, ResolveInfo, String
+
+from api import listing, manifest
+from api.errors import TooLarge
+from api.folder import JobFolder
+from api.listing import MOST_FILES, Files, Page, Wanted
+from api.retention.record import FOREVER
+from api.retention.term import Term
+from api.schema.page import (
+    ArtifactPage,
+    FileRow,
+    PhJobArtifactConnection,
+    PhJobArtifactItem,
+    PhJobArtifactOrderByInput,
+    link,
+    read_wanted,
+    rows,
+)
+from api.schema.report import PhJobArtifactReport, time_text
+from api.schema.request import MANIFEST_LOOKS, Request
+from api.schema.types import Size
+from api.store.store import Missing
+from artifacts.errors import InvalidDocument
+from artifacts.layout import REPORT
+from artifacts.report import MAX_BYTES, Report, read_report
+
+EXPIRED = "expired"
+
+
+class PhJobArtifact(ObjectType):
+    """What a job left in its artifacts folder."""
+
+    prefix = String(description="Where it lies in the store, without a slash at its end.")
+    items = List(
+        PhJobArtifactItem, description=f"All files; an error past {MOST_FILES}, where itemsConnection goes on."
+    )
+    state = String(
+        description="syncing, sealed, incomplete, rejected or empty, as the report tells; expired, once all is refused."
+    )
+    report = Field(PhJobArtifactReport)
+    expired_at = String(description="Until when it is kept, RFC 3339; null while the job runs, or it is pinned.")
+    pinned = Boolean()
+    pinned_by = String()
+    pinned_at = String()
+    note = String()
+    total_count = Field(Size, description="Files.")
+    total_size = Field(Size, description="Bytes.")
+    download_url = String(description="All of it as a ZIP, for a short time; null where there is nothing.")
+    items_connection = Field(
+        PhJobArtifactConnection,
+        first=Int(default_value=100),
+        after=String(),
+        prefix=String(description="A folder in the job's."),
+        recursive=Boolean(default_value=True, description="false: one level, with folders."),
+        order_by=PhJobArtifactOrderByInput(),
+        search=String(description="In the path, in any case."),
+    )
+
+    @staticmethod
+    def resolve_items_connection(artifact: "Artifact", _: ResolveInfo, **arguments: Any) -> ArtifactPage:
+        return artifact.page(read_wanted(arguments))
+
+
+class PhJobArtifactWhereInput(InputObjectType):
+    """A job's artifacts: by the PhJob's id, or, where it may be gone, by group and job."""
+
+    id = ID()
+    group_name = String()
+    job = String()
+
+
+class Artifact:
+    """What PhJobArtifact shows. `listed`: one of many."""
+
+    def __init__(self, request: Request, folder: JobFolder, listed: bool = False) -> None:
+        self._request, self._services = request, request.services
+        self._folder, self._job, self._listed = folder, folder.phjob, listed
+        self._looked = False
+
+    @property
+    def prefix(self) -> str:
+        return self._folder.prefix.removesuffix("/")
+
+    @property
+    def items(self) -> list[FileRow]:
+        if not self._files.complete:
+            raise TooLarge(
+                f"there are more than {MOST_FILES} files: page through them by itemsConnection(first, after)"
+            )
+        self._request.budget.give(len(self._files.items))
+        return rows(self._files.items)
+
+    @property
+    def state(self) -> str | None:
+        """The report's word where there is one, else the status's: a job without artifacts folder leaves no report."""
+        told = self._job.outcome.state if self._job and self._job.outcome else None
+        if self._has_expired:
+            return EXPIRED
+        if self._listed or self.report is None:
+            return told
+        unsealed = self.report.state in ("syncing", "incomplete") and not self.report.sealed_at
+        return "incomplete" if unsealed and not self._is_running else self.report.state
+
+    @cached_property
+    def report(self) -> Report | None:
+        self._look()
+        try:
+            return read_report(self._services.store.read(self._folder.prefix + REPORT, MAX_BYTES))
+        except (Missing, InvalidDocument):
+            return None
+
+    @property
+    def expired_at(self) -> str | None:
+        return time_text(self._told_expiry if self._listed else self._term.expires_at)
+
+    @property
+    def pinned(self) -> bool:
+        return self._term.pinned
+
+    @property
+    def pinned_by(self) -> str | None:
+        return self._term.pinned_by or None
+
+    @property
+    def pinned_at(self) -> str | None:
+        return time_text(self._term.pinned_at)
+
+    @property
+    def note(self) -> str | None:
+        return self._term.note or None
+
+    @property
+    def total_count(self) -> int | None:
+        return self._totals[0]
+
+    @property
+    def total_size(self) -> int | None:
+        return self._totals[1]
+
+    @property
+    def download_url(self) -> str | None:
+        return link(self._request, self._folder, "", download=True) if self._files.items else None
+
+    def page(self, wanted: Wanted) -> ArtifactPage:
+        """The page of files."""
+        if self._term_is_over:
+            return ArtifactPage(self._request, self._folder, wanted, Page([], [], False), lambda: 0)
+        if wanted.needs_all:
+            self._request.budget.look()
+        page = listing.page(self._services.store, self._folder.prefix, wanted)
+        return ArtifactPage(self._request, self._folder, wanted, page, lambda: self._count(wanted))
+
+    def _count(self, wanted: Wanted) -> int | None:
+        if replace(wanted, first=0, after="", order="name", descending=False) == Wanted(first=0):
+            return self._counted[0]
+        self._request.budget.look()
+        return listing.count(self._services.store, self._folder.prefix, wanted)
+
+    @property
+    def _totals(self) -> tuple[int | None, int | None]:
+        if not self._listed:
+            return self._counted
+        outcome = self._job.outcome if self._job else None
+        if self._has_expired:
+            return 0, 0
+        return (outcome.files, outcome.bytes) if outcome else (None, None)
+
+    @cached_property
+    def _counted(self) -> tuple[int | None, int | None]:
+        if self._files.complete:
+            return len(self._files.items), self._files.bytes
+        self._request.budget.look(MANIFEST_LOOKS)
+        totals = manifest.totals(self._services.store, self._folder.prefix)
+        return totals or (None, None)
+
+    @cached_property
+    def _files(self) -> Files:
+        if self._term_is_over:
+            return Files([], True)
+        return listing.all_files(self._services.store, self._folder.prefix)
+
+    @property
+    def _has_expired(self) -> bool:
+        if not self._listed:
+            return self._term_is_over
+        expiry = self._told_expiry
+        return expiry is not None and expiry <= self._services.clock()
+
+    @property
+    def _told_expiry(self) -> int | None:
+        """What the PhJob tells, with people's decisions; a pin is told as a time that no date goes past."""
+        if self._job is None:
+            return None
+        expiry = self._job.noted_expiry or (self._job.outcome.expired_at if self._job.outcome else 0)
+        return expiry if 0 < expiry < FOREVER else None
+
+    @property
+    def _term_is_over(self) -> bool:
+        return self._term.has_expired(self._services.clock())
+
+    @cached_property
+    def _term(self) -> Term:
+        self._look()
+        return self._services.terms.of(self._folder)
+
+    @cached_property
+    def _is_running(self) -> bool:
+        if self._job is None:
+            return False
+        return not self._job.has_ended or self._services.jobs.is_collecting(self._job)
+
+    def _look(self) -> None:
+        """Count this job's folder as looked at, once."""
+        if not self._looked:
+            self._request.budget.look()
+            self._looked = True

@@ -1,0 +1,62 @@
+"""The schema: all queries and mutations. `python -m api.schema` prints it as SDL."""
+
+# mypy: allow-subclassing-any
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from graphene import Field, NonNull, ResolveInfo, Schema
+
+from api.errors import no_such_job
+from api.schema.artifact import Artifact, PhJobArtifact, PhJobArtifactWhereInput
+from api.schema.cleanup import CleanupQueries
+from api.schema.files import FileQueries
+from api.schema.jobs import JobQueries
+from api.schema.mutations import Mutation, named_folder
+from api.schema.request import Request
+from api.schema.types import Me
+
+
+class NamedGroup(NamedTuple):
+    """What Group shows."""
+
+    id: str
+    name: str
+    display_name: str
+
+
+class Caller(NamedTuple):
+    """What Me shows."""
+
+    id: str
+    username: str
+    is_admin: bool
+    effective_groups: Sequence[NamedGroup]
+
+
+class Query(JobQueries, FileQueries, CleanupQueries):
+    """All queries."""
+
+    me = Field(NonNull(Me))
+    ph_job_artifact = Field(
+        PhJobArtifact,
+        where=NonNull(PhJobArtifactWhereInput),
+        description="The artifacts of a job, whose PhJob may be gone.",
+    )
+
+    @staticmethod
+    def resolve_me(_: None, info: ResolveInfo) -> Caller:
+        caller = info.context.caller
+        groups = [NamedGroup(group, group, group) for group in caller.groups]
+        return Caller(caller.id, caller.username, caller.is_admin, groups)
+
+    @staticmethod
+    def resolve_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> Artifact:
+        request: Request = info.context
+        folder = named_folder(request, where)
+        if folder.phjob is None and next(iter(request.services.store.list(folder.prefix)), None) is None:
+            raise no_such_job(folder.job)
+        return Artifact(request, folder)
+
+
+SCHEMA = Schema(query=Query, mutation=Mutation)

@@ -1,0 +1,82 @@
+"""What the artifacts of a group take up: counted by a walk through the store, within bounds, and kept for a while."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from api.listing import is_reserved
+from api.store.store import Item, Store
+from artifacts.layout import JOB_ARTIFACTS
+from artifacts.names import group_path
+
+logger = logging.getLogger(__name__)
+
+KEPT_SECONDS = 300.0
+MOST_FILES = 1_000_000
+MOST_SECONDS = 10.0
+_AT_ONCE = 1000  # files between two looks at the clock
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Job folders, files and bytes; `complete`: there are no more than these."""
+
+    jobs: int
+    files: int
+    bytes: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A tally, and when it was made (UNIX seconds)."""
+
+    tally: Tally
+    at: float
+
+
+def tally(items: Iterable[Item], in_time: Callable[[], bool], most: int = MOST_FILES) -> Tally:
+    """Count files named `<job>/<path>`, which come job by job, as long as `in_time` says so. Pure."""
+    jobs = files = size = 0
+    job = ""
+    for number, item in enumerate(items, start=1):
+        if number > most or (number % _AT_ONCE == 0 and not in_time()):
+            return Tally(jobs, files, size, False)
+        of_job, _, path = item.name.partition("/")
+        if not path or is_reserved(path):
+            continue
+        if of_job != job:
+            job, jobs = of_job, jobs + 1
+        files, size = files + 1, size + (item.size or 0)
+    return Tally(jobs, files, size, True)
+
+
+class Usage:
+    """Tallies by group path. `clock` tells UNIX seconds, `timer` monotonic ones."""
+
+    def __init__(self, store: Store, clock: Callable[[], float], timer: Callable[[], float]) -> None:
+        self._store, self._clock, self._timer = store, clock, timer
+        self._kept: dict[str, tuple[float, Measured]] = {}
+        self._walking = threading.Lock()  # one walk at a time: it takes the store's time from others
+
+    def of(self, group: str) -> Measured:
+        """The group's tally, at most KEPT_SECONDS old. Raises StoreError."""
+        path = group_path(group)
+        with self._walking:
+            kept = self._kept.get(path)
+            if kept is None or not self._is_fresh(kept):
+                self._kept = {name: other for name, other in self._kept.items() if self._is_fresh(other)}
+                kept = self._kept[path] = (self._timer(), self._walk(path))
+            return kept[1]
+
+    def _is_fresh(self, kept: tuple[float, Measured]) -> bool:
+        return self._timer() - kept[0] < KEPT_SECONDS
+
+    def _walk(self, path: str) -> Measured:
+        deadline = self._timer() + MOST_SECONDS
+        items = self._store.list(f"groups/{path}/{JOB_ARTIFACTS}/")
+        counted = tally(items, lambda: self._timer() < deadline)
+        logger.info("measured group=%s jobs=%d files=%d bytes=%d complete=%s", path, counted.jobs, counted.files,
+                    counted.bytes, counted.complete)  # fmt: skip
+        return Measured(counted, self._clock())

@@ -1,0 +1,12 @@
+"""One API for each test."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.api.schema.asking import Api
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    return Api(tmp_path / "phfs")

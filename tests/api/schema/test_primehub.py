@@ -1,0 +1,192 @@
+"""PrimeHub's own clients: their literal queries, as the SDK posts them and as the console does."""
+
+import json
+import re
+import urllib.parse
+from typing import Any
+
+import pytest
+
+from tests.api.schema.asking import FOREIGN, Api
+
+JOB_FIELDS = """
+    id displayName cancel command groupId groupName schedule image
+    instanceType { id name displayName cpuLimit memoryLimit gpuLimit }
+    userId userName phase reason message createTime startTime finishTime
+"""
+SDK_LIST = """
+        query ($where: PhJobWhereInput, $page: Int, $orderBy: PhJobOrderByInput) {
+          phJobsConnection(where: $where, page: $page, orderBy: $orderBy) {
+            pageInfo { totalPage currentPage }
+            edges { cursor node { FIELDS } }
+          }
+        }
+""".replace("FIELDS", JOB_FIELDS)
+SDK_GET = "query ($where: PhJobWhereUniqueInput!) { phJob(where: $where) { FIELDS } }".replace("FIELDS", JOB_FIELDS)
+SDK_ARTIFACTS = """
+        query ($where: PhJobWhereUniqueInput!) {
+          phJob(where: $where) { artifact { prefix items { name size lastModified } } }
+        }
+"""
+SDK_FILES = """
+        query files($where: StoreFileWhereInput!, $options: StoreFileListOptionInput) {
+          files(where: $where, options: $options) { phfsPrefix items { name size lastModified } }
+        }
+"""
+SDK_GROUPS = """
+        {
+          me {
+            effectiveGroups {
+              id
+              name
+              displayName
+              # user quota
+              quotaCpu
+              quotaGpu
+              quotaMemory
+              # group quota
+              projectQuotaCpu
+              projectQuotaGpu
+              projectQuotaMemory
+            }
+          }
+        }
+"""
+CONSOLE_JOB = """
+query phJob($where: PhJobWhereUniqueInput!) {
+  phJob(where: $where) {
+    ...PhJobInfo artifact { prefix items { name size lastModified __typename } __typename } __typename
+  }
+}
+fragment PhJobInfo on PhJob { FIELDS logEndpoint activeDeadlineSeconds monitoring __typename }
+""".replace("FIELDS", JOB_FIELDS)
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+
+
+def sdk(api: Api, query: str, variables: dict[str, Any], user: str = "alice") -> Any:
+    """What the SDK gets for a query: it posts a form."""
+    body = urllib.parse.urlencode({"variables": json.dumps(variables), "query": query}).encode()
+    status, answer = api.send(body, "application/x-www-form-urlencoded", user)
+    assert status == 200, answer
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+def test_the_sdk_lists_jobs_page_by_page_until_one_is_empty(api: Api) -> None:
+    for number in range(12):
+        api.add(f"job-{number}", instance_type="cpu-1")
+    api.add("job-foreign", group="b")
+    found = []
+    for page in (1, 2, 3):
+        jobs = sdk(api, SDK_LIST, {"where": {"groupId_in": ["Team_A"]}, "page": page})["phJobsConnection"]
+        assert jobs["pageInfo"] == {"totalPage": 2, "currentPage": page}
+        found += [edge["node"]["id"] for edge in jobs["edges"]]
+    assert sorted(found) == sorted(f"job-{number}" for number in range(12))
+
+
+def test_the_sdk_gets_a_job_with_all_its_fields(api: Api) -> None:
+    api.add(
+        "job-1", display_name="train", command="python train.py", instance_type="gpu", user_id="1", user_name="alice"
+    )
+    job = sdk(api, SDK_GET, {"where": {"id": "job-1"}})["phJob"]
+    assert job["instanceType"] == {
+        "id": "gpu", "name": "gpu", "displayName": "gpu", "cpuLimit": None, "memoryLimit": None, "gpuLimit": None,
+    }  # fmt: skip
+    assert (job["groupId"], job["groupName"], job["cancel"], job["startTime"]) == ("Team_A", "Team_A", False, None)
+
+
+def test_the_sdk_lists_artifacts_and_can_build_their_urls(api: Api) -> None:
+    api.add("job-1")
+    api.fill("job-1", {"a.txt": b"12345", "sub/test.txt": b"x"})
+    artifact = sdk(api, SDK_ARTIFACTS, {"where": {"id": "job-1"}})["phJob"]["artifact"]
+    assert artifact["prefix"] == "groups/team-a/jobArtifacts/job-1"
+    assert [(item["name"], item["size"]) for item in artifact["items"]] == [("a.txt", 5), ("sub/test.txt", 1)]
+    assert all(re.fullmatch(TIME, item["lastModified"]) for item in artifact["items"])
+    assert all(type(item["size"]) is int for item in artifact["items"])
+
+
+def test_what_the_sdk_lists_it_finds_again_where_it_downloads(api: Api) -> None:
+    """It joins the path it asked for and each name, as they are."""
+    api.fill("job-1", {"a.txt": b"12345", "sub/deep/b.txt": b"x"})
+    where = {"phfsPrefix": "/jobArtifacts/job-1", "groupName": "Team_A"}
+    items = sdk(api, SDK_FILES, {"where": where, "options": {"recursive": True, "limit": 1000}})["files"]["items"]
+    paths = ["groups/team-a" + where["phfsPrefix"] + item["name"] for item in items]
+    assert [api.store.stat(path).size for path in paths] == [5, 1]
+
+
+def test_the_sdk_tells_files_from_folders(api: Api) -> None:
+    """Not recursive, a file has nothing below it; recursive, its name is empty."""
+    api.fill("job-1", {"a.txt": b"12345"})
+
+    def names(path: str, recursive: bool) -> list[str]:
+        where = {"phfsPrefix": path, "groupName": "Team_A"}
+        answer = sdk(api, SDK_FILES, {"where": where, "options": {"recursive": recursive, "limit": 1}})
+        return [item["name"] for item in answer["files"]["items"]]
+
+    assert names("/jobArtifacts/job-1", recursive=False) == ["a.txt"]
+    assert names("/jobArtifacts/job-1/a.txt", recursive=False) == []
+    assert names("/jobArtifacts/job-1/a.txt", recursive=True) == [""]
+    assert names("/jobArtifacts/job-1/none", recursive=True) == []
+    assert names("/", recursive=False) == ["jobArtifacts/"]
+    assert names("/jobArtifacts", recursive=False) == ["job-1/"]
+
+
+def test_the_sdk_finds_its_group(api: Api) -> None:
+    (group, other) = sdk(api, SDK_GROUPS, {})["me"]["effectiveGroups"]
+    assert (group["id"], group["name"], group["displayName"]) == ("Team_A", "Team_A", "Team_A")
+    assert other["name"] == "other"
+
+
+def test_the_sdk_submits_reruns_and_cancels(api: Api) -> None:
+    data = {"displayName": "x", "groupId": "Team_A", "instanceType": "cpu-1", "image": "base", "command": "true"}
+    create = "mutation ($data: PhJobCreateInput!) { createPhJob(data: $data) { id displayName groupName userName } }"
+    made = sdk(api, create, {"data": data})["createPhJob"]
+    assert (made["groupName"], made["userName"]) == ("Team_A", "alice")
+    rerun = "mutation ($where: PhJobWhereUniqueInput!) { rerunPhJob(where: $where) { id command image } }"
+    again = sdk(api, rerun, {"where": {"id": made["id"]}})["rerunPhJob"]
+    assert again["id"] != made["id"]
+    assert (again["command"], again["image"]) == ("true", "base")
+    cancel = "mutation ($where: PhJobWhereUniqueInput!) { cancelPhJob(where: $where) { id } }"
+    assert sdk(api, cancel, {"where": {"id": made["id"]}}) == {"cancelPhJob": {"id": made["id"]}}
+    assert api.jobs.cancelled == [made["id"]]
+
+
+def test_the_console_shows_a_job_with_its_artifacts(api: Api) -> None:
+    api.add("job-1")
+    api.fill("job-1", {"a.txt": b"12345"})
+    job = api.ask(CONSOLE_JOB, where={"id": "job-1"})["phJob"]
+    assert job["artifact"]["items"][0]["__typename"] == "PhJobArtifactItem"
+    assert (job["logEndpoint"], job["monitoring"], job["__typename"]) == (None, None, "PhJob")
+
+
+def test_primehubs_controller_reports_events(api: Api) -> None:
+    query = "mutation ($data: PhJobNotifyEventInput!) { notifyPhJobEvent (data: $data) }"
+    assert api.ask(query, "robot", data={"id": "job-1", "type": "Succeeded"}) == {"notifyPhJobEvent": 0}
+
+
+def test_each_job_of_a_list_shows_its_artifacts(api: Api) -> None:
+    for name in ("job-1", "job-10"):
+        api.add(name)
+        api.fill(name, {f"{name}.txt": b"x"})
+    query = "{ phJobs { id artifact { prefix items { name } } } }"
+    shown = {job["id"]: [item["name"] for item in job["artifact"]["items"]] for job in api.ask(query)["phJobs"]}
+    assert shown == {"job-1": ["job-1.txt"], "job-10": ["job-10.txt"]}
+
+
+@pytest.mark.parametrize("job", ["absent", "of-b", "with\nline", "Upper", "x" * 300])
+def test_what_is_absent_and_what_is_foreign_sounds_the_same(api: Api, job: str) -> None:
+    api.add("of-b", group="b")
+    code, message = api.fail(SDK_GET, where={"id": job})
+    assert (code, message) == ("NOT_FOUND", FOREIGN.format(job[:253]))
+
+
+def test_files_over_2_gib_have_sizes(api: Api) -> None:
+    api.add("job-1")
+    api.fill("job-1", {"large": b""})
+    with (api.root / "groups/team-a/jobArtifacts/job-1/large").open("wb") as file:
+        file.truncate(4 * 2**30 + 5)
+    query = """{ phJob(where: {id: "job-1"}) { artifact { totalSize items { size } } }
+                 files(where: {groupName: "Team_A", phfsPrefix: "/jobArtifacts/job-1"}) { items { size } } }"""
+    data = api.ask(query)
+    assert data["phJob"]["artifact"] == {"totalSize": 4294967301, "items": [{"size": 4294967301}]}
+    assert data["files"] == {"items": [{"size": 4294967301}]}
