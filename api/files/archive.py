@@ -12,7 +12,8 @@ from collections.abc import Generator, Iterator
 
 from api.errors import NotFound, TooLarge
 from api.files.names import ArchiveNames
-from api.store.store import Store
+from api.folder import JobFolder
+from api.store.store import Changed, Store
 from artifacts.names import RESERVED
 
 # The directory at a ZIP's end tells of each file, so 450 bytes of memory go with it until then.
@@ -21,25 +22,29 @@ _BLOCK_BYTES = 256 * 1024  # what is less waits for more: many files are small
 _MOST_TIMES = (315532800, 4354819198)  # 1980 to 2107, which is what a ZIP can say
 
 
-def check_archive(store: Store, prefix: str, path: str) -> None:
-    """Raise NotFound where there is nothing below the job's `prefix` and `path`, TooLarge where there is too much."""
+def count_files(store: Store, prefix: str, path: str) -> int:
+    """How many files lie below the job's `prefix` and `path`. Raises NotFound for none, TooLarge for too many."""
     number = 0
     for number, _ in enumerate(_paths(store, prefix, path), start=1):
         if number > MAX_FILES:
             raise TooLarge(f"more than {MAX_FILES} files in one ZIP: download folders or files one by one")
     if number == 0:
         raise NotFound("there are no artifacts to download")
+    return number
 
 
-def archive(store: Store, job: str, prefix: str, path: str) -> Generator[bytes]:
-    """The ZIP of the files below the job's `prefix` and `path` ("": all), in blocks.
+def archive(store: Store, folder: JobFolder, path: str, count: int) -> Generator[bytes]:
+    """The ZIP of the files below the job's folder and `path` ("": all), in blocks. `count`: how many there were.
 
-    Raises Missing, Changed or StoreError where a file cannot be given whole, and ends nothing then.
+    Raises Missing, Changed or StoreError where one cannot be given whole or is gone, and ends nothing then.
     """
-    names, sink = ArchiveNames(), _Sink()
+    names, sink, number = ArchiveNames(), _Sink(), 0
     with zipfile.ZipFile(sink, "w", allowZip64=True) as target:
-        for below in _paths(store, prefix, path):
-            yield from _file(store, prefix + below, target, names.of(f"{job}/{below}"), sink)
+        for below in _paths(store, folder.prefix, path):
+            number += 1
+            yield from _file(store, folder.prefix + below, target, names.of(f"{folder.job}/{below}"), sink)
+    if number < count:
+        raise Changed(f"of {count} files {count - number} were removed meanwhile")
     yield from sink.taken()
 
 

@@ -66,10 +66,6 @@ class Download:
         """End it, as aborted where it is not complete."""
         self._end("aborted")
 
-    def __del__(self) -> None:
-        """A response may be thrown away before the server sees it; what it holds is not lost then."""
-        self.close()
-
     def _next(self) -> bytes:
         if self._first is not None:
             first, self._first = self._first, None

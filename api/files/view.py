@@ -8,7 +8,7 @@ import flask
 from api.auth.caller import Caller
 from api.auth.links import SIGNATURE
 from api.errors import Conflict, Expired, NotFound, Unavailable, error_body
-from api.files.archive import archive, check_archive
+from api.files.archive import archive, count_files
 from api.files.conditions import Verdict, judge
 from api.files.download import Download, Request
 from api.files.headers import PROTECTION, archive_headers, file_headers
@@ -32,6 +32,7 @@ def files_blueprint(services: Services, authenticate: Callable[[], Caller]) -> f
     files = _Files(services, authenticate)
     blueprint.add_url_rule(f"{ROOT}<path:rest>", "download", files.answer, methods=["GET"], merge_slashes=False)
     blueprint.after_request(_protect)
+    blueprint.teardown_request(_forsake)
     return blueprint
 
 
@@ -75,10 +76,10 @@ class _Files:
         store, headers = self._services.store, archive_headers(folder.job, target.path)
         with contextlib.ExitStack() as held:
             held.enter_context(self._slots.taken("zip"))
-            check_archive(store, folder.prefix, target.path)
+            count = count_files(store, folder.prefix, target.path)
             if flask.request.method == "HEAD":
                 return flask.Response(headers=headers)
-            chunks = archive(store, folder.job, folder.prefix, target.path)
+            chunks = archive(store, folder, target.path, count)
             held.callback(chunks.close)
             body = self._start(Request("zip", folder, target.shown, caller), chunks, held.pop_all())
             return flask.Response(body, headers=headers, direct_passthrough=True)
@@ -86,6 +87,7 @@ class _Files:
     def _start(self, request: Request, chunks: Iterator[bytes], held: contextlib.ExitStack) -> Download:
         body = Download(chunks, request, self._services.metrics, held)
         body.start()
+        flask.g.download = body
         return body
 
 
@@ -107,6 +109,12 @@ def _answer(target: Target, stat: Stat, verdict: Verdict, body: Download | None 
         headers["Content-Length"] = str(span.length)
     response.headers.update(headers)
     return response
+
+
+def _forsake(error: BaseException | None) -> None:
+    """End a download whose answer another error has thrown away: the server never sees it, so it closes nothing."""
+    if error is not None and "download" in flask.g:
+        flask.g.download.close()
 
 
 def _protect(response: flask.Response) -> flask.Response:

@@ -1,0 +1,105 @@
+"""Signed links: each lets in to one download for a while, and nothing else with it works."""
+
+from dataclasses import replace
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.auth.caller import Caller
+from api.auth.links import Links
+from api.errors import NotAuthenticated
+from api.files.target import Target
+
+KEY = b"k" * 32
+ALICE = Caller("1", "alice", ["Team_A", "other"], is_admin=True)
+TARGET = Target("team-a", "job-1", "d/naïve #1 100%.txt")
+MESSAGE = "this link does not work, or not any more: open the job's page for a new one"
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def query_of(url: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(url).query, keep_blank_values=True).items()}
+
+
+def refused(links: Links, target: Target, query: dict[str, str]) -> bool:
+    try:
+        links.check(target, query)
+    except NotAuthenticated as error:
+        return str(error) == MESSAGE
+    return False
+
+
+def test_a_link_is_a_path_with_a_query_and_lets_its_signer_in_to_the_group_alone() -> None:
+    links = Links(KEY, 300, Clock())
+    url = links.url(ALICE, TARGET)
+    assert url.isascii()
+    assert unquote(urlsplit(url).path) == "/api/files/groups/team-a/jobArtifacts/job-1/d/naïve #1 100%.txt"
+    caller = links.check(TARGET, query_of(url))
+    assert caller == Caller("alice", "alice", ("team-a",))
+    assert not caller.may_see("other")
+
+
+def test_a_link_ends_when_it_said() -> None:
+    clock = Clock()
+    links = Links(KEY, 300, clock)
+    query = query_of(links.url(ALICE, TARGET))
+    clock.now += 299
+    assert not refused(links, TARGET, query)
+    clock.now += 1
+    assert refused(links, TARGET, query)
+
+
+def test_replicas_share_a_key_and_others_do_not() -> None:
+    query = query_of(Links(KEY, 300, Clock()).url(ALICE, TARGET))
+    assert not refused(Links(KEY, 10, Clock()), TARGET, query)
+    assert refused(Links(b"x" * 32, 300, Clock()), TARGET, query)
+    assert refused(Links(b"", 300, Clock()), TARGET, query)
+    assert refused(Links(b"", 300, Clock()), TARGET, query_of(Links(b"", 300, Clock()).url(ALICE, TARGET)))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(TARGET, group="team-b"),
+        replace(TARGET, group="team_a"),
+        replace(TARGET, job="job-10"),
+        replace(TARGET, path="d"),
+        replace(TARGET, path=""),
+        replace(TARGET, archive=True),
+        replace(TARGET, download=True),
+        replace(TARGET, job="job-1/d", path="naïve #1 100%.txt"),
+        replace(TARGET, path=unquote("d/nai%CC%88ve #1 100%.txt")),
+    ],
+)
+def test_a_link_works_for_nothing_else(other: Target) -> None:
+    links = Links(KEY, 300, Clock())
+    assert refused(links, other, query_of(links.url(ALICE, TARGET)))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["user", "expires", "key", "signature"]),
+        st.text(max_size=80) | st.sampled_from(["root", "9999999999", "1000301", "٣", "1e9", "0" * 64, "\ud800", ""]),
+        min_size=1,
+    )
+)
+def test_whatever_is_changed_or_missing_is_refused_with_the_same_words(changed: dict[str, str]) -> None:
+    links = Links(KEY, 300, Clock())
+    query = query_of(links.url(ALICE, TARGET))
+    if {**query, **changed} != query:
+        assert refused(links, TARGET, {**query, **changed})
+    for name in changed:
+        assert refused(links, TARGET, {key: text for key, text in query.items() if key != name})
+
+
+def test_who_has_no_name_is_told_by_id() -> None:
+    links = Links(KEY, 300, Clock())
+    assert links.check(TARGET, query_of(links.url(Caller("7", ""), TARGET))).id == "7"

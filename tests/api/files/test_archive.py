@@ -1,0 +1,156 @@
+"""ZIPs: what is in them, under which names, and that real readers can read them."""
+
+import io
+import os
+import subprocess
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from api.files import archive as archives
+from api.files.archive import archive
+from api.folder import JobFolder
+from api.store.posix import PosixStore
+from artifacts.names import encode_path
+from tests.api.files.conftest import Serve
+from tests.api.files.served import FOLDER, Served
+from tests.api.files.stores import FaultyStore
+from tests.machine import require
+
+
+def unzipped(served: Served, path: str = "") -> dict[str, bytes]:
+    answer = served.get(f"{path}?archive=zip")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as found:
+        assert found.testzip() is None
+        return {info.filename: found.read(info) for info in found.infolist()}
+
+
+def test_a_job_comes_as_a_zip_of_its_files_without_the_collectors_own(served: Served) -> None:
+    served.write("sub/deep/b.bin", b"b" * 3_000_000)
+    served.write("sub/empty", b"")
+    served.write("sub/.primehub/mine.txt", b"mine")
+    assert unzipped(served) == {
+        "job-1/a.txt": b"0123456789",
+        "job-1/sub/.primehub/mine.txt": b"mine",
+        "job-1/sub/deep/b.bin": b"b" * 3_000_000,
+        "job-1/sub/empty": b"",
+    }
+    headers = served.get("?archive=zip").headers
+    assert headers["Content-Disposition"] == "attachment; filename=\"job-1.zip\"; filename*=UTF-8''job-1.zip"
+    assert headers["Content-Length"] is None
+    assert headers["Accept-Ranges"] == "none"
+
+
+def test_a_folder_comes_as_a_zip_with_its_place_in_the_job(served: Served) -> None:
+    served.write("sub/x/b.txt", b"b")
+    served.write("sub-2/c.txt", b"c")
+    for path in ("sub", "sub/"):
+        assert unzipped(served, path) == {"job-1/sub/x/b.txt": b"b"}
+    assert "filename*=UTF-8''job-1-x.zip" in served.get("sub/x?archive=zip").headers["Content-Disposition"]
+
+
+def test_a_files_time_is_kept_in_utc_within_what_a_zip_can_say(served: Served) -> None:
+    for name, moment in (("now", 1_700_000_000), ("old", 0), ("far", 5_000_000_000)):
+        os.utime(served.write(name), (moment, moment))
+    with zipfile.ZipFile(io.BytesIO(served.get("?archive=zip").body)) as found:
+        times = {info.filename: info.date_time for info in found.infolist()}
+    assert times["job-1/now"] == datetime.fromtimestamp(1_700_000_000, UTC).timetuple()[:6]
+    assert times["job-1/old"] == (1980, 1, 1, 0, 0, 0)
+    assert times["job-1/far"] == (2107, 12, 31, 23, 59, 58)
+
+
+HOSTILE = {
+    b"na\xc3\xafve \xe6\x96\x87.txt": "naïve 文.txt",
+    b"CON.txt": "_CON.txt",
+    b"a:b*c?.txt": "a_b_c_.txt",
+    b"..\\..\\evil.exe": ".._.._evil.exe",
+    b"tail. ": "tail__",
+    b"...": "___",
+    b"new\nline": "new_line",
+    b"\xff\xfe": "%FF%FE",
+    b"UPPER": "UPPER",
+    b"upper": "upper (2)",
+    b"Dir/x": "Dir/x",
+    b"dir/y": "dir (2)/y",
+    b"-rf": "-rf",
+    b"C:/autoexec.bat": "C_/autoexec.bat",
+}
+
+
+def test_hostile_names_are_unpacked_below_the_jobs_folder(served: Served, tmp_path: Path) -> None:
+    for name in HOSTILE:
+        served.write(encode_path(os.fsdecode(name)), name)
+    expected = {f"job-1/{saved}": name for name, saved in HOSTILE.items()} | {"job-1/a.txt": b"0123456789"}
+    assert unzipped(served) == expected
+    (tmp_path / "out").mkdir()
+    with zipfile.ZipFile(io.BytesIO(served.get("?archive=zip").body)) as found:
+        found.extractall(tmp_path / "out")
+    unpacked = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert unpacked == set(expected)
+
+
+def test_unzip_reads_it_too(served: Served, tmp_path: Path) -> None:
+    require(Path("/usr/bin/unzip").exists(), "unzip")
+    served.write("sub/naïve 文.txt", b"x" * 1_000_000)
+    (tmp_path / "a.zip").write_bytes(served.get("?archive=zip").body)
+    done = subprocess.run(["/usr/bin/unzip", "-t", tmp_path / "a.zip"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_of_nothing_there_is_no_zip(served: Served, method: str) -> None:
+    (served.root / FOLDER / "empty").mkdir()
+    (served.root / FOLDER / "a.txt").unlink()  # the collector's own files are left
+    for path in ("?archive=zip", "empty?archive=zip", "gone?archive=zip"):
+        assert served.get(path, method=method).status == 404
+
+
+def test_head_says_that_there_is_one(served: Served) -> None:
+    answer = served.get("?archive=zip", method="HEAD")
+    assert (answer.status, answer.headers["Content-Type"], answer.body) == (200, "application/zip", b"")
+
+
+def test_too_many_files_are_refused_before_the_first(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_FILES", 3)
+    for name in "bc":
+        served.write(name)
+    assert served.get("?archive=zip").status == 200
+    served.write("d")
+    answer = served.get("?archive=zip")
+    assert (answer.status, answer.error["code"]) == (413, "TOO_LARGE")
+
+
+def test_one_file_is_open_at_a_time(serve: Serve, faulty: FaultyStore) -> None:
+    served = serve(faulty)
+    for number in range(50):
+        served.write(f"f{number}")
+    assert served.get("?archive=zip").status == 200
+    assert (faulty.most_open, faulty.open_now) == (1, 0)
+
+
+def test_files_that_are_small_are_sent_in_blocks(tmp_path: Path) -> None:
+    store = PosixStore(str(tmp_path))
+    for number in range(1000):
+        store.write(f"{FOLDER}f{number}", b"x" * 1000)
+    sizes = [len(block) for block in archive(store, JobFolder("team-a", "job-1"), "", 1000)]
+    assert len(sizes) <= 5
+    assert max(sizes) < 1024 * 1024
+
+
+def test_zip64_is_used_where_it_must_be(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bounds are lowered: what is written past them is read by a reader that knows the real ones."""
+    served.write("big", b"x" * 5000)
+    with monkeypatch.context() as lowered:
+        lowered.setattr(zipfile, "ZIP64_LIMIT", 1000)
+        lowered.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
+        for number in range(5):
+            served.write(f"f{number}")
+        body = served.get("?archive=zip").body
+    assert b"PK\x06\x06" in body
+    with zipfile.ZipFile(io.BytesIO(body)) as found:
+        assert found.testzip() is None
+        assert found.read("job-1/big") == b"x" * 5000
+        assert len(found.infolist()) == 7

@@ -1,0 +1,48 @@
+"""Targets: what a URL asks for, that it is asked for again by the URL made of it, and what is none."""
+
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.errors import BadInput, NotFound
+from api.files.target import Target, read_target
+from artifacts.names import encode_path, path_problem
+
+GROUP, JOB = st.from_regex(r"[a-z0-9-]{1,9}", fullmatch=True), st.from_regex(r"[a-z0-9.-]{1,9}", fullmatch=True)
+PATH = (
+    st.lists(st.text(max_size=8).filter(lambda name: name not in ("", ".", "..") and "/" not in name), max_size=4)
+    .map("/".join)
+    .map(encode_path)
+)
+OFTEN = settings(deadline=None, max_examples=300)
+
+
+def path_info(url: str) -> str:
+    """What a WSGI server makes of a URL's path."""
+    return unquote_to_bytes(url).decode("latin-1")
+
+
+@OFTEN
+@given(GROUP, JOB, PATH, st.booleans(), st.booleans())
+def test_a_url_asks_for_what_it_was_made_of(group: str, job: str, path: str, archive: bool, download: bool) -> None:
+    target = Target(group, job, path, archive or not path, download)
+    assert target.url.isascii()
+    assert read_target(path_info(target.url), target.query) == target
+
+
+@OFTEN
+@given(st.text(alphabet="groups/jobArtifacts.%\x00\\\xff a", max_size=60), st.booleans())
+def test_any_url_is_a_safe_path_or_refused(rest: str, archive: bool) -> None:
+    query = {"archive": "zip"} if archive else {}
+    try:
+        path = read_target(f"/api/files/{rest}", query).path
+    except (NotFound, BadInput):
+        return
+    assert path == "" or path_problem(path) is None
+
+
+@pytest.mark.parametrize("value", ["", "0", "true", "11"])
+def test_only_download_1_makes_an_attachment(value: str) -> None:
+    assert not read_target("/api/files/groups/a/jobArtifacts/b/c", {"download": value}).download
