@@ -18,6 +18,8 @@ T = TypeVar("T")
 FRESH_SECONDS = 300.0  # then it is renewed
 USABLE_SECONDS = 3600.0  # then it is no longer trusted, renewed or not
 PAUSE_SECONDS = 10.0  # between two loads
+_WAIT_SECONDS = 2.0  # for another thread's load: strangers who send what is unknown must not hold every thread
+_BEING_ASKED = "it has not answered yet"
 
 
 class Kept(Generic[T]):
@@ -33,16 +35,17 @@ class Kept(Generic[T]):
     def get(self) -> T:
         """The value, renewed where it is due. Raises FetchFailed where there is none that may be used."""
         if self._usable(FRESH_SECONDS) is None:
-            # One thread renews it, the others go on with the old one; without one all wait.
-            self._renew(wait=self._usable(USABLE_SECONDS) is None)
+            # One thread renews it, the others go on with the old one; without one they wait.
+            self._renew(_WAIT_SECONDS if self._usable(USABLE_SECONDS) is None else 0)
         kept = self._usable(USABLE_SECONDS)
         if kept is None:
-            raise FetchFailed(self._failure)
+            raise FetchFailed(self._failure or _BEING_ASKED)
         return kept[0]
 
     def renewed(self) -> T:
         """The value as it is now: loaded anew, unless it just was. Raises FetchFailed where that failed."""
-        self._renew(wait=True)
+        if not self._renew(_WAIT_SECONDS):
+            raise FetchFailed(_BEING_ASKED)
         if failure := self._failure:
             raise FetchFailed(failure)
         return self.get()
@@ -51,14 +54,16 @@ class Kept(Generic[T]):
         kept = self._value
         return kept if kept is not None and self._clock() - kept[1] < seconds else None
 
-    def _renew(self, wait: bool) -> None:
-        if not self._lock.acquire(blocking=wait):
-            return
+    def _renew(self, seconds: float) -> bool:
+        """Load it if that was not just tried; False where another thread still does so after `seconds`."""
+        if not self._lock.acquire(timeout=seconds):
+            return False
         try:
             if self._clock() - self._tried_at >= PAUSE_SECONDS:
                 self._try()
         finally:
             self._lock.release()
+        return True
 
     def _try(self) -> None:
         try:

@@ -119,9 +119,9 @@ class OidcServer:
 
     def exchange(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         """What the token endpoint says to a form."""
-        if (form.get("client_id"), form.get("client_secret")) != (CLIENT, CLIENT_SECRET):
-            return 401, {"error": "unauthorized_client", "error_description": "Invalid client credentials"}
         token = form.get("refresh_token", "")
+        if (form.get("client_id"), form.get("client_secret")) != (CLIENT, CLIENT_SECRET):
+            return 401, {"error": "unauthorized_client", "error_description": f"Invalid client for {token}"}
         try:
             claims = jwt.decode(token, _REFRESH_KEY, ["HS512"], audience=self.issuer)
         except jwt.PyJWTError:

@@ -31,8 +31,6 @@ def test_a_host_that_names_loopback_is_served(service: Service, host: str) -> No
     assert service.ask(path="/open", host=host.replace("{port}", str(service.port))).status == 200
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-@pytest.mark.parametrize("path", ["/open", "/me", "/nothing-here"])
 @pytest.mark.parametrize(
     "host",
     [
@@ -49,9 +47,11 @@ def test_a_host_that_names_loopback_is_served(service: Service, host: str) -> No
         "",
     ],
 )
-def test_a_host_that_was_made_to_point_here_is_not(service: Service, method: str, path: str, host: str) -> None:
-    asked = service.ask(method, path, [HEADER], host=host.replace("{port}", str(service.port)))
-    assert (asked.status, asked.json["error"]["code"]) == (403, "NOT_AUTH")
+def test_a_host_that_was_made_to_point_here_is_not(service: Service, host: str) -> None:
+    for method in ("GET", "POST", "OPTIONS"):
+        for path in ("/open", "/me", "/nothing-here"):
+            asked = service.ask(method, path, [HEADER], host=host.replace("{port}", str(service.port)))
+            assert (asked.status, asked.json["error"]["code"]) == (403, "NOT_AUTH")
 
 
 def test_two_hosts_are_none(service: Service) -> None:
@@ -101,6 +101,7 @@ def test_a_foreign_page_changes_nothing_even_with_a_token(service: Service, orig
 
 
 def test_a_foreign_page_reads_nothing(service: Service) -> None:
+    assert service.ask(headers=[HEADER, ("Origin", EVIL)]).status == 200  # which its browser does not let it read
     for headers in ([HEADER, ("Origin", EVIL)], [("Origin", EVIL), *PREFLIGHT]):
         for method in ("GET", "OPTIONS"):
             answer = service.ask(method, headers=headers)

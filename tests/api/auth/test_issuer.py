@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 import pytest
 
+from api.auth import kept
 from api.auth.claims import Claims
 from api.auth.fetch import MAX_BYTES, Fetcher, FetchFailed
 from api.auth.issuer import Issuer
@@ -169,6 +170,25 @@ def test_whoever_has_a_known_key_does_not_wait_for_a_slow_issuer(
         assert first.result().id == "4f1c"
 
 
+def test_strangers_do_not_wait_for_a_slow_issuer_for_long(
+    oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "_WAIT_SECONDS", 0.01)
+    authenticator.authenticate(oidc.token())
+    asking, go_on = threading.Event(), threading.Event()
+    oidc.answers["/certs"] = held(asking, go_on)
+    clock.seconds += PAUSE_SECONDS
+    unknown = [signed(oidc.claims(), rsa_key("2"), "RS256", kid=f"made-up-{each}") for each in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        waiting = as_completed([pool.submit(authenticator.authenticate, token) for token in unknown])
+        try:
+            for _ in range(7):
+                assert isinstance(next(waiting).exception(), Unavailable)
+        finally:
+            go_on.set()
+    assert oidc.asked["/certs"] == 2
+
+
 @pytest.mark.parametrize(
     "discovery",
     [
@@ -233,6 +253,22 @@ def test_the_first_of_two_keys_of_one_id_holds(oidc: OidcServer, authenticator: 
 def test_nobody_at_the_address_is_told_in_words_without_the_address() -> None:
     with pytest.raises(FetchFailed, match=r"^Connection refused$"):
         Fetcher().get("http://127.0.0.1:1")
+
+
+def test_an_answer_past_the_bound_is_none_though_its_start_would_do(oidc: OidcServer) -> None:
+    oidc.answers["/certs"] = status(200, b"{}" + b" " * (MAX_BYTES - 2))
+    assert Fetcher().get(f"{oidc.issuer}/certs") == {}
+    oidc.answers["/certs"] = status(200, b"{}" + b" " * (MAX_BYTES - 1))
+    with pytest.raises(FetchFailed, match="more than 512 KiB"):
+        Fetcher().get(f"{oidc.issuer}/certs")
+
+
+@pytest.mark.parametrize("code", [201, 206, 301, 302, 307, 400])
+def test_another_status_is_no_answer_though_its_body_would_do(oidc: OidcServer, code: int) -> None:
+    oidc.answers["/certs"] = status(code, Location=f"{oidc.issuer}/token")
+    with pytest.raises(FetchFailed, match=f"status {code}"):
+        Fetcher().get(f"{oidc.issuer}/certs")
+    assert oidc.asked == {"/certs": 1}
 
 
 SLOW: dict[str, Callable[[Any], None]] = {
