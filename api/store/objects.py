@@ -157,7 +157,7 @@ def _sendable(after: str) -> str:
 
 
 def _remove(keys: Keys, full: str, last: Sequence[str]) -> Removed:
-    """One listing, a request for each page of it, and one for each of `last`: there are ten thousands of jobs."""
+    """One listing, a request for each page of it, one for `last` and one for its end: jobs come by ten thousands."""
     kept = {full + name for name in last}
     present: set[str] = set()
     folders: list[str] = []
@@ -180,9 +180,10 @@ def _remove(keys: Keys, full: str, last: Sequence[str]) -> Removed:
         raise faults[0]
     if doubtful:
         _check_gone(keys, full, kept)
-    for key in [*(full + name for name in last), *reversed(folders)]:
-        if key in present or key.endswith("/"):
-            keys.delete([key])
+    ending = [full + name for name in last if full + name in present]
+    for batch in [ending[:-1], ending[-1:], *([folder] for folder in reversed(folders))]:
+        if batch:
+            keys.delete(batch)
     return Removed(files, size)
 
 

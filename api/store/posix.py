@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from api.store.folders import ABSENT, PLACE, opened, real_name
 from api.store.guard import check_key, check_prefix, check_removable
 from api.store.listing import list_folder
+from api.store.mounts import is_fuse
 from api.store.removal import remove_folder
 from api.store.store import Changed, Item, Missing, Removed, Stat
 from api.store.writing import write_file
@@ -44,13 +45,14 @@ class PosixStore:
             yield from list_folder(top, prefix, after, recursive)
 
     def stat(self, key: str) -> Stat:
-        with self._place("look at", key) as (_, found):
-            return _stat_of(found)
+        with self._place("look at", key) as (place, found):
+            return _stat_of(place, found)
 
     def open(self, key: str) -> "PosixFile":
         with self._place("open", key) as (place, found):
+            opened_stat = _stat_of(place, found)
             fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-            return PosixFile(key, fd, _stat_of(found))
+            return PosixFile(key, fd, opened_stat)
 
     def read(self, key: str, most: int) -> bytes:
         with contextlib.closing(self.open(key)) as file:
@@ -147,9 +149,11 @@ class PosixFile:
             self._fd = -1
 
 
-def _stat_of(found: os.stat_result) -> Stat:
-    """The tag leaves out the inode: a FUSE mount numbers anew what stays the same, and each replica otherwise."""
-    tag = f"{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}"
+def _stat_of(place: int, found: os.stat_result) -> Stat:
+    """Times alone would not tell two files of one clock tick apart. A FUSE mount has no numbers that stay, though: it
+    numbers anew what stays the same, and the API's other replicas see other ones."""
+    number = 0 if is_fuse(place) else found.st_ino
+    tag = f"{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}-{number:x}"
     return Stat(found.st_size, found.st_mtime, tag)
 
 

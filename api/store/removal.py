@@ -11,6 +11,7 @@ import stat
 from collections.abc import Sequence
 
 from api.store.folders import ABSENT, FOLDER, PLACE, Descent, opened, shown_name
+from api.store.mounts import mount_of
 from api.store.store import Removed
 from artifacts.errors import StoreError
 
@@ -48,7 +49,7 @@ class _Removal:
 
     def __init__(self, top: int, prefix: str) -> None:
         self.files = self.bytes = 0
-        self._top, self._prefix, self._mount = top, prefix, _mount_of(top)
+        self._top, self._prefix, self._mount = top, prefix, mount_of(top)
         self._descent: Descent
         self._kept: frozenset[str] = frozenset()
         self._kept_folders: frozenset[str] = frozenset()
@@ -118,7 +119,7 @@ class _Removal:
         except OSError as error:
             self._remove_unread(name, error)
             return False
-        if _mount_of(self._descent.fd) == self._mount:
+        if mount_of(self._descent.fd) == self._mount:
             return True
         self._refuse(self._path_of(), OSError(errno.EBUSY, "something is mounted there"))
         self._descent.leave()
@@ -159,12 +160,6 @@ class _Removal:
 def _folders_above(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
-
-
-def _mount_of(fd: int) -> str:
-    """Which mount an open folder lies on. Its device would not tell a bind mount."""
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
-        return next((line for line in lines if line.startswith("mnt_id:")), "")
 
 
 def _remove_itself(parent: int, name: str) -> bool:

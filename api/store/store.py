@@ -87,7 +87,8 @@ class Store(Protocol):
 
     def remove(self, prefix: str, last: Sequence[str] = ()) -> Removed:
         """Remove all below `prefix` (which ends with a slash) and the folder itself; the names `last` (relative to
-        it) after all others, in that order. May be killed at any time and called again. Links are unlinked.
+        it) after all others, and the last of them at the very end. May be killed at any time and called again. Links
+        are unlinked.
 
         Counts what it removed, without `last`. Raises StoreError with what is in the way; what could go is gone.
         """

@@ -1,0 +1,113 @@
+"""S3 servers for the tests, on loopback, and what is put into them past the store that is tested."""
+
+import contextlib
+import importlib
+import logging
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BUCKET = "phfs"
+VERSITYGW = Path(__file__).parents[3] / ".tools/versitygw"
+_KEY, _SECRET = "access", "not-a-secret"
+
+
+@dataclass(frozen=True)
+class Server:
+    """An S3 server with one bucket."""
+
+    url: str
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """What a store needs to be told of it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": _KEY,
+            "AWS_SECRET_ACCESS_KEY": _SECRET,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Any]:
+        """boto3, which takes any key."""
+        boto3 = importlib.import_module("boto3")
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id=_KEY,
+            aws_secret_access_key=_SECRET,
+            region_name="us-east-1",
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def put(self, *keys: str, content: bytes = b"") -> None:
+        with self.client() as client:
+            for key in keys:
+                client.put_object(Bucket=BUCKET, Key=key, Body=content)
+
+    def keys(self, prefix: str) -> list[str]:
+        with self.client() as client:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+            return [each["Key"] for page in pages for each in page.get("Contents", ())]
+
+
+@contextlib.contextmanager
+def moto() -> Iterator[Server]:
+    """moto's, in a thread of ours."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = importlib.import_module("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    found = Server(f"http://{host}:{port}")
+    try:
+        _make_bucket(found)
+        yield found
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def versitygw(folder: Path) -> Iterator[Server]:
+    """versitygw over a folder."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        [VERSITYGW, "--port", f"127.0.0.1:{port}", "--quiet", "posix", folder],
+        env={**os.environ, "ROOT_ACCESS_KEY": _KEY, "ROOT_SECRET_KEY": _SECRET},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            _wait_for(port)
+            found = Server(f"http://127.0.0.1:{port}")
+            _make_bucket(found)
+            yield found
+        finally:
+            process.kill()
+
+
+def _make_bucket(server: Server) -> None:
+    with server.client() as client:
+        client.create_bucket(Bucket=BUCKET)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
