@@ -1,0 +1,130 @@
+"""How long the cleanup takes where every request to the store does, and how its time and memory grow with the jobs.
+
+All jobs are due: the most that one run can have to do. `python -m bench.cleaning [JOBS ...]` measures other sizes.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.request import urlopen
+
+from prometheus_client import CollectorRegistry
+
+from api.cleanup.locks import FileLock
+from api.cleanup.run import StoreCleaner
+from api.jobs.job import Draft, Job, format_time
+from api.metrics import Metrics
+from api.settings import Settings
+from api.store.factory import open_store
+from bench.stores import Disk
+from bench.table import BenchError, Row, absolute
+
+DELAY_MS = 20
+GROUPS = 20
+GOAL_SECONDS = 30.0
+JOBS, JOBS_QUICK = 10_000, 2_000
+
+
+def rows(disk: Disk, quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
+    """The rows of the table: seconds, and what the memory grows by."""
+    jobs = JOBS_QUICK if quick else JOBS
+    what = f"cleanup of {jobs} jobs, {DELAY_MS} ms a request"
+    if not wanted(what):
+        return
+    measured = measure(jobs)
+    goal = GOAL_SECONDS * jobs / JOBS
+    yield absolute(what, [measured["seconds"]], " s", goal)
+    yield absolute(f"{what}: memory gained", [measured["gained_mb"]], " MB")
+
+
+def measure(jobs: int) -> dict[str, float]:
+    """Clean so many jobs in a process of its own: seconds, MB before and gained, requests for each job."""
+    with _server(jobs) as url, TemporaryDirectory() as place:
+        environment = {**os.environ, "AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
+        environment |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
+        command = [sys.executable, "-m", "bench.cleaning", "--clean", str(jobs), str(Path(place) / "lock")]
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise BenchError("the cleanup failed")
+        with urlopen(f"{url}/phfs/counts") as answer:
+            counts = answer.read().decode()
+    measured: dict[str, float] = json.loads(done.stdout)
+    requests = sum(int(part.partition("=")[2]) for part in counts.split())
+    print(f"{jobs} jobs: {counts}", file=sys.stderr)
+    return {**measured, "requests_per_job": round(requests / jobs, 2)}
+
+
+class _EndedJobs:
+    """PhJobs that have all ended, so that the cleanup asks about each."""
+
+    def __init__(self, jobs: int) -> None:
+        end = format_time(time.time() - 8 * 86400)
+        names = (f"job-{number:07}" for number in range(jobs))
+        self._jobs = {
+            name: Job(name, "", f"group-{number % GROUPS:03}", phase="Succeeded", finish_time=end)
+            for number, name in enumerate(names)
+        }
+
+    def get(self, job: str) -> Job | None:
+        return self._jobs.get(job)
+
+    def all(self) -> Sequence[Job]:
+        return list(self._jobs.values())
+
+    def create(self, draft: Draft) -> Job:
+        raise NotImplementedError
+
+    def cancel(self, job: Job) -> None:
+        raise NotImplementedError
+
+    def is_collecting(self, job: Job) -> bool:
+        return False
+
+    def note_expiry(self, job: Job, expired_at: int) -> None:
+        raise NotImplementedError
+
+    def check(self) -> None: ...
+
+
+def _clean(jobs: int, lock: Path) -> None:
+    settings = Settings.from_env({"PHJOB_API_STORE": "s3://phfs", "PHJOB_API_AUTH": "none", **os.environ})
+    store, known = open_store(settings.store), _EndedJobs(jobs)
+    cleaner = StoreCleaner(store, known, settings, Metrics(CollectorRegistry()), FileLock(lock), time.time)
+    store.check()
+    before, begun = _peak_mb(), time.monotonic()
+    cleaned = cleaner.clean(None, force=True)
+    seconds = time.monotonic() - begun
+    if (cleaned.removed, cleaned.failed) != (jobs, 0):
+        raise BenchError(f"removed {cleaned.removed} of {jobs}, {cleaned.failed} failed")
+    gained, cpu = _peak_mb() - before, sum(os.times()[:2])
+    print(json.dumps({"seconds": round(seconds, 2), "before_mb": before, "gained_mb": gained, "cpu": round(cpu, 2)}))
+
+
+def _peak_mb() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+@contextmanager
+def _server(jobs: int) -> Iterator[str]:
+    command = [sys.executable, "-m", "bench.s3", str(DELAY_MS), str(GROUPS), str(jobs)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--clean"]:
+        _clean(int(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        for size in map(int, sys.argv[1:] or [str(JOBS)]):
+            print(size, measure(size), flush=True)

@@ -1,0 +1,86 @@
+"""The cleanup of stores in any state: what may not go never goes, what is due goes, and nothing else is touched."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.retention.record import record_key
+from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
+from tests.api.cleanup.worlds import DAY, World, directory_world
+
+RECORDS = {
+    "none": b"",
+    "pinned": b'{"version": 1, "pin": {}}',
+    "extended": b'{"version": 1, "extension": {"until": 253402300000}}',
+    "extended once": b'{"version": 1, "extension": {"until": 1000000000}}',
+    "unreadable": b"{",
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """One job's: what its two expiry files, its PhJob and its record say."""
+
+    expires_in: float | None
+    legacy_in: float | None
+    phjob: str
+    record: str
+
+    @property
+    def is_due(self) -> bool:
+        said = [seconds for seconds in (self.expires_in, self.legacy_in) if seconds is not None]
+        if self.phjob in ("running", "collecting") or self.record in ("pinned", "extended", "unreadable"):
+            return False
+        if any(seconds > 0 for seconds in said):
+            return False
+        return bool(said) or self.record == "extended once"
+
+
+states = st.builds(
+    State,
+    st.sampled_from([None, -DAY, -1.0, DAY]),
+    st.sampled_from([None, -DAY, DAY]),
+    st.sampled_from(["gone", "ended", "running", "collecting", "of another group"]),
+    st.sampled_from(list(RECORDS)),
+)
+folders = st.sampled_from([(group, job) for group in ("a", "a-b", "b") for job in ("job-1", "job-10", "job-2")])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(folders, states, max_size=6))
+def test_exactly_what_is_due_goes(stored: dict[tuple[str, str], State]) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        world = directory_world(Path(root) / "phfs")
+        effective = {folder: fill(world, *folder, state) for folder, state in stored.items()}
+        before = contents(world)
+        cleaned = world.cleaner.clean(None, force=True)
+        due = {f"{group}/{job}" for (group, job), state in effective.items() if state.is_due}
+        assert cleaned.removed == len(due)
+        assert world.left() == sorted({f"{group}/{job}" for group, job in stored} - due)
+        gone = tuple("groups/{}/jobArtifacts/{}/".format(*folder.split("/")) for folder in due)
+        assert contents(world) == {
+            key: content for key, content in before.items() if not key.startswith(gone or ("-",))
+        }
+
+
+def fill(world: World, group: str, job: str, state: State) -> State:
+    """Make it, and tell what it is: a name is one PhJob's alone, the first's."""
+    world.fill(job, group, state.expires_in, state.legacy_in, {"x": b"x"})
+    if RECORDS[state.record]:
+        world.store.write(record_key(group, job), RECORDS[state.record])
+    if job in world.jobs.known or state.phjob == "gone":
+        return State(state.expires_in, state.legacy_in, "gone", state.record)
+    owner = "other" if state.phjob == "of another group" else group.upper().replace("-", "_")
+    world.add_phjob(job, owner, "Running" if state.phjob == "running" else "Failed")
+    if state.phjob == "collecting":
+        world.jobs.collecting.add(job)
+    return state
+
+
+def contents(world: World) -> dict[str, bytes]:
+    """All files below groups/, without the expiry files, which follow the records."""
+    keys = [key for key in world.stored() if not key.endswith((EXPIRED_AT, LEGACY_EXPIRED_AT))]
+    return {key: world.store.read(key, 1000) for key in keys}
