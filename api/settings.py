@@ -122,7 +122,7 @@ TABLE = (
     ),
     _cleanup("cleanup_enabled", "true", flag, "false: nothing is removed by schedule"),
     _cleanup("cleanup_at", "03:00", _time_of_day, "time of the daily run, UTC"),
-    _cleanup("cleanup_workers", "64", number(1, 256), "jobs looked at or removed at once"),
+    _cleanup("cleanup_workers", "96", number(1, 256), "jobs looked at or removed at once"),
     _cleanup("cleanup_max_share", "0.5", number(0, 1, float), "share of all jobs that one run removes"),
     _cleanup("cleanup_floor", "100", number(0, 10**9), "jobs that one run may remove whatever their share"),
 )

@@ -4,7 +4,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -55,17 +55,14 @@ class LeaseLock:
     @contextmanager
     def hold(self) -> Iterator[Callable[[], bool]]:
         """Hold the Lease, renewed by a thread of its own."""
-        held = try_hold(self._client, self._namespace, self._name, socket.gethostname())
-        try:
-            lease = held.__enter__()
-        except KubeError as error:
-            raise Unavailable(f"the Lease {self._name} cannot be reached: {error}") from error
-        try:
+        with ExitStack() as stack:
+            try:
+                lease = stack.enter_context(try_hold(self._client, self._namespace, self._name, socket.gethostname()))
+            except KubeError as error:
+                raise Unavailable(f"the Lease {self._name} cannot be reached: {error}") from error
             if lease is None:
                 raise Conflict(_TAKEN)
             yield lambda: lease.held
-        finally:
-            held.__exit__(None, None, None)
 
 
 def _lock(file: int, path: Path) -> None:

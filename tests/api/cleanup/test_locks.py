@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from api.cleanup.locks import FileLock
+from api.cleanup.locks import LEASE, FileLock, LeaseLock
 from api.errors import Conflict, Unavailable
 from tests.api.cleanup.worlds import directory_world
+from tests.kube.apiserver import ApiServer
 
 HOLDER = """
 import sys
@@ -75,3 +76,35 @@ def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Unavailable), FileLock(tmp_path / "lock").hold():
         pass
     assert (tmp_path / "elsewhere").read_text() == "x"
+
+
+def test_of_two_replicas_one_holds_the_lease_and_the_other_is_told_conflict() -> None:
+    with ApiServer() as server:
+        client = server.client()
+        lock, other = LeaseLock(client, "hub"), LeaseLock(client, "hub")
+        with lock.hold() as is_held:
+            assert is_held()
+            with pytest.raises(Conflict), other.hold():
+                pass
+        with other.hold() as is_held:
+            assert is_held()
+        client.close()
+
+
+def test_where_the_lease_cannot_be_reached_nothing_is_cleaned() -> None:
+    with ApiServer() as server:
+        client = server.client()
+    with pytest.raises(Unavailable, match=LEASE), LeaseLock(client, "hub").hold():
+        pass
+    client.close()
+
+
+def test_a_run_that_fails_lets_the_lease_go() -> None:
+    with ApiServer() as server:
+        client = server.client()
+        lock = LeaseLock(client, "hub")
+        with pytest.raises(ZeroDivisionError), lock.hold():
+            raise ZeroDivisionError
+        with lock.hold() as is_held:
+            assert is_held()
+        client.close()
