@@ -23,6 +23,7 @@ from api.metrics import Metrics
 from api.retention.expiry import EARLIEST, Evidence, Rules, decide
 from api.retention.look import Look
 from api.retention.record import record_key, sighting_key
+from api.retention.terms import caller_name
 from api.settings import Settings
 from api.store.store import Removed, Store
 from artifacts.errors import InvalidDocument, StoreError
@@ -92,8 +93,8 @@ class StoreCleaner:
             if why := self._why_kept(folder, deleting=True):
                 raise Conflict(f"the artifacts of {folder.job} cannot be deleted now: {why}")
             removed = self._remove(folder, has_record=True, has_sighting=True)
-        user = caller.username or caller.id
-        logger.info("deleted group=%s job=%s files=%d bytes=%d user=%r", folder.group, folder.job, *removed, user)
+        name = caller_name(caller)
+        logger.info("deleted group=%s job=%s files=%d bytes=%d user=%s", folder.group, folder.job, *removed, name)
         return removed
 
     def stop(self) -> None:
@@ -116,6 +117,7 @@ class StoreCleaner:
             self._may_go_on(is_held)
             if removed is None:
                 failed += 1
+                self._metrics.cleanup_failed.inc()
             elif removed is not _KEPT:
                 jobs, files, size = jobs + 1, files + removed.files, size + removed.bytes
         return Cleaned(jobs, files, size, failed + survey.failed, plan)
@@ -131,8 +133,10 @@ class StoreCleaner:
             noted = survey.notes.of(due.group, due.job)
             removed = self._remove(folder, noted.record, noted.sighting)
         except (StoreError, ApiError) as error:
-            self._metrics.cleanup_failed.inc()
             logger.warning("not removed group=%s job=%s error=%s", due.group, due.job, error)
+            return None
+        except Exception:  # one folder that nobody thought of stops no other
+            logger.exception("not removed group=%s job=%s", due.group, due.job)
             return None
         self._metrics.cleanup_removed.inc()
         self._metrics.cleanup_freed_bytes.inc(removed.bytes)

@@ -13,11 +13,11 @@ from api.jobs.job import Job
 from api.jobs.source import Jobs
 from api.retention.expiry import Evidence, Rules, decide, is_first_sight
 from api.retention.look import Listed, Look
-from api.retention.record import FIRST_SEEN, RECORDS, sighting_key
+from api.retention.record import FIRST_SEEN, RECORDS
 from api.retention.terms import bring_in_line
 from api.store.store import Store
 from artifacts.errors import InvalidName, StoreError
-from artifacts.layout import JOB_ARTIFACTS, format_expiry
+from artifacts.layout import JOB_ARTIFACTS
 from artifacts.names import check_job_name, group_path
 
 _LISTINGS = 8  # groups listed at once
@@ -104,7 +104,9 @@ class Survey:
             return self._examined(JobFolder(group, job, self.phjob(group, job)))
         except (StoreError, ApiError) as error:
             logger.warning("not looked at group=%s job=%s error=%s", group, job, error)
-            return Candidate(group, job, False, None, "it could not be looked at"), True
+        except Exception:  # one folder that nobody thought of stops no other
+            logger.exception("not looked at group=%s job=%s", group, job)
+        return Candidate(group, job, False, None, "it could not be looked at"), True
 
     def _examined(self, folder: JobFolder) -> tuple[Candidate, bool]:
         now, listed = self.parts.clock(), self.notes.of(folder.group, folder.job)
@@ -121,7 +123,7 @@ class Survey:
         if not decide(evidence, now, parts.rules).has_expired(now):
             bring_in_line(parts.store, parts.jobs, folder, evidence)
         if is_first_sight(evidence, now, parts.rules):
-            parts.store.write(sighting_key(folder.group, folder.job), format_expiry(now))
+            self._look.note_first_sight(folder, now)
             self.notes.sightings.setdefault(folder.group, set()).add(folder.job)
 
     def _jobs_of(self, group: str) -> tuple[str, list[str] | None]:

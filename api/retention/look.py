@@ -18,7 +18,7 @@ from api.retention.record import MAX_BYTES as MAX_RECORD_BYTES
 from api.retention.record import Record, parse_record, record_key, sighting_key
 from api.store.store import Missing, Store
 from artifacts.errors import InvalidDocument
-from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
+from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, format_expiry
 
 EXPIRY_FILES = (EXPIRED_AT, LEGACY_EXPIRED_AT)
 
@@ -51,7 +51,13 @@ class Look:
             evidence = self._with_file(folder.prefix + key, evidence)
             if listed and not whole and self._is_kept_by_file(evidence, now):
                 return evidence
+        if whole and known_end(evidence, now) is None:
+            evidence = replace(evidence, first_seen=self._first_seen(folder, listed))
         return self._with_start(folder, evidence, now, listed)
+
+    def note_first_sight(self, folder: JobFolder, now: float) -> None:
+        """Let the retention of artifacts whose job's end nobody knows count from `now` at the latest."""
+        self._store.write(sighting_key(folder.group, folder.job), format_expiry(now))
 
     def record(self, folder: JobFolder) -> Record:
         """The record as it is now; an empty one where there is none. Raises InvalidDocument."""
@@ -83,13 +89,15 @@ class Look:
         """With when the artifacts came to be, where that matters."""
         if evidence.exists and not needs_start(evidence, now, self._rules):
             return evidence
-        if known_end(evidence, now) is None and (listed is None or listed.sighting):
-            evidence = replace(evidence, first_seen=self._first_seen(folder))
+        if known_end(evidence, now) is None and evidence.first_seen is None:
+            evidence = replace(evidence, first_seen=self._first_seen(folder, listed))
             if evidence.exists and not needs_start(evidence, now, self._rules):
                 return evidence
         return self._with_newest(folder.prefix, evidence, now)
 
-    def _first_seen(self, folder: JobFolder) -> float | None:
+    def _first_seen(self, folder: JobFolder, listed: Listed | None) -> float | None:
+        if listed and not listed.sighting:
+            return None
         try:
             return read_expiry(self._store.read(sighting_key(folder.group, folder.job), MAX_BYTES))
         except (Missing, InvalidDocument):

@@ -14,7 +14,7 @@ from api.errors import BadInput, Conflict, Expired, NotAuthorized, no_such_job, 
 from api.folder import JobFolder
 from api.jobs.job import format_time
 from api.jobs.source import Jobs
-from api.retention.expiry import Evidence, Rules, bound, decide
+from api.retention.expiry import Evidence, Rules, bound, decide, known_end
 from api.retention.look import EXPIRY_FILES, Look
 from api.retention.record import (
     FOREVER,
@@ -55,7 +55,9 @@ class StoreTerms:
         with self._deciding, reaching_store():
             now, evidence, term = self._open(folder, caller)
             _check_until(until, now, term, bound(evidence, now, self._rules))
-            record = replace(evidence.record, extension=Extension(until, _name(caller), int(now)))
+            if not evidence.running and known_end(evidence, now) is None and evidence.first_seen is None:
+                self._look.note_first_sight(folder, now)  # so that the bound does not move on
+            record = replace(evidence.record, extension=Extension(until, caller_name(caller), int(now)))
             return self._decided("extended", folder, evidence, record, caller)
 
     def pin(self, folder: JobFolder, note: str, caller: Caller) -> Term:
@@ -64,9 +66,9 @@ class StoreTerms:
             raise BadInput(f"the note has more than {MAX_NOTE} characters: shorten it")
         with self._deciding, reaching_store():
             now, evidence, term = self._open(folder, caller)
-            record = replace(evidence.record, pin=Pin(_name(caller), int(now), read_text(note, MAX_NOTE)))
+            record = replace(evidence.record, pin=Pin(caller_name(caller), int(now), read_text(note, MAX_NOTE)))
             if record.extension is None and term.expires_at is not None:
-                record = replace(record, extension=Extension(int(term.expires_at), _name(caller), int(now)))
+                record = replace(record, extension=Extension(int(term.expires_at), caller_name(caller), int(now)))
             return self._decided("pinned", folder, evidence, record, caller)
 
     def unpin(self, folder: JobFolder, caller: Caller) -> Term:
@@ -77,7 +79,7 @@ class StoreTerms:
             if record.pin is not None:
                 default = 0 if evidence.end is None else evidence.end + min(self._rules.retention, self._rules.maximum)
                 until = int(max(now + DAY, record.until or default))
-                record = Record(None, Extension(until, _name(caller), int(now)))
+                record = Record(None, Extension(until, caller_name(caller), int(now)))
             return self._decided("unpinned", folder, evidence, record, caller)
 
     def _open(self, folder: JobFolder, caller: Caller, unless_expired: bool = True) -> tuple[float, Evidence, Term]:
@@ -100,7 +102,9 @@ class StoreTerms:
         if record != evidence.record:
             self._store.write(record_key(folder.group, folder.job), format_record(record))
             until = format_time(record.until) if record.until is not None else "none"
-            logger.info("%s group=%s job=%s until=%s user=%r", what, folder.group, folder.job, until, _name(caller))
+            logger.info(
+                "%s group=%s job=%s until=%s user=%s", what, folder.group, folder.job, until, caller_name(caller)
+            )
         evidence = replace(evidence, record=record)
         bring_in_line(self._store, self._jobs, folder, evidence)
         return decide(evidence, self._clock(), self._rules)
@@ -143,5 +147,7 @@ def _words(at: float) -> str:
     return format_time(min(max(at, 0), FOREVER))
 
 
-def _name(caller: Caller) -> str:
-    return read_text(caller.username or caller.id, MAX_NAME)
+def caller_name(caller: Caller) -> str:
+    """Who decides, as one line of a log can take it."""
+    name = read_text(caller.username or caller.id, MAX_NAME)
+    return "".join(letter if letter.isprintable() else "?" for letter in name)

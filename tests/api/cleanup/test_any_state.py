@@ -49,7 +49,7 @@ states = st.builds(
 folders = st.sampled_from([(group, job) for group in ("a", "a-b", "b") for job in ("job-1", "job-10", "job-2")])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(folders, states, max_size=6))
 def test_exactly_what_is_due_goes(stored: dict[tuple[str, str], State]) -> None:
     with tempfile.TemporaryDirectory() as root:

@@ -243,6 +243,42 @@ def test_an_unreadable_record_holds_and_counts_as_a_failure(world: World, caplog
         world.cleaner.delete(world.folder("job-1"), ALICE)
 
 
+def test_a_folder_that_fails_in_ways_nobody_thought_of_stops_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for job in ("job-1", "job-2", "job-3"):
+        world.fill(job)
+    read, remove = world.store.read, world.store.remove
+
+    def fail_to_read(key: str, most: int) -> bytes:
+        return b"" * (1 // 0) if "/job-1/" in key else read(key, most)
+
+    def fail_to_remove(prefix: str, last: tuple[str, ...] = ()) -> object:
+        return 1 // 0 if "/job-2/" in prefix else remove(prefix, last)
+
+    monkeypatch.setattr(world.store, "read", fail_to_read)
+    monkeypatch.setattr(world.store, "remove", fail_to_remove)
+    cleaned = world.cleaner.clean(None)
+    assert (cleaned.removed, cleaned.failed) == (1, 2)
+    assert world.left() == ["a/job-1", "a/job-2"]
+    value = world.metrics.registry.get_sample_value
+    assert value("phjob_artifact_cleanup_failed_total") == 1
+    assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 1
+    assert world.stored("phjob-artifacts/cleanup/") == [
+        "phjob-artifacts/cleanup/clock",
+        "phjob-artifacts/cleanup/lock",
+    ]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_file_in_the_place_of_a_groups_job_folders_stops_nothing(world: World, tmp_path: Path) -> None:
+    world.fill("job-1")
+    world.store.write("groups/b/jobArtifacts", b"a file where a folder should be")
+    cleaned = world.cleaner.clean(None)
+    assert cleaned.removed == 1
+    assert (tmp_path / "phfs/groups/b/jobArtifacts").is_file()
+
+
 def test_what_a_crash_left_out_of_line_is_mended(world: World) -> None:
     world.add_phjob("pinned")
     world.add_phjob("extended")
@@ -285,7 +321,7 @@ def test_delete_removes_now_and_leaves_an_audit_line(world: World, caplog: pytes
     assert removed.files == 3
     assert world.left() == ["a/job-10"]
     assert world.stored("phjob-artifacts/retention/") == []
-    assert f"deleted group=a job=job-1 files=3 bytes={removed.bytes} user='alice'" in caplog.text
+    assert f"deleted group=a job=job-1 files=3 bytes={removed.bytes} user=alice" in caplog.text
 
 
 def test_delete_is_refused_while_pinned_or_collecting_to_strangers_and_where_nothing_is(world: World) -> None:

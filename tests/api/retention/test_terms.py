@@ -112,6 +112,21 @@ def test_only_those_who_may_change_decide(world: World, caller: Caller) -> None:
     assert world.stored("phjob-artifacts/") == []
 
 
+def test_where_no_end_is_known_extensions_do_not_move_their_own_bound(world: World) -> None:
+    world.jobs.known.clear()
+    world.terms.extend(world.folder("job-1"), in_days(360), ALICE)
+    world.ahead = 100 * DAY
+    with pytest.raises(BadInput, match="at most"):
+        world.terms.extend(world.folder("job-1"), in_days(400), ALICE)
+
+
+def test_names_reach_log_and_record_as_one_line(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    term = world.terms.pin(world.folder("job-1"), "", Caller("1", "eve\ndeleted group=b", ["a"]))
+    assert term.pinned_by == "eve?deleted group=b"
+    assert "user=eve?deleted" in caplog.text
+
+
 def test_nothing_is_decided_about_what_is_not_there(world: World) -> None:
     with pytest.raises(NotFound):
         world.terms.pin(world.folder("job-2"), "", ALICE)
