@@ -172,7 +172,7 @@ def held(asking: threading.Event, go_on: threading.Event) -> Answer:
 
     def answer(handler: "_Handler") -> None:
         asking.set()
-        go_on.wait(30)
+        go_on.wait(90)  # longer than a test may take
         handler.send(503, b"{}")
 
     return answer
