@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LOCKS := controller sidecar api local test
+VERSITYGW := 1.8.0
 
 .DEFAULT_GOAL := help
 
@@ -22,6 +23,17 @@ help: ## List what make can do here
 
 .PHONY: venv
 venv: .venv/.stamp ## Make .venv with everything the project uses, locked (the others do this when needed)
+
+.tools/versitygw: .tools/versitygw-$(VERSITYGW)
+	ln -sf $(notdir $<) $@
+
+.tools/versitygw-$(VERSITYGW):
+	mkdir -p .tools
+	GOBIN=$(CURDIR)/.tools go install github.com/versity/versitygw/cmd/versitygw@v$(VERSITYGW)
+	mv .tools/versitygw $@
+
+.PHONY: tools
+tools: .tools/versitygw ## Build what tests need that no package has: an S3 server (2 minutes, needs Go)
 
 .PHONY: demo
 demo: .venv/.stamp ## Run jobs on this machine and show what was collected

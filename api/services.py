@@ -1,4 +1,4 @@
-"""What a request is served with: every part of the API, made once by whoever composes it (command line, local, tests)."""
+"""What a request is served with: every part of the API, made once by whoever composes it."""
 
 import time
 from collections.abc import Callable

@@ -51,13 +51,15 @@ folder, so paths to code must be absolute. It is a file in the folder phjobs of 
 the job fares; to cancel it set "cancel": true in its "spec"."""
 
 _SERVE = """\
-Run the jobs that are queued in the data directory, and those to come, the oldest first. What a job says goes to
-jobs/<name>/main.log there. Settings are the environment's, as with run. Ctrl-C cancels the jobs that run, which keep
-what is in their artifacts folder; once more kills them. What is queued stays queued."""
+Run the jobs that are queued in the data directory, and those to come, the oldest first; answer the API's questions
+about them on loopback, for whoever has the token that is printed; remove what has expired, daily. What a job says goes
+to jobs/<name>/main.log in the data directory. Settings are the environment's, as with run. Ctrl-C cancels the jobs
+that run, which keep what is in their artifacts folder; once more kills them. What is queued stays queued."""
 
 _DEMO = """\
 Run some small jobs in a temporary data directory and check what is kept of them: the first steps, a linked
-folder, limits, a job that fails. Exits with 0 if all was as promised. Takes a few seconds."""
+folder, limits, a job that fails. Then ask the API for them, download a file, let one expire and clean it up. Exits with
+0 if all was as promised. Takes a few seconds."""
 
 
 def parse(given: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -121,6 +123,7 @@ def _add_queue(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     _add_data(serve)
     most = max(2, os.cpu_count() or 0)
     serve.add_argument("--jobs", type=_count, metavar="N", default=most, help="run so many at once (%(default)s)")
+    serve.add_argument("--port", type=_port, default=8080, help="port of the API; 0: any that is free (%(default)s)")
     runner = parts.add_parser("run-queued")  # serve's own, so without help
     _add_data(runner)
     runner.add_argument("name")
@@ -149,6 +152,12 @@ def _grace(text: str) -> str:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of jobs: use 1 or more")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: use 0 to 65535")
     return int(text)
 
 

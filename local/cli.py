@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import getpass
+import json
 import logging
 import os
 import shlex
@@ -26,9 +27,11 @@ from local.phjob import Order, make_phjob
 from local.phjobs import NotStarted, Taken, add_phjob
 from local.places import Places
 from local.printout import FILES_SHOWN, describe
+from local.processes import block_signals
 from local.queue import read_phjob
 from local.runner import Result, Runner
 from local.server import Server
+from local.service import Service
 
 logger = logging.getLogger("local")
 
@@ -98,9 +101,16 @@ def _serve(options: argparse.Namespace) -> int:
     # What is wrong with the settings is told now, not once for each job.
     Settings.from_env(sidecar_environ(os.environ, Places(options.data, "local", "job"), ""))
     server = Server(options.data, options.jobs, os.environ)
-    logger.info("jobs queued in %s are run, %d at once, until Ctrl-C", options.data, options.jobs)
-    logger.info("to queue one: %s -- COMMAND...", _command_line("create", options.data))
-    server.run()
+    service = Service(options.data, options.port, _user(), os.environ)
+    block_signals()  # before there are threads: signals are the server's alone
+    service.start()
+    try:
+        logger.info("jobs queued in %s are run, %d at once, until Ctrl-C", options.data, options.jobs)
+        logger.info("to queue one: %s -- COMMAND...", _command_line("create", options.data))
+        logger.info("the API answers at %s/api/graphql, for example:\n%s", service.url, _curl(service))
+        server.run()
+    finally:
+        service.stop()
     return 0
 
 
@@ -134,6 +144,14 @@ def _command_line(subcommand: str, data: Path) -> str:
     """A command to be pasted where this one was given."""
     python = min(sys.executable, os.path.relpath(sys.executable), key=len)
     return shlex.join([python, "-m", "local", subcommand, "--data", str(data)])
+
+
+def _curl(service: Service) -> str:
+    """A request to be pasted. Whoever sees the token may run commands as this user."""
+    query = json.dumps({"query": "{ phJobs { id phase artifact { items { name size } } } }"})
+    headers = [f"Authorization: Bearer {service.token}", "Content-Type: application/json"]
+    words = ["curl", *(word for header in headers for word in ("-H", header)), "-d", query]
+    return shlex.join([*words, f"{service.url}/api/graphql"])
 
 
 def _print_end(result: Result, store: Path) -> None:

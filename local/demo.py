@@ -1,4 +1,4 @@
-"""Some small jobs that show what is kept and what is not, each checked against the store itself.
+"""Some small jobs that show what is kept and what is not, each checked against the store itself; then the API.
 
 Every step runs `python -m local run` as a user would. What is promised of it stands beside its command.
 """
@@ -18,6 +18,7 @@ from artifacts.layout import EXPIRED_AT, REPORT, job_prefix
 from artifacts.report import Report, read_report
 from local.collected import list_files
 from local.environment import module_environ
+from local.tour import tour
 
 _GROUP = "demo"
 _MOST_FILES = 100
@@ -86,6 +87,8 @@ def run_demo(keep: bool) -> int:
     data = Path(tempfile.mkdtemp(prefix="phjobs-demo-"))
     try:
         problems = [f"{step.name}: {problem}" for step in STEPS for problem in _run(step, data)]
+        first, (file, content) = STEPS[0].name, next(iter(STEPS[0].kept.items()))
+        problems += tour(data, _GROUP, first, file, content, _without_settings(os.environ))
     finally:
         if not keep:
             shutil.rmtree(data)
@@ -93,7 +96,7 @@ def run_demo(keep: bool) -> int:
     for problem in problems:
         print(f"NOT AS PROMISED: {problem}")
     if not problems:
-        print(f"all {len(STEPS)} jobs are as promised")
+        print(f"all {len(STEPS)} jobs are as promised, and so is the API")
     return 1 if problems else 0
 
 

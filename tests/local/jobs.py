@@ -45,7 +45,7 @@ class Jobs:
 
     def serve(self, *options: str, **environ: str) -> subprocess.Popen[str]:
         """Start a server of the queued jobs."""
-        return self._popen(["serve", f"--data={self.data}", *options], subprocess.PIPE, environ)
+        return self._popen(["serve", f"--data={self.data}", "--port=0", *options], subprocess.PIPE, environ)
 
     def run_queued(self, name: str = "job-1", **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a queued job to its end, as the server does."""

@@ -1,0 +1,3 @@
+from api.command import main
+
+raise SystemExit(main())

@@ -1,0 +1,65 @@
+"""The Flask application: the parts' blueprints, the probes, `/metrics`, and one form for whatever goes wrong."""
+
+import logging
+import secrets
+
+import flask
+from werkzeug.exceptions import HTTPException
+
+from api.auth.browser import protect
+from api.auth.origins import Origins
+from api.auth.request import request_caller
+from api.auth.tokens import Authenticators
+from api.errors import ApiError, Unavailable, error_body
+from api.files.view import files_blueprint
+from api.health import health_blueprint
+from api.schema.view import graphql_blueprint
+from api.services import Services
+from artifacts.errors import StoreError
+
+logger = logging.getLogger(__name__)
+
+Answer = tuple[flask.Response, int]
+
+
+def create_app(services: Services, authenticators: Authenticators) -> flask.Flask:
+    """The service over its parts. `authenticators` tell who sends a request."""
+    settings = services.settings
+    origins = Origins(settings.listen, settings.origin, settings.cors_origins)
+    authenticate = request_caller(authenticators, origins, authenticators.anonymous)
+    app = flask.Flask("api", static_folder=None)
+    protect(app, origins)
+    app.register_blueprint(graphql_blueprint(services, authenticate))
+    app.register_blueprint(files_blueprint(services, authenticate))
+    app.register_blueprint(health_blueprint(services))
+    app.register_error_handler(ApiError, _refused)
+    app.register_error_handler(StoreError, _store_failed)
+    app.register_error_handler(HTTPException, _not_served)
+    app.register_error_handler(Exception, _failed)
+    return app
+
+
+def _refused(error: ApiError) -> Answer:
+    return flask.jsonify(error_body(error.status, error.code, str(error))), error.status
+
+
+def _store_failed(error: StoreError) -> Answer:
+    logger.warning("store failed %s", error)
+    return _refused(Unavailable("the store does not answer as it should; try again in a while"))
+
+
+def _not_served(error: HTTPException) -> Answer:
+    status = error.code or 500
+    code = (error.name or "error").upper().replace(" ", "_")
+    response = flask.jsonify(error_body(status, code, error.description or error.name))
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response, status
+
+
+def _failed(error: Exception) -> Answer:
+    """What nobody thought of: told by a number that leads to its trace in the log, and by nothing else."""
+    number = secrets.token_hex(8)
+    logger.error("request failed error=%s path=%r", number, flask.request.path, exc_info=error)
+    return flask.jsonify(error_body(500, ApiError.code, f"something went wrong here; in the log it is {number}")), 500

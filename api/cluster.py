@@ -1,0 +1,52 @@
+"""The service in a cluster: jobs, lock and users' tokens are Kubernetes'."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from api.auth.kubernetes import KubernetesAuthenticator
+from api.auth.tokens import Authenticators, make_authenticators
+from api.cleanup.locks import LeaseLock
+from api.compose import Parts, compose
+from api.jobs.kubernetes import KubernetesJobs
+from api.settings import Settings
+from artifacts import __version__
+from artifacts.errors import ConfigError
+from kube.access import Access, load_access, own_namespace
+from kube.client import Client
+from kube.errors import NotConfigured
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The parts in a cluster: jobs are watched from `start` to `stop`."""
+
+    parts: Parts
+    jobs: KubernetesJobs
+    authenticators: Authenticators
+
+    def start(self) -> None:
+        """Watch, and clean by schedule."""
+        self.jobs.start()
+        self.parts.start()
+
+    def stop(self) -> None:
+        """End both."""
+        self.parts.stop()
+        self.jobs.stop()
+
+
+def find_cluster(settings: Settings, environ: Mapping[str, str]) -> tuple[Access, str]:
+    """The cluster that `environ` names, and the PhJobs' namespace. Raises ConfigError where there is none."""
+    try:
+        return load_access(environ), settings.namespace or own_namespace()
+    except NotConfigured as error:
+        raise ConfigError([str(error)]) from error
+
+
+def compose_cluster(settings: Settings, access: Access, namespace: str) -> Cluster:
+    """The parts over a cluster."""
+    client = Client(access, agent=f"phjob-artifacts-api/{__version__}")
+    jobs = KubernetesJobs(client, namespace)
+    authenticator = KubernetesAuthenticator(client, namespace, settings.token_audiences, settings.group_prefix)
+    parts = compose(settings, jobs, LeaseLock(client, namespace))
+    return Cluster(parts, jobs, make_authenticators(settings, authenticator))

@@ -1,0 +1,58 @@
+"""Puts the parts together, over the jobs and the lock of whoever composes: `cluster`, or local mode."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from api.auth.links import Links
+from api.cleanup.locks import CleanupLock
+from api.cleanup.run import StoreCleaner
+from api.cleanup.timetable import Timetable
+from api.jobs.source import Jobs
+from api.metrics import Metrics
+from api.retention.expiry import Rules
+from api.retention.terms import StoreTerms
+from api.services import Services
+from api.settings import Settings
+from api.store.factory import open_store
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The services, and what works in threads of its own beside the requests (None: nothing cleans by schedule)."""
+
+    services: Services
+    cleaner: StoreCleaner
+    timetable: Timetable | None
+
+    def start(self) -> None:
+        """Begin to clean by schedule."""
+        if self.timetable:
+            self.timetable.start()
+
+    def stop(self) -> None:
+        """End it."""
+        if self.timetable:
+            self.timetable.stop()
+
+
+def compose(settings: Settings, jobs: Jobs, lock: CleanupLock, clock: Callable[[], float] = time.time) -> Parts:
+    """The parts over these jobs, with the store that the settings name."""
+    metrics = Metrics(CollectorRegistry())
+    store = open_store(settings.store)
+    rules = Rules(settings.retention_seconds, settings.max_retention_seconds)
+    cleaner = StoreCleaner(store, jobs, settings, metrics, lock, clock)
+    services = Services(
+        settings=settings,
+        jobs=jobs,
+        store=store,
+        terms=StoreTerms(store, jobs, rules, clock),
+        cleaner=cleaner,
+        links=Links(settings.link_key, settings.link_seconds, clock),
+        metrics=metrics,
+        clock=clock,
+    )
+    timetable = Timetable(cleaner, store, metrics, settings.cleanup_at, clock) if settings.cleanup_enabled else None
+    return Parts(services, cleaner, timetable)

@@ -1,0 +1,69 @@
+"""The probes and `/metrics`: what Kubernetes and Prometheus ask, without a token."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import flask
+from prometheus_client.exposition import choose_encoder
+
+from api.errors import ApiError, Unavailable
+from api.services import Services
+from artifacts.errors import ArtifactError
+
+# Whoever may reach the port may ask; the store is asked no more often than this.
+_FRESH_SECONDS = 2.0
+
+
+def health_blueprint(services: Services) -> flask.Blueprint:
+    """`/healthz` (the process answers), `/readyz` (store and jobs are reached), `/metrics`."""
+    blueprint = flask.Blueprint("health", __name__)
+    readiness = Readiness([services.store.check, services.jobs.check], time.monotonic)
+
+    @blueprint.get("/healthz")
+    def healthz() -> flask.Response:
+        return _text("ok\n")
+
+    @blueprint.get("/readyz")
+    def readyz() -> flask.Response:
+        if problem := readiness.problem():
+            raise Unavailable(problem)
+        return _text("ok\n")
+
+    @blueprint.get("/metrics")
+    def metrics() -> flask.Response:
+        encode, content_type = choose_encoder(flask.request.headers.get("Accept", ""))
+        return flask.Response(encode(services.metrics.registry), content_type=content_type)
+
+    return blueprint
+
+
+def _text(text: str) -> flask.Response:
+    return flask.Response(text, content_type="text/plain; charset=utf-8")
+
+
+class Readiness:
+    """Remembers for a moment what the checks said. `clock` is monotonic seconds."""
+
+    def __init__(self, checks: list[Callable[[], None]], clock: Callable[[], float]) -> None:
+        self._checks, self._clock = checks, clock
+        self._lock = threading.Lock()
+        self._asked_at, self._problem = float("-inf"), ""
+
+    def problem(self) -> str:
+        """What is not reached, or ""."""
+        with self._lock:
+            if self._clock() - self._asked_at >= _FRESH_SECONDS:
+                self._problem = self._ask()
+                self._asked_at = self._clock()
+            return self._problem
+
+    def _ask(self) -> str:
+        for check in self._checks:
+            try:
+                check()
+            except ApiError as error:
+                return str(error)
+            except ArtifactError:  # names the store's place, which is nobody's business here
+                return "the store cannot be reached"
+        return ""

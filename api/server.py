@@ -1,0 +1,60 @@
+"""The HTTP server: gunicorn with one process, so that `/metrics` is whole, and a thread for each request.
+
+A download to a slow reader holds its thread; those are counted (`downloads`), so that the others are always served.
+A peer that neither reads nor writes is let go after a while.
+"""
+
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+# Seconds a peer may go without taking or giving a byte in the middle of a request or an answer.
+STALLED_SECONDS = 60
+_GRACE_SECONDS = 25  # within a pod's usual 30
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """Serves what `compose` makes in the worker process. Returns from `run` when told to end (SIGTERM, SIGINT)."""
+
+    def __init__(
+        self, address: tuple[str, int], threads: int, compose: Callable[[], flask.Flask], stop: Callable[[], None]
+    ) -> None:
+        self._address, self._threads, self._compose, self._stop = address, threads, compose, stop
+        super().__init__()
+
+    def load_config(self) -> None:
+        host, port = self._address
+        settings: dict[str, Any] = {
+            "bind": f"{host}:{port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": self._threads,
+            "worker_connections": 2 * self._threads + 1000,
+            "graceful_timeout": _GRACE_SECONDS,
+            "keepalive": 75,  # longer than a proxy's, so that it is the proxy that closes
+            "limit_request_line": 8190,
+            "limit_request_fields": 64,
+            "proc_name": "phjob-artifacts-api",
+            "loglevel": "warning",
+            "control_socket_disable": True,  # nobody is to control it but by signals
+            "when_ready": _bound_waiting,
+            "worker_exit": lambda *_: self._stop(),
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> flask.Flask:
+        return self._compose()
+
+
+def _bound_waiting(arbiter: Arbiter) -> None:
+    """Sockets that are accepted inherit this from the one that listens."""
+    bound = struct.pack("ll", STALLED_SECONDS, 0)
+    for listener in arbiter.LISTENERS:
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, bound)

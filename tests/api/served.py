@@ -1,0 +1,118 @@
+"""The service as it runs in a cluster: the real command in a process, before an API server of the tests' own."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+from tests.kube.apiserver import ApiServer
+
+NAMESPACE = "hub"
+GROUP = "phusers"
+PHJOBS = f"/apis/primehub.io/v1alpha1/namespaces/{NAMESPACE}/phjobs"
+PATIENCE_SECONDS = 30.0
+
+
+@dataclass
+class Served:
+    """A running service: `store` is its directory, `cluster` the API server that it asks."""
+
+    store: Path
+    cluster: ApiServer
+    port: int
+    process: subprocess.Popen[str]
+    connections: list[HTTPConnection] = field(default_factory=list)
+
+    def request(self, method: str, path: str, body: str | None = None, **headers: str) -> HTTPResponse:
+        """Send a request over a connection of its own; the answer's body is yet to be read."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        self.connections.append(connection)
+        connection.request(method, path, body, headers)
+        return connection.getresponse()
+
+    def text(self, path: str) -> str:
+        return self.request("GET", path).read().decode()
+
+    def graphql(self, query: str) -> Any:
+        answer = self.request(
+            "POST", "/api/graphql", json.dumps({"query": query}), **{"Content-Type": "application/json"}
+        )
+        return json.load(answer)
+
+    def add_job(self, job: str, files: dict[str, bytes], **status: object) -> Path:
+        """A PhJob that has ended, and what it left; returns its folder."""
+        spec = {"groupName": GROUP, "displayName": job, "command": "true"}
+        ended = {"phase": "Succeeded", "finishTime": "2026-01-02T03:04:05Z"}
+        self.cluster.put(f"{PHJOBS}/{job}", {"metadata": {"name": job}, "spec": spec, "status": ended | status})
+        folder = self.store / "groups" / GROUP / "jobArtifacts" / job
+        folder.mkdir(parents=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        expiry = folder / ".primehub/metadata/expiredAt"
+        expiry.parent.mkdir(parents=True)
+        expiry.write_text(f"{int(time.time()) + 86400}\n")
+        return folder
+
+
+@contextlib.contextmanager
+def serving(folder: Path, **settings: str) -> Iterator[Served]:
+    """Start the service and wait until it is ready; end it at the end."""
+    store = folder / "phfs"
+    (store / "groups").mkdir(parents=True)
+    with ApiServer() as cluster, socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+        probe.close()
+        environ = os.environ | {
+            "KUBECONFIG": str(_kubeconfig(folder, cluster.url)),
+            "PHJOB_API_STORE": str(store),
+            "PHJOB_API_NAMESPACE": NAMESPACE,
+            "PHJOB_API_LISTEN": f"127.0.0.1:{port}",
+            "PHJOB_API_AUTH": "none",
+            "PHJOB_CLEANUP_ENABLED": "false",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "api", "serve"], env=environ | settings, stderr=subprocess.PIPE, text=True
+        )
+        served = Served(store, cluster, port, process)
+        try:
+            _wait_ready(served)
+            yield served
+        finally:
+            for connection in served.connections:
+                connection.close()
+            process.terminate()
+            process.communicate(timeout=PATIENCE_SECONDS)
+
+
+def _wait_ready(served: Served) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        with contextlib.suppress(OSError):
+            if served.request("GET", "/readyz").status == 200:
+                return
+        if served.process.poll() is not None or time.monotonic() > deadline:
+            served.process.kill()
+            raise AssertionError(f"the service did not start: {served.process.communicate()[1]}")
+        time.sleep(0.05)
+
+
+def _kubeconfig(folder: Path, url: str) -> Path:
+    path = folder / "kubeconfig"
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": url}}],
+        "users": [{"name": "test", "user": {"token": "test"}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+    }
+    path.write_text(json.dumps(document))
+    return path

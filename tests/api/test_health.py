@@ -1,0 +1,57 @@
+"""The probes: what is reached is told, not where it is, and no faster than it may be asked."""
+
+import pytest
+
+from api.errors import Unavailable
+from api.health import Readiness
+from artifacts.errors import StoreError
+
+
+class Check:
+    """A check that counts, and fails while told to."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.error: Exception | None = None
+
+    def __call__(self) -> None:
+        self.asked += 1
+        if self.error:
+            raise self.error
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (Unavailable("the jobs cannot be read"), "the jobs cannot be read"),
+        (StoreError("list", "/secret/place", OSError(5, "Input/output error")), "the store cannot be reached"),
+    ],
+)
+def test_what_is_not_reached_is_told_and_not_where_it_is(error: Exception, problem: str) -> None:
+    good, bad = Check(), Check()
+    bad.error = error
+    assert Readiness([good, bad], Clock()).problem() == problem
+
+
+def test_checks_are_asked_no_more_often_than_every_two_seconds() -> None:
+    check, clock = Check(), Clock()
+    readiness = Readiness([check], clock)
+    for clock.now in (0.0, 1.0, 1.9, 2.0, 3.9):
+        assert readiness.problem() == ""
+    assert check.asked == 2
+
+
+def test_what_comes_back_is_ready_again() -> None:
+    check, clock = Check(), Clock()
+    readiness = Readiness([check], clock)
+    check.error = Unavailable("gone")
+    assert readiness.problem() == "gone"
+    check.error, clock.now = None, 2.0
+    assert readiness.problem() == ""

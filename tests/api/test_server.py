@@ -1,0 +1,128 @@
+"""The service as a process: what it says at its start and end, and that slow readers do not stop the others."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.served import GROUP, PATIENCE_SECONDS, Served, serving
+
+QUERY = '{ phJob(where: {id: "job-1"}) { id artifact { items { name size } } } }'
+FILE = f"/api/files/groups/{GROUP}/jobArtifacts/job-1/big.bin"
+BIG_BYTES = 64 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("served")) as served:
+        folder = served.add_job("job-1", {"big.bin": b""})
+        os.truncate(folder / "big.bin", BIG_BYTES)
+        wait_for_job(served)
+        yield served
+
+
+def wait_for_job(served: Served) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while "errors" in (answer := served.graphql(QUERY)):
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.05)
+
+
+def begin_download(served: Served) -> socket.socket:
+    """Ask for the big file, read the answer's first bytes, and then nothing."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(PATIENCE_SECONDS)
+    client.connect(("127.0.0.1", served.port))
+    client.sendall(f"GET {FILE} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode())
+    assert client.recv(12) == b"HTTP/1.1 200"
+    return client
+
+
+def active(served: Served) -> float:
+    lines = served.text("/metrics").splitlines()
+    (value,) = (line.split()[1] for line in lines if line.startswith("phjob_artifact_downloads_active "))
+    return float(value)
+
+
+def test_a_hundred_slow_downloads_leave_the_others_served(served: Served) -> None:
+    slow = [begin_download(served) for _ in range(100)]
+    try:
+        assert active(served) == 100
+        assert served.text("/healthz") == "ok\n"
+        assert served.text("/readyz") == "ok\n"
+        answer = served.graphql(QUERY)
+        assert answer["data"]["phJob"]["artifact"]["items"] == [{"name": "big.bin", "size": BIG_BYTES}]
+    finally:
+        for client in slow:
+            client.close()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while active(served):
+        assert time.monotonic() < deadline, "slots are not given back"
+        time.sleep(0.05)
+
+
+def test_one_download_too_many_is_told_to_come_again(tmp_path: Path) -> None:
+    with serving(tmp_path, PHJOB_API_DOWNLOADS="2") as served:
+        os.truncate(served.add_job("job-1", {"big.bin": b""}) / "big.bin", BIG_BYTES)
+        wait_for_job(served)
+        slow = [begin_download(served) for _ in range(2)]
+        refused = served.request("GET", FILE)
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
+        assert b'"code":"UNAVAILABLE"' in refused.read().replace(b" ", b"")
+        for client in slow:
+            client.close()
+
+
+def test_what_is_under_way_is_ended_well_when_the_service_is_told_to_end(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        os.truncate(served.add_job("job-1", {"big.bin": b""}) / "big.bin", BIG_BYTES)
+        wait_for_job(served)
+        answer = served.request("GET", FILE)
+        served.process.send_signal(signal.SIGTERM)
+        size = 0
+        while block := answer.read(1024 * 1024):
+            size += len(block)
+        assert size == BIG_BYTES
+        served.connections.clear()
+        answer.close()
+        assert served.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_all_wrong_settings_are_told_at_once() -> None:
+    environ = {"PATH": os.environ["PATH"], "PHJOB_API_AUTH": "none", "PHJOB_API_LISTEN": "0.0.0.0:80"}
+    environ |= {"PHJOB_API_STORE": "phfs", "PHJOB_CLEANUP_AT": "25:00", "PHJOB_API_SHARED_SECRET": "hunter2"}
+    command = [sys.executable, "-m", "api", "serve"]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    for told in (
+        "PHJOB_API_STORE='phfs': use an absolute path",
+        "PHJOB_CLEANUP_AT='25:00'",
+        "PHJOB_API_SHARED_SECRET: ",
+    ):
+        assert told in ended.stderr
+    assert "hunter2" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_without_a_cluster_the_command_says_so_and_ends() -> None:
+    environ = {"PATH": os.environ["PATH"], "PHJOB_API_AUTH": "none", "PHJOB_API_STORE": "/tmp"}
+    command = [sys.executable, "-m", "api", "serve"]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "not started: no cluster is named" in ended.stderr
+
+
+def test_everybody_is_let_in_on_loopback_alone() -> None:
+    environ = {"PATH": os.environ["PATH"], "PHJOB_API_AUTH": "none", "PHJOB_API_STORE": "/tmp"}
+    command = [sys.executable, "-m", "api", "serve"]
+    listen = environ | {"PHJOB_API_LISTEN": "0.0.0.0:8080"}
+    ended = subprocess.run(command, env=listen, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "lets everybody in" in ended.stderr
