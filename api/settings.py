@@ -170,12 +170,20 @@ class Settings:
         return settings
 
 
+_NEEDED = (
+    ("oidc", "oidc_issuer"),
+    ("oidc", "oidc_audiences"),
+    ("kubernetes", "token_audiences"),
+    ("secret", "shared_secret"),
+)
+
+
 def _problems(settings: Settings) -> list[str]:
     """What each setting alone does not tell."""
     problems = []
     if settings.auth == ("none",) and not is_loopback(settings.listen[0]):
         problems.append(f"{PREFIX}AUTH=none lets everybody in: listen on 127.0.0.1, or choose who is let in")
-    for word, field in (("oidc", "oidc_issuer"), ("oidc", "oidc_audiences"), ("secret", "shared_secret")):
+    for word, field in _NEEDED:
         if word in settings.auth and not getattr(settings, field):
             problems.append(f"{PREFIX}{field.upper()} is not set, which {PREFIX}AUTH={word} needs")
     if settings.downloads >= settings.threads:

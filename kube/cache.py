@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from kube import errors
 from kube.backoff import Backoff
 from kube.client import Stream, parse
-from kube.known import Entry, Known
+from kube.known import Entry, Known, is_older
 from kube.objects import Objects
 
 T = TypeVar("T")
@@ -173,8 +173,11 @@ class Cache(Generic[T]):
             code = status.get("code")
             raise errors.refusal(code if isinstance(code, int) else 500, status)
         if kind in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
-            self._version = self.objects.change(kind, document) or self._version
+            version = self.objects.change(kind, document)
             self._heard_at = self._clock()
+            if is_older(version, self._version):
+                raise errors.Gone(410, "Expired", f"versions went back from {self._version} to {version}")
+            self._version = version or self._version
 
 
 def _event(line: bytes) -> dict[str, Any]:

@@ -22,6 +22,7 @@ Document = dict[str, Any]
 
 TIMEOUT_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
+_KEPT_STREAMS = 8  # connections of ended watches that are used again; there may be more
 _BLOCK_BYTES = 65536
 _MOST_DEPTH = 100  # of an object that the parser did not bear
 _MOST_TEXT = 200
@@ -35,7 +36,7 @@ class Client:
         self._access, self._agent = access, agent
         self._root = urlsplit(access.server).path.rstrip("/")
         self._requests = _pool(access, connections, block=True)
-        self._streams = _pool(access, 1, block=False)
+        self._streams = _pool(access, _KEPT_STREAMS, block=False)
 
     def request(
         self,

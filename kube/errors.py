@@ -7,7 +7,7 @@
         ├── Invalid        400, 422  the request or the object may not be so
         ├── Unauthorized   401       the token is not accepted
         ├── Forbidden      403       a right is missing, or an admission webhook says no
-        ├── NotFound       404       no such object, or no such resource (`is_resource_missing`)
+        ├── NotFound       404       no such object; to a list: no such resource, its CRD is missing
         ├── AlreadyExists  409       the name is taken
         ├── Conflict       409       the object has changed, or a precondition does not hold
         ├── Gone           410       the version asked for is too old: list anew
@@ -60,12 +60,7 @@ class Forbidden(Refused):
 
 
 class NotFound(Refused):
-    """No such object, or no such resource."""
-
-    @property
-    def is_resource_missing(self) -> bool:
-        """Whether it is the resource that the server does not know, rather than one object: a CRD is missing."""
-        return self.reason == ""
+    """No such object; asked for a list: no such resource, its CRD is missing."""
 
 
 class AlreadyExists(Refused):

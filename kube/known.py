@@ -135,6 +135,11 @@ class Known(Generic[T]):
             self._written = {key: number for key, number in self._written.items() if number > self._seen}
 
 
+def is_older(version: str, than: str) -> bool:
+    """Whether a version came before another; False where they cannot be compared."""
+    return 0 <= _number(version) < _number(than)
+
+
 def _identity(document: Any) -> tuple[str, str] | None:
     """The object's key and version, or None where the document has none."""
     metadata = document.get("metadata") if isinstance(document, dict) else None

@@ -65,7 +65,8 @@ class Objects:
         return self._request("PUT", self._path(name, subresource), document)
 
     def merge(self, name: str, patch: Mapping[str, Any], subresource: str = "") -> Document:
-        """Merge `patch` into the object (RFC 7386). A uid or resourceVersion in its metadata is a precondition."""
+        """Merge `patch` into the object (RFC 7386). What its metadata says of version and uid must hold: raises
+        Conflict for another resourceVersion, Invalid for another uid."""
         return self._request("PATCH", self._path(name, subresource), patch, MERGE_PATCH)
 
     def patch(self, name: str, operations: list[dict[str, Any]], subresource: str = "") -> Document:

@@ -101,13 +101,8 @@ class ApiServer(ThreadingHTTPServer):
             return {"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": rest[:limit] or None}
 
     def events(self, place: Place, query: dict[str, str]) -> Iterator[Document]:
-        """The events of a watch, until it ends. Raises Fault for a version that is still to come."""
+        """The events of a watch, until it ends. A version that is still to come is waited for in silence."""
         version = int(query.get("resourceVersion") or 0)
-        if version > self.objects.version:
-            raise Fault(504, "Timeout", f"Too large resource version: {version}")
-        return self._events(place, query, version)
-
-    def _events(self, place: Place, query: dict[str, str], version: int) -> Iterator[Document]:
         until = time.monotonic() + float(query.get("timeoutSeconds", "300"))
         bookmark = time.monotonic() + self.bookmark_seconds
         if version < self.objects.oldest:
@@ -125,7 +120,7 @@ class ApiServer(ThreadingHTTPServer):
                 version = change.version
                 if place.holds(change.key) and (event := _event(change, query)):
                     yield event
-            if self.bookmark_seconds and time.monotonic() >= bookmark:
+            if self.bookmark_seconds and time.monotonic() >= bookmark and version <= self.objects.version:
                 bookmark = time.monotonic() + self.bookmark_seconds
                 yield {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(version)}}}
 

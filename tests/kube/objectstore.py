@@ -109,6 +109,8 @@ class ObjectStore:
         with self.changed:
             before = self.get(place)
             after = change(copy.deepcopy(before))
+            if after.get("metadata", {}).get("uid") not in (None, before["metadata"]["uid"]):
+                raise Fault(422, "Invalid", f'{place.plural} "{place.name}" is invalid: metadata.uid: is immutable')
             self._check(place, before, after.get("metadata", {}))
             if place.subresource:
                 after = {**before, place.subresource: after.get(place.subresource)}

@@ -160,7 +160,7 @@ def test_pages_whose_moment_is_forgotten_are_asked_for_from_the_first(server: Ap
 
 def test_versions_that_begin_anew_after_a_restore_leave_no_phantom(server: ApiServer, client: Client) -> None:
     server.put(f"{PATH}/a", widget(1))
-    with running(client) as (cache, _):
+    with running(client, timing=replace(QUICK, idle=0.15, silence=0.3)) as (cache, _):
         cache.objects.wrote(server.put(f"{PATH}/b", widget(2)))
         until(lambda: watches(server), "the watch")
         server.objects.forget_objects(50)
@@ -180,6 +180,14 @@ def test_an_answer_that_is_no_list_is_not_told_as_the_end_of_all(server: ApiServ
         until(lambda: lists(server) == 4, "a list that can be read")
         assert sizes(cache) == {"a": 1}
         assert len(mirror.changes) == 1
+
+
+def test_versions_that_go_back_mean_listing_anew(server: ApiServer, client: Client) -> None:
+    server.put(f"{PATH}/a", widget(1))
+    server.script.add("line", is_watch, text=b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}')
+    with running(client) as (cache, _):
+        until(lambda: lists(server) == 2, "listed anew")
+        assert sizes(cache) == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -309,7 +317,6 @@ def test_its_error_tells_why_it_knows_nothing(server: ApiServer, client: Client)
         until(lambda: cache.error, "the failure")
         assert not cache.synced
         assert isinstance(cache.error, errors.NotFound)
-        assert cache.error.is_resource_missing
         server.missing.clear()
         until(lambda: cache.synced and cache.error is None, "the resource came")
 
