@@ -70,9 +70,11 @@ def artifacts(
     store: Store, prefix: str, folder: str = "", *, after: str = "", recursive: bool = True
 ) -> Iterator[Item]:
     """The files of the job folder `prefix` that lie in its `folder`, by names relative to the job folder."""
-    if after > folder and not after.startswith(folder):
+    is_inside = after.startswith(folder)
+    if after > folder and not is_inside:
         return
-    for item in store.list(prefix + folder, after=after[len(folder) :], recursive=recursive):
+    behind = after[len(folder) :] if is_inside else ""
+    for item in store.list(prefix + folder, after=behind, recursive=recursive):
         name = folder + item.name
         if name > after and not is_reserved(name):
             yield item._replace(name=name) if folder else item

@@ -96,6 +96,8 @@ class _Place:
         """The items by what follows the prefix."""
         if self._top and self._top != JOB_ARTIFACTS:
             raise BadInput(f"only /{JOB_ARTIFACTS} and what lies there is served here, not {self._prefix[:80]}")
+        if "//" in self._prefix:
+            return
         if not recursive and not self._top:
             yield from self._jobs_folder()
         elif not recursive and not self._job:

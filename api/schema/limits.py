@@ -30,7 +30,8 @@ from api.listing import MOST_FILES, MOST_IN_PAGE
 
 MOST_SELECTIONS = 400
 MOST_ALIKE = 4  # fields of one response name in one selection set
-MOST_DEFINITIONS = 30
+MOST_FRAGMENTS = 30  # uses of fragments, named or not
+MOST_DEFINITIONS = 20
 MOST_DEPTH = 10
 MOST_ALIASES = 30
 MOST_ROOT_FIELDS = 10
@@ -74,14 +75,18 @@ def check_shape(document: DocumentNode) -> None:
     """Raise TooMuch for more selections and definitions than honest clients write. Takes any document."""
     if len(document.definitions) > MOST_DEFINITIONS:
         raise TooMuch(f"the document has more than {MOST_DEFINITIONS} operations and fragments: send fewer at once")
-    selections = 0
+    selections = fragments = 0
     open_sets = [part for part in map(_selection_set, document.definitions) if part]
     while open_sets:
         nodes = open_sets.pop().selections
         selections += len(nodes)
         alike = Counter((node.alias or node.name).value for node in nodes if isinstance(node, FieldNode))
-        if selections > MOST_SELECTIONS or any(number > MOST_ALIKE for number in alike.values()):
-            raise TooMuch(f"the document has more than {MOST_SELECTIONS} selections, or repeats them: ask for less")
+        fragments += len(nodes) - alike.total()
+        if selections > MOST_SELECTIONS or fragments > MOST_FRAGMENTS or max(alike.values(), default=0) > MOST_ALIKE:
+            raise TooMuch(
+                f"the document has more than {MOST_SELECTIONS} fields or {MOST_FRAGMENTS} uses of fragments, "
+                "or repeats a field: ask for less"
+            )
         open_sets += [part for part in map(_selection_set, nodes) if part]
 
 
@@ -115,7 +120,10 @@ class _Meter:
         self._known: dict[str, Measure] = {}
 
     def operation(self, operation: OperationDefinitionNode) -> Measure:
-        return self._selections(_Part(self._schema.get_root_type(operation.operation), operation.selection_set))
+        root = self._schema.get_root_type(operation.operation)
+        if root is None:
+            raise TooMuch(f"there is no {operation.operation.value} here: send a query or a mutation")
+        return self._selections(_Part(root, operation.selection_set))
 
     def _selections(self, part: _Part) -> Measure:
         measures = [self._selection(part.type, node) for node in part.selections.selections]

@@ -1,0 +1,187 @@
+"""What may not be asked: every attack is refused with 400 and a reason, none with a failure of the service."""
+
+import json
+import logging
+
+import pytest
+from graphql import get_introspection_query
+
+from api.schema.body import MOST_BYTES
+from tests.api.schema.asking import Api
+
+
+def chain(length: int, spread: str = "...f{0} ...f{0}", last: str = "id") -> str:
+    """Fragments, each of which spreads the next one twice: 2 ** length fields."""
+    fragments = [f"fragment f{n} on Me {{ {spread.format(n + 1)} }}" for n in range(length)]
+    return " ".join(["{ me { ...f0 } }", *fragments, f"fragment f{length} on Me {{ {last} }}"])
+
+
+INTROSPECTED = "{ __schema { types { fields { type { fields { name } } } } } }"
+ATTACKS = {
+    "a chain of fragments that unfolds to a million aliases": chain(20, last="x: id"),
+    "a chain of fragments": chain(40),
+    "a cycle of fragments": "{ me { ...a } } fragment a on Me { ...b } fragment b on Me { ...a }",
+    "a fragment that spreads itself": "{ me { ...a } } fragment a on Me { id ...a }",
+    "an unknown fragment": "{ me { ...a } }",
+    "a thousand aliases": "{ " + " ".join(f"a{n}: me {{ id }}" for n in range(300)) + " }",
+    "31 aliases": "{ me { " + " ".join(f"a{n}: id" for n in range(31)) + " } }",
+    "many root fields": "{ ...r } fragment r on Query { " + " ".join(f"a{n}: me {{ id }}" for n in range(11)) + " }",
+    "one field two thousand times": "{ " + "me " * 1990 + " }",
+    "one object many times": "{ " + "me { id } " * 490 + " }",
+    "more tokens than are read": "{ " + "me { id } " * 600 + " }",
+    "deep nesting": "{ me " * 900 + "{ id }" + " }" * 900,
+    "deep nesting of what there is": "{ a { b { c { d { e { f { g { h { i { j { k } } } } } } } } } } }",
+    "deep lists in an argument": "{ phJobs(where: {groupId_in: " + "[" * 900 + "]" * 900 + "}) { id } }",
+    "deep objects in an argument": "{ phJobs(where: " + "{id: " * 900 + "1" + "}" * 900 + ") { id } }",
+    "a huge number": "{ phJobsConnection(first: 99999999999999999999) { edges { cursor } } }",
+    "a page that is too large": "{ phJobsConnection(first: 1001) { edges { cursor } } }",
+    "pages within pages": "{ phJobs(first: 11) { artifact { itemsConnection(first: 1000) { nodes { name } } } } }",
+    "all artifacts of many jobs": "{ phJobsConnection(first: 100) { edges { node { artifact { items { name } } } } } }",
+    "several operations and no name": "query a { me { id } } query b { me { id } }",
+    "only fragments": "fragment a on Me { id }",
+    "many operations": " ".join(f"query q{n} {{ me {{ id }} }}" for n in range(300)),
+    "nothing": " ",
+    "a comment": "# nothing",
+    "no GraphQL": "SELECT * FROM jobs",
+    "half a character": '{ phJob(where: {id: "\\ud800"}) { id } }',
+    "a null where none may be": "{ phJob(where: null) { id } }",
+    "an unknown field": "{ me { password } }",
+    "the schema": "{ __schema { types { name } } }",
+    "a type": '{ __type(name: "Query") { name } }',
+    "a subscription": "subscription { me { id } }",
+    "directives without end": "{ me { id " + "@skip(if: true) " * 280 + "} }",
+    "inline fragments within one another": "{ " + "... { " * 200 + "me { id }" + " }" * 201,
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
+def test_attacks_are_refused(api: Api, attack: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert api.refuse(attack)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_page_sizes_count_in_variables_too(api: Api) -> None:
+    query = "query ($n: Int) { phJobsConnection(first: $n) { edges { node { artifact { items { name } } } } } }"
+    assert api.ask(query, n=10) == {"phJobsConnection": {"edges": []}}
+    assert "rows" in api.refuse(query, n=200)
+    assert "first may be 1000 at most" in api.refuse(query, n=1001)
+    assert api.refuse(query, n=2**31)
+    assert api.refuse(query, n="10")
+
+
+def test_a_document_that_was_kept_is_still_measured_with_new_variables(api: Api) -> None:
+    where = '{groupName: "Team_A", phfsPrefix: "/"}'
+    query = f"query ($limit: Int) {{ files(where: {where}, options: {{limit: $limit}}) {{ prefix }} }}"
+    for _ in range(2):
+        assert api.ask(query, limit=10_000)
+        assert "limit may be 10000 at most" in api.refuse(query, limit=10_001)
+
+
+def test_the_pages_of_primehubs_clients_are_within_limits(api: Api) -> None:
+    fields = "edges { cursor node { id artifact { prefix items { name size lastModified } } } }"
+    assert api.ask(f"{{ phJobsConnection(page: 1) {{ {fields} }} }}")
+    assert api.ask("{ phJobs { id artifact { prefix items { name size lastModified } } } }") == {"phJobs": []}
+
+
+def test_typename_stays_where_the_schema_is_hidden(api: Api) -> None:
+    assert api.ask("{ __typename me { __typename } }") == {"__typename": "Query", "me": {"__typename": "Me"}}
+
+
+def test_the_schema_is_told_where_that_is_allowed(api: Api) -> None:
+    open_api = Api(api.root, introspection=True)
+    assert open_api.ask(get_introspection_query())["__schema"]["queryType"]["name"] == "Query"
+    assert "lists within lists" in open_api.refuse(INTROSPECTED)
+
+
+def test_names_are_not_guessed_for_those_who_may_not_see_the_schema(api: Api) -> None:
+    assert "Did you mean" not in api.refuse("{ phJobb { id } }")
+
+
+BODIES = {
+    "batches": (b'[{"query": "{ me { id } }"}]', 400),
+    "no JSON": (b'{"query": ', 400),
+    "no object": (b'"{ me { id } }"', 400),
+    "null": (b"null", 400),
+    "no query": (b"{}", 400),
+    "a query that is no text": (b'{"query": 5}', 400),
+    "variables that are a list": (b'{"query": "{ me { id } }", "variables": []}', 400),
+    "a name that is none": (b'{"query": "{ me { id } }", "operationName": 5}', 400),
+    "a name of nothing": (b'{"query": "{ me { id } }", "operationName": "x"}', 400),
+    "no UTF-8": (b'{"query": "\xff"}', 400),
+    "not a number": (b'{"query": "{ me { id } }", "variables": {"a": NaN}}', 400),
+    "deep JSON": (b'{"query": "{ me { id } }", "variables": ' + b'{"a":' * 1000 + b"1" + b"}" * 1001, 400),
+    "deeper JSON": (b"[" * 60_000, 400),
+    "half a character": (b'{"query": "\\ud800"}', 400),
+    "nothing": (b"", 400),
+    "more than is read": (b'{"query": "' + b"#" * MOST_BYTES + b'"}', 413),
+}
+
+
+@pytest.mark.parametrize(("body", "status"), BODIES.values(), ids=BODIES.keys())
+def test_bodies_that_are_none_are_refused(api: Api, body: bytes, status: int) -> None:
+    found, answer = api.send(body)
+    assert found == status
+    assert answer["errors"][0]["extensions"]["code"] != "INTERNAL_SERVER_ERROR"
+    assert "data" not in answer
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (b"variables=%7B%7D", "application/x-www-form-urlencoded"),
+        (b"query=%7Bme%7Bid%7D%7D&variables=%7B", "application/x-www-form-urlencoded"),
+        (b"query=%FF", "application/x-www-form-urlencoded"),
+        (b"\xff", "application/x-www-form-urlencoded"),
+        (b"&".join([b"query=1"] * 100), "application/x-www-form-urlencoded"),
+        (b'{"query": "{me{id}}"}', "text/plain"),
+        (b'{"query": "{me{id}}"}', ""),
+        (b"--x\r\n\r\n--x--", "multipart/form-data; boundary=x"),
+        (b"{me{id}}", "application/graphql"),
+    ],
+)
+def test_forms_and_other_media_types_are_refused(api: Api, content: bytes, media_type: str) -> None:
+    status, answer = api.send(content, media_type)
+    assert (status, answer["errors"][0]["extensions"]["code"]) == (400, "BAD_USER_INPUT")
+
+
+def test_the_last_of_several_form_fields_and_empty_variables_are_fine(api: Api) -> None:
+    status, answer = api.send(b"query=%7Bme%7Bid%7D%7D&variables=", "application/x-www-form-urlencoded; charset=utf-8")
+    assert (status, answer) == (200, {"data": {"me": {"id": "1"}}})
+
+
+def test_only_post_is_taken(api: Api) -> None:
+    response = api.client.get("/api/graphql?query={me{id}}", headers={"X-Caller": "alice"})
+    assert response.status_code == 405
+    assert "POST" in response.headers["Allow"]
+
+
+def test_who_is_not_let_in_learns_nothing_and_costs_nothing(api: Api) -> None:
+    for body in (b"{", json.dumps({"query": "{ me { id } }"}).encode()):
+        response = api.client.post("/api/graphql", data=body, headers={"Content-Type": "application/json"})
+        assert response.status_code == 401
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert response.json is not None
+        assert response.json["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        assert "data" not in response.json
+
+
+def test_requests_are_timed_by_kind(api: Api) -> None:
+    api.ask("{ me { id } }")
+    api.refuse("{ nothing }")
+    api.ask('mutation { notifyPhJobEvent(data: {id: "1", type: "x"}) }')
+    for kind in ("query", "mutation", "refused"):
+        name, labels = "phjob_artifact_graphql_seconds_count", {"operation": kind}
+        assert api.services.metrics.registry.get_sample_value(name, labels) == 1
+
+
+def test_what_nobody_thought_of_is_told_by_a_number_alone(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: str) -> None:
+        raise RuntimeError("the secret place is /etc/secret")
+
+    api.jobs.get = broken  # type: ignore[assignment, method-assign]
+    code, message = api.fail('{ phJob(where: {id: "job-1"}) { id } }')
+    assert code == "INTERNAL_SERVER_ERROR"
+    assert "secret" not in message
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert message.rsplit(" ", 1)[1] in record.getMessage()
+    assert record.exc_info
