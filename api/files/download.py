@@ -4,6 +4,7 @@ A body that fails half-way must not look whole, so the connection has to break.
 """
 
 import contextlib
+import errno
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,8 +78,8 @@ class Download:
             raise
         except (ArtifactError, OSError) as error:
             logger.warning("download failed %s error=%s", self._request, value(str(error) or type(error).__name__))
-            # To servers a connection that is lost: they close it, where after another error some add a page of theirs.
-            raise ConnectionResetError("the download failed half-way") from error
+            # The server closes the connection after any error; this one it takes for the client's and adds no trace.
+            raise ConnectionResetError(errno.ECONNRESET, "the download failed half-way") from error
 
     def _end(self, result: str) -> None:
         if self._ended:

@@ -6,24 +6,20 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import flask
-from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
-from api.auth.browser import protect
+from api.app import create_app
 from api.auth.caller import Caller
 from api.auth.links import Links
-from api.auth.origins import Origins
-from api.errors import ApiError, NotAuthenticated, Unavailable, error_body
+from api.auth.tokens import Authenticators
+from api.errors import NotAuthenticated
 from api.files.target import Target
-from api.files.view import files_blueprint
 from api.services import Services
-from api.store.store import Store
-from artifacts.errors import StoreError
 from tests.api.cleanup.worlds import World
 
 KEY = b"k" * 32
@@ -32,7 +28,7 @@ CALLERS = {
     "alice": Caller("1", "alice", ["Team_A"]),
     "bob": Caller("2", "bob", ["b"]),
     "root": Caller("3", "root", is_admin=True),
-    'eve"\n result=complete': Caller("4", 'eve"\n result=complete', ["Team_A"]),
+    "eve": Caller("4", 'eve"\n result=complete', ["Team_A"]),
 }
 FOLDER = "groups/team-a/jobArtifacts/job-1/"
 ROOT = f"/api/files/{FOLDER}"
@@ -80,7 +76,8 @@ class Served:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         with contextlib.closing(connection):
             connection.putrequest(method, path if path.startswith("/") else ROOT + path)
-            for name, value in {"X-Caller": user.encode("unicode-escape").decode(), **(headers or {})}.items():
+            own = {"Authorization": f"Bearer {user}"} if user else {}
+            for name, value in (own | dict(headers or {})).items():
                 connection.putheader(name, value)
             connection.endheaders()
             with connection.getresponse() as response:
@@ -104,47 +101,26 @@ class Served:
         return self.counted("downloads_active") == 0
 
 
-def services_of(world: World, store: Store) -> Services:
-    """The world's parts as the API's."""
-    return Services(
-        world.settings,
+def make_app(world: World, port: int) -> flask.Flask:
+    """The application over the world's parts, as it listens on `port`. A caller's token is the name in CALLERS."""
+    services = Services(
+        replace(world.settings, listen=("127.0.0.1", port)),
         world.jobs,
-        store,
+        world.store,
         world.terms,
         world.cleaner,
         Links(KEY, 300, world.clock),
         world.metrics,
         world.clock,
     )
-
-
-def make_app(services: Services, address: tuple[str, int]) -> flask.Flask:
-    """The downloads, with the application's protection and form of errors. A header says who calls."""
-    app = flask.Flask("tested", static_folder=None)
-    protect(app, Origins(address, "", ()))
-    app.register_blueprint(files_blueprint(services, _caller))
-
-    @app.errorhandler(ApiError)
-    def refused(error: ApiError) -> tuple[flask.Response, int]:
-        return flask.jsonify(error_body(error.status, error.code, str(error))), error.status
-
-    @app.errorhandler(StoreError)
-    def store_failed(_: StoreError) -> tuple[flask.Response, int]:
-        return refused(Unavailable("the store fails"))
-
-    @app.errorhandler(HTTPException)
-    def not_served(error: HTTPException) -> tuple[flask.Response, int]:
-        status = error.code or 500
-        return flask.jsonify(error_body(status, error.name.upper().replace(" ", "_"), str(error.description))), status
-
-    return app
+    return create_app(services, Authenticators(opaque=_ByName()))
 
 
 @contextmanager
 def serving(world: World, root: Path) -> Iterator[Served]:
     """A server over `world`, whose store's directory is `root`."""
     server = make_server("127.0.0.1", 0, flask.Flask("none yet"), threaded=True)
-    server.app = make_app(services_of(world, world.store), ("127.0.0.1", server.server_port))
+    server.app = make_app(world, server.server_port)
     server.daemon_threads, server.block_on_close = False, True  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="service")
     thread.start()
@@ -156,8 +132,8 @@ def serving(world: World, root: Path) -> Iterator[Served]:
         thread.join()
 
 
-def _caller() -> Caller:
-    name = flask.request.headers.get("X-Caller", "").encode().decode("unicode-escape")
-    if name not in CALLERS:
-        raise NotAuthenticated("who are you?")
-    return CALLERS[name]
+class _ByName:
+    def authenticate(self, token: str) -> Caller:
+        if token not in CALLERS:
+            raise NotAuthenticated("who are you?")
+        return CALLERS[token]

@@ -55,7 +55,7 @@ def test_a_request_is_answered_by_its_conditions(headers: dict[str, str], verdic
     assert judge(headers, STAT) == verdict
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     st.dictionaries(
         st.sampled_from(["If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range"]),

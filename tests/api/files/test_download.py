@@ -169,7 +169,8 @@ def test_what_a_folder_or_file_does_not_come_as_is_told(served: Served, path: st
     "path",
     [
         "groups/team-a/jobArtifacts/job-1", "groups/team-a/jobArtifacts", "groups/team-a/other/job-1/a.txt", "groups",
-        "x", "groups//jobArtifacts/job-1/a.txt", "groups/team-a/jobArtifacts//a.txt",
+        "x", "/groups/team-a/jobArtifacts/job-1/a.txt", "groups//jobArtifacts/job-1/a.txt",
+        "groups/team-a/jobArtifacts//a.txt",
         "groups/team-a/jobArtifacts/../a.txt", "groups/../jobArtifacts/job-1/a.txt",
         "groups/team-a/jobArtifacts/JOB-1/a.txt", "groups/%00/jobArtifacts/job-1/a",
         "groups/team-a%2FjobArtifacts%2Fjob-1/../x", "phjob-artifacts/x", "groups/team-a/jobArtifacts/job-1%0A/a.txt",

@@ -6,9 +6,8 @@ import threading
 import flask
 import pytest
 
-from api.files.view import files_blueprint
 from tests.api.files.conftest import Serve
-from tests.api.files.served import CALLERS, FOLDER, ROOT, Served, services_of
+from tests.api.files.served import FOLDER, ROOT, Served, make_app
 from tests.api.files.stores import FaultyStore, fails
 from tests.sidecar.sidecars import until
 
@@ -65,8 +64,7 @@ def test_a_download_that_fails_before_it_starts_gives_its_slot_back(serve: Serve
 def test_an_answer_that_is_thrown_away_gives_its_slot_back(serve: Serve, faulty: FaultyStore) -> None:
     served = serve(faulty, **ONE)
     big(served)
-    app = flask.Flask("tested", static_folder=None)
-    app.register_blueprint(files_blueprint(services_of(served.world, faulty), lambda: CALLERS["alice"]))
+    app = make_app(served.world, served.port)
 
     @app.after_request
     def breaks(_: flask.Response) -> flask.Response:
@@ -74,7 +72,9 @@ def test_an_answer_that_is_thrown_away_gives_its_slot_back(serve: Serve, faulty:
 
     app.logger.disabled = True  # pytest would keep the error, and the answer with it
     for path in ("big.bin", "?archive=zip"):
-        assert app.test_client().get(ROOT + path).status_code == 500
+        client = app.test_client()
+        headers = {"Host": f"127.0.0.1:{served.port}", "Authorization": "Bearer alice"}
+        assert client.get(ROOT + path, headers=headers).status_code == 500
         assert served.is_idle()
         assert faulty.open_now == 0
 
@@ -135,9 +135,8 @@ def test_each_download_is_one_line_of_the_log_at_its_end(served: Served, audit: 
 def test_no_name_forges_a_line_or_a_key(served: Served, audit: pytest.LogCaptureFixture) -> None:
     served.write("a result=complete user=root.txt")
     served.write("a\u2028b\u202e")
-    eve = 'eve"\n result=complete'
-    served.get("a%20result=complete%20user=root.txt", eve, headers={"Range": 'bytes=0-0" x=y'})
-    served.get("a%E2%80%A8b%E2%80%AE", eve)
+    served.get("a%20result=complete%20user=root.txt", "eve", headers={"Range": 'bytes=0-0" x=y'})
+    served.get("a%E2%80%A8b%E2%80%AE", "eve")
     quoted = r'user="eve\"\n result=complete"'
     first, second = lines(audit, 2)
     assert f'path="a result=complete user=root.txt" {quoted} range="bytes=0-0\\" x=y" bytes=7' in first

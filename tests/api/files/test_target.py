@@ -16,7 +16,7 @@ PATH = (
     .map("/".join)
     .map(encode_path)
 )
-OFTEN = settings(deadline=None, max_examples=300)
+OFTEN = settings(deadline=None, max_examples=100)
 
 
 def path_info(url: str) -> str:
