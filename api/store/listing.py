@@ -32,8 +32,7 @@ def list_folder(top: int, prefix: str, after: str, recursive: bool) -> Iterator[
     try:
         yield from _walk(descent, prefix, after, recursive)
     except OSError as error:
-        where = prefix + "".join(f"{shown_name(name)}/" for name in descent.names)
-        raise StoreError("list", where, error) from error
+        raise StoreError("list", prefix + _path_of(descent), error) from error
     finally:
         descent.close()
 
@@ -54,7 +53,7 @@ def _walk(descent: Descent, prefix: str, after: str, recursive: bool) -> Iterato
                 yield item
         elif not recursive:
             yield Item(name, None, None, None)
-        elif _enter(descent, raw):
+        elif _enter(descent, raw, prefix):
             path += name
             rest = after[len(path) :] if after.startswith(path) else ""
             folders.append((path, _read(descent.fd, rest, recursive)))
@@ -107,12 +106,16 @@ def _look_at(folder: int, raw: str, path: str) -> Item | None:
     return Item(path, found.st_size, found.st_mtime, found.st_ctime)
 
 
-def _enter(descent: Descent, raw: str) -> bool:
+def _enter(descent: Descent, raw: str, prefix: str) -> bool:
     """Whether the folder is still there, and no link by now."""
     try:
         descent.enter(raw)
     except OSError as error:
         if error.errno in ABSENT:
             return False
-        raise
+        raise StoreError("list", f"{prefix}{_path_of(descent)}{shown_name(raw)}/", error) from error
     return True
+
+
+def _path_of(descent: Descent) -> str:
+    return "".join(f"{shown_name(name)}/" for name in descent.names)

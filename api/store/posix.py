@@ -145,7 +145,8 @@ class PosixFile:
 
     def close(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
+            with contextlib.suppress(OSError):  # a dead mount says so even here
+                os.close(self._fd)
             self._fd = -1
 
 

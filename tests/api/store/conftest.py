@@ -77,7 +77,7 @@ class Bucket:
     def put(self, *keys: str, content: bytes = b"") -> None:
         self.server.put(*(self.base + key for key in keys), content=content)
 
-    def keys(self) -> list[str]:
+    def found(self) -> list[str]:
         return [key.removeprefix(self.base) for key in self.server.keys(self.base)]
 
 

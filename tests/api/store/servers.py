@@ -19,9 +19,10 @@ _KEY, _SECRET = "access", "not-a-secret"
 
 @dataclass(frozen=True)
 class Server:
-    """An S3 server with one bucket."""
+    """An S3 server with one bucket. `client`: boto3, which takes any key."""
 
     url: str
+    client: Any
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -34,31 +35,13 @@ class Server:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
-    @contextlib.contextmanager
-    def client(self) -> Iterator[Any]:
-        """boto3, which takes any key."""
-        boto3 = importlib.import_module("boto3")
-        client = boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            aws_access_key_id=_KEY,
-            aws_secret_access_key=_SECRET,
-            region_name="us-east-1",
-        )
-        try:
-            yield client
-        finally:
-            client.close()
-
     def put(self, *keys: str, content: bytes = b"") -> None:
-        with self.client() as client:
-            for key in keys:
-                client.put_object(Bucket=BUCKET, Key=key, Body=content)
+        for key in keys:
+            self.client.put_object(Bucket=BUCKET, Key=key, Body=content)
 
     def keys(self, prefix: str) -> list[str]:
-        with self.client() as client:
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-            return [each["Key"] for page in pages for each in page.get("Contents", ())]
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        return [each["Key"] for page in pages for each in page.get("Contents", ())]
 
 
 @contextlib.contextmanager
@@ -68,10 +51,9 @@ def moto() -> Iterator[Server]:
     server = importlib.import_module("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    found = Server(f"http://{host}:{port}")
     try:
-        _make_bucket(found)
-        yield found
+        with _with_bucket(f"http://{host}:{port}") as found:
+            yield found
     finally:
         server.stop()
 
@@ -89,16 +71,22 @@ def versitygw(folder: Path) -> Iterator[Server]:
     ) as process:
         try:
             _wait_for(port)
-            found = Server(f"http://127.0.0.1:{port}")
-            _make_bucket(found)
-            yield found
+            with _with_bucket(f"http://127.0.0.1:{port}") as found:
+                yield found
         finally:
             process.kill()
 
 
-def _make_bucket(server: Server) -> None:
-    with server.client() as client:
+@contextlib.contextmanager
+def _with_bucket(url: str) -> Iterator[Server]:
+    client = importlib.import_module("boto3").client(
+        "s3", endpoint_url=url, aws_access_key_id=_KEY, aws_secret_access_key=_SECRET, region_name="us-east-1"
+    )
+    try:
         client.create_bucket(Bucket=BUCKET)
+        yield Server(url, client)
+    finally:
+        client.close()
 
 
 def _wait_for(port: int) -> None:

@@ -1,0 +1,280 @@
+"""A directory that fails: mounts with errors, mounts that die and come back, full disks, processes that are killed."""
+
+import errno
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from api.store.posix import PosixStore
+from api.store.store import Changed, Missing, Removed
+from artifacts.errors import StoreConflict, StoreError
+from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
+from tests.api.store.test_store import JOB, names
+from tests.machine import require
+from tests.storefs import build, mount, tmpfs
+
+ROOT = Path(__file__).parents[3]
+LAST = [LEGACY_EXPIRED_AT, EXPIRED_AT]
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Iterator[mount.Store]:
+    require(build.missing() is None, str(build.missing()))
+    backing, mountpoint = tmp_path / "backing", tmp_path / "mount"
+    (backing / JOB / "d").mkdir(parents=True)
+    mountpoint.mkdir()
+    (backing / JOB / "a").write_text("a")
+    (backing / JOB / "d/b").write_text("bb")
+    with mount.mounted(backing, mountpoint) as store:
+        yield store
+
+
+@pytest.fixture
+def store(faulty: mount.Store) -> PosixStore:
+    return PosixStore(str(faulty.path))
+
+
+def raises(number: int) -> "pytest.RaisesExc[StoreError]":
+    return pytest.raises(StoreError, match=re.escape(os.strerror(number)))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ETIMEDOUT])
+def test_an_error_of_the_mount_is_the_stores_and_not_an_absence(
+    faulty: mount.Store, store: PosixStore, number: int
+) -> None:
+    faulty.fault("lookup", number, match="/d")
+    for ask in (
+        store.stat,
+        store.open,
+        store.delete,
+        lambda key: store.read(key, 9),
+        lambda key: store.write(key, b""),
+    ):
+        with raises(number):
+            ask(f"{JOB}d/b")
+    with raises(number):
+        list(store.list(f"{JOB}d/"))
+    assert store.read(f"{JOB}a", 1) == b"a"
+    faulty.clear()
+    faulty.fault("readdir", number, match="/d")
+    listing = store.list(JOB)
+    assert next(listing).name == "a"
+    with raises(number):
+        next(listing)
+    faulty.clear()
+    assert names(store) == ["a", "d/b"]
+    faulty.fault("readdir", number)
+    with raises(number):
+        store.check()
+
+
+def test_a_mount_that_has_come_back_is_used_again(faulty: mount.Store, store: PosixStore) -> None:
+    listing = store.list(JOB)
+    next(listing)
+    with closing(store.open(f"{JOB}d/b")) as file:
+        faulty.kill()
+        for ask in (store.stat, store.open, store.delete, lambda key: store.write(key, b"")):
+            with raises(errno.ENOTCONN):
+                ask(f"{JOB}a")
+        for work in (store.check, lambda: store.remove(JOB), lambda: next(listing), lambda: next(store.list(JOB))):
+            with raises(errno.ENOTCONN):
+                work()
+        with pytest.raises(StoreError):
+            list(file.chunks(0, 2))
+        faulty.remount()
+        store.check()
+        assert names(store) == ["a", "d/b"]
+        assert store.read(f"{JOB}d/b", 2) == b"bb"
+
+
+def test_a_root_that_is_not_there_fails_and_is_not_taken_for_an_empty_store(tmp_path: Path) -> None:
+    store = PosixStore(str(tmp_path / "absent"))
+    for work in (
+        store.check,
+        lambda: list(store.list("groups/")),
+        lambda: store.stat("a"),
+        lambda: store.remove(JOB),
+        lambda: store.delete("a"),
+        lambda: store.write("a", b""),
+    ):
+        with raises(errno.ENOENT):
+            work()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV])
+def test_where_nothing_can_be_renamed_a_file_is_replaced_all_the_same(
+    faulty: mount.Store, store: PosixStore, number: int
+) -> None:
+    faulty.fault("rename", number)
+    store.write(f"{JOB}a", b"new")
+    store.write(f"{JOB}d/c", b"c")
+    assert store.read(f"{JOB}a", 3) == b"new"
+    assert names(store) == ["a", "d/b", "d/c"]
+    assert names(store, "phjob-artifacts/") == []
+
+
+@pytest.mark.parametrize("operation", ["create", "write", "flush", "fsync", "rename"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(
+    faulty: mount.Store, store: PosixStore, operation: str, number: int
+) -> None:
+    faulty.fault(operation, number)
+    with raises(number):
+        store.write(f"{JOB}a", b"new")
+    faulty.clear()
+    assert store.read(f"{JOB}a", 1) == b"a"
+    assert names(store, "phjob-artifacts/") == []
+
+
+def test_a_store_without_fsync_is_written_to(faulty: mount.Store, store: PosixStore) -> None:
+    faulty.fault("fsync", errno.ENOSYS)
+    faulty.shorten_writes()
+    store.write(f"{JOB}a", b"0123456789")
+    assert store.read(f"{JOB}a", 10) == b"0123456789"
+
+
+def test_a_write_to_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    require(tmpfs.missing() is None, str(tmpfs.missing()))
+    with tmpfs.tmpfs(tmp_path, 64 * 1024) as disk:
+        store = PosixStore(str(disk))
+        store.write(f"{JOB}a", b"old")
+        with raises(errno.ENOSPC):
+            store.write(f"{JOB}a", bytes(MIB))
+        assert store.read(f"{JOB}a", 3) == b"old"
+        assert names(store, "phjob-artifacts/") == []
+        store.write(f"{JOB}a", b"new")
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_an_error(faulty: mount.Store, store: PosixStore) -> None:
+    (faulty.backing / JOB / "large").write_bytes(bytes(3 * MIB))
+    with closing(store.open(f"{JOB}large")) as file:
+        chunks = file.chunks(0, 3 * MIB)
+        next(chunks)
+        faulty.fault("read", errno.EIO)
+        with raises(errno.EIO):
+            list(chunks)
+
+
+@pytest.mark.parametrize("change", ["cut short", "written to", "appended to"])
+def test_a_file_that_is_written_to_while_it_is_read_has_changed(tmp_path: Path, change: str) -> None:
+    store = PosixStore(str(tmp_path))
+    path = tmp_path / JOB / "a"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(3 * MIB))
+    os.utime(path, (1, 1))
+    with closing(store.open(f"{JOB}a")) as file:
+        chunks = file.chunks(0, 3 * MIB)
+        next(chunks)
+        with path.open("r+b") as other:
+            if change == "cut short":
+                other.truncate(MIB)
+            else:
+                other.seek(0, os.SEEK_END if change == "appended to" else os.SEEK_SET)
+                other.write(b"x")
+        with pytest.raises(Changed):
+            list(chunks)
+
+
+def test_a_file_is_given_whole_though_it_is_removed_meanwhile(tmp_path: Path) -> None:
+    store = PosixStore(str(tmp_path))
+    store.write(f"{JOB}a", bytes(2 * MIB))
+    with closing(store.open(f"{JOB}a")) as file:
+        chunks = file.chunks(0, 2 * MIB)
+        first = next(chunks)
+        store.remove(JOB)
+        assert first + b"".join(chunks) == bytes(2 * MIB)
+    with pytest.raises(Missing):
+        store.open(f"{JOB}a")
+
+
+def test_on_a_mount_that_numbers_files_anew_a_tag_stays(faulty: mount.Store, store: PosixStore, tmp_path: Path) -> None:
+    before = store.stat(f"{JOB}a").etag
+    faulty.remount()
+    assert store.stat(f"{JOB}a").etag == before
+    assert PosixStore(str(faulty.backing)).stat(f"{JOB}a").etag.rpartition("-")[2] != "0"
+    assert before.rpartition("-")[2] == "0"
+
+
+@pytest.mark.parametrize(("operation", "match"), [("unlink", "/d/b"), ("rmdir", "/d"), ("readdir", "/d")])
+def test_what_cannot_be_removed_keeps_what_goes_last_and_nothing_else(
+    faulty: mount.Store, store: PosixStore, operation: str, match: str
+) -> None:
+    for name in LAST:
+        store.write(JOB + name, b"1\n")
+    faulty.fault(operation, errno.EIO, match=f"job-1{match}")
+    for _ in range(2):
+        with raises(errno.EIO):
+            store.remove(JOB, LAST)
+    faulty.clear()
+    left = names(store)
+    assert set(LAST) <= set(left)
+    assert "a" not in left
+    store.remove(JOB, LAST)
+    assert not (faulty.backing / JOB).exists()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOTCONN])
+def test_where_nothing_can_be_removed_not_all_is_tried(faulty: mount.Store, store: PosixStore, number: int) -> None:
+    for count in range(50):
+        (faulty.backing / JOB / f"d/{count}").touch()
+    faulty.fault("unlink", number)
+    before = faulty.counts()["unlink"]
+    with raises(number):
+        store.remove(JOB)
+    assert faulty.counts()["unlink"] - before <= 1
+
+
+def test_a_write_into_what_a_job_has_made_a_file_is_a_conflict(tmp_path: Path) -> None:
+    store = PosixStore(str(tmp_path))
+    store.write(f"{JOB}.primehub", b"planted")
+    with pytest.raises(StoreConflict):
+        store.write(JOB + EXPIRED_AT, b"1\n")
+
+
+KILLED = """
+import os, signal, sys
+from api.store.posix import PosixStore
+left = int(sys.argv[3])
+def dying(call):
+    def called(*args, **more):
+        global left
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+        return call(*args, **more)
+    return called
+os.unlink, os.rmdir = dying(os.unlink), dying(os.rmdir)
+PosixStore(sys.argv[1]).remove(sys.argv[2], sys.argv[4:])
+"""
+
+
+def test_a_removal_that_is_killed_at_any_step_goes_on_and_loses_the_last_files_last(tmp_path: Path) -> None:
+    files = ["a", "d/b", "d/e/c", ".primehub/metadata/report.json"]
+    for step in itertools.count():
+        root = tmp_path / str(step)
+        root.mkdir()
+        store = PosixStore(str(root))
+        for name in [*files, *LAST]:
+            store.write(JOB + name, b"1")
+        command = [sys.executable, "-c", KILLED, str(root), JOB, str(step), *LAST]
+        killed = subprocess.run(command, cwd=ROOT, check=False).returncode
+        left = names(store)
+        assert killed in (0, -signal.SIGKILL)
+        assert [name for name in LAST if name in left] == LAST[len(LAST) - len(set(LAST) & set(left)) :]
+        if set(files) & set(left):
+            assert set(LAST) <= set(left)
+        assert store.remove(JOB, LAST) == Removed(len(set(files) & set(left)), len(set(files) & set(left)))
+        assert os.listdir(root / "groups/phusers/jobArtifacts") == []
+        if killed == 0:
+            assert left == []
+            break
+    assert step >= len(files) + len(LAST) + 5
