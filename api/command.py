@@ -11,7 +11,7 @@ import flask
 from api.app import create_app
 from api.cleanup.command import add_cleanup_options, run_cleanup
 from api.cluster import Cluster, compose_cluster, find_cluster
-from api.schema.schema import schema_text
+from api.schema.schema import SCHEMA
 from api.server import Server
 from api.settings import CLEANUP, PREFIX, TABLE, Settings
 from artifacts import __version__
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit code 2: settings that are wrong."""
     options = _parser().parse_args(arguments)
     if options.command == "schema":
-        print(schema_text(), end="")
+        print(SCHEMA)
         return 0
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.captureWarnings(True)

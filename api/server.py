@@ -4,6 +4,7 @@ A download to a slow reader holds its thread; those are counted (`downloads`), s
 A peer that neither reads nor writes is let go after a while.
 """
 
+import logging
 import socket
 import struct
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Any
 import flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+
+from api.auth.tokens import MAX_TOKEN_BYTES
 
 # Seconds a peer may go without taking or giving a byte in the middle of a request or an answer.
 STALLED_SECONDS = 60
@@ -22,9 +25,15 @@ class Server(BaseApplication):  # type: ignore[misc]
     """Serves what `compose` makes in the worker process. Returns from `run` when told to end (SIGTERM, SIGINT)."""
 
     def __init__(
-        self, address: tuple[str, int], threads: int, compose: Callable[[], flask.Flask], stop: Callable[[], None]
+        self,
+        address: tuple[str, int],
+        threads: int,
+        compose: Callable[[], flask.Flask],
+        stop: Callable[[], None],
+        stalled_seconds: int = STALLED_SECONDS,
     ) -> None:
         self._address, self._threads, self._compose, self._stop = address, threads, compose, stop
+        self._stalled_seconds = stalled_seconds
         super().__init__()
 
     def load_config(self) -> None:
@@ -39,22 +48,30 @@ class Server(BaseApplication):  # type: ignore[misc]
             "keepalive": 75,  # longer than a proxy's, so that it is the proxy that closes
             "limit_request_line": 8190,
             "limit_request_fields": 64,
+            "limit_request_field_size": MAX_TOKEN_BYTES + 1024,
             "proc_name": "phjob-artifacts-api",
             "loglevel": "warning",
             "control_socket_disable": True,  # nobody is to control it but by signals
-            "when_ready": _bound_waiting,
-            "worker_exit": lambda *_: self._stop(),
+            "when_ready": self._bound_waiting,
+            "worker_exit": lambda server, worker: self._stop(),
         }
         for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> flask.Flask:
+        logging.getLogger("gunicorn.error").addFilter(_tell_stalled)
         return self._compose()
 
+    def _bound_waiting(self, arbiter: Arbiter) -> None:
+        """Sockets that are accepted inherit this from the one that listens."""
+        bound = struct.pack("ll", self._stalled_seconds, 0)
+        for listener in arbiter.LISTENERS:
+            for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+                listener.sock.setsockopt(socket.SOL_SOCKET, option, bound)
 
-def _bound_waiting(arbiter: Arbiter) -> None:
-    """Sockets that are accepted inherit this from the one that listens."""
-    bound = struct.pack("ll", STALLED_SECONDS, 0)
-    for listener in arbiter.LISTENERS:
-        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-            listener.sock.setsockopt(socket.SOL_SOCKET, option, bound)
+
+def _tell_stalled(record: logging.LogRecord) -> bool:
+    """A line for a peer that was let go, where gunicorn has a trace."""
+    if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
+        record.msg, record.args, record.exc_info = "let go a peer that had stalled", (), None
+    return True

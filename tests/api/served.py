@@ -7,11 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPResponse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.kube.apiserver import ApiServer
 
@@ -19,6 +19,14 @@ NAMESPACE = "hub"
 GROUP = "phusers"
 PHJOBS = f"/apis/primehub.io/v1alpha1/namespaces/{NAMESPACE}/phjobs"
 PATIENCE_SECONDS = 30.0
+
+
+class Answer(NamedTuple):
+    """An answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass
@@ -29,23 +37,23 @@ class Served:
     cluster: ApiServer
     port: int
     process: subprocess.Popen[str]
-    connections: list[HTTPConnection] = field(default_factory=list)
 
-    def request(self, method: str, path: str, body: str | None = None, **headers: str) -> HTTPResponse:
-        """Send a request over a connection of its own; the answer's body is yet to be read."""
+    def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> Answer:
+        """Send a request over a connection of its own. In names of headers `_` is `-`."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
-        self.connections.append(connection)
-        connection.request(method, path, body, headers)
-        return connection.getresponse()
+        try:
+            connection.request(method, path, body, {name.replace("_", "-"): text for name, text in headers.items()})
+            answer = connection.getresponse()
+            return Answer(answer.status, dict(answer.headers), answer.read())
+        finally:
+            connection.close()
 
     def text(self, path: str) -> str:
-        return self.request("GET", path).read().decode()
+        return self.ask("GET", path).body.decode()
 
     def graphql(self, query: str) -> Any:
-        answer = self.request(
-            "POST", "/api/graphql", json.dumps({"query": query}), **{"Content-Type": "application/json"}
-        )
-        return json.load(answer)
+        body = json.dumps({"query": query})
+        return json.loads(self.ask("POST", "/api/graphql", body, Content_Type="application/json").body)
 
     def add_job(self, job: str, files: dict[str, bytes], **status: object) -> Path:
         """A PhJob that has ended, and what it left; returns its folder."""
@@ -86,8 +94,6 @@ def serving(folder: Path, **settings: str) -> Iterator[Served]:
             _wait_ready(served)
             yield served
         finally:
-            for connection in served.connections:
-                connection.close()
             process.terminate()
             process.communicate(timeout=PATIENCE_SECONDS)
 
@@ -96,7 +102,7 @@ def _wait_ready(served: Served) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         with contextlib.suppress(OSError):
-            if served.request("GET", "/readyz").status == 200:
+            if served.ask("GET", "/readyz").status == 200:
                 return
         if served.process.poll() is not None or time.monotonic() > deadline:
             served.process.kill()

@@ -73,9 +73,9 @@ def test_one_download_too_many_is_told_to_come_again(tmp_path: Path) -> None:
         os.truncate(served.add_job("job-1", {"big.bin": b""}) / "big.bin", BIG_BYTES)
         wait_for_job(served)
         slow = [begin_download(served) for _ in range(2)]
-        refused = served.request("GET", FILE)
+        refused = served.ask("GET", FILE)
         assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
-        assert b'"code":"UNAVAILABLE"' in refused.read().replace(b" ", b"")
+        assert b'"code":"UNAVAILABLE"' in refused.body.replace(b" ", b"")
         for client in slow:
             client.close()
 
@@ -84,14 +84,12 @@ def test_what_is_under_way_is_ended_well_when_the_service_is_told_to_end(tmp_pat
     with serving(tmp_path) as served:
         os.truncate(served.add_job("job-1", {"big.bin": b""}) / "big.bin", BIG_BYTES)
         wait_for_job(served)
-        answer = served.request("GET", FILE)
-        served.process.send_signal(signal.SIGTERM)
-        size = 0
-        while block := answer.read(1024 * 1024):
-            size += len(block)
-        assert size == BIG_BYTES
-        served.connections.clear()
-        answer.close()
+        with begin_download(served) as client:
+            served.process.send_signal(signal.SIGTERM)
+            size = 0
+            while block := client.recv(1024 * 1024):
+                size += len(block)
+            assert size > BIG_BYTES
         assert served.process.wait(PATIENCE_SECONDS) == 0
 
 
@@ -126,3 +124,46 @@ def test_everybody_is_let_in_on_loopback_alone() -> None:
     ended = subprocess.run(command, env=listen, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert "lets everybody in" in ended.stderr
+
+
+ENDLESS = """
+import itertools, sys
+import flask
+from api.server import Server
+
+def compose():
+    app = flask.Flask("endless")
+    app.add_url_rule("/", "endless", lambda: flask.Response(itertools.repeat(b"x" * 65536)))
+    return app
+
+Server(("127.0.0.1", int(sys.argv[1])), 2, compose, lambda: None, stalled_seconds=1).run()
+"""
+
+
+def test_a_reader_that_takes_nothing_any_more_is_let_go() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-c", ENDLESS, str(port)], stderr=subprocess.PIPE, text=True)
+    try:
+        stalled = [stop_reading(port) for _ in range(2)]  # as many as there are threads
+        stop_reading(port).close()  # served once they are let go
+        for client in stalled:
+            client.close()
+    finally:
+        server.terminate()
+        said = server.communicate(timeout=PATIENCE_SECONDS)[1]
+    assert said.count("let go a peer that had stalled") == 2
+    assert "Traceback" not in said, said
+
+
+def stop_reading(port: int) -> socket.socket:
+    """Ask, read the beginning of an answer that has no end, and no more."""
+    client = socket.socket()
+    client.settimeout(PATIENCE_SECONDS)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while client.connect_ex(("127.0.0.1", port)) != 0:
+        assert time.monotonic() < deadline, "the server does not listen"
+        time.sleep(0.05)
+    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert client.recv(12) == b"HTTP/1.1 200"
+    return client
