@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
             if fault and not request.is_watch and fault.kind != "slow":
                 self._misbehave(request, fault)
             elif fault and fault.kind == "status":
-                self._send(fault.code, Fault(fault.code, "Scripted", "scripted").status(), fault.headers)
+                self._send(fault.code, Fault(fault.code, "Scripted", fault.message).status(), fault.headers)
             elif request.is_watch:
                 self._watch(read_path(request.path), request, fault)
             else:
@@ -221,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _misbehave(self, request: Request, fault: Scripted) -> None:
         if fault.kind == "status":
-            self._send(fault.code, Fault(fault.code, "Scripted", "scripted").status(), fault.headers)
+            self._send(fault.code, Fault(fault.code, "Scripted", fault.message).status(), fault.headers)
         elif fault.kind == "text":
             self._send(200, fault.text)
         elif fault.kind == "reset":

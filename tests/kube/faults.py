@@ -28,7 +28,7 @@ class Request(NamedTuple):
 class Scripted:
     """One fault. `kind`:
 
-    status         answer with `code` (and `headers`)
+    status         answer with `code` and `message` (and `headers`)
     text           answer 200 with `text`, whatever it is
     truncated      send half the body and close the connection
     reset          reset the connection without an answer; a watch: within the line after `events` lines
@@ -42,6 +42,7 @@ class Scripted:
     when: Callable[[Request], bool]
     times: int = 1
     code: int = 500
+    message: str = "scripted"
     text: bytes = b""
     events: int = 0
     seconds: float = 0.0

@@ -81,6 +81,7 @@ class ObjectStore:
             return [copy.deepcopy(self._objects[key]) for key in found]
 
     def create(self, place: Place, document: Document) -> Document:
+        document = copy.deepcopy(document)
         with self.changed:
             metadata = document.setdefault("metadata", {})
             name = metadata.setdefault("name", metadata.get("generateName", "") + uuid.uuid4().hex[:5])

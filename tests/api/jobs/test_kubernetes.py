@@ -1,0 +1,334 @@
+"""PhJobs in Kubernetes: read from memory, written through, and never guessed."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from api.errors import BadInput, NotFound, Unavailable
+from api.jobs.job import EXPIRY_ANNOTATION, Draft, Job
+from api.jobs.kubernetes import KubernetesJobs, may_run
+from kube.cache import Timing
+from tests.kube.apiserver import ApiServer
+
+PATH = "/apis/primehub.io/v1alpha1/namespaces/hub/phjobs"
+PODS = "/api/v1/namespaces/hub/pods"
+QUICK = Timing(first_delay=0.01, most_delay=0.05)
+DRAFT = Draft("My job", "Group_A", "echo 1", "u1", "user")
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    with ApiServer() as found:
+        yield found
+
+
+@pytest.fixture
+def clock() -> list[float]:
+    return [1000.0]
+
+
+@pytest.fixture
+def jobs(server: ApiServer, clock: list[float]) -> Iterator[KubernetesJobs]:
+    """Watching, and synced unless the server keeps it from that."""
+    client = server.client()
+    found = KubernetesJobs(client, "hub", timing=QUICK, clock=lambda: clock[0])
+    found.start()
+    if not server.missing:
+        until(lambda: is_ready(found), "the first list")
+    yield found
+    found.stop()
+    client.close()
+
+
+def until(holds: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.002)
+
+
+def is_ready(jobs: KubernetesJobs) -> bool:
+    try:
+        jobs.check()
+    except Unavailable:
+        return False
+    return True
+
+
+def phjob(group: str = "a", phase: str = "Running", **spec: Any) -> dict[str, Any]:
+    return {"spec": {"groupName": group, "command": "true", **spec}, "status": {"phase": phase}}
+
+
+def pod(phase: str, main: str = "terminated", sidecar: str = "terminated") -> dict[str, Any]:
+    return {
+        "status": {
+            "phase": phase,
+            "containerStatuses": [{"name": "main", "state": {main: {}}}],
+            "initContainerStatuses": [{"name": "collector", "state": {sidecar: {}}}],
+        }
+    }
+
+
+def put(server: ApiServer, jobs: KubernetesJobs, name: str, document: dict[str, Any]) -> Job:
+    """The PhJob, once the watch has it."""
+    uid, phase = server.put(f"{PATH}/{name}", document)["metadata"]["uid"], document["status"]["phase"]
+    until(lambda: any((job.uid, job.phase) == (uid, phase) for job in jobs.all()), "the watch")
+    return next(job for job in jobs.all() if job.uid == uid)
+
+
+def test_reading_costs_no_request(server: ApiServer, jobs: KubernetesJobs) -> None:
+    put(server, jobs, "one", phjob("a"))
+    put(server, jobs, "two", phjob("b", "Succeeded"))
+    asked = len(server.requests)
+    for _ in range(50):
+        assert {job.id: (job.group, job.phase) for job in jobs.all()} == {
+            "one": ("a", "Running"),
+            "two": ("b", "Succeeded"),
+        }
+        assert jobs.get("none") is None
+        assert jobs.get("../hub/one") is None
+    assert len(server.requests) == asked
+
+
+def test_a_job_of_another_namespace_is_none_of_ours(server: ApiServer, jobs: KubernetesJobs) -> None:
+    server.put(PATH.replace("/hub/", "/other/") + "/theirs", phjob())
+    put(server, jobs, "ours", phjob())
+    assert [job.id for job in jobs.all()] == ["ours"]
+
+
+def test_hostile_documents_hide_no_other_job(server: ApiServer, jobs: KubernetesJobs) -> None:
+    strange: list[dict[str, Any]] = [{"spec": []}, {"spec": {"groupName": {}, "command": 7}, "status": "x"}, {}]
+    for number, odd in enumerate(strange):
+        server.put(f"{PATH}/odd-{number}", odd)
+    put(server, jobs, "good", phjob())
+    assert {job.id: job.group for job in jobs.all()} == {"odd-0": "", "odd-1": "", "odd-2": "", "good": "a"}
+
+
+def test_a_created_job_is_there_at_once_with_all_that_was_asked_for(server: ApiServer, jobs: KubernetesJobs) -> None:
+    server.script.add("half_open", lambda request: request.is_watch, times=10**6)
+    server.cut()
+    job = jobs.create(Draft("My job", "Group_A", "echo 1", "u1", "user", "python:3", "cpu-1", 60))
+    assert jobs.get(job.id) == job
+    assert re.fullmatch(r"job-\d{12}-[0-9a-z]{6}", job.id)
+    assert next(request.body for request in server.requests if request.method == "POST") == {
+        "apiVersion": "primehub.io/v1alpha1",
+        "kind": "PhJob",
+        "metadata": {"name": job.id},
+        "spec": {
+            "displayName": "My job",
+            "userId": "u1",
+            "userName": "user",
+            "groupId": "Group_A",
+            "groupName": "Group_A",
+            "instanceType": "cpu-1",
+            "image": "python:3",
+            "command": "echo 1",
+            "activeDeadlineSeconds": 60,
+        },
+    }
+    assert (job.phase, job.active_deadline_seconds) == ("Pending", 60)
+
+
+def test_a_deadline_that_nobody_set_is_left_to_the_cluster(server: ApiServer, jobs: KubernetesJobs) -> None:
+    jobs.create(DRAFT)
+    posted = [request.body for request in server.requests if request.method == "POST"]
+    assert "activeDeadlineSeconds" not in posted[0]["spec"]
+
+
+def test_a_name_that_is_taken_is_another_try(server: ApiServer, jobs: KubernetesJobs, monkeypatch: Any) -> None:
+    names = iter(["job-1", "job-1", "job-2"])
+    monkeypatch.setattr("api.jobs.kubernetes.new_name", lambda: next(names))
+    assert [jobs.create(DRAFT).id, jobs.create(DRAFT).id] == ["job-1", "job-2"]
+
+
+def test_a_group_that_cannot_be_one_is_refused_unasked(server: ApiServer, jobs: KubernetesJobs) -> None:
+    with pytest.raises(BadInput, match="group"):
+        jobs.create(Draft("x", "../other", "true", "u", "user"))
+    assert [request for request in server.requests if request.method == "POST"] == []
+
+
+def test_what_the_cluster_finds_wrong_is_told_to_the_user(server: ApiServer, jobs: KubernetesJobs) -> None:
+    for code, message in (
+        (422, 'PhJob "x" is invalid: spec.image: Required value'),
+        (403, 'admission webhook "quota" denied the request: no GPUs are left'),
+        (403, 'phjobs.primehub.io "x" is forbidden: exceeded quota: jobs'),
+    ):
+        refuse(server, "POST", code, message)
+        with pytest.raises(BadInput) as caught:
+            jobs.create(DRAFT)
+        assert str(caught.value) == message
+
+
+def refuse(server: ApiServer, method: str, code: int, message: str) -> None:
+    """Let the next such request be refused so."""
+    server.script.add("status", lambda request: request.method == method, code=code, message=message)
+
+
+def test_a_right_that_the_service_lacks_is_told_as_such(
+    server: ApiServer, jobs: KubernetesJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse(server, "POST", 403, 'phjobs.primehub.io is forbidden: User "system:x" cannot create resource "phjobs"')
+    with pytest.raises(Unavailable, match=r"may not create phjobs\.primehub\.io: .* grant") as caught:
+        jobs.create(DRAFT)
+    assert "system:x" not in str(caught.value)
+    assert "system:x" in caplog.text
+
+
+def test_a_cancel_is_asked_for_and_seen_at_once(server: ApiServer, jobs: KubernetesJobs) -> None:
+    job = put(server, jobs, "one", phjob())
+    jobs.cancel(job)
+    found = jobs.get("one")
+    assert found
+    assert (found.cancel, found.command) == (True, "true")
+
+
+def test_nothing_happens_to_a_job_that_has_ended(server: ApiServer, jobs: KubernetesJobs) -> None:
+    jobs.cancel(put(server, jobs, "one", phjob(phase="Failed")))
+    assert [request for request in server.requests if request.method == "PATCH"] == []
+
+
+def test_a_job_that_is_gone_or_was_made_anew_is_not_cancelled(server: ApiServer, jobs: KubernetesJobs) -> None:
+    job = put(server, jobs, "one", phjob())
+    server.remove(f"{PATH}/one")
+    with pytest.raises(NotFound, match='"one" not found'):
+        jobs.cancel(job)
+    put(server, jobs, "one", phjob())
+    with pytest.raises(NotFound, match='"one" not found'):
+        jobs.cancel(job)
+    jobs.note_expiry(job, 1234)
+    found = jobs.get("one")
+    assert found
+    assert (found.cancel, found.noted_expiry) == (False, 0)
+
+
+def test_an_expiry_is_noted_once_beside_other_annotations(server: ApiServer, jobs: KubernetesJobs) -> None:
+    job = put(server, jobs, "one", {**phjob(), "metadata": {"annotations": {"other": "1"}}})
+    for _ in range(3):
+        jobs.note_expiry(job, 1790000000)
+    patches = [request for request in server.requests if request.method == "PATCH"]
+    assert len(patches) == 1
+    found = jobs.get("one")
+    assert found
+    assert found.noted_expiry == 1790000000
+    server.remove(f"{PATH}/one")
+    until(lambda: jobs.get("one") is None, "the watch")
+    jobs.note_expiry(job, 1)
+    assert patches[0].body["metadata"]["annotations"] == {EXPIRY_ANNOTATION: "1790000000"}
+
+
+@pytest.mark.parametrize(
+    ("phase", "its_pod", "collecting"),
+    [
+        ("Running", None, True),
+        ("Pending", None, True),
+        ("Succeeded", None, False),
+        ("Cancelled", None, False),
+        ("Succeeded", pod("Running", "terminated", "running"), True),
+        ("Succeeded", pod("Running"), True),
+        ("Succeeded", pod("Succeeded"), False),
+        ("Failed", pod("Failed", "running"), True),
+        ("Failed", pod("Failed", "terminated", "running"), True),
+        ("Failed", pod("Failed", "waiting", "terminated"), False),
+        ("Failed", pod("Unknown"), True),
+        ("Failed", {"status": {"phase": "Failed"}}, False),
+        ("Failed", {"status": {"phase": "Failed", "containerStatuses": None}}, False),
+        ("Failed", {}, True),
+        ("Running", pod("Succeeded"), True),
+    ],
+)
+def test_artifacts_may_change_while_a_container_runs_or_the_job_does(
+    server: ApiServer, jobs: KubernetesJobs, phase: str, its_pod: dict[str, Any] | None, collecting: bool
+) -> None:
+    job = put(server, jobs, "one", phjob(phase=phase))
+    if its_pod is not None:
+        server.put(f"{PODS}/one", its_pod)
+        assert may_run(its_pod) or not collecting or phase == "Running"
+    assert jobs.is_collecting(job) is collecting
+
+
+def test_a_job_that_was_made_anew_and_runs_is_collecting(server: ApiServer, jobs: KubernetesJobs) -> None:
+    job = put(server, jobs, "one", phjob(phase="Succeeded"))
+    server.remove(f"{PATH}/one")
+    until(lambda: jobs.get("one") is None, "the watch")
+    assert not jobs.is_collecting(job)
+    put(server, jobs, "one", phjob(phase="Running"))
+    assert jobs.is_collecting(job)
+
+
+@pytest.mark.parametrize("code", [401, 403, 500, 503])
+def test_whether_it_collects_is_never_guessed(server: ApiServer, jobs: KubernetesJobs, code: int) -> None:
+    job = put(server, jobs, "one", phjob(phase="Succeeded"))
+    message = 'pods is forbidden: User "system:x" cannot get resource "pods"'
+    server.script.add("status", lambda request: request.path.startswith(PODS), code=code, message=message)
+    with pytest.raises(Unavailable):
+        jobs.is_collecting(job)
+
+
+def test_nothing_is_read_before_the_first_list(server: ApiServer) -> None:
+    server.script.add("status", lambda request: request.is_list, times=10**6, code=503)
+    client = server.client()
+    jobs = KubernetesJobs(client, "hub", timing=QUICK)
+    for read in (jobs.check, jobs.all, lambda: jobs.get("one")):
+        with pytest.raises(Unavailable, match="being listed"):
+            read()
+    jobs.start()
+    until(lambda: "cannot be reached" in refusal(jobs), "the failure")
+    server.script.clear()
+    until(lambda: refusal(jobs) == "", "the list")
+    jobs.stop()
+    client.close()
+
+
+def refusal(jobs: KubernetesJobs) -> str:
+    try:
+        jobs.check()
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
+def test_a_cluster_without_phjobs_is_told_as_such_until_they_come(server: ApiServer) -> None:
+    server.missing.add("phjobs")
+    client = server.client()
+    jobs = KubernetesJobs(client, "hub", timing=QUICK)
+    jobs.start()
+    until(lambda: "knows no phjobs.primehub.io" in refusal(jobs), "what is missing")
+    with pytest.raises(Unavailable, match=r"knows no phjobs\.primehub\.io"):
+        jobs.create(DRAFT)
+    server.missing.clear()
+    until(lambda: refusal(jobs) == "", "the list")
+    jobs.stop()
+    client.close()
+
+
+def test_a_service_that_may_not_list_says_so(server: ApiServer) -> None:
+    server.script.add("status", lambda request: request.is_list, times=10**6, code=403)
+    client = server.client()
+    jobs = KubernetesJobs(client, "hub", timing=QUICK)
+    jobs.start()
+    until(lambda: "may not list phjobs.primehub.io in hub" in refusal(jobs), "what is missing")
+    jobs.stop()
+    client.close()
+
+
+def test_what_was_read_is_refused_once_the_watch_has_been_silent_for_five_minutes(
+    server: ApiServer, jobs: KubernetesJobs, clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    put(server, jobs, "one", phjob())
+    server.script.add("status", lambda _: True, times=10**6, code=503)
+    server.cut()
+    until(lambda: sum(request.is_watch for request in server.requests) > 1, "the watch broke")
+    clock[0] += 299
+    assert jobs.get("one")
+    clock[0] += 2
+    for read in (jobs.check, jobs.all, lambda: jobs.get("one")):
+        with pytest.raises(Unavailable, match="said nothing"):
+            read()
+    server.script.clear()
+    until(lambda: refusal(jobs) == "", "the server is back")
+    assert jobs.get("one")
