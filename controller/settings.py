@@ -77,7 +77,7 @@ TABLE = (
     ),
     _webhook("webhook_listen", "0.0.0.0:8443", _address, "host:port of the webhook"),
     _webhook("webhook_certificates", "/etc/phjob-artifacts/tls", str, "folder with tls.crt and tls.key; read anew"),
-    _webhook("webhook_threads", "16", number(2, 256), "requests served at once"),
+    _webhook("webhook_threads", "64", number(2, 1024), "requests served at once; a silent peer holds one for seconds"),
 )
 
 # What is decided for each pod by its mounts and its name, not by an administrator for all.

@@ -16,6 +16,28 @@ from cryptography import x509
 logger = logging.getLogger(__name__)
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
+# Seconds a peer may go without a byte in the middle of a handshake or a request: it holds a thread meanwhile.
+STALLED_SECONDS = 5.0
+
+
+class PatientSocket(ssl.SSLSocket):
+    """A connection whose "for ever" has an end: whoever stalls is let go."""
+
+    def settimeout(self, value: float | None) -> None:
+        super().settimeout(STALLED_SECONDS if value is None else value)
+
+    def setblocking(self, flag: bool) -> None:
+        self.settimeout(None if flag else 0.0)
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except TimeoutError as error:
+            raise ssl.SSLError(ssl.SSL_ERROR_EOF, "the peer stalled in the handshake") from error
+
+    def shutdown(self, how: int) -> None:
+        """What gunicorn calls before it waits for the peer to close too: seconds, in the one thread that accepts."""
+        self.close()
 
 
 @dataclass(frozen=True)
@@ -68,6 +90,7 @@ class ServedCertificate:
         if seen == self._seen:
             return
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.sslsocket_class = PatientSocket
         self._seen = seen
         context.load_cert_chain(*files)
         certificate = x509.load_pem_x509_certificate(files[0].read_bytes())

@@ -1,0 +1,246 @@
+"""The webhook: what the API server sends and gets, and that no failure of ours keeps a pod from being created."""
+
+import base64
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import jsonpatch
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from controller import webhook
+from controller.inject.facts import Facts
+from controller.inject.injection import OUTCOMES
+from controller.metrics import WebhookMetrics
+from controller.review import answer
+from tests.controller.pods import NEW, SETTINGS, Document, injected, make_pod, primehub_pod
+
+UID = "705ab4f5-6393-11e8-b7cc-42010a800002"
+
+
+class Webhook:
+    """The application with a registry of its own."""
+
+    def __init__(self, facts: Callable[[], Facts] = lambda: NEW, problem: str = "") -> None:
+        self.registry = CollectorRegistry()
+        metrics = WebhookMetrics(self.registry, lambda: 1700000000.0)
+        self.client: FlaskClient = webhook.create_app(SETTINGS, facts, metrics, lambda: problem).test_client()
+
+    def send(self, pod: Any, **request: Any) -> Document:
+        """The response within the answer to a review of `pod`."""
+        found = self.client.post("/inject", json=review(pod, **request))
+        assert found.status_code == 200
+        assert found.mimetype == "application/json"
+        said: Document = found.get_json()
+        assert (said["apiVersion"], said["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
+        assert said["response"]["uid"] == UID
+        assert said["response"]["allowed"] is True
+        return dict(said["response"])
+
+    def counted(self, outcome: str) -> float | None:
+        return self.registry.get_sample_value("phjob_artifact_webhook_requests_total", {"outcome": outcome})
+
+
+def review(pod: Any, **request: Any) -> Document:
+    """As the API server sends it."""
+    return {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": UID,
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "operation": "CREATE",
+            "namespace": "hub",
+            "userInfo": {"username": "system:serviceaccount:hub:primehub-controller"},
+            "object": pod,
+            "oldObject": None,
+            "dryRun": False,
+        }
+        | request,
+    }
+
+
+def patch_in(response: Document) -> list[Document]:
+    assert response["patchType"] == "JSONPatch"
+    return list(json.loads(base64.b64decode(response["patch"])))
+
+
+def test_the_api_server_gets_a_patch_that_adds_the_sidecar() -> None:
+    hook = Webhook()
+    pod = primehub_pod()
+    response = hook.send(pod)
+    operations = patch_in(response)
+    assert jsonpatch.apply_patch(pod, operations) == injected(pod)
+    assert {each["op"] for each in operations} <= {"add", "replace"}
+    assert "warnings" not in response
+    assert hook.counted("injected") == 1
+
+
+def test_other_peoples_elements_are_not_part_of_the_patch() -> None:
+    text = json.dumps(patch_in(Webhook().send(primehub_pod())))
+    assert "admission-is-not-found" not in text
+    assert "run-job.sh" not in text
+
+
+def test_a_second_call_changes_nothing() -> None:
+    hook = Webhook()
+    assert hook.send(injected(primehub_pod())) == {"uid": UID, "allowed": True}
+    assert hook.counted("already-injected") == 1
+
+
+def test_a_pod_without_phfs_gets_a_reason_as_annotation_and_as_warning() -> None:
+    pod = make_pod()
+    pod["spec"]["containers"][0]["volumeMounts"].pop()
+    response = Webhook().send(pod)
+    assert patch_in(response) == [
+        {"op": "add", "path": "/metadata/annotations", "value": {"primehub.io/artifact-sidecar": "no-phfs"}}
+    ]
+    assert len(response["warnings"]) == 1
+    assert OUTCOMES["no-phfs"] in response["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"operation": "UPDATE"},
+        {"operation": "DELETE", "object": None},
+        {"kind": {"group": "apps", "version": "v1", "kind": "Deployment"}},
+        {"kind": None},
+        {"object": "pod"},
+        {"subResource": "status"},
+    ],
+)
+def test_what_is_not_the_creation_of_a_pod_passes(request_: Document) -> None:
+    hook = Webhook()
+    assert hook.send(make_pod(), **request_) == {"uid": UID, "allowed": True}
+    assert hook.counted("not-asked") == 1
+
+
+def fail() -> Facts:
+    raise RuntimeError("secret-in-the-message")
+
+
+@pytest.mark.parametrize(
+    ("facts", "pod"),
+    [
+        (fail, make_pod()),
+        (lambda: NEW, {"spec": {"containers": [17]}}),
+        (lambda: NEW, {"spec": "secret-in-the-message"}),
+        (lambda: NEW, {"metadata": ["x"], "spec": {}}),
+        (lambda: NEW, make_pod(terminationGracePeriodSeconds="secret-in-the-message")),
+    ],
+)
+def test_a_failure_lets_the_pod_pass_unchanged_and_is_told(
+    facts: Callable[[], Facts], pod: Document, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook = Webhook(facts)
+    response = hook.send(pod)
+    assert "patch" not in response
+    assert "webhook failed" in response["warnings"][0]
+    assert hook.counted("error") == 1
+    (line,) = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert line.startswith("pod passed unchanged error=")
+    assert "secret-in-the-message" not in caplog.text
+
+
+def test_no_part_of_a_pod_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    pod = make_pod(main={"env": [{"name": "PASSWORD", "value": "hunter2"}], "command": ["sh", "-c", "hunter2"]})
+    pod["metadata"]["name"] = "hunter2"
+    Webhook().send(pod)
+    assert "injected" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        (json.dumps(review(make_pod())), "text/plain"),
+        (json.dumps(review(make_pod())), None),
+        ("", "application/json"),
+        ("{", "application/json"),
+        ("[]", "application/json"),
+        ("[" * 100_000, "application/json"),
+        ("null", "application/json"),
+        ("\xff", "application/json"),
+        (json.dumps(review(make_pod()) | {"apiVersion": "admission.k8s.io/v1beta1"}), "application/json"),
+        (json.dumps(review(make_pod()) | {"kind": "Pod"}), "application/json"),
+        (json.dumps(review(make_pod()) | {"request": None}), "application/json"),
+        (json.dumps(review(make_pod(), uid="")), "application/json"),
+        (json.dumps(review(make_pod(), uid=7)), "application/json"),
+        (json.dumps(review(make_pod(), uid="u" * 257)), "application/json"),
+        (" " * (webhook.MAX_BYTES + 1), "application/json"),
+    ],
+    ids=range(15),
+)
+def test_what_is_no_review_is_refused(content: str, content_type: str | None) -> None:
+    hook = Webhook()
+    found = hook.client.post("/inject", data=content.encode("latin-1"), content_type=content_type)
+    assert found.status_code == 400
+    assert found.get_json()["error"]["message"]
+    assert hook.counted("refused") == 1
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_bring_it_down(content: bytes) -> None:
+    assert Webhook().client.post("/inject", data=content, content_type="application/json").status_code == 400
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["metadata", "spec", "containers", "name", "volumeMounts", "annotations", "main", "volumes"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+def test_no_object_brings_it_down(pod: Any) -> None:
+    Webhook().send(pod)
+
+
+def test_only_post_is_taken() -> None:
+    assert Webhook().client.get("/inject").status_code == 405
+    assert Webhook().client.post("/", json={}).status_code == 404
+
+
+def test_warnings_stay_within_what_the_api_server_passes_on() -> None:
+    said = answer(UID, warnings=["short", "w" * 1000] + ["x"] * 50)["response"]["warnings"]
+    assert said[:2] == ["short", "w" * 237 + "..."]
+    assert len(said) == 8
+
+
+def test_readiness_tells_what_is_missing() -> None:
+    hook = Webhook(problem="there is no certificate yet")
+    assert hook.client.get("/readyz").status_code == 503
+    assert hook.client.get("/readyz").text == "there is no certificate yet\n"
+    assert hook.client.get("/healthz").status_code == 200
+    assert Webhook().client.get("/readyz").status_code == 200
+
+
+def test_every_outcome_is_counted_from_nought() -> None:
+    text = Webhook().client.get("/metrics").text
+    for outcome in (*OUTCOMES, "error", "refused", "not-asked"):
+        assert f'phjob_artifact_webhook_requests_total{{outcome="{outcome}"}} 0.0' in text
+    assert "phjob_artifact_webhook_certificate_expiry_timestamp_seconds 1.7e+09" in text
+
+
+def test_the_time_of_every_answer_is_measured() -> None:
+    hook = Webhook()
+    hook.send(make_pod())
+    hook.client.post("/inject", data="{")
+    assert hook.registry.get_sample_value("phjob_artifact_webhook_seconds_count") == 2
