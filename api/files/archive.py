@@ -16,7 +16,7 @@ from api.folder import JobFolder
 from api.store.store import Changed, Store
 from artifacts.names import RESERVED
 
-# The directory at a ZIP's end tells of each file, so 450 bytes of memory go with it until then.
+# The directory at a ZIP's end tells of each file, so 1 KB of memory goes with it until then.
 MAX_FILES = 100_000
 _BLOCK_BYTES = 256 * 1024  # what is less waits for more: many files are small
 _MOST_TIMES = (315532800, 4354819198)  # 1980 to 2107, which is what a ZIP can say

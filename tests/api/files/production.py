@@ -1,0 +1,65 @@
+"""The downloads in the server that production runs, as a process of its own: `python -m tests.api.files.production`."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from api.server import Server
+from tests.api.cleanup.worlds import directory_world
+from tests.api.files.served import Served, make_app
+from tests.sidecar.sidecars import until
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+class Production(Served):
+    """What a client asks of it, and what its process takes."""
+
+    def __init__(self, root: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(directory_world(root), root, port)
+        self._process, self.log = process, _log(root)
+
+    def peak_bytes(self) -> int:
+        """The most memory that the worker has ever had."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        status = Path(f"/proc/{children[0]}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+@contextmanager
+def producing(root: Path) -> Iterator[Production]:
+    """A running server over the directory `root`."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tests.api.files.production", str(root), str(port)]
+    with _log(root).open("wb") as log, subprocess.Popen(command, cwd=REPOSITORY, stderr=log) as process:
+        try:
+            until(lambda: process.poll() is not None or _answers(port), "a server that answers")
+            yield Production(root, port, process)
+        finally:
+            process.terminate()
+
+
+def _log(root: Path) -> Path:
+    return root.with_suffix(".log")
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def main(root: str, port: str) -> None:
+    """Serve until told to end."""
+    world = directory_world(Path(root))
+    Server(("127.0.0.1", int(port)), 8, lambda: make_app(world, int(port)), lambda: None).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
