@@ -31,10 +31,11 @@ def started() -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same waiting, in tenths of seconds."""
-    short = {"connect_timeout": "150ms", "read_timeout": "150ms", "timeout": "10s"}
+    short = {"connect_timeout": "100ms", "read_timeout": "100ms", "timeout": "10s"}
     monkeypatch.setattr(objects, "_TIMEOUTS", short)
-    monkeypatch.setattr(s3, "_TIMEOUT", s3._TIMEOUT.__class__(connect=0.15, read=0.15))
-    monkeypatch.setattr(s3, "_RETRIES", s3._RETRIES.new(backoff_factor=0.01))
+    monkeypatch.setattr(s3, "_TIMEOUT", s3._TIMEOUT.__class__(connect=0.1, read=0.1))
+    monkeypatch.setattr(objects, "_RETRIES", objects._RETRIES | {"max_retries": 1})
+    monkeypatch.setattr(s3, "_RETRIES", s3._RETRIES.new(total=1, backoff_factor=0.01))
 
 
 Answer = Callable[[str, bytes], bytes]  # the request's head and body, to what is sent before the connection ends

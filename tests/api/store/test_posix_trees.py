@@ -44,26 +44,27 @@ def make_deep(folder: Path, depth: int) -> None:
     for _ in range(depth):
         for name in ("a", "z"):
             os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=fd))
-        os.mkdir("deeper", dir_fd=fd)
-        inner = os.open("deeper", os.O_RDONLY, dir_fd=fd)
+        os.mkdir("deeper-and-deeper", dir_fd=fd)
+        inner = os.open("deeper-and-deeper", os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = inner
     os.close(fd)
 
 
 def test_a_tree_deeper_than_any_path_is_listed_and_removed_with_few_descriptors(store: PosixStore, job: Path) -> None:
-    depth = 1200
+    depth = 300
     make_deep(job, depth)
     most = 0
     shown = []
     for item in store.list(JOB):
         shown.append(item.name)
-        most = max(most, len(os.listdir("/proc/self/fd")))
+        if len(shown) % 50 == 0:
+            most = max(most, len(os.listdir("/proc/self/fd")))
     assert len(shown) == 2 * depth + 2
     assert shown[2] == "a"
     assert shown[-1] == "z"
     assert shown == sorted(shown)
-    assert most < 50
+    assert 0 < most < 50
     assert [item.name for item in store.list(JOB, after=shown[depth])] == shown[depth + 1 :]
     assert store.remove(JOB, LAST) == Removed(2 * depth, 0)
     assert not job.exists()
@@ -118,7 +119,7 @@ def _grow(folder: Path, tree: dict[str, object]) -> None:
 
 
 @given(_tree, st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_page_is_a_part_of_the_whole_and_all_of_it_can_be_removed(
     tmp_path: Path, tree: dict[str, object], data: st.DataObject
 ) -> None:
@@ -176,7 +177,7 @@ def test_links_swapped_under_it_never_lead_out(store: PosixStore, job: Path, tmp
         swapped += exchange(job / "d", tmp_path / "link")
 
     with attackers(swap):
-        for _ in range(150):
+        for _ in range(60):
             with suppress(OSError):
                 (job / "d/e").mkdir(parents=True)
             for path in ("d/secret", "d/e/secret"):
