@@ -1,0 +1,201 @@
+"""kube/ on a real API server: what the tests of kube/ take for granted of it, and the same faults on the way to it."""
+
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from kube import errors
+from kube.access import Access
+from kube.cache import Cache, Timing
+from kube.client import Client
+from kube.holding import Election, try_hold
+from kube.lease import Lease, LeaseTiming
+from kube.objects import Objects, Resource
+from tests.e2e.accounts import client_of, grant, make_account, token_of
+from tests.e2e.conftest import CRDS, crd, establish, until
+from tests.kube.proxy import Proxy
+
+QUICK = Timing(page=50, idle=3.0, first_delay=0.05, most_delay=0.5)
+
+
+@pytest.fixture(scope="module")
+def group(access: Access) -> Iterator[str]:
+    """A group with the resource widgets, which nobody else uses."""
+    client, name = Client(access), f"{uuid.uuid4().hex[:8]}.example.io"
+    establish(client, crd(name, "widgets", "Widget"))
+    yield name
+    Objects(client, CRDS).delete(f"widgets.{name}")
+    client.close()
+
+
+@pytest.fixture
+def resource(group: str, namespace: str) -> Resource:
+    return Resource(group, "v1alpha1", "widgets", namespace)
+
+
+@pytest.fixture
+def widgets(admin: Client, resource: Resource) -> Objects:
+    return Objects(admin, resource)
+
+
+def widget(widgets: Objects, name: str, **spec: Any) -> dict[str, Any]:
+    version = f"{widgets.resource.group}/{widgets.resource.version}"
+    return {"apiVersion": version, "kind": "Widget", "metadata": {"name": name}, "spec": spec}
+
+
+def size(document: Mapping[str, Any]) -> Any:
+    return document["spec"]["size"]
+
+
+@contextmanager
+def running(client: Client, resource: Resource, timing: Timing = QUICK) -> Iterator[Cache[Any]]:
+    cache = Cache(Objects(client, resource, timeout=3.0), size, timing=timing)
+    cache.start()
+    try:
+        yield cache
+    finally:
+        cache.stop()
+
+
+def sizes(cache: Cache[Any]) -> dict[str, Any]:
+    return {key.split("/")[1]: cache.objects.get(key) for key in cache.objects.all_keys()}
+
+
+def test_objects_are_created_changed_and_deleted_under_preconditions(widgets: Objects) -> None:
+    created = widgets.create(widget(widgets, "a", size=1))
+    with pytest.raises(errors.AlreadyExists):
+        widgets.create(widget(widgets, "a"))
+    assert widgets.merge("a", {"spec": {"size": 2, "odd": [None, {"x": 1}]}})["spec"]["size"] == 2
+    with pytest.raises(errors.Conflict):
+        widgets.replace("a", {**created, "spec": {"size": 9}})
+    with pytest.raises(errors.Conflict):
+        widgets.merge("a", {"metadata": {"resourceVersion": "1"}, "spec": {"size": 9}})
+    with pytest.raises((errors.Invalid, errors.Conflict), match=r"(?i)uid"):
+        widgets.merge("a", {"metadata": {"uid": str(uuid.uuid4())}, "spec": {"size": 9}})
+    with pytest.raises(errors.Invalid):
+        widgets.patch("a", [{"op": "test", "path": "/spec/size", "value": 9}, {"op": "remove", "path": "/spec"}])
+    with pytest.raises(errors.Conflict):
+        widgets.delete("a", uid=str(uuid.uuid4()))
+    with pytest.raises(errors.Conflict):
+        widgets.delete("a", version=created["metadata"]["resourceVersion"])
+    now = widgets.get("a")
+    assert (now["spec"]["size"], now["metadata"]["generation"]) == (2, 2)
+    widgets.delete("a", uid=now["metadata"]["uid"], version=now["metadata"]["resourceVersion"])
+    with pytest.raises(errors.NotFound):
+        widgets.get("a")
+
+
+def test_status_is_changed_apart_from_the_rest(widgets: Objects) -> None:
+    widgets.create(widget(widgets, "a", size=1))
+    assert "status" not in widgets.merge("a", {"status": {"phase": "x"}})
+    changed = widgets.merge("a", {"status": {"phase": "x"}, "spec": {"size": 9}}, "status")
+    assert (changed["status"], changed["spec"]) == ({"phase": "x"}, {"size": 1})
+
+
+def test_a_resource_that_is_missing_is_told(admin: Client, group: str, namespace: str) -> None:
+    for missing in (
+        Resource("none.example.io", "v1", "widgets", namespace),
+        Resource(group, "v9", "widgets", namespace),
+    ):
+        with pytest.raises(errors.NotFound):
+            list(Objects(admin, missing).pages({}))
+
+
+def test_a_list_in_pages_and_a_watch_tell_of_everything(widgets: Objects, admin: Client, resource: Resource) -> None:
+    for number in range(180):
+        widgets.create(widget(widgets, f"w{number}", size=number))
+    with running(admin, resource) as cache:
+        until(lambda: cache.synced, "the list")
+        assert sizes(cache) == {f"w{number}": number for number in range(180)}
+        for number in range(0, 180, 2):
+            widgets.delete(f"w{number}")
+        widgets.merge("w1", {"spec": {"size": "one"}})
+        expected = {f"w{number}": number for number in range(3, 180, 2)} | {"w1": "one"}
+        until(lambda: sizes(cache) == expected, "the changes")
+        cache.objects.wrote(widgets.create(widget(widgets, "new", size=5)))
+        assert sizes(cache)["new"] == 5
+
+
+def test_a_connection_that_dies_in_silence_or_is_cut_loses_nothing(
+    widgets: Objects, access: Access, resource: Resource
+) -> None:
+    where = urlsplit(access.server)
+    proxy = Proxy((str(where.hostname), where.port or 443))
+    client = Client(replace(access, server=f"https://127.0.0.1:{proxy.port}"))
+    try:
+        with running(client, resource) as cache:
+            until(lambda: cache.synced, "the list")
+            widgets.create(widget(widgets, "a", size=1))
+            until(lambda: sizes(cache) == {"a": 1}, "the watch")
+            proxy.frozen.set()
+            widgets.create(widget(widgets, "b", size=2))
+            widgets.delete("a")
+            until(lambda: cache.error, "the silence was noticed")
+            proxy.frozen.clear()
+            until(lambda: sizes(cache) == {"b": 2}, "what happened in silence")
+            for number in range(10):
+                proxy.cut()
+                widgets.merge("b", {"spec": {"size": number}})
+            until(lambda: sizes(cache) == {"b": 9}, "what happened between cuts")
+    finally:
+        client.close()
+        proxy.close()
+
+
+def test_an_object_nested_too_deep_hides_no_other(widgets: Objects, admin: Client, resource: Resource) -> None:
+    widgets.create(widget(widgets, "good", size=1))
+    deep = b'{"size": 2, "deep": ' + b"[" * 3000 + b"]" * 3000 + b"}"
+    body = json.dumps(widget(widgets, "deep")).encode().replace(b'"spec": {}', b'"spec": ' + deep)
+    create = ["kubectl", "create", "--raw", resource.path(), "-f", "-"]
+    subprocess.run(create, input=body, check=True, capture_output=True)
+    with running(admin, resource) as cache:
+        until(lambda: sizes(cache) == {"good": 1, "deep": 2}, "both, by list")
+    with running(admin, resource) as cache:
+        until(lambda: cache.synced, "the list")
+        widgets.merge("good", {"spec": {"size": 3}})
+        until(lambda: sizes(cache)["good"] == 3, "the watch goes on")
+
+
+def test_rights_that_are_taken_and_given_back_are_noticed(
+    widgets: Objects, admin: Client, access: Access, resource: Resource
+) -> None:
+    make_account(admin, resource.namespace, "reader")
+    rules = [{"apiGroups": [resource.group], "resources": ["widgets"], "verbs": ["list", "watch"]}]
+    client = client_of(access, token_of(admin, resource.namespace, "reader"))
+    with running(client, resource) as cache:
+        until(lambda: isinstance(cache.error, errors.Forbidden), "forbidden")
+        grant(admin, resource.namespace, "reader", rules)
+        until(lambda: cache.synced, "the list, once allowed")
+        widgets.create(widget(widgets, "a", size=1))
+        until(lambda: sizes(cache) == {"a": 1}, "the watch")
+    client.close()
+
+
+def test_one_leads_at_a_time_and_a_run_keeps_others_out(admin: Client, namespace: str) -> None:
+    told: list[tuple[str, bool]] = []
+
+    def election(name: str) -> Election:
+        lease = Lease(admin, namespace, "leader", name, LeaseTiming(3.0))
+        return Election(lease, lambda leads: told.append((name, leads)))
+
+    first, second = election("a"), election("b")
+    first.start()
+    until(lambda: first.is_leader, "a leads")
+    second.start()
+    first.stop()
+    until(lambda: second.is_leader, "b leads")
+    second.stop()
+    assert told == [("a", True), ("a", False), ("b", True), ("b", False)]
+    with try_hold(admin, namespace, "run", "pod") as held:
+        assert held
+        with try_hold(admin, namespace, "run", "pod") as other:
+            assert other is None
+    with try_hold(admin, namespace, "run", "pod") as again:
+        assert again

@@ -1,0 +1,173 @@
+"""A queue of keys: once each, one worker at a time, none lost, none in a hot loop."""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kube.queue import WorkQueue
+from tests.kube.caches import until
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_key_that_is_due_comes_once_first_in_first_out() -> None:
+    queue = WorkQueue()
+    for key in ("a", "b", "a"):
+        queue.add(key)
+    assert len(queue) == 2
+    assert (queue.take(), queue.take(), len(queue)) == ("a", "b", 0)
+
+
+def test_a_key_added_while_it_is_worked_on_comes_again_afterwards() -> None:
+    queue = WorkQueue()
+    queue.add("a")
+    assert queue.take() == "a"
+    queue.add("a")
+    queue.add("b")
+    assert queue.take() == "b"
+    queue.done("a")
+    assert queue.take() == "a"
+
+
+def test_a_failed_key_waits_longer_each_time_and_holds_up_no_other() -> None:
+    clock = Clock()
+    queue = WorkQueue(first_delay=1.0, most_delay=8.0, clock=clock)
+    for most in (1.0, 2.0, 4.0, 8.0, 8.0):
+        queue.add("a")
+        assert queue.take() == "a"
+        queue.add("a")  # as a watch does, of what our own try has changed
+        queue.done("a", failed=True)
+        clock.now += most / 2 - 0.01
+        queue.add("b")
+        assert queue.take() == "b"
+        queue.done("b")
+        assert len(queue) == 0
+        clock.now += most / 2 + 0.01
+        assert queue.take() == "a"
+        queue.done("a", failed=True)
+        clock.now += 100
+        assert queue.take() == "a"
+        queue.done("a")
+        break
+    queue.add("a")
+    assert queue.take() == "a"
+    queue.done("a", failed=True, after=50.0)
+    clock.now += 49
+    queue.add("c")
+    assert queue.take() == "c"
+    clock.now += 1
+    assert queue.take() == "a"
+
+
+def test_of_two_later_times_the_earlier_counts() -> None:
+    clock = Clock()
+    queue = WorkQueue(clock=clock)
+    queue.add_after("a", 10)
+    queue.add_after("a", 5)
+    queue.add_after("a", 20)
+    clock.now = 5
+    assert queue.take() == "a"
+    queue.done("a")
+    clock.now = 100
+    queue.add("b")
+    assert queue.take() == "b"
+    assert len(queue) == 0
+
+
+def test_waits_are_told() -> None:
+    clock, waits = Clock(), list[float]()
+    queue = WorkQueue(clock=clock, waited=waits.append)
+    queue.add_after("a", 5)
+    clock.now = 7
+    queue.take()
+    assert waits == [2.0]
+
+
+def test_closing_ends_every_wait() -> None:
+    queue = WorkQueue()
+    queue.add_after("a", 1000)
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(queue.take) for _ in range(4)]
+        queue.close()
+        assert [each.result() for each in found] == [None] * 4
+
+
+def test_many_workers_never_share_a_key_and_miss_no_change() -> None:
+    queue = WorkQueue(first_delay=0.001, most_delay=0.002)
+    version, done, busy = Counter[str](), Counter[str](), Counter[str]()
+    lock, shared = threading.Lock(), list[str]()
+
+    def work() -> None:
+        while (key := queue.take()) is not None:
+            with lock:
+                busy[key] += 1
+                if busy[key] > 1:
+                    shared.append(key)
+                found = version[key]
+            with lock:
+                done[key] = found
+                busy[key] -= 1
+            queue.done(key, failed=found % 7 == 3)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for number in range(3000):
+        key = str(number % 17)
+        with lock:
+            version[key] += 1
+        queue.add(key)
+    until(lambda: done == version, "all changes are seen")
+    queue.close()
+    for thread in threads:
+        thread.join()
+    assert not shared
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["add", "later", "take", "done", "fail", "wait"]), st.sampled_from("abc")), max_size=60
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS)
+def test_whatever_was_added_is_worked_on_in_the_end(steps: list[tuple[str, str]]) -> None:
+    clock = Clock()
+    queue = WorkQueue(first_delay=1.0, most_delay=4.0, clock=clock)
+    owed, working = set[str](), set[str]()
+    for step, key in steps:
+        if step == "add":
+            queue.add(key)
+            owed.add(key)
+        elif step == "later":
+            queue.add_after(key, 3)
+            owed.add(key)
+        elif step == "take" and len(queue) > len(working & owed):
+            taken = queue.take()
+            assert taken is not None
+            assert taken not in working
+            working.add(taken)
+            owed.discard(taken)
+        elif step in ("done", "fail") and working:
+            ended = working.pop()
+            queue.done(ended, failed=step == "fail")
+            owed |= {ended} if step == "fail" else set()
+        else:
+            clock.now += 1
+    for key in working:
+        queue.done(key)
+    while owed:
+        clock.now += 10
+        taken = queue.take()
+        assert taken is not None
+        owed.discard(taken)
+        queue.done(taken)
