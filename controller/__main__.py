@@ -1,0 +1,3 @@
+from controller.command import main
+
+raise SystemExit(main())

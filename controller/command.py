@@ -1,0 +1,84 @@
+"""The command line: `reconcile` and `webhook`. Arguments and environment in, exit code out."""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from artifacts import __version__
+from artifacts.environment import Setting
+from artifacts.errors import ConfigError
+from controller.reconcile.run import Controller
+from controller.reconcile.settings import TABLE, Settings
+from kube.access import load_access, own_namespace
+from kube.client import Client
+from kube.errors import NotConfigured
+
+logger = logging.getLogger("controller")
+
+_CONFIG_ERROR = 2
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Exit code 2: settings that are wrong."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.captureWarnings(True)
+    try:
+        return _reconcile(os.environ) if options.command == "reconcile" else _serve_webhook(os.environ)
+    except (ConfigError, NotConfigured) as error:
+        for problem in str(error).split("\n"):
+            logger.error("not started: %s", problem)
+        return _CONFIG_ERROR
+
+
+def _reconcile(environ: Mapping[str, str]) -> int:
+    settings = Settings.from_env(environ)
+    if not settings.namespace:
+        settings = replace(settings, namespace=own_namespace())
+    logger.info("starting version=%s %s", __version__, settings)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # before there are threads: they are waited for here
+    client = Client(
+        load_access(environ), agent=f"phjob-artifacts-controller/{__version__}", connections=settings.workers + 4
+    )
+    try:
+        controller = Controller(client, settings, f"{socket.gethostname()}_{uuid.uuid4()}")
+        try:
+            controller.start()
+        except OSError as error:
+            raise ConfigError([f"cannot listen on {settings.listen}: {error.strerror}"]) from error
+        logger.info("ending signal=%s", signal.Signals(signal.sigwait(_ENDING)).name)
+        controller.stop()
+    finally:
+        client.close()
+    return 0
+
+
+def _serve_webhook(environ: Mapping[str, str]) -> int:
+    from controller.serve import serve_webhook  # noqa: PLC0415 - gunicorn and Flask, which the reconciler does without
+
+    return serve_webhook(environ)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m controller", description="Puts collectors into PhJobs' pods.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser(
+        "reconcile",
+        help="run PhJobs, or watch them being run, and tell what became of their artifacts",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=_told_by(TABLE),
+    )
+    commands.add_parser("webhook", help="put the collector into pods on their way to the API server")
+    return parser
+
+
+def _told_by(table: Sequence[Setting]) -> str:
+    rows = [f"  {row.env:<42} {row.help} (default: {row.default or 'none'})" for row in table]
+    return "\n".join(["Told by environment variables:", *rows])

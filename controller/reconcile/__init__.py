@@ -1,0 +1,1 @@
+"""Looks after PhJobs: their pods, their status, what became of their artifacts."""

@@ -1,0 +1,82 @@
+"""Switches injection off when sidecars fail to start again and again: a job is worth more than its artifacts.
+
+A sidecar that cannot start holds its job. Beside another controller nothing can be done for a pod that exists, and
+beside our own each job would still lose half a minute. So after so many failures in a row, with no sidecar starting
+in between, the namespace gets a label that the webhook's namespaceSelector excludes. It stays until somebody who has
+mended the cause takes it off:
+
+    kubectl label namespace NAME primehub.io/artifact-injection-
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+
+from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF
+from kube import errors
+from kube.objects import Objects
+
+logger = logging.getLogger(__name__)
+_MOST = 4096
+
+
+class Breaker:
+    """Thread-safe. `most` failures in a row trip it; 0: none do."""
+
+    def __init__(self, namespaces: Objects, namespace: str, most: int) -> None:
+        self._namespaces, self._namespace, self._most = namespaces, namespace, most
+        self._lock = threading.Lock()
+        self._judged: OrderedDict[str, bool] = OrderedDict()  # pods by uid, each once
+        self._failures = 0
+        self.is_off = False
+
+    def look(self) -> None:
+        """See whether injection is switched off, by this or by a person."""
+        try:
+            labels = self._namespaces.get(self._namespace).get("metadata", {}).get("labels") or {}
+        except errors.KubeError as error:
+            logger.warning("namespace not read namespace=%s error=%s", self._namespace, error)
+            return
+        self.is_off = labels.get(INJECTION_LABEL) == INJECTION_OFF
+
+    def started(self, pod_uid: str) -> None:
+        """This pod's sidecar has started."""
+        with self._lock:
+            if self._judge(pod_uid):
+                self._failures = 0
+
+    def failed(self, pod_uid: str) -> bool:
+        """This pod's sidecar keeps main from starting. Tells whether that is news."""
+        with self._lock:
+            if not self._judge(pod_uid):
+                return False
+            self._failures += 1
+            trips = 0 < self._most <= self._failures
+            if trips:
+                self._failures = 0
+        if trips:
+            self._trip()
+        return True
+
+    def _judge(self, pod_uid: str) -> bool:
+        if pod_uid in self._judged:
+            return False
+        self._judged[pod_uid] = True
+        if len(self._judged) > _MOST:
+            self._judged.popitem(last=False)
+        return True
+
+    def _trip(self) -> None:
+        try:
+            self._namespaces.merge(self._namespace, {"metadata": {"labels": {INJECTION_LABEL: INJECTION_OFF}}})
+        except errors.KubeError as error:
+            logger.error("injection could not be switched off namespace=%s error=%s", self._namespace, error)
+            return
+        self.is_off = True
+        logger.error(
+            "injection is switched off namespace=%s: sidecars fail to start; mend it, then: "
+            "kubectl label namespace %s %s-",
+            self._namespace,
+            self._namespace,
+            INJECTION_LABEL,
+        )

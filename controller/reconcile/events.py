@@ -1,0 +1,99 @@
+"""Events on PhJobs, for `kubectl describe phjob`. What is told when is pure; writing is best effort.
+
+An event's name is made of what it tells, so telling it twice is telling it once.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.reconcile.artifact import NOT_INJECTED, UNKNOWN, Artifact
+from controller.reconcile.documents import rfc3339, text
+from controller.reconcile.names import API_VERSION, KIND
+from controller.reconcile.phjob import PhJob
+from kube import errors
+from kube.objects import Objects
+
+logger = logging.getLogger(__name__)
+
+COMPONENT = "phjob-artifacts"
+_REASONS = {
+    "sealed": ("Normal", "ArtifactsCollected", "all artifacts were collected"),
+    "empty": ("Normal", "NoArtifacts", "the job left no artifacts"),
+    "incomplete": ("Warning", "ArtifactsIncomplete", "not all artifacts were collected"),
+    "rejected": ("Warning", "ArtifactsRejected", "no artifacts were kept"),
+    UNKNOWN: ("Warning", "ArtifactsUnknown", "it is not known what was collected"),
+    NOT_INJECTED: ("Warning", "ArtifactsNotCollected", "artifacts are not collected"),
+}
+_FAILURES = ("PodCreationFailed", "OverRequeueLimit", "OverActivateDeadline", "PodUnknown")
+_MOST_NAME, _MOST_MESSAGE = 200, 1000
+
+
+@dataclass(frozen=True)
+class Notice:
+    """An event to be: `about` tells it from others of the same reason."""
+
+    kind: str
+    reason: str
+    message: str
+    about: str
+
+
+def artifact_notice(artifact: Artifact) -> Notice:
+    """What users are told of an artifact that is news."""
+    kind, reason, words = _REASONS[artifact.state]
+    return Notice(kind, reason, f"{words}: {artifact.message}" if artifact.message else words, artifact.pod_uid)
+
+
+def status_notice(job: PhJob, after: Mapping[str, Any]) -> Notice | None:
+    """What users are told of a new status."""
+    reason, message = text(after, "reason"), text(after, "message")
+    requeued = after.get("requeued", 0)
+    if job.requeued != requeued:
+        return Notice("Warning", "Requeued", message, str(requeued))
+    if reason in _FAILURES and reason != text(job.status, "reason"):
+        return Notice("Warning", reason, message, "")
+    return None
+
+
+class Events:
+    """Writes events to the API."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def tell(self, job: PhJob, notice: Notice, now: float) -> None:
+        """Create the event. That it cannot be is logged, and no more: the status tells the same."""
+        try:
+            self._objects.create(make_event(job, notice, now))
+        except errors.AlreadyExists:
+            return
+        except errors.KubeError as error:
+            logger.warning("event not written phjob=%s reason=%s error=%s", job.name, notice.reason, error)
+
+
+def make_event(job: PhJob, notice: Notice, now: float) -> dict[str, Any]:
+    """The document of a core/v1 Event."""
+    mark = hashlib.sha256(f"{job.uid} {notice.reason} {notice.about}".encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{job.name[:_MOST_NAME].rstrip('-.')}.{mark}", "namespace": job.namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": job.name,
+            "namespace": job.namespace,
+            "uid": job.uid,
+        },
+        "type": notice.kind,
+        "reason": notice.reason,
+        "message": notice.message[:_MOST_MESSAGE],
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "firstTimestamp": rfc3339(now),
+        "lastTimestamp": rfc3339(now),
+        "count": 1,
+    }

@@ -1,0 +1,43 @@
+"""The names that a PhJob and its pod carry, beside those that injection has."""
+
+from artifacts.names import group_path
+from controller.inject.pod import ANNOTATION, ORIGINAL_GRACE, OUTCOME
+
+API_VERSION, KIND = "primehub.io/v1alpha1", "PhJob"
+GROUP_LABEL, USER_LABEL = "primehub.io/group", "primehub.io/user"
+
+ENABLED = ANNOTATION + "enabled"
+# When the PhJob's artifacts expire (UNIX seconds), as people decided: written by the API.
+EXPIRED_AT = ANNOTATION + "expired-at"
+# What became of the artifacts, as JSON, on PhJobs whose status is another controller's.
+RESULT = ANNOTATION + "result"
+# On a pod that was made without the sidecar on purpose: why ("quota", "start").
+WITHOUT = "primehub.io/without-artifact-sidecar"
+# On the namespace: "off" keeps the API server from asking the webhook.
+INJECTION_LABEL, INJECTION_OFF = "primehub.io/artifact-injection", "off"
+
+_NOT_FOR_PODS = (EXPIRED_AT, RESULT, OUTCOME, ORIGINAL_GRACE, WITHOUT)
+_MOST_LABEL = 63
+
+
+def pod_annotations(annotations: dict[str, str]) -> dict[str, str]:
+    """What of a PhJob's annotations its pod gets: the product's own, without what is noted about the PhJob."""
+    return {
+        name: value
+        for name, value in annotations.items()
+        if name.startswith("primehub.io/") and name not in _NOT_FOR_PODS
+    }
+
+
+def label(value: str) -> str:
+    """As PrimeHub escapes what becomes a label: all but lower-case letters and digits as -XX."""
+    escaped = "".join(
+        char if char.isascii() and (char.islower() or char.isdigit()) else "".join(f"-{b:02x}" for b in char.encode())
+        for char in value
+    )
+    return ("escaped-" + escaped)[:_MOST_LABEL].rstrip("-")
+
+
+def sub_path(group: str) -> str:
+    """The group's part of PHFS. Raises InvalidName."""
+    return f"groups/{group_path(group)}"

@@ -1,0 +1,266 @@
+"""Does what was decided about one PhJob: writes its status, makes and deletes its pod, tells and counts. Thin I/O.
+
+What has no way back is guarded by the API server, not by what is remembered here: pods by their name, deletions by uid
+and version, statuses by the version that was read. So two controllers that both believe they lead harm nothing.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from controller.reconcile.artifact import Artifact, is_news, write_artifact, write_result
+from controller.reconcile.breaker import Breaker
+from controller.reconcile.documents import rfc3339
+from controller.reconcile.events import Events, artifact_notice, status_notice
+from controller.reconcile.metrics import ReconcilerMetrics
+from controller.reconcile.names import RESULT
+from controller.reconcile.outcome import Told, next_artifact, read_told
+from controller.reconcile.phjob import PhJob
+from controller.reconcile.pod import Pod, read_pod
+from controller.reconcile.refusal import NO_RIGHT, QUOTA, judge
+from controller.reconcile.settings import Settings
+from controller.reconcile.spawn import Unmakeable, make_pod
+from controller.reconcile.status import (
+    Action,
+    CreatePod,
+    Decision,
+    DeletePhJob,
+    DeletePod,
+    decide,
+    look_at_sidecar,
+    sidecar_trouble,
+)
+from kube import errors
+from kube.known import Known
+from kube.objects import Objects
+
+logger = logging.getLogger(__name__)
+
+_QUOTA_SECONDS = 30.0  # between two tries to make a pod that is over a quota
+_SOON_SECONDS = 1.0  # for the watch to show what another answer has told
+_MOST_DEPARTED = 1024
+
+
+@dataclass(frozen=True)
+class Api:
+    """What is written to."""
+
+    phjobs: Objects
+    pods: Objects
+    events: Events
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is read from."""
+
+    phjobs: Known[PhJob]
+    pods: Known[Pod]
+
+
+class Reconciler:
+    """Thread-safe, as long as each key is worked on by one thread at a time. `now` gives UNIX seconds."""
+
+    def __init__(
+        self,
+        api: Api,
+        seen: Seen,
+        settings: Settings,
+        metrics: ReconcilerMetrics,
+        breaker: Breaker,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._api, self._seen, self._settings = api, seen, settings
+        self._metrics, self._breaker, self._now = metrics, breaker, now
+        self._lock = threading.Lock()
+        self._departed: OrderedDict[str, Pod] = OrderedDict()
+        self._not_before: dict[str, float] = {}
+        seen.pods.on_change(self._note_departure)
+
+    def reconcile(self, key: str) -> float | None:
+        """Do what is to be done about the PhJob now; returns in how many seconds to look again. Raises KubeError."""
+        job = self._seen.phjobs.get(key)
+        if job is None:
+            self._forget(key)
+            return None
+        now = self._now()
+        pod = self._find_pod(key, job)
+        if pod and pod.owner_uid == job.uid:
+            self._judge_sidecar(pod, now)
+        look_at = self._reconcile(key, job, pod, now) if self._settings.reconcile else self._watch(job, pod, now)
+        if pod and pod.gone:
+            self._forget(key)
+        return None if look_at is None else max(0.0, look_at - now)
+
+    def _reconcile(self, key: str, job: PhJob, pod: Pod | None, now: float) -> float | None:
+        decision = decide(job, pod, self._settings, now)
+        version = self._write_status(job, decision)
+        if is_news(job.artifact, decision.artifact):
+            self._tell_artifact(job, decision.artifact, pod, now)
+        if notice := status_notice(job, decision.status):
+            self._api.events.tell(job, notice, now)
+        if decision.action:
+            soon = self._act(key, replace(job, version=version), decision.action, now)
+            return decision.look_at if soon is None else soon
+        return decision.look_at
+
+    def _watch(self, job: PhJob, pod: Pod | None, now: float) -> float | None:
+        """Another controller runs the job: only its artifacts are told of, in an annotation."""
+        own = pod if pod and pod.owner_uid == job.uid else None
+        result = next_artifact(job.result, own, self._settings, now)
+        if result and result != job.result:
+            metadata = {**_unchanged(job), "annotations": {RESULT: write_result(result)}}
+            self._seen.phjobs.wrote(self._api.phjobs.merge(job.name, {"metadata": metadata}))
+            if is_news(job.result, result):
+                self._tell_artifact(job, result, own, now)
+        return look_at_sidecar(own, self._settings, now) if own else None
+
+    def _find_pod(self, key: str, job: PhJob) -> Pod | None:
+        """The pod as it is or was. Before it is said that there is none, the API server is asked itself."""
+        if pod := self._seen.pods.get(key):
+            return pod
+        with self._lock:
+            departed = self._departed.get(key)
+        if departed and departed.owner_uid == job.uid:
+            return departed
+        told = job.artifact if self._settings.reconcile else job.result
+        if not ((told and told.is_pending) or (job.started_at is not None and not job.has_ended)):
+            return None
+        try:
+            return read_pod(self._api.pods.get(job.name))
+        except errors.NotFound:
+            return None
+
+    def _judge_sidecar(self, pod: Pod, now: float) -> None:
+        if pod.injected and pod.main_started:
+            self._breaker.started(pod.uid)
+        elif (trouble := sidecar_trouble(pod, self._settings, now)) and self._breaker.failed(pod.uid):
+            self._metrics.start_failures.inc()
+            logger.warning("sidecar does not start pod=%s trouble=%a", pod.name, trouble[:200])
+
+    def _write_status(self, job: PhJob, decision: Decision) -> str:
+        """Write what is new; returns the PhJob's version. Raises Conflict where it has changed meanwhile."""
+        fields: dict[str, Any] = {
+            name: decision.status.get(name)
+            for name in {*job.status, *decision.status}
+            if job.status.get(name) != decision.status.get(name)
+        }
+        if decision.artifact and decision.artifact != job.artifact:
+            fields["artifact"] = write_artifact(decision.artifact)
+        if not fields:
+            return job.version
+        patch = {"metadata": _unchanged(job), "status": fields}
+        written = self._api.phjobs.merge(job.name, patch, "status")
+        self._seen.phjobs.wrote(written)
+        if job.phase != decision.status.get("phase"):
+            logger.info("phase phjob=%s from=%s to=%s", job.name, job.phase or "none", decision.status.get("phase"))
+        version = written["metadata"]["resourceVersion"]
+        return version if isinstance(version, str) else ""
+
+    def _tell_artifact(self, job: PhJob, artifact: Artifact | None, pod: Pod | None, now: float) -> None:
+        assert artifact is not None
+        told = read_told(pod) if pod and pod.uid == artifact.pod_uid else Told()
+        self._metrics.count(artifact, told)
+        self._api.events.tell(job, artifact_notice(artifact), now)
+        logger.info(
+            "outcome phjob=%s state=%s files=%s bytes=%s", job.name, artifact.state, artifact.files, artifact.bytes
+        )
+
+    def _act(self, key: str, job: PhJob, action: Action, now: float) -> float | None:
+        """Returns when to look again, where that is sooner than was decided."""
+        if isinstance(action, CreatePod):
+            return self._create(key, job, action, now)
+        if isinstance(action, DeletePod):
+            self._delete_pod(job, action)
+        elif isinstance(action, DeletePhJob):
+            try:
+                self._api.phjobs.delete(job.name, uid=job.uid, version=job.version, propagation="Background")
+            except errors.NotFound:
+                return None
+            logger.info("removed phjob=%s: its time is over", job.name)
+        return None
+
+    def _delete_pod(self, job: PhJob, action: DeletePod) -> None:
+        try:
+            answer = self._api.pods.delete(
+                job.name, uid=action.uid, version=action.version, grace_seconds=action.grace_seconds
+            )
+        except errors.NotFound:
+            return
+        if answer.get("metadata", {}).get("deletionGracePeriodSeconds"):  # else it is gone already
+            self._seen.pods.wrote(answer)
+        grace = "its own" if action.grace_seconds is None else action.grace_seconds
+        logger.info("deleted pod=%s grace=%s", job.name, grace)
+
+    def _create(self, key: str, job: PhJob, action: CreatePod, now: float) -> float | None:
+        not_before = self._not_before.get(key, 0.0)
+        if now < not_before <= now + _QUOTA_SECONDS:
+            return not_before
+        try:
+            self._make(job, action.without)
+        except errors.AlreadyExists:
+            return now + _SOON_SECONDS
+        except Unmakeable as error:
+            self._fail(job, str(error), now)
+        except (errors.Forbidden, errors.Invalid) as error:
+            self._metrics.count_error(error)
+            verdict = judge(error)
+            if verdict == NO_RIGHT:
+                raise
+            if verdict == QUOTA:
+                self._not_before[key] = now + _QUOTA_SECONDS
+                self._back_to_pending(job, error, now)
+                return now + _QUOTA_SECONDS
+            self._fail(job, error.message, now)
+        self._not_before.pop(key, None)
+        return None
+
+    def _make(self, job: PhJob, without: str) -> None:
+        """Create the pod; where it is over a quota with its sidecar, without."""
+        try:
+            created = self._api.pods.create(make_pod(job, self._settings, without))
+        except errors.Forbidden as error:
+            if without or judge(error) != QUOTA:
+                raise
+            without = "quota"
+            created = self._api.pods.create(make_pod(job, self._settings, without))
+        logger.info("made pod=%s%s", job.name, f" without_sidecar={without}" if without else "")
+        self._seen.pods.wrote(created)
+
+    def _fail(self, job: PhJob, message: str, now: float) -> None:
+        status = {**job.status, "phase": "Failed", "reason": "PodCreationFailed", "message": message[:1024]}
+        self._change_status(job, status | {"finishTime": rfc3339(now)}, now)
+
+    def _back_to_pending(self, job: PhJob, error: errors.Refused, now: float) -> None:
+        message = f"Back to pending due to: insufficient group/user quota: {error.message}"
+        status = {**job.status, "phase": "Pending", "reason": "OverQuota", "message": message[:1024]}
+        self._change_status(job, status | {"requeued": job.requeued + 1}, now)
+
+    def _change_status(self, job: PhJob, status: Mapping[str, Any], now: float) -> None:
+        self._write_status(job, Decision(status, job.artifact))
+        if notice := status_notice(job, status):
+            self._api.events.tell(job, notice, now)
+
+    def _note_departure(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        """Its last state may be what tells of its end: a pod that was deleted goes as soon as its containers have."""
+        if old is None or new is not None:
+            return
+        with self._lock:
+            self._departed[key] = replace(old, gone=True)
+            self._departed.move_to_end(key)
+            if len(self._departed) > _MOST_DEPARTED:
+                self._departed.popitem(last=False)
+
+    def _forget(self, key: str) -> None:
+        self._not_before.pop(key, None)
+        with self._lock:
+            self._departed.pop(key, None)
+
+
+def _unchanged(job: PhJob) -> dict[str, str]:
+    """Preconditions of a patch: the PhJob is the one that was read."""
+    return {"uid": job.uid, "resourceVersion": job.version}

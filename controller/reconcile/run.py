@@ -1,0 +1,166 @@
+"""The reconciler as a process: caches, queue, workers, election, health. The composition root of its parts."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+
+from controller.reconcile.breaker import Breaker
+from controller.reconcile.events import Events
+from controller.reconcile.health import HealthServer
+from controller.reconcile.metrics import ReconcilerMetrics
+from controller.reconcile.phjob import PhJob, read_phjob
+from controller.reconcile.pod import Pod, read_pod
+from controller.reconcile.reconciler import Api, Reconciler, Seen
+from controller.reconcile.settings import Settings
+from kube import errors
+from kube.cache import Cache
+from kube.client import Client
+from kube.holding import Election
+from kube.lease import Lease
+from kube.objects import Objects, Resource
+from kube.queue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+STALE_SECONDS = 300.0
+_PODS_OF_JOBS = {"labelSelector": "app=primehub-job"}
+
+
+class Controller:
+    """Everything of one replica, from `start` to `stop`. `identity` is unlike any other replica's."""
+
+    def __init__(self, client: Client, settings: Settings, identity: str) -> None:
+        self._settings = settings
+        namespace = settings.namespace
+        phjobs = Objects(client, Resource("primehub.io", "v1alpha1", "phjobs", namespace))
+        pods = Objects(client, Resource("", "v1", "pods", namespace))
+        self._phjobs: Cache[PhJob] = Cache(phjobs, read_phjob)
+        self._pods: Cache[Pod] = Cache(pods, read_pod, selectors=_PODS_OF_JOBS)
+        self._metrics = ReconcilerMetrics(CollectorRegistry())
+        self._queue = WorkQueue(waited=self._metrics.queue_seconds.observe)
+        self._breaker = Breaker(Objects(client, Resource("", "v1", "namespaces")), namespace, settings.breaker_failures)
+        self._reconciler = Reconciler(
+            Api(phjobs, pods, Events(Objects(client, Resource("", "v1", "events", namespace)))),
+            Seen(self._phjobs.objects, self._pods.objects),
+            settings,
+            self._metrics,
+            self._breaker,
+        )
+        self._election = Election(Lease(client, namespace, settings.lease, identity), self._on_lead)
+        self._stop, self._look = threading.Event(), threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"worker {number}", daemon=True)
+            for number in range(settings.workers)
+        ]
+        self._threads.append(threading.Thread(target=self._resync, name="resync", daemon=True))
+        self._health: HealthServer | None = None
+        self._show()
+
+    def start(self) -> None:
+        """Begin. Raises OSError where the port is taken."""
+        if self._settings.listen:
+            self._health = HealthServer(self._settings.listen, self._metrics.registry, self.problem, self.not_ready)
+        for known in (self._phjobs.objects, self._pods.objects):
+            known.on_change(lambda key, _old, _new: self._queue.add(key))
+        self._phjobs.start()
+        self._pods.start()
+        self._election.start()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End what is under way, resign, and come back."""
+        self._stop.set()
+        self._look.set()
+        self._queue.close()
+        for thread in self._threads:
+            thread.join()
+        self._election.stop()
+        self._phjobs.stop()
+        self._pods.stop()
+        if self._health:
+            self._health.close()
+
+    @property
+    def port(self) -> int:
+        """Where health is served; 0: nowhere."""
+        return self._health.port if self._health else 0
+
+    def problem(self) -> str:
+        """Why this process had better be started anew, or ""."""
+        stale = [name for name, age in self._ages().items() if age() > STALE_SECONDS]
+        return f"nothing was heard of {' and '.join(stale)} for {STALE_SECONDS:.0f} s" if stale else ""
+
+    def not_ready(self) -> str:
+        """Why it cannot work yet, or ""."""
+        if self._phjobs.synced and self._pods.synced:
+            return ""
+        return str(self._phjobs.error or self._pods.error or "the first list is not complete")
+
+    def _work(self) -> None:
+        while (key := self._queue.take()) is not None:
+            failed, after = False, 0.0
+            try:
+                self._work_on(key)
+            except errors.Conflict:
+                failed = True  # it has changed; what it is now is on its way
+                self._metrics.reconciles.labels("retry").inc()
+            except errors.KubeError as error:
+                failed, after = True, getattr(error, "retry_after", 0.0)
+                self._metrics.count_error(error)
+                self._metrics.reconciles.labels("retry").inc()
+                logger.warning("to be tried again phjob=%s error=%s", key, error)
+            except Exception:
+                failed = True
+                self._metrics.reconciles.labels("error").inc()
+                logger.exception("fault phjob=%s", key)
+            self._queue.done(key, failed=failed, after=after)
+
+    def _work_on(self, key: str) -> None:
+        if not (self._election.is_leader and self._phjobs.synced and self._pods.synced):
+            return  # whoever comes to lead looks at all
+        seconds = self._reconciler.reconcile(key)
+        self._metrics.reconciles.labels("done").inc()
+        if seconds is not None:
+            self._queue.add_after(key, seconds)
+
+    def _on_lead(self, leads: bool) -> None:
+        if leads:
+            self._add(self._phjobs.objects.all_keys())
+            self._look.set()
+
+    def _resync(self) -> None:
+        while not (self._phjobs.wait_synced(1.0) and self._pods.wait_synced(1.0)):
+            if self._stop.is_set():
+                return
+        self._add(self._phjobs.objects.all_keys())
+        while not self._stop.is_set():
+            if self._election.is_leader:
+                self._breaker.look()
+                self._add([f"{job.namespace}/{job.name}" for job in self._phjobs.objects.values() if _is_open(job)])
+            self._look.wait(self._settings.resync_seconds)
+            self._look.clear()
+
+    def _add(self, keys: list[str]) -> None:
+        for key in keys:
+            self._queue.add(key)
+
+    def _ages(self) -> dict[str, Callable[[], float]]:
+        return {
+            "phjobs": lambda: self._phjobs.seconds_since_activity,
+            "pods": lambda: self._pods.seconds_since_activity,
+        }
+
+    def _show(self) -> None:
+        show = self._metrics.show
+        show("phjob_artifact_queue_depth", "PhJobs that are due to be worked on", lambda: len(self._queue))
+        show("phjob_artifact_leader", "1 while this replica leads", lambda: self._election.is_leader)
+        show("phjob_artifact_injection_off", "1 while no pod is injected", lambda: self._breaker.is_off)
+        self._metrics.show_ages(self._ages())
+
+
+def _is_open(job: PhJob) -> bool:
+    """Whether anything may still happen to it but its removal, for which there is a time in the queue."""
+    return not job.has_ended or bool(job.artifact and job.artifact.is_pending)

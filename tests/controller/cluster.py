@@ -1,0 +1,98 @@
+"""PhJobs and their pods for tests of the reconciler, as documents, and a kubelet that a test plays."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from controller.reconcile.phjob import PhJob, read_phjob
+from controller.reconcile.pod import Pod, read_pod
+from controller.reconcile.settings import Settings
+
+Document = dict[str, Any]
+
+NOW = 1_800_000_000.0
+UID, POD_UID = "job-uid", "pod-uid"
+SETTINGS = Settings.from_env({"PHJOB_CONTROLLER_NAMESPACE": "ns", "PHJOB_CONTROLLER_LISTEN": ""})
+
+
+def rfc3339(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def job_document(status: Mapping[str, Any] | None = None, **spec: Any) -> Document:
+    return {
+        "apiVersion": "primehub.io/v1alpha1",
+        "kind": "PhJob",
+        "metadata": {"name": "job", "namespace": "ns", "uid": UID, "resourceVersion": "7"},
+        "spec": {"groupName": "Team_A", "userName": "ann", "image": "python", "command": "true", **spec},
+        **({"status": dict(status)} if status else {}),
+    }
+
+
+def job(status: Mapping[str, Any] | None = None, **spec: Any) -> PhJob:
+    return read_phjob(job_document(status, **spec))
+
+
+def pod_document(  # noqa: PLR0913 - the columns of tables
+    *,
+    main: Document | None = None,
+    sidecar: Document | None = None,
+    phase: str = "Pending",
+    created: float = NOW,
+    scheduled: float | None = NOW,
+    deleting: float | None = None,
+    annotations: Mapping[str, str] | None = None,
+    owner: str = UID,
+    uid: str = POD_UID,
+) -> Document:
+    """A pod; with a sidecar if `sidecar` (its state, {} for none yet) is given."""
+    injected = {"primehub.io/artifact-sidecar": "injected", "primehub.io/artifact-original-grace-seconds": "30"}
+    metadata = {
+        "name": "job",
+        "namespace": "ns",
+        "uid": uid,
+        "resourceVersion": "9",
+        "labels": {"app": "primehub-job"},
+        "creationTimestamp": rfc3339(created),
+        "annotations": {**(injected if sidecar is not None else {}), **(annotations or {})},
+        "ownerReferences": [{"kind": "PhJob", "uid": owner, "name": "job"}],
+        **({"deletionTimestamp": rfc3339(deleting)} if deleting is not None else {}),
+    }
+    spec: Document = {"containers": [{"name": "main"}], "terminationGracePeriodSeconds": 120}
+    status: Document = {"phase": phase}
+    if scheduled is not None:
+        status["conditions"] = [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(scheduled)},
+        ]
+    if main is not None:
+        status["containerStatuses"] = [{"name": "main", "state": main}]
+    if sidecar is not None:
+        spec["initContainers"] = [{"name": "phjob-artifacts"}]
+        status["initContainerStatuses"] = [{"name": "phjob-artifacts", "state": sidecar}]
+    return {"metadata": metadata, "spec": spec, "status": status}
+
+
+def pod(**given: Any) -> Pod:
+    return read_pod(pod_document(**given))
+
+
+def running(since: float = NOW) -> Document:
+    return {"running": {"startedAt": rfc3339(since)}}
+
+
+def ended(code: int = 0, at: float = NOW + 10, since: float | None = NOW, message: str = "") -> Document:
+    started = {"startedAt": rfc3339(since)} if since is not None else {}
+    reason = "Completed" if code == 0 else "Error"
+    return {
+        "terminated": {"exitCode": code, "reason": reason, "finishedAt": rfc3339(at), "message": message, **started}
+    }
+
+
+def waiting(reason: str, message: str = "") -> Document:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+def summary(state: str = "sealed", **fields: Any) -> str:
+    told = {"version": 1, "state": state, "sealed": state == "sealed", "files": 2, "bytes": 300, **fields}
+    return json.dumps(told)

@@ -1,0 +1,299 @@
+"""What a PhJob's status becomes, and what is done about its pod: tables of what may be seen."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.reconcile.artifact import Artifact
+from controller.reconcile.documents import text
+from controller.reconcile.phjob import FINAL_PHASES, PhJob, read_phjob
+from controller.reconcile.pod import Pod
+from controller.reconcile.status import CreatePod, Decision, DeletePhJob, DeletePod, decide
+from tests.controller.cluster import (
+    NOW,
+    POD_UID,
+    SETTINGS,
+    ended,
+    job,
+    job_document,
+    pod,
+    rfc3339,
+    running,
+    summary,
+    waiting,
+)
+
+RUNNING = {"phase": "Running", "reason": "PodRunning", "startTime": rfc3339(NOW), "requeued": 0}
+PREPARING = {"phase": "Preparing", "reason": "PodPending", "requeued": 0}
+DONE = {"phase": "Succeeded", "reason": "PodSucceeded", "finishTime": rfc3339(NOW), "requeued": 0}
+
+
+def seen(found: PhJob, of: Pod | None, now: float = NOW + 20) -> tuple[str, str, Any]:
+    """Phase, reason, action."""
+    decision = decide(found, of, SETTINGS, now)
+    return text(decision.status, "phase"), text(decision.status, "reason"), decision.action
+
+
+GONE = replace(pod(main=running(), sidecar=running()), gone=True)
+
+TABLE = {
+    "new": (job(), None, ("Pending", "PodPending", CreatePod())),
+    "its pod waits": (job(), pod(), ("Preparing", "PodPending", None)),
+    "main runs": (job(PREPARING), pod(main=running()), ("Running", "PodRunning", None)),
+    "main ended well, its sidecar collects": (
+        job(RUNNING),
+        pod(main=ended(), sidecar=running(), phase="Running"),
+        ("Succeeded", "PodSucceeded", None),
+    ),
+    "main ended badly": (job(RUNNING), pod(main=ended(7), phase="Failed"), ("Failed", "PodFailed", None)),
+    "evicted with no word of main": (job(RUNNING), pod(phase="Failed"), ("Failed", "PodFailed", None)),
+    "cancelled before its pod was made": (job(cancel=True), None, ("Cancelled", "Cancelled", None)),
+    "cancelled while it prepares": (job(PREPARING, cancel=True), pod(), ("Preparing", "Cancelled", DeletePod(POD_UID))),
+    "cancelled with main's own grace": (
+        job(RUNNING, cancel=True),
+        pod(main=running(), sidecar=running()),
+        ("Running", "Cancelled", DeletePod(POD_UID, grace_seconds=30)),
+    ),
+    "cancelled, main has still time": (
+        job(RUNNING | {"reason": "Cancelled"}, cancel=True),
+        pod(main=running(), deleting=NOW + 40),
+        ("Running", "Cancelled", None),
+    ),
+    "cancelled, main obeys with 0": (
+        job(RUNNING | {"reason": "Cancelled"}, cancel=True),
+        pod(main=ended(), deleting=NOW + 40),
+        ("Cancelled", "Cancelled", None),
+    ),
+    "cancelled too late": (job(RUNNING, cancel=True), pod(main=ended()), ("Succeeded", "PodSucceeded", None)),
+    "cancelled, its node is dead": (
+        job(RUNNING | {"reason": "Cancelled"}, cancel=True),
+        pod(main=running(), deleting=NOW - 200),
+        ("Cancelled", "Cancelled", None),
+    ),
+    "over its deadline": (
+        job(RUNNING, activeDeadlineSeconds=5),
+        pod(main=running()),
+        ("Running", "OverActivateDeadline", DeletePod(POD_UID, grace_seconds=120)),
+    ),
+    "over its deadline, cancelled later": (
+        job(RUNNING | {"reason": "OverActivateDeadline"}, activeDeadlineSeconds=5, cancel=True),
+        pod(main=ended(143), deleting=NOW),
+        ("Failed", "OverActivateDeadline", None),
+    ),
+    "a deadline of 0 is none": (
+        job(RUNNING, activeDeadlineSeconds=0),
+        pod(main=running(NOW - 10**9)),
+        ("Running", "PodRunning", None),
+    ),
+    "its running pod is gone": (job(RUNNING), None, ("Failed", "PodUnknown", None)),
+    "its running pod is gone, and was seen": (job(RUNNING), GONE, ("Failed", "PodUnknown", None)),
+    "its waiting pod is gone": (job(PREPARING), None, ("Preparing", "PodPending", CreatePod())),
+    "somebody deleted its pod": (
+        job(RUNNING),
+        pod(main=ended(143), deleting=NOW, phase="Failed"),
+        ("Failed", "PodFailed", None),
+    ),
+    "deleted before main ran, kubelet tells an end": (
+        job(PREPARING),
+        pod(main=ended(137, since=None), deleting=NOW, phase="Failed"),
+        ("Preparing", "PodPending", None),
+    ),
+    "lost sight of a main that ran": (
+        job(RUNNING),
+        pod(main=ended(137, since=None), deleting=NOW, phase="Failed"),
+        ("Failed", "PodFailed", None),
+    ),
+    "main's command cannot be started": (
+        job(PREPARING),
+        pod(main=ended(128, since=0.0), phase="Failed"),
+        ("Failed", "PodFailed", None),
+    ),
+    "prepares too long": (
+        job(PREPARING),
+        pod(created=NOW - 170),
+        ("Pending", "PodPending", DeletePod(POD_UID, version="9")),
+    ),
+    "queued again too often": (
+        job(PREPARING | {"requeued": 3}, requeueLimit=2),
+        None,
+        ("Failed", "OverRequeueLimit", None),
+    ),
+    "another's pod is in the way": (job(), pod(owner="other"), ("Pending", "PodPending", None)),
+    "its sidecar's image is missing": (
+        job(PREPARING),
+        pod(scheduled=NOW - 20, sidecar=waiting("ImagePullBackOff")),
+        ("Preparing", "PodPending", DeletePod(POD_UID, "9", 1)),
+    ),
+    "its sidecar's image is missing since a moment": (
+        job(PREPARING),
+        pod(scheduled=NOW, sidecar=waiting("ErrImagePull")),
+        ("Preparing", "PodPending", None),
+    ),
+    "its sidecar is pulled": (
+        job(PREPARING),
+        pod(scheduled=NOW - 80, sidecar=waiting("PodInitializing")),
+        ("Preparing", "PodPending", None),
+    ),
+    "its sidecar's volume does not come": (
+        job(PREPARING),
+        pod(scheduled=NOW - 110, created=NOW - 110, sidecar=waiting("ContainerCreating")),
+        ("Preparing", "PodPending", DeletePod(POD_UID, "9", 1)),
+    ),
+    "its sidecar crashes after main has started": (
+        job(RUNNING),
+        pod(main=running(), scheduled=NOW - 100, sidecar=waiting("CrashLoopBackOff")),
+        ("Running", "PodRunning", None),
+    ),
+    "an ended job's sidecar holds its pod": (
+        job(DONE),
+        pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running"),
+        ("Succeeded", "PodSucceeded", DeletePod(POD_UID, grace_seconds=1)),
+    ),
+    "an ended job's main goes on": (
+        job(DONE),
+        pod(main=running(), sidecar=running()),
+        ("Succeeded", "PodSucceeded", DeletePod(POD_UID, grace_seconds=30)),
+    ),
+    "an ended job": (job(DONE), pod(main=ended(), phase="Succeeded"), ("Succeeded", "PodSucceeded", None)),
+    "its time is over": (job(DONE, ttlSecondsAfterFinished=10), None, ("Succeeded", "PodSucceeded", DeletePhJob())),
+    "a time of 0 is never over": (job(DONE, ttlSecondsAfterFinished=0), None, ("Succeeded", "PodSucceeded", None)),
+}
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_status_follows_from_what_is_seen(case: str) -> None:
+    found, of, expected = TABLE[case]
+    assert seen(found, of) == expected
+
+
+def test_finish_time_exit_code_and_reason_are_mains_while_the_sidecar_collects() -> None:
+    decision = decide(
+        job(RUNNING), pod(main=ended(7, at=NOW + 5), sidecar=running(), phase="Running"), SETTINGS, NOW + 60
+    )
+    assert decision.status == {
+        "phase": "Failed",
+        "reason": "PodFailed",
+        "message": "main ended: exit code 7 (Error)",
+        "startTime": rfc3339(NOW),
+        "finishTime": rfc3339(NOW + 5),
+        "exitCode": 7,
+        "podName": "job",
+        "requeued": 0,
+    }
+    assert decision.artifact == Artifact("collecting", POD_UID)
+
+
+def test_a_job_without_its_sidecar_is_made_anew_without_it() -> None:
+    stuck = pod(scheduled=NOW - 20, sidecar=waiting("ImagePullBackOff", "no such image"))
+    first = decide(job(PREPARING), stuck, SETTINGS, NOW + 20)
+    assert first.artifact is not None
+    assert (first.artifact.state, first.artifact.reason) == ("not-injected", "start")
+    assert "no such image" in first.artifact.message
+    told = replace(job(PREPARING), artifact=first.artifact)
+    again = decide(told, stuck, SETTINGS, NOW + 21)
+    assert (again.artifact, again.action) == (first.artifact, first.action)
+    assert decide(told, None, SETTINGS, NOW + 22).action == CreatePod("start")
+
+
+def test_a_requeue_is_counted_once() -> None:
+    first = decide(job(PREPARING), pod(created=NOW - 170), SETTINGS, NOW + 20)
+    assert first.status["requeued"] == 1
+    after = replace(job(PREPARING), status=first.status)
+    again = decide(after, pod(created=NOW - 170), SETTINGS, NOW + 21)
+    assert (again.status, again.action) == (first.status, first.action)
+
+
+@pytest.mark.parametrize(
+    ("noted", "told", "removed_at"),
+    [(None, 0, NOW + 100), (None, NOW + 500, NOW + 500), (NOW + 300, NOW + 500, NOW + 300), (NOW + 50, 0, NOW + 100)],
+)
+def test_the_phjob_waits_for_its_artifacts_expiry_and_its_pod_does_not(
+    noted: float | None, told: float, removed_at: float
+) -> None:
+    artifact = Artifact("sealed", POD_UID, expired_at=int(told))
+    found = replace(job(DONE, ttlSecondsAfterFinished=100), artifact=artifact, expired_at=int(noted) if noted else None)
+    finished = pod(main=ended(), sidecar=ended(message=summary()), phase="Succeeded")
+    before = decide(found, finished, SETTINGS, removed_at - 1)
+    assert before.action == (DeletePod(POD_UID) if removed_at > NOW + 101 else None)
+    assert decide(found, None, SETTINGS, removed_at).action == DeletePhJob()
+
+
+def test_the_phjob_stays_while_its_artifacts_are_collected() -> None:
+    found = replace(job(DONE, ttlSecondsAfterFinished=1), artifact=Artifact("syncing", POD_UID))
+    collecting = pod(main=ended(at=NOW), sidecar=running(), phase="Running")
+    assert decide(found, collecting, SETTINGS, NOW + 60).action is None
+
+
+CONTAINERS = st.sampled_from(
+    [
+        None,
+        {},
+        running(),
+        ended(),
+        ended(7),
+        ended(137, since=None),
+        waiting("ImagePullBackOff"),
+        waiting("PodInitializing"),
+        ended(message=summary()),
+        ended(message="nonsense"),
+    ]
+)
+PODS = st.builds(
+    pod,
+    main=CONTAINERS,
+    sidecar=CONTAINERS,
+    phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown", ""]),
+    created=st.sampled_from([NOW, NOW - 500]),
+    scheduled=st.sampled_from([None, NOW, NOW - 500]),
+    deleting=st.sampled_from([None, None, NOW + 30, NOW - 500]),
+    owner=st.sampled_from(["job-uid", "job-uid", "other"]),
+)
+STATUSES = st.fixed_dictionaries(
+    {},
+    optional={
+        "phase": st.sampled_from(["", "Pending", "Preparing", "Running", *FINAL_PHASES]),
+        "reason": st.sampled_from(["PodPending", "Cancelled", "OverActivateDeadline", "OverQuota"]),
+        "startTime": st.sampled_from([rfc3339(NOW), "yesterday", 7]),
+        "finishTime": st.sampled_from([rfc3339(NOW), None]),
+        "requeued": st.sampled_from([0, 3, -1, "x"]),
+        "artifact": st.sampled_from([None, 7, {"state": "syncing", "podUid": POD_UID}, {"state": "sealed"}]),
+    },
+)
+SPECS = st.fixed_dictionaries(
+    {},
+    optional={
+        "cancel": st.booleans(),
+        "requeueLimit": st.sampled_from([0, 2]),
+        "activeDeadlineSeconds": st.sampled_from([0, 5, 10**6]),
+        "ttlSecondsAfterFinished": st.sampled_from([0, 5, 10**6]),
+    },
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(STATUSES, SPECS, st.none() | PODS, st.booleans())
+def test_decisions_settle_and_an_end_stays_an_end(
+    status: dict[str, Any], spec: dict[str, Any], of: Pod | None, gone: bool
+) -> None:
+    """Whatever is seen: once written, the same sight asks for no other status, and for the same deed."""
+    of = replace(of, gone=True) if of and gone else of
+    found = job(status, **spec)
+    now = NOW + 20
+    steps: list[Decision] = []
+    for _ in range(4):
+        steps.append(decide(found, of, SETTINGS, now))
+        document = job_document({**steps[-1].status}, **spec)
+        after = replace(read_phjob(document), artifact=steps[-1].artifact)
+        if found.has_ended:
+            assert after.phase == found.phase
+        found = after
+    assert steps[-1] == steps[-2]
+    if isinstance(steps[-1].action, DeletePod):
+        assert of is not None
+        assert steps[-1].action.uid == of.uid
+        assert of.owner_uid == "job-uid"
+    if isinstance(steps[-1].action, CreatePod):
+        assert of is None or of.gone
