@@ -24,7 +24,7 @@ from api.metrics import Metrics
 from api.settings import Settings
 from api.store.factory import open_store
 from bench.stores import Disk
-from bench.table import BenchError, Row, absolute
+from bench.table import BenchError, Row, absent, absolute
 
 DELAY_MS = 20
 GROUPS = 20
@@ -38,9 +38,12 @@ def rows(disk: Disk, quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row
     what = f"cleanup of {jobs} jobs, {DELAY_MS} ms a request"
     if not wanted(what):
         return
-    measured = measure(jobs)
-    goal = GOAL_SECONDS * jobs / JOBS
-    yield absolute(what, [measured["seconds"]], " s", goal)
+    try:
+        measured = measure(jobs)
+    except BenchError as error:
+        yield absent(what, error)
+        return
+    yield absolute(what, [measured["seconds"]], " s", GOAL_SECONDS * jobs / JOBS)
     yield absolute(f"{what}: memory gained", [measured["gained_mb"]], " MB")
 
 
@@ -57,7 +60,6 @@ def measure(jobs: int) -> dict[str, float]:
             counts = answer.read().decode()
     measured: dict[str, float] = json.loads(done.stdout)
     requests = sum(int(part.partition("=")[2]) for part in counts.split())
-    print(f"{jobs} jobs: {counts}", file=sys.stderr)
     return {**measured, "requests_per_job": round(requests / jobs, 2)}
 
 

@@ -92,6 +92,14 @@ def test_a_running_job_can_be_pinned_and_its_files_are_left_to_its_sidecar(world
     assert term.expires_at == pytest.approx(time.time() + 7 * DAY, abs=200)
 
 
+def test_an_unreadable_expiry_file_is_no_new_file_to_count_from(world: World) -> None:
+    world.add_phjob("job-9", ended_ago=8 * DAY)
+    world.store.write(world.folder("job-9").prefix + EXPIRED_AT, b"soon")
+    term = world.terms.of(world.folder("job-9"))
+    assert term.expires_at == pytest.approx(time.time() - DAY, abs=60)
+    assert term.why == "no readable expiredAt: 7 days from the job's end"
+
+
 def test_what_has_expired_is_not_brought_back(world: World) -> None:
     world.ahead = 2 * DAY
     with pytest.raises(Expired):
