@@ -1,8 +1,8 @@
 """Writing into a store that is a directory: whole or not at all, below a descriptor, through no link.
 
 As the sidecar does on any mount: sequential create, close, rename; where the store knows no rename, the old file is
-removed first. Files get mode 0644 and folders 0777, whatever the umask, as the sidecar's do by default: other users'
-jobs go on there.
+removed first. Whatever the umask, files get mode 0644, and folders below `groups/` 0777, as the sidecar's do by
+default: other users' jobs go on there. Other folders get 0755: what people decided is the API's to write.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from artifacts.layout import JOB_ARTIFACTS
 
 TEMPORARY = "phjob-artifacts/tmp"  # below the root, out of every job's reach; only a kill leaves anything there
 
-_FILE_MODE, _FOLDER_MODE = 0o644, 0o777
+_FILE_MODE, _OWN_FOLDER_MODE, _GROUP_FOLDER_MODE = 0o644, 0o755, 0o777
 _PLACE_FOLDER = PLACE | os.O_DIRECTORY
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _NO_RENAME = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV})
@@ -87,9 +87,10 @@ def _made(root: int, path: str) -> Iterator[int]:
     fd = os.open(".", _PLACE_FOLDER, dir_fd=root)
     try:
         parts = path.split("/") if path else []
+        mode = _GROUP_FOLDER_MODE if parts[:1] == ["groups"] else _OWN_FOLDER_MODE
         in_job = parts[:1] == ["groups"] and parts[2:3] == [JOB_ARTIFACTS]
         for depth, name in enumerate(parts):
-            inner = _make_folder(fd, name, may_unlink=in_job and depth >= _JOB_DEPTH)
+            inner = _make_folder(fd, name, mode, may_unlink=in_job and depth >= _JOB_DEPTH)
             os.close(fd)
             fd = inner
         yield fd
@@ -97,13 +98,13 @@ def _made(root: int, path: str) -> Iterator[int]:
         os.close(fd)
 
 
-def _make_folder(parent: int, name: str, may_unlink: bool) -> int:
+def _make_folder(parent: int, name: str, mode: int, may_unlink: bool) -> int:
     """A link that a job has put there is removed: nothing is lost with it, and through it we would write elsewhere."""
     for _ in range(3):
         try:
             return open_name(parent, name, _PLACE_FOLDER)
         except FileNotFoundError:
-            _make_new(parent, name)
+            _make_new(parent, name, mode)
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR) or not may_unlink:
                 raise
@@ -113,14 +114,14 @@ def _make_folder(parent: int, name: str, may_unlink: bool) -> int:
     raise OSError(errno.ELOOP, "it is replaced by a link again and again", name)
 
 
-def _make_new(parent: int, name: str) -> None:
+def _make_new(parent: int, name: str, mode: int) -> None:
     """A folder of our own, with its mode: the umask is the whole process's, so it is not touched."""
     with contextlib.suppress(FileExistsError):
-        os.mkdir(name, _FOLDER_MODE, dir_fd=parent)
+        os.mkdir(name, mode, dir_fd=parent)
         with contextlib.suppress(OSError):
             fd = os.open(name, FOLDER, dir_fd=parent)
             try:
                 if os.fstat(fd).st_uid == os.geteuid():
-                    os.fchmod(fd, _FOLDER_MODE)
+                    os.fchmod(fd, mode)
             finally:
                 os.close(fd)

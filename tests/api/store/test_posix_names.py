@@ -233,14 +233,23 @@ def test_a_link_may_stand_for_the_root_itself(store: PosixStore, job: Path, tmp_
     assert names(PosixStore(str(tmp_path / "link"))) == ["a"]
 
 
-def test_written_files_and_folders_can_be_used_by_others_whatever_the_umask(store: PosixStore, job: Path) -> None:
+def test_in_a_job_others_can_go_on_and_elsewhere_only_we_write_whatever_the_umask(store: PosixStore, job: Path) -> None:
+    root = job.parents[3]
     before = os.umask(0o077)
     try:
         store.write(f"{JOB}d/a", b"")
+        store.write("phjob-artifacts/records/g", b"")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((job / "d").stat().st_mode) == 0o777
-    assert stat.S_IMODE((job / "d/a").stat().st_mode) == 0o644
+    modes = {
+        f"{JOB}d": 0o777,
+        f"{JOB}d/a": 0o644,
+        "phjob-artifacts": 0o755,
+        "phjob-artifacts/tmp": 0o755,
+        "phjob-artifacts/records": 0o755,
+        "phjob-artifacts/records/g": 0o644,
+    }
+    assert {path: stat.S_IMODE((root / path).stat().st_mode) for path in modes} == modes
 
 
 def test_a_folder_that_may_not_be_read_is_an_error_that_names_it() -> None:
