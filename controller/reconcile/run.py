@@ -18,7 +18,7 @@ from kube import errors
 from kube.cache import Cache
 from kube.client import Client
 from kube.holding import Election
-from kube.lease import Lease
+from kube.lease import Lease, LeaseTiming
 from kube.objects import Objects, Resource
 from kube.queue import WorkQueue
 
@@ -48,7 +48,8 @@ class Controller:
             self._metrics,
             self._breaker,
         )
-        self._election = Election(Lease(client, namespace, settings.lease, identity), self._on_lead)
+        lease = Lease(client, namespace, settings.lease, identity, LeaseTiming(settings.lease_seconds))
+        self._election = Election(lease, self._on_lead)
         self._stop, self._look = threading.Event(), threading.Event()
         self._threads = [
             threading.Thread(target=self._work, name=f"worker {number}", daemon=True)
@@ -82,6 +83,10 @@ class Controller:
         self._pods.stop()
         if self._health:
             self._health.close()
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        return self._metrics.registry
 
     @property
     def port(self) -> int:

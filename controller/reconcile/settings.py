@@ -28,6 +28,7 @@ TABLE = (
     _row("workers", "4", number(1, 64), "PhJobs worked on at once"),
     _row("resync_seconds", "300", number(1, 86400, float), "seconds between two looks at all unfinished PhJobs"),
     _row("lease", "phjob-artifacts-controller", str, "name of the Lease that the leader holds"),
+    _row("lease_seconds", "15", number(1, 3600, float), "seconds until another replica follows a leader that died"),
     _row("phfs_claim", "phfs", str, "PersistentVolumeClaim of PHFS"),
     _row("default_image", "", str, "image of jobs that name none"),
     _row("working_size", "5Gi", _quantity, "most that the working directory may hold; empty: no limit"),
@@ -55,6 +56,7 @@ class Settings:
     workers: int
     resync_seconds: float
     lease: str
+    lease_seconds: float
     phfs_claim: str
     default_image: str
     working_size: str

@@ -47,7 +47,10 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
     uid: str = POD_UID,
 ) -> Document:
     """A pod; with a sidecar if `sidecar` (its state, {} for none yet) is given."""
-    injected = {"primehub.io/artifact-sidecar": "injected", "primehub.io/artifact-original-grace-seconds": "30"}
+    injected: dict[str, str] = {
+        "primehub.io/artifact-sidecar": "injected",
+        "primehub.io/artifact-original-grace-seconds": "30",
+    }
     metadata = {
         "name": "job",
         "namespace": "ns",
@@ -55,7 +58,7 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
         "resourceVersion": "9",
         "labels": {"app": "primehub-job"},
         "creationTimestamp": rfc3339(created),
-        "annotations": {**(injected if sidecar is not None else {}), **(annotations or {})},
+        "annotations": dict(injected if sidecar is not None else {}) | dict(annotations or {}),
         "ownerReferences": [{"kind": "PhJob", "uid": owner, "name": "job"}],
         **({"deletionTimestamp": rfc3339(deleting)} if deleting is not None else {}),
     }
