@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from artifacts.environment import Setting
 from artifacts.errors import ConfigError
-from artifacts.settings import MAX_GLOBS, MIB, PREFIX, TABLE, Setting, Settings, unknown_settings
+from artifacts.settings import MAX_GLOBS, MIB, PREFIX, TABLE, Settings, unknown_settings
 
 JOB = {"PHJOB_NAME": "job-1"}
 DEFAULTS = {
