@@ -1,0 +1,139 @@
+"""What one reconciler does while another, or a watch, is ahead of it: steps are played one by one."""
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from controller.reconcile.breaker import Breaker
+from controller.reconcile.events import Events
+from controller.reconcile.metrics import ReconcilerMetrics
+from controller.reconcile.phjob import PhJob, read_phjob
+from controller.reconcile.pod import Pod, read_pod
+from controller.reconcile.reconciler import Api, Reconciler, Seen
+from kube import errors
+from kube.client import Client
+from kube.known import Known
+from kube.objects import Objects, Resource
+from tests.controller.cluster import NOW, SETTINGS, ended, job_document, pod_document, rfc3339, running, summary
+from tests.controller.kubelet import PHJOBS, PODS
+from tests.kube.apiserver import ApiServer, read_path
+from tests.kube.objectstore import Document
+
+RUNNING = {"phase": "Running", "reason": "PodRunning", "startTime": rfc3339(NOW), "requeued": 0}
+
+
+class Replica:
+    """A reconciler that sees what it is shown."""
+
+    def __init__(self, client: Client) -> None:
+        self.phjobs: Known[PhJob] = Known(read_phjob)
+        self.pods: Known[Pod] = Known(read_pod)
+        self.registry = CollectorRegistry()
+        namespaces = Objects(client, Resource("", "v1", "namespaces"))
+        api = Api(
+            Objects(client, Resource("primehub.io", "v1alpha1", "phjobs", "ns")),
+            Objects(client, Resource("", "v1", "pods", "ns")),
+            Events(Objects(client, Resource("", "v1", "events", "ns"))),
+        )
+        self.reconciler = Reconciler(
+            api,
+            Seen(self.phjobs, self.pods),
+            SETTINGS,
+            ReconcilerMetrics(self.registry),
+            Breaker(namespaces, "ns", 3),
+            lambda: NOW + 20,
+        )
+
+    def count(self, state: str) -> float | None:
+        return self.registry.get_sample_value("phjob_artifact_results_total", {"state": state})
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    with ApiServer() as found:
+        yield found
+
+
+@pytest.fixture
+def client(server: ApiServer) -> Iterator[Client]:
+    found = server.client()
+    yield found
+    found.close()
+
+
+def put(server: ApiServer, pod: Document) -> tuple[Document, Document]:
+    """A running job and its pod, as they are stored."""
+    job = server.put(f"{PHJOBS}/job", {**job_document(RUNNING), "metadata": {}})
+    pod["metadata"]["ownerReferences"][0]["uid"] = job["metadata"]["uid"]
+    return job, server.put(f"{PODS}/job", pod)
+
+
+def test_two_that_believe_they_lead_count_a_pod_once(server: ApiServer, client: Client) -> None:
+    job, pod = put(server, pod_document(main=ended(), sidecar=ended(message=summary()), phase="Succeeded"))
+    replicas = [Replica(client), Replica(client)]
+    for each in replicas:
+        each.phjobs.change("ADDED", job)
+        each.pods.change("ADDED", pod)
+    first, second = replicas
+    first.reconciler.reconcile("ns/job")
+    with pytest.raises(errors.Conflict):
+        second.reconciler.reconcile("ns/job")
+    second.phjobs.change("MODIFIED", server.objects.get(read_path(f"{PHJOBS}/job")))
+    second.reconciler.reconcile("ns/job")
+    assert (first.count("sealed"), second.count("sealed")) == (1.0, 0.0)
+
+
+def test_one_that_was_overtaken_does_not_write_over_what_is_newer(server: ApiServer, client: Client) -> None:
+    job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
+    late = Replica(client)
+    late.phjobs.change("ADDED", {**job, "status": {"phase": "Preparing"}})
+    late.pods.change("ADDED", pod)
+    done = {"phase": "Succeeded", "reason": "PodSucceeded", "finishTime": rfc3339(NOW + 5)}
+    server.put(f"{PHJOBS}/job", {**job, "status": done})
+    with pytest.raises(errors.Conflict):
+        late.reconciler.reconcile("ns/job")
+    assert server.objects.get(read_path(f"{PHJOBS}/job"))["status"] == done
+
+
+def test_the_last_that_was_seen_of_a_pod_tells_what_it_left(server: ApiServer, client: Client) -> None:
+    """A pod that was deleted goes as soon as its sidecar has ended: often before anybody could look."""
+    job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
+    found = Replica(client)
+    found.phjobs.change("ADDED", job)
+    found.pods.change("ADDED", pod)
+    found.reconciler.reconcile("ns/job")
+    _, last = put(
+        server, pod_document(main=ended(143), sidecar=ended(message=summary()), phase="Failed", deleting=NOW + 30)
+    )
+    server.remove(f"{PODS}/job")
+    found.pods.change("MODIFIED", last)
+    found.pods.change("DELETED", {**last, "metadata": {**last["metadata"], "resourceVersion": "99999"}})
+    found.phjobs.change("MODIFIED", server.objects.get(read_path(f"{PHJOBS}/job")))
+    found.reconciler.reconcile("ns/job")
+    status = server.objects.get(read_path(f"{PHJOBS}/job"))["status"]
+    assert (status["phase"], status["exitCode"], status["artifact"]["state"]) == ("Failed", 143, "sealed")
+    assert found.count("sealed") == 1.0
+
+
+def test_a_pod_that_the_watch_has_not_shown_yet_is_not_gone(server: ApiServer, client: Client) -> None:
+    job, _ = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
+    late = Replica(client)
+    late.phjobs.change("ADDED", job)
+    late.reconciler.reconcile("ns/job")
+    status = server.objects.get(read_path(f"{PHJOBS}/job"))["status"]
+    assert (status["phase"], status["artifact"]["state"]) == ("Running", "syncing")
+
+
+def test_a_pod_that_starts_this_moment_is_not_deleted_for_being_late(server: ApiServer, client: Client) -> None:
+    waiting = pod_document(created=NOW - 500)
+    job, seen = put(server, waiting)
+    job["status"] = {"phase": "Preparing", "requeued": 0}
+    job = server.put(f"{PHJOBS}/job", job)
+    late = Replica(client)
+    late.phjobs.change("ADDED", job)
+    late.pods.change("ADDED", seen)
+    server.put(f"{PODS}/job", {**seen, "status": pod_document(main=running(), phase="Running")["status"]})
+    with pytest.raises(errors.Conflict):
+        late.reconciler.reconcile("ns/job")
+    assert server.objects.get(read_path(f"{PODS}/job"))["status"]["phase"] == "Running"
