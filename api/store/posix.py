@@ -49,10 +49,15 @@ class PosixStore:
             return _stat_of(place, found)
 
     def open(self, key: str) -> "PosixFile":
-        with self._place("open", key) as (place, found):
-            opened_stat = _stat_of(place, found)
+        with self._place("open", key) as (place, _):
             fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-            return PosixFile(key, fd, opened_stat)
+            try:
+                if is_fuse(fd):
+                    os.pread(fd, 1, 0)  # a file that rclone has not uploaded yet gets a new time when it is first read
+                return PosixFile(key, fd, _stat_of(fd, os.fstat(fd)))
+            except BaseException:
+                _close(fd)
+                raise
 
     def read(self, key: str, most: int) -> bytes:
         with contextlib.closing(self.open(key)) as file:
@@ -145,9 +150,13 @@ class PosixFile:
 
     def close(self) -> None:
         if self._fd >= 0:
-            with contextlib.suppress(OSError):  # a dead mount says so even here
-                os.close(self._fd)
+            _close(self._fd)
             self._fd = -1
+
+
+def _close(fd: int) -> None:
+    with contextlib.suppress(OSError):  # a dead mount says so even here
+        os.close(fd)
 
 
 def _stat_of(place: int, found: os.stat_result) -> Stat:

@@ -204,6 +204,25 @@ def test_on_a_mount_that_numbers_files_anew_a_tag_stays(faulty: mount.Store, sto
     assert before.rpartition("-")[2] == "0"
 
 
+def test_a_mount_may_give_a_file_a_new_time_when_it_is_first_read(
+    faulty: mount.Store, store: PosixStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pread, times = os.pread, itertools.count(1)
+    read = set()
+
+    def as_rclone_does(fd: int, length: int, start: int) -> bytes:
+        if fd not in read:
+            os.utime(faulty.backing / JOB / "large", (next(times), 1))
+            read.add(fd)
+        return pread(fd, length, start)
+
+    (faulty.backing / JOB / "large").write_bytes(bytes(2 * MIB))
+    monkeypatch.setattr(os, "pread", as_rclone_does)
+    with closing(store.open(f"{JOB}large")) as file:
+        assert sum(map(len, file.chunks(0, 2 * MIB))) == 2 * MIB
+        assert sum(map(len, file.chunks(0, 2 * MIB))) == 2 * MIB
+
+
 @pytest.mark.parametrize(("operation", "match"), [("unlink", "/d/b"), ("rmdir", "/d"), ("readdir", "/d")])
 def test_what_cannot_be_removed_keeps_what_goes_last_and_nothing_else(
     faulty: mount.Store, store: PosixStore, operation: str, match: str
