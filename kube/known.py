@@ -133,6 +133,7 @@ class Known(Generic[T]):
         self._seen = _number(version)
         if self._written:
             self._written = {key: number for key, number in self._written.items() if number > self._seen}
+            self._unlisted &= self._written.keys()
 
 
 def is_older(version: str, than: str) -> bool:

@@ -52,6 +52,10 @@ class KubernetesJobs:
         """Begin to watch."""
         self._cache.start()
 
+    def wait(self, seconds: float) -> None:
+        """Wait until all have been read, but no longer than this."""
+        self._cache.wait_synced(seconds)
+
     def stop(self) -> None:
         """End it."""
         self._cache.stop()

@@ -184,6 +184,7 @@ def test_an_answer_that_is_no_list_is_not_told_as_the_end_of_all(server: ApiServ
 
 def test_versions_that_go_back_mean_listing_anew(server: ApiServer, client: Client) -> None:
     server.put(f"{PATH}/a", widget(1))
+    server.objects.oldest = 0
     server.script.add("line", is_watch, text=b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}')
     with running(client) as (cache, _):
         until(lambda: lists(server) == 2, "listed anew")

@@ -142,6 +142,18 @@ def test_an_older_answer_that_comes_during_a_list_is_left_alone() -> None:
     world.check()
 
 
+def test_our_own_write_outlasts_no_later_list_not_even_one_with_versions_that_began_anew() -> None:
+    known: Known[int] = Known(read)
+    known.wrote(document("a", 100))
+    known.expect_list()
+    known.wrote(document("b", 100))
+    known.replace({}, "50")
+    assert known.all_keys() == ["b"]
+    known.expect_list()
+    known.replace({}, "50")
+    assert known.all_keys() == []
+
+
 def test_the_same_version_is_read_once() -> None:
     reads: list[str] = []
     known: Known[None] = Known(lambda found: reads.append(found["metadata"]["name"]))
