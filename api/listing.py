@@ -4,10 +4,10 @@ The collector's own folders are left out here, and nowhere else. By name a page 
 the last one ended; by anything else, and with a search, all files are looked at, so that there may only be so many.
 """
 
-import binascii
 import functools
 import itertools
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+import math
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ ORDERS = ("name", "size", "lastModified")
 
 _BEGIN, _END = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
 _EPOCH = datetime(1970, 1, 1)
+_MILLISECONDS = [f".{number:03d}Z" for number in range(1000)]
 
 
 class Files(NamedTuple):
@@ -59,10 +60,9 @@ class Wanted:
 
 
 class Page(NamedTuple):
-    """A page of files, each with its cursor."""
+    """A page of files."""
 
     items: list[Item]
-    cursors: list[str]
     has_next: bool
 
 
@@ -75,9 +75,10 @@ def artifacts(
         return
     behind = after[len(folder) :] if is_inside else ""
     for item in store.list(prefix + folder, after=behind, recursive=recursive):
-        name = folder + item.name
-        if name > after and not is_reserved(name):
-            yield item._replace(name=name) if folder else item
+        if folder:
+            yield item._replace(name=folder + item.name)
+        elif item.name[0] != "." or not is_reserved(item.name):
+            yield item
 
 
 def is_reserved(name: str) -> bool:
@@ -112,7 +113,7 @@ def page(store: Store, prefix: str, wanted: Wanted) -> Page:
         listed = artifacts(store, prefix, wanted.folder, after=start[1] if start else "", recursive=wanted.recursive)
         found = list(itertools.islice(listed, wanted.first + 1))
     shown = found[: wanted.first]
-    return Page(shown, [cursor(item, wanted) for item in shown], len(found) > wanted.first)
+    return Page(shown, len(found) > wanted.first)
 
 
 def count(store: Store, prefix: str, wanted: Wanted) -> int | None:
@@ -130,14 +131,14 @@ def arrange(items: Sequence[Item], wanted: Wanted) -> list[Item]:
 
 def cursor(item: Item, wanted: Wanted) -> str:
     """Where `item` is in the order, opaque to clients."""
-    return _encode([wanted.order, *_place(item, wanted)])
+    return b2a_base64(orjson.dumps([wanted.order, *_place(item, wanted)]), newline=False).decode()
 
 
 def read_cursor(wanted: Wanted) -> tuple[Any, str]:
     """The place that `wanted.after` tells. Raises BadInput."""
     try:
-        order, value, name = orjson.loads(urlsafe_b64decode(wanted.after.encode()))
-    except (binascii.Error, ValueError, TypeError) as error:
+        order, value, name = orjson.loads(a2b_base64(wanted.after.encode()))
+    except (ValueError, TypeError) as error:
         raise BadInput("after is no cursor of this list: take an edge's cursor, or pageInfo.endCursor") from error
     if order != wanted.order or type(value) not in (int, float) or not isinstance(name, str):
         raise BadInput("after is a cursor of another list, or of another orderBy: begin without it")
@@ -146,11 +147,11 @@ def read_cursor(wanted: Wanted) -> tuple[Any, str]:
 
 def iso_time(seconds: float) -> str:
     """ISO 8601 with milliseconds and Z, as JavaScript's toISOString has it; as near as dates can say it."""
-    whole, milliseconds = divmod(round(seconds * 1000), 1000)
-    return f"{_second(whole)}.{milliseconds:03d}Z"
+    milliseconds = math.floor(seconds * 1000 + 0.5)
+    return _second(milliseconds // 1000) + _MILLISECONDS[milliseconds % 1000]
 
 
-@functools.lru_cache(maxsize=4096)  # the files of a job are written at much the same time
+@functools.lru_cache(maxsize=16384)  # the files of a job are written at much the same time
 def _second(seconds: int) -> str:
     try:
         return (_EPOCH + timedelta(seconds=seconds)).isoformat()
@@ -178,7 +179,3 @@ def _place(item: Item, wanted: Wanted) -> tuple[float, str]:
 def _is_behind(item: Item, start: tuple[Any, str], wanted: Wanted) -> bool:
     place = _place(item, wanted)
     return place < start if wanted.descending else place > start
-
-
-def _encode(place: list[Any]) -> str:
-    return urlsafe_b64encode(orjson.dumps(place)).decode()

@@ -20,13 +20,12 @@ from api.retention.record import FOREVER
 from api.retention.term import Term
 from api.schema.page import (
     ArtifactPage,
-    FileRow,
+    FileRows,
     PhJobArtifactConnection,
     PhJobArtifactItem,
     PhJobArtifactOrderByInput,
     link,
     read_wanted,
-    rows,
 )
 from api.schema.report import PhJobArtifactReport, time_text
 from api.schema.request import MANIFEST_LOOKS, Request
@@ -94,13 +93,13 @@ class Artifact:
         return self._folder.prefix.removesuffix("/")
 
     @property
-    def items(self) -> list[FileRow]:
+    def items(self) -> FileRows:
         if not self._files.complete:
             raise TooLarge(
                 f"there are more than {MOST_FILES} files: page through them by itemsConnection(first, after)"
             )
         self._request.budget.give(len(self._files.items))
-        return rows(self._files.items)
+        return FileRows(self._files.items)
 
     @property
     def state(self) -> str | None:
@@ -156,7 +155,7 @@ class Artifact:
     def page(self, wanted: Wanted) -> ArtifactPage:
         """The page of files."""
         if self._term_is_over:
-            return ArtifactPage(self._request, self._folder, wanted, Page([], [], False), lambda: 0)
+            return ArtifactPage(self._request, self._folder, wanted, Page([], False), lambda: 0)
         if wanted.needs_all:
             self._request.budget.look()
         page = listing.page(self._services.store, self._folder.prefix, wanted)

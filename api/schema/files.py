@@ -16,7 +16,7 @@ from api import listing
 from api.errors import BadInput, NotFound
 from api.folder import folder_of_group
 from api.schema.cleanup import seen_group
-from api.schema.page import FileRow, rows
+from api.schema.page import FileRows
 from api.schema.request import Request
 from api.schema.types import Size
 from api.store.store import Item, Missing
@@ -62,7 +62,7 @@ class FileList(NamedTuple):
 
     prefix: str
     phfs_prefix: str
-    items: list[FileRow]
+    items: FileRows
 
 
 class FileQueries(ObjectType):
@@ -81,7 +81,7 @@ class FileQueries(ObjectType):
         path = seen_group(info.context.caller, group)
         prefix = _normal(where["phfs_prefix"], recursive)
         found = itertools.islice(_Place(info.context, path, prefix).items(recursive), limit or USUAL_LIMIT)
-        return FileList(f"groups/{path}{prefix}", prefix, rows(list(found)))
+        return FileList(f"groups/{path}{prefix}", prefix, FileRows(list(found)))
 
 
 class _Place:

@@ -6,10 +6,11 @@ anything out of the ordinary (null where none may be, a value that its type refu
 execution, which then says what it always says: an attribute may therefore be read twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from types import NoneType
+from typing import Any, Protocol
 
 from graphene.types.resolver import dict_or_attr_resolver
 from graphql import (
@@ -25,11 +26,21 @@ from graphql import (
     GraphQLString,
 )
 
+from api.schema.types import Size
+
 Column = Sequence[Any]
+
+
+class Table(Protocol):
+    """A sequence of objects that are kept by column: a list of many costs no object for each."""
+
+    columns: Mapping[str, Column]
+
+
 Complete = Callable[[Column], list[Any]]
 
 # Types of which a value of this Python type is its own serialisation.
-_AS_IS: dict[object, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
+_AS_IS: dict[object, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool, Size: int}
 
 
 class _Unusual(Exception):
@@ -42,7 +53,7 @@ class FlatContext(ExecutionContext):
     def complete_list_value(
         self, return_type: Any, field_nodes: list[FieldNode], info: Any, path: Any, result: Any
     ) -> Any:
-        if isinstance(result, list | tuple) and not self.middleware_manager:
+        if (isinstance(result, list | tuple) or hasattr(result, "columns")) and not self.middleware_manager:
             complete = self._plan(return_type.of_type, field_nodes)
             if complete is not None:
                 try:
@@ -55,7 +66,9 @@ class FlatContext(ExecutionContext):
         """How to complete a column of values of this type, or None where that is not plain."""
         inner = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
         if isinstance(inner, GraphQLScalarType | GraphQLEnumType):
-            complete: Complete | None = partial(_leaves, inner.serialize, _AS_IS.get(inner))
+            complete: Complete | None = partial(
+                _leaves, inner.serialize, _AS_IS.get(getattr(inner, "graphene_type", inner))
+            )
         elif isinstance(inner, GraphQLObjectType) and inner.is_type_of is None:
             complete = self._plan_objects(inner, nodes)
         else:
@@ -74,12 +87,12 @@ class FlatContext(ExecutionContext):
             plain = isinstance(field.resolve, partial) and field.resolve.func is dict_or_attr_resolver
             if complete is None or field.args or not plain:
                 return None
-            columns[key] = partial(_attributes, attrgetter(field.resolve.args[0]), complete)
+            columns[key] = partial(_attributes, field.resolve.args[0], complete)
         return partial(_objects, columns)
 
 
 def _leaves(serialize: Callable[[Any], Any], as_is: type | None, column: Column) -> list[Any]:
-    if as_is is not None and all(type(value) is as_is or value is None for value in column):
+    if as_is is not None and _types(column) <= {as_is, NoneType}:
         return list(column)
     completed = [None if value is None else serialize(value) for value in column]
     if completed.count(None) != column.count(None):
@@ -88,17 +101,28 @@ def _leaves(serialize: Callable[[Any], Any], as_is: type | None, column: Column)
 
 
 def _objects(columns: dict[str, Complete], column: Column) -> list[Any]:
-    there = [value for value in column if value is not None]
-    if any(isinstance(value, Exception | dict) for value in there):
+    types = set() if hasattr(column, "columns") else _types(column)
+    if any(issubclass(type_, Exception | dict) for type_ in types):
         raise _Unusual
-    completed = zip(*(complete(there) for complete in columns.values()), strict=True)
-    keys = tuple(columns)
-    objects = (dict(zip(keys, values, strict=True)) for values in completed)
-    return [None if value is None else next(objects) for value in column]
+    there = [value for value in column if value is not None] if NoneType in types else column
+    objects: list[dict[str, Any]] = [{} for _ in range(len(there))]
+    for key, complete in columns.items():
+        for object_, value in zip(objects, complete(there), strict=True):
+            object_[key] = value
+    if there is column:
+        return objects
+    in_order = iter(objects)
+    return [None if value is None else next(in_order) for value in column]
 
 
-def _attributes(read: Callable[[Any], Any], complete: Complete, column: Column) -> list[Any]:
-    return complete([read(value) for value in column])
+def _types(column: Column) -> set[type]:
+    return set(map(type, column))
+
+
+def _attributes(name: str, complete: Complete, column: Column) -> list[Any]:
+    if hasattr(column, "columns"):
+        return complete(column.columns[name])
+    return complete(list(map(attrgetter(name), column)))
 
 
 def _constant(value: Any, column: Column) -> list[Any]:
@@ -107,6 +131,6 @@ def _constant(value: Any, column: Column) -> list[Any]:
 
 def _all_there(complete: Complete, column: Column) -> list[Any]:
     completed = complete(column)
-    if any(value is None for value in completed):
+    if NoneType in _types(completed):
         raise _Unusual
     return completed

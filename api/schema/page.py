@@ -2,13 +2,13 @@
 
 # mypy: allow-subclassing-any
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from graphene import Field, InputObjectType, List, NonNull, ObjectType, String
 
-from api import manifest
+from api import listing, manifest
 from api.errors import BadInput
 from api.files.target import Target
 from api.folder import JobFolder
@@ -69,37 +69,40 @@ class FileRow(NamedTuple):
     last_modified: str | None
 
 
-class Node:
-    """What PhJobArtifactNode shows."""
+class FileRows(Sequence[FileRow]):
+    """Files as plain lists show them; kept by column (api.schema.flat.Table)."""
 
-    __slots__ = ("_item", "_page")
+    def __init__(self, items: Sequence[Item]) -> None:
+        names, sizes, times, _ = zip(*items, strict=True) if items else ((), (), (), ())
+        told = [None if at is None else iso_time(at) for at in times]
+        self.columns: dict[str, Sequence[Any]] = {"name": names, "size": sizes, "last_modified": told}
 
-    def __init__(self, item: Item, page: "ArtifactPage") -> None:
-        self._item, self._page = item, page
+    def __len__(self) -> int:
+        return len(self.columns["name"])
 
-    @property
-    def name(self) -> str:
-        return self._item.name
+    def __getitem__(self, place: Any) -> Any:
+        return FileRow(*(column[place] for column in self.columns.values()))
 
-    @property
-    def size(self) -> int | None:
-        return self._item.size
 
-    @property
-    def last_modified(self) -> str | None:
-        return _time(self._item)
+class Node(NamedTuple):
+    """What PhJobArtifactNode shows; `size` and `last_modified` as in FileRow."""
+
+    name: str
+    size: int | None
+    last_modified: str | None
+    page: "ArtifactPage"
 
     @property
     def sha256(self) -> str | None:
-        return self._page.digests.get(self._item.name)
+        return self.page.digests.get(self.name)
 
     @property
     def url(self) -> str:
-        return self._page.link(self._item.name, download=False)
+        return self.page.link(self.name, download=False)
 
     @property
     def download_url(self) -> str:
-        return self._page.link(self._item.name, download=True)
+        return self.page.link(self.name, download=True)
 
 
 class Edge(NamedTuple):
@@ -134,17 +137,17 @@ class ArtifactPage:
 
     @property
     def page_info(self) -> ShownPage:
-        cursors = self._page.cursors
-        start, end = (cursors[0], cursors[-1]) if cursors else (None, None)
+        items = self._page.items
+        start, end = (self._cursor(items[0]), self._cursor(items[-1])) if items else (None, None)
         return ShownPage(self._page.has_next, bool(self._wanted.after), start, end)
 
     @cached_property
     def nodes(self) -> list[Node]:
-        return [Node(item, self) for item in self._page.items]
+        return [Node(*row, self) for row in FileRows(self._page.items)]
 
     @property
     def edges(self) -> list[Edge]:
-        return list(map(Edge, self._page.cursors, self.nodes))
+        return list(map(Edge, map(self._cursor, self._page.items), self.nodes))
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -152,6 +155,9 @@ class ArtifactPage:
         self._request.budget.look(MANIFEST_LOOKS)
         sizes = {item.name: item.size for item in self._page.items if item.size is not None}
         return manifest.digests(self._request.services.store, self._folder.prefix, sizes)
+
+    def _cursor(self, item: Item) -> str:
+        return listing.cursor(item, self._wanted)
 
     def link(self, name: str, *, download: bool) -> str:
         """Where a browser gets the file or folder."""
@@ -182,18 +188,9 @@ def read_wanted(arguments: Mapping[str, Any]) -> Wanted:
     )
 
 
-def rows(items: list[Item]) -> list[FileRow]:
-    """The files as plain lists show them."""
-    return [FileRow(item.name, item.size, _time(item)) for item in items]
-
-
 def _order(order_by: Mapping[str, str | None]) -> tuple[str, str]:
     named = {"lastModified" if name == "last_modified" else name: way for name, way in order_by.items() if way}
     order, way = next(iter(named.items()), ("name", "asc"))
     if way not in ("asc", "desc"):
         raise BadInput(f'orderBy {order}: use "asc" or "desc"')
     return order, way
-
-
-def _time(item: Item) -> str | None:
-    return None if item.modified is None else iso_time(item.modified)

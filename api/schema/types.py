@@ -7,11 +7,9 @@ from typing import Any
 from graphene import ID, Boolean, Field, Float, Int, List, NonNull, ObjectType, Scalar, String
 from graphql import GraphQLError
 
-_MOST = 2**63
-
 
 class Size(Scalar):
-    """A number of bytes or files: a JSON number without fraction, of up to 63 bits.
+    """A number of bytes or files: a JSON number without fraction.
 
     PrimeHub has Int in one place, which ends at 2 GiB, and Float in the other, whose whole numbers its server writes
     without fraction. Neither's clients can tell this from theirs; Float here would write 5 as 5.0.
@@ -20,7 +18,7 @@ class Size(Scalar):
     @staticmethod
     def serialize(value: Any) -> int:
         """The number as it is."""
-        if type(value) is not int or not -_MOST <= value < _MOST:
+        if type(value) is not int:
             raise GraphQLError("a size is no whole number")
         return value
 

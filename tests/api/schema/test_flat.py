@@ -3,6 +3,7 @@
 # mypy: allow-subclassing-any
 
 import random
+from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -127,6 +128,29 @@ def test_both_executions_say_the_same(values: list[Any], asked: str, field: str)
     if validate(SCHEMA, parse(query)):
         return  # two fields of one name that differ
     root = SimpleNamespace(rows=values, sure_rows=tuple(values), nested=[values, None, values])
+    assert repr(run(FlatContext, query, root)) == repr(run(ExecutionContext, query, root))
+
+
+class Kept(Sequence[Any]):
+    """Objects kept by column."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.columns = {name: [getattr(value, name) for value in values] for name in ("name", "number", "inner")}
+
+    def __len__(self) -> int:
+        return len(self.columns["name"])
+
+    def __getitem__(self, place: Any) -> Any:
+        return SimpleNamespace(**{name: column[place] for name, column in self.columns.items()})
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.one_of(regular, rows(st.one_of(odd, st.none()))), max_size=4),
+    st.sampled_from(["name number", "inner { text }", "number __typename n: name", "name argued(by: 1) words"]),
+)
+def test_objects_that_are_kept_by_column_too(values: list[Any], asked: str) -> None:
+    query, root = f"{{ rows {{ {asked} }} }}", SimpleNamespace(rows=Kept(values))
     assert repr(run(FlatContext, query, root)) == repr(run(ExecutionContext, query, root))
 
 

@@ -1,0 +1,213 @@
+"""Rows on GraphQL: from the request to the last byte of the answer, in the server's process, without the store's time.
+
+The baseline is the same schema with the same resolvers as Flask and Graphene serve it by themselves: parsed, validated
+and executed field by field for each request, written by `jsonify`. The store is a list in memory.
+"""
+
+import contextlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import flask
+from prometheus_client import CollectorRegistry
+
+from api.auth.caller import Caller
+from api.auth.links import Links
+from api.cleanup.locks import FileLock
+from api.cleanup.run import StoreCleaner
+from api.jobs.job import Draft, Job, Outcome, format_time
+from api.metrics import Metrics
+from api.retention.expiry import Rules
+from api.retention.terms import StoreTerms
+from api.schema.request import Request
+from api.schema.schema import SCHEMA
+from api.schema.view import graphql_blueprint
+from api.services import Services
+from api.settings import Settings
+from api.store.store import Item, Missing, OpenFile, Removed, Stat
+from api.usage import Usage
+from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, job_prefix
+from bench.stores import Disk
+from bench.table import BenchError, Goal, Row, absolute, compared
+
+_NOW = 1_800_000_000.0
+_CALLER = Caller("1", "bench", ["a"])
+_PREFIX = job_prefix("a", "job-1")
+_FILES = '{ phJob(where: {id: "job-1"}) { id artifact { prefix items { name size lastModified } } } }'
+_PAGE = """{ phJob(where: {id: "job-1"}) { artifact { itemsConnection(first: 1000) {
+  pageInfo { endCursor } edges { cursor node { name size lastModified } } } } } }"""
+_JOBS = "{ phJobs { id displayName phase userName createTime artifact { state totalCount totalSize expiredAt } } }"
+
+# What is asked, of how many files and jobs; goals: of the ratio, and of our median in milliseconds.
+_CASES: tuple[tuple[str, str, int, int, Goal | None, float | None], ...] = (
+    ("GraphQL: 1000 files of a job", _FILES, 1000, 1, Goal(8), 2),
+    ("GraphQL: a page of 1000 files", _PAGE, 1000, 1, None, None),
+    ("GraphQL: 10,000 files of a job", _FILES, 10_000, 1, None, None),
+    ("GraphQL: 1000 jobs with state and totals", _JOBS, 1, 1000, None, None),
+)
+
+Serve = Callable[[], bytes]
+
+
+def rows(_: Disk, quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
+    """All rows of this topic that are wanted."""
+    for what, query, files, jobs, ratio, milliseconds in _CASES:
+        if not wanted(what):
+            continue
+        services = _services(files, jobs)
+        plain, ours = (_serving(app, query) for app in (_plain(services), _ours(services)))
+        if json.loads(plain()) != json.loads(ours()):
+            raise BenchError(f"{what}: the two answers differ")
+        base, own = _measured(plain, ours, max(4, (40_000 if quick else 200_000) // (files + jobs)))
+        yield compared(what, base, own, goal=ratio)
+        if milliseconds is not None:
+            yield absolute(f"{what}, p50", [second * 1000 for second in own], " ms", milliseconds)
+
+
+def _measured(plain: Serve, ours: Serve, rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of both, in turn."""
+    base: list[float] = []
+    own: list[float] = []
+    for _ in range(rounds):
+        for serve, seconds in ((plain, base), (ours, own)):
+            begun = time.perf_counter()
+            serve()
+            seconds.append(time.perf_counter() - begun)
+    return base, own
+
+
+def _serving(app: flask.Flask, query: str) -> Serve:
+    """One request to a WSGI application."""
+    body = json.dumps({"query": query}).encode()
+    environ = {
+        "REQUEST_METHOD": "POST", "SCRIPT_NAME": "", "PATH_INFO": "/api/graphql", "QUERY_STRING": "",
+        "SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http",
+        "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body)), "wsgi.errors": io.StringIO(),
+    }  # fmt: skip
+
+    def serve() -> bytes:
+        statuses: list[str] = []
+
+        def start(status: str, *_: Any) -> Callable[[bytes], object]:
+            statuses.append(status)
+            return sent.write
+
+        sent = io.BytesIO()
+        answer = app(environ | {"wsgi.input": io.BytesIO(body)}, start)
+        content = b"".join(answer)
+        with contextlib.suppress(AttributeError):
+            answer.close()  # type: ignore[attr-defined]
+        if statuses != ["200 OK"]:
+            raise BenchError(f"GraphQL answered {statuses}: {content[:200]!r}")
+        return content
+
+    return serve
+
+
+def _ours(services: Services) -> flask.Flask:
+    app = flask.Flask("ours", static_folder=None)
+    app.register_blueprint(graphql_blueprint(services, lambda: _CALLER))
+    return app
+
+
+def _plain(services: Services) -> flask.Flask:
+    app = flask.Flask("plain", static_folder=None)
+    usage = Usage(services.store, services.clock, time.monotonic)
+
+    @app.post("/api/graphql")
+    def graphql() -> flask.Response:
+        asked = flask.request.get_json()
+        result = SCHEMA.execute(
+            asked["query"], variables=asked.get("variables"), context=Request(_CALLER, services, usage)
+        )
+        if result.errors:
+            raise BenchError(f"the plain server failed: {result.errors[0]}")
+        return flask.jsonify(data=result.data)
+
+    return app
+
+
+def _services(files: int, jobs: int) -> Services:
+    store = _Memory([Item(f"folder{n % 10}/file{n:05d}.bin", n * 1000, _NOW - n * 1.5, _NOW) for n in range(files)])
+    known = _Jobs(jobs)
+    metrics = Metrics(CollectorRegistry())
+    settings = Settings.from_env({"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none"})
+
+    def clock() -> float:
+        return _NOW
+
+    terms = StoreTerms(store, known, Rules(86400, 365 * 86400), clock)
+    cleaner = StoreCleaner(store, known, settings, metrics, FileLock(Path("/none")), clock)
+    return Services(settings, known, store, terms, cleaner, Links(b"", 300, clock), metrics, clock)
+
+
+class _Memory:
+    """A job's files, kept in order."""
+
+    def __init__(self, items: list[Item]) -> None:
+        self._items = sorted(items)
+        self._small = {_PREFIX + name: b"%d\n" % (_NOW + 86400) for name in (EXPIRED_AT, LEGACY_EXPIRED_AT)}
+
+    def list(self, prefix: str, *, after: str = "", recursive: bool = True) -> Iterator[Item]:
+        return (item for item in self._items if item.name > after) if prefix == _PREFIX else iter(())
+
+    def stat(self, key: str) -> Stat:
+        raise Missing(key)
+
+    def open(self, key: str) -> OpenFile:
+        raise Missing(key)
+
+    def read(self, key: str, most: int) -> bytes:
+        try:
+            return self._small[key]
+        except KeyError:
+            raise Missing(key) from None
+
+    def write(self, key: str, content: bytes) -> None:
+        raise NotImplementedError
+
+    def delete(self, key: str) -> None:
+        raise NotImplementedError
+
+    def remove(self, prefix: str, last: Sequence[str] = ()) -> Removed:
+        raise NotImplementedError
+
+    def check(self) -> None: ...
+
+
+class _Jobs:
+    """PhJobs that have ended."""
+
+    def __init__(self, number: int) -> None:
+        outcome = Outcome("sealed", 12, 3456, int(_NOW + 86400))
+        fields: dict[str, Any] = {"group": "a", "phase": "Succeeded", "user_name": "bench", "outcome": outcome}
+        times = [format_time(_NOW - 60 * n) for n in range(number + 1)]
+        self._jobs = {
+            f"job-{n}": Job(
+                f"job-{n}", "uid", display_name=f"Job {n}", create_time=times[n], finish_time=times[n], **fields
+            )
+            for n in range(1, number + 1)
+        }
+
+    def get(self, job: str) -> Job | None:
+        return self._jobs.get(job)
+
+    def all(self) -> Sequence[Job]:
+        return list(self._jobs.values())
+
+    def create(self, draft: Draft) -> Job:
+        raise NotImplementedError
+
+    def cancel(self, job: Job) -> None:
+        raise NotImplementedError
+
+    def is_collecting(self, job: Job) -> bool:
+        return False
+
+    def note_expiry(self, job: Job, expired_at: int) -> None: ...
+
+    def check(self) -> None: ...

@@ -1,0 +1,98 @@
+"""Lists of files, purely: order, cursors, times; and the walk that counts what a group takes up."""
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.listing import ORDERS, Wanted, arrange, cursor, iso_time, page
+from api.store.store import Item
+from api.usage import KEPT_SECONDS, MOST_SECONDS, Tally, Usage, tally
+
+
+class Listed:
+    """A store that holds these items, and lists as `Store` promises."""
+
+    def __init__(self, items: list[Item]) -> None:
+        self._items, self.read = sorted(items, key=lambda item: item.name.encode()), 0
+
+    def list(self, prefix: str, *, after: str = "", recursive: bool = True) -> Any:
+        for item in self._items:
+            if item.name > after:
+                self.read += 1
+                yield item
+
+
+names = st.text("ab/.é", min_size=1, max_size=4).filter(lambda name: not name.startswith((".primehub", ".metadata")))
+items = st.lists(
+    st.builds(Item, names, st.one_of(st.integers(0, 3), st.none()), st.one_of(st.just(1.5), st.none()), st.none()),
+    unique_by=lambda item: item.name,
+    max_size=20,
+)
+
+
+@given(items, st.sampled_from(ORDERS), st.booleans(), st.integers(1, 5))
+def test_pages_together_are_all_files_in_order(found: list[Item], order: str, descending: bool, first: int) -> None:
+    store, shown, after = Listed(found), [], ""
+    for _ in range(30):
+        wanted = Wanted(first=first, after=after, order=order, descending=descending)
+        got = page(store, "p/", wanted)  # type: ignore[arg-type]
+        shown += got.items
+        if not got.has_next:
+            break
+        after = cursor(got.items[-1], wanted)
+    assert shown == arrange(found, Wanted(order=order, descending=descending))
+    assert len({cursor(item, Wanted(order=order)) for item in found}) == len(found)
+
+
+def test_the_first_page_reads_no_more_than_it_shows() -> None:
+    store = Listed([Item(f"f{number:05d}", 1, 1.0, 1.0) for number in range(1000)])
+    page(store, "p/", Wanted(first=10))  # type: ignore[arg-type]
+    assert store.read == 11
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1700000000.1234, "2023-11-14T22:13:20.123Z"),
+        (1700000000.9999, "2023-11-14T22:13:21.000Z"),
+        (-0.001, "1969-12-31T23:59:59.999Z"),
+        (1e18, "9999-12-31T23:59:59.000Z"),
+        (-1e18, "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_times_are_written_as_javascript_does(seconds: float, text: str) -> None:
+    assert iso_time(seconds) == text
+
+
+def files(*names: str) -> list[Item]:
+    return [Item(name, 10, 1.0, 1.0) for name in names]
+
+
+def test_what_counts_are_jobs_with_files_and_not_the_collectors_own() -> None:
+    walked = files("a/x", "a/y/z", "b/.primehub/metadata/expiredAt", "b/.metadata/expiredAt", "c/.primehub2", "stray")
+    assert tally(walked, lambda: True) == Tally(jobs=2, files=3, bytes=30, complete=True)
+
+
+def test_a_walk_ends_in_time_and_says_so() -> None:
+    endless = (Item(f"a/{number}", 1, 1.0, 1.0) for number in itertools.count())
+    answers = iter([True, True, False])
+    assert tally(endless, lambda: next(answers)) == Tally(1, 2999, 2999, False)
+    assert tally(files("a/1", "a/2", "a/3"), lambda: True, most=2) == Tally(1, 2, 20, False)
+
+
+def test_a_tally_is_kept_for_a_while_and_for_its_group() -> None:
+    now = [0.0]
+    store = Listed(files("a/x"))
+    usage = Usage(store, lambda: 7.0, lambda: now[0])  # type: ignore[arg-type]
+    assert usage.of("Team_A").tally.files == 1
+    store._items.append(Item("b/y", 1, 1.0, 1.0))
+    now[0] = KEPT_SECONDS - 1
+    assert usage.of("team-a").tally.files == 1
+    assert usage.of("b").tally.files == 2
+    now[0] += MOST_SECONDS
+    assert usage.of("team-a").tally.files == 2
+    assert usage.of("team-a").at == 7.0
