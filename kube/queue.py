@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 from kube.backoff import Backoff
 
+_MOST_WAIT = 3600.0  # a lock cannot wait until the year 30000
+
 
 class WorkQueue:
     """Thread-safe. `waited(seconds)` is told how long each key was due before a worker took it."""
@@ -102,4 +104,4 @@ class WorkQueue:
                 self._add(key, at)
 
     def _pause(self) -> float | None:
-        return max(0.0, self._later[0][0] - self._clock()) if self._later else None
+        return min(_MOST_WAIT, max(0.0, self._later[0][0] - self._clock())) if self._later else None

@@ -3,6 +3,7 @@
 Documents come from users too: a field of the wrong type counts as missing, and one bad object hides no other.
 """
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -14,6 +15,9 @@ FINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
 
 # When the PhJob's artifacts expire (UNIX seconds), as people decided; the PhJob's own TTL waits for it.
 EXPIRY_ANNOTATION = "primehub.io/artifact-expired-at"
+
+# What became of the artifacts, as JSON with the fields of `status.artifact`, where the status is another controller's.
+RESULT_ANNOTATION = "primehub.io/artifact-result"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Draft:
 def read_job(document: Mapping[str, Any]) -> Job:
     """The PhJob in a custom resource's document."""
     metadata, spec, status = (_part(document, name) for name in ("metadata", "spec", "status"))
+    annotations = _part(metadata, "annotations")
     deadline = spec.get("activeDeadlineSeconds")
     return Job(
         id=_text(metadata, "name"),
@@ -100,8 +105,8 @@ def read_job(document: Mapping[str, Any]) -> Job:
         create_time=_text(metadata, "creationTimestamp"),
         start_time=_text(status, "startTime"),
         finish_time=_text(status, "finishTime"),
-        outcome=_outcome(status.get("artifact")),
-        noted_expiry=_noted(_text(_part(metadata, "annotations"), EXPIRY_ANNOTATION)),
+        outcome=_outcome(status.get("artifact")) or _outcome(_result(_text(annotations, RESULT_ANNOTATION))),
+        noted_expiry=_noted(_text(annotations, EXPIRY_ANNOTATION)),
     )
 
 
@@ -123,6 +128,13 @@ def _outcome(value: Any) -> Outcome | None:
         return None
     files, size, expired_at = (_whole(value.get(name)) for name in ("files", "bytes", "expiredAt"))
     return Outcome(value["state"], files, size, expired_at)
+
+
+def _result(text: str) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _noted(text: str) -> int:

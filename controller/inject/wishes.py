@@ -13,7 +13,7 @@ from artifacts.environment import Setting
 from artifacts.errors import ArtifactError
 from artifacts.names import check_job_name
 from artifacts.settings import TABLE
-from controller.inject.pod import ANNOTATION, ORIGINAL_GRACE, OUTCOME, Document, items, mapping
+from controller.inject.pod import ANNOTATION, EXPIRED_AT, ORIGINAL_GRACE, OUTCOME, RESULT, Document, items, mapping
 from controller.settings import Settings
 
 # What a pod may decide. `grace_seconds` is the pod's too, the others are the sidecar's alone.
@@ -24,6 +24,7 @@ _WISHES = {
 _BOUNDED = ("limit_size_mb", "limit_files", "retention_seconds", "grace_seconds")
 _ALWAYS_TOLD = ("limit_size_mb", "limit_files", "over_limit", "retention_seconds")
 ROWS = {row.field: row for row in TABLE}
+_NOTES = (OUTCOME, ORIGINAL_GRACE, EXPIRED_AT, RESULT)
 _LEAST_GRACE = 30  # Kubernetes' own, where a pod does not say
 
 
@@ -46,7 +47,7 @@ def read_wishes(pod: Mapping[str, Any], main: Mapping[str, Any], settings: Setti
     warnings = [
         f"annotation {name[:80]!a} means nothing here: it is none of {', '.join(sorted(map(_annotation, _WISHES)))}"
         for name in annotations
-        if name.startswith(ANNOTATION) and name not in {OUTCOME, ORIGINAL_GRACE, *map(_annotation, _WISHES)}
+        if name.startswith(ANNOTATION) and name not in {*_NOTES, *map(_annotation, _WISHES)}
     ]
     values: dict[str, Any] = {}
     for name in sorted(_WISHES):

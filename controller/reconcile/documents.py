@@ -50,5 +50,10 @@ def moment(document: Mapping[str, Any], name: str) -> float | None:
         return None
 
 
+def printable(value: str) -> str:
+    """`value` on one line, without what a terminal would take for an order: users may have written it."""
+    return "".join(char if char.isprintable() else " " for char in value).strip()
+
+
 def rfc3339(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,16 +1,12 @@
 """The names that a PhJob and its pod carry, beside those that injection has."""
 
 from artifacts.names import group_path
-from controller.inject.pod import ANNOTATION, ORIGINAL_GRACE, OUTCOME
+from controller.inject.pod import ANNOTATION, EXPIRED_AT, ORIGINAL_GRACE, OUTCOME, RESULT
 
 API_VERSION, KIND = "primehub.io/v1alpha1", "PhJob"
 GROUP_LABEL, USER_LABEL = "primehub.io/group", "primehub.io/user"
 
 ENABLED = ANNOTATION + "enabled"
-# When the PhJob's artifacts expire (UNIX seconds), as people decided: written by the API.
-EXPIRED_AT = ANNOTATION + "expired-at"
-# What became of the artifacts, as JSON, on PhJobs whose status is another controller's.
-RESULT = ANNOTATION + "result"
 # On a pod that was made without the sidecar on purpose: why ("quota", "start").
 WITHOUT = "primehub.io/without-artifact-sidecar"
 # On the namespace: "off" keeps the API server from asking the webhook.

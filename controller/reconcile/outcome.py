@@ -11,7 +11,7 @@ from artifacts.errors import InvalidDocument
 from artifacts.summary import read_summary
 from controller.inject.injection import OUTCOMES
 from controller.reconcile.artifact import COLLECTING, NOT_INJECTED, SYNCING, UNKNOWN, Artifact
-from controller.reconcile.documents import rfc3339
+from controller.reconcile.documents import printable, rfc3339
 from controller.reconcile.pod import Pod
 from controller.reconcile.settings import Settings
 
@@ -100,7 +100,7 @@ def _final(pod: Pod) -> Artifact:
         state, message = "incomplete", message or "the sidecar was killed before its last sync"
     files, size = summary.get("files", 0), summary.get("bytes", 0)
     expired_at = min(summary.get("expiredAt", 0), _MOST_EXPIRY)
-    return Artifact(state, pod.uid, message or _words(state, summary), files, size, expired_at)
+    return Artifact(state, pod.uid, printable(message) or _words(state, summary), files, size, expired_at)
 
 
 def _summary(pod: Pod) -> dict[str, Any] | None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from controller.inject.pod import EXPIRED_AT, RESULT
 from controller.reconcile.artifact import Artifact, read_artifact, read_result
 from controller.reconcile.documents import moment, number, part, text, whole
-from controller.reconcile.names import EXPIRED_AT, RESULT, pod_annotations
+from controller.reconcile.names import pod_annotations
 
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled", "Unknown")
 _MOST_COMMAND = 1024 * 1024

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from controller.inject.pod import RESULT
 from controller.reconcile.artifact import Artifact, is_news, write_artifact, write_result
 from controller.reconcile.breaker import Breaker
 from controller.reconcile.documents import rfc3339
 from controller.reconcile.events import Events, artifact_notice, status_notice
 from controller.reconcile.metrics import ReconcilerMetrics
-from controller.reconcile.names import RESULT
 from controller.reconcile.outcome import Told, next_artifact, read_told
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod, read_pod
@@ -104,7 +104,8 @@ class Reconciler:
         if notice := status_notice(job, decision.status):
             self._api.events.tell(job, notice, now)
         if decision.action:
-            soon = self._act(key, replace(job, version=version), decision.action, now)
+            written = replace(job, version=version, status=decision.status, artifact=decision.artifact)
+            soon = self._act(key, written, decision.action, now)
             return decision.look_at if soon is None else soon
         return decision.look_at
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.reconcile.artifact import NOT_INJECTED, Artifact
-from controller.reconcile.documents import rfc3339, text
+from controller.reconcile.documents import printable, rfc3339, text
 from controller.reconcile.outcome import NOT_INJECTED_REASONS, collecting_until, next_artifact
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod
@@ -127,14 +127,19 @@ def sidecar_trouble(pod: Pod, settings: Settings, now: float) -> str:
         return ""
     if now < pod.scheduled_at + settings.trouble_seconds:
         return ""
-    sidecar = pod.sidecar
-    if sidecar.trouble:
-        return ": ".join(filter(None, [sidecar.trouble, sidecar.message]))
-    if sidecar.ended:  # between two restarts
-        return f"it ended: {sidecar.reason or sidecar.exit_code}"
-    if sidecar.started_at is None and now >= pod.scheduled_at + settings.start_seconds:
+    if trouble := _complaint(pod):
+        return trouble
+    if pod.sidecar.started_at is None and now >= pod.scheduled_at + settings.start_seconds:
         return f"it had not started {settings.start_seconds} s after the pod got its node"
     return ""
+
+
+def _complaint(pod: Pod) -> str:
+    """What the kubelet says of a sidecar that does not run."""
+    sidecar = pod.sidecar
+    if sidecar.ended:  # between two restarts
+        return f"it ended: exit code {sidecar.exit_code}"
+    return ": ".join(filter(None, [sidecar.trouble, sidecar.message])) if sidecar.trouble else ""
 
 
 def look_at_sidecar(pod: Pod, settings: Settings, now: float) -> float | None:
@@ -155,8 +160,8 @@ def _waits_for(pod: Pod) -> str:
         return pod.unscheduled
     if pod.main.trouble:
         return ": ".join(filter(None, [pod.main.trouble, pod.main.message]))
-    if pod.injected and pod.sidecar.trouble:
-        return f"the collector of artifacts does not start yet: {pod.sidecar.trouble}: {pod.sidecar.message}"
+    if pod.injected and (trouble := _complaint(pod)):
+        return f"the collector of artifacts does not start yet: {trouble}"
     return "its pod is starting"
 
 
@@ -268,4 +273,4 @@ def _unless_deleting(pod: Pod, action: Action) -> Action | None:
 
 def _status(job: PhJob, phase: str, reason: str, message: str) -> dict[str, Any]:
     requeued = {"requeued": 0} if "requeued" not in job.status else {}
-    return {**job.status, **requeued, "phase": phase, "reason": reason, "message": message[:1024]}
+    return {**job.status, **requeued, "phase": phase, "reason": reason, "message": printable(message[:1024])}

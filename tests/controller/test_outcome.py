@@ -54,6 +54,12 @@ def test_what_the_sidecar_says_is_kept() -> None:
     assert read_told(found).lag_seconds == 1.5
 
 
+def test_no_terminal_takes_orders_from_a_sidecars_word() -> None:
+    artifact = told(pod(**FINISHED, sidecar=ended(message=summary(message="a\x1b[2J\nb\u202e"))))
+    assert artifact is not None
+    assert artifact.message == "a [2J b"
+
+
 def test_without_the_sidecars_clock_the_kubelets_tells_the_lag() -> None:
     assert read_told(pod(**FINISHED, sidecar=ended(at=NOW + 14))).lag_seconds == 4.0
 

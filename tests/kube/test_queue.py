@@ -88,6 +88,19 @@ def test_of_two_later_times_the_earlier_counts() -> None:
     assert len(queue) == 0
 
 
+def test_a_time_that_no_lock_can_wait_for_harms_nobody() -> None:
+    queue = WorkQueue()
+    queue.add_after("a", 10.0**12)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(queue.take)
+        queue.add("b")
+        assert found.result() == "b"
+        queue.done("b")
+        waits = pool.submit(queue.take)
+        queue.close()
+        assert waits.result() is None
+
+
 def test_waits_are_told() -> None:
     clock, waits = Clock(), list[float]()
     queue = WorkQueue(clock=clock, waited=waits.append)

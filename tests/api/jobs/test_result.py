@@ -1,0 +1,29 @@
+"""What became of a job's artifacts, where only an annotation may tell it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from api.jobs.job import EXPIRY_ANNOTATION, RESULT_ANNOTATION, Outcome, read_job
+from controller.inject.pod import EXPIRED_AT, RESULT
+from controller.reconcile.artifact import Artifact, write_result
+
+
+def outcome(annotation: str, **status: Any) -> Outcome | None:
+    return read_job({"metadata": {"annotations": {RESULT_ANNOTATION: annotation}}, "status": status}).outcome
+
+
+def test_the_annotation_that_the_controller_writes_is_read() -> None:
+    assert (RESULT_ANNOTATION, EXPIRY_ANNOTATION) == (RESULT, EXPIRED_AT)
+    assert outcome(write_result(Artifact("sealed", "uid", "", 2, 300, 5))) == Outcome("sealed", 2, 300, 5)
+
+
+def test_the_status_goes_first() -> None:
+    told = json.dumps({"state": "sealed", "files": 1})
+    assert outcome(told, artifact={"state": "rejected"}) == Outcome("rejected", 0, 0, 0)
+
+
+@pytest.mark.parametrize("annotation", ["", "[", "[" * 100_000, "7", "{}", '{"state": 7}'])
+def test_nonsense_is_no_outcome(annotation: str) -> None:
+    assert outcome(annotation) is None

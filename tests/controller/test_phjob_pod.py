@@ -1,0 +1,134 @@
+"""The pod that is made of a PhJob, compared whole; what cannot be made; that injection takes it."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.inject.injection import inject
+from controller.reconcile.documents import part
+from controller.reconcile.names import label
+from controller.reconcile.phjob import read_phjob
+from controller.reconcile.spawn import Unmakeable, make_pod
+from tests.controller.cluster import SETTINGS, job_document
+from tests.controller.pods import NEW
+from tests.controller.pods import SETTINGS as INJECTION
+
+
+def make(**spec: Any) -> dict[str, Any]:
+    return make_pod(read_phjob(job_document(**spec)), SETTINGS)
+
+
+def test_the_pod() -> None:
+    document = job_document(command='echo "$HOME" $$', instanceType="cpu-1")
+    document["metadata"]["annotations"] = {
+        "primehub.io/artifact-limit-files": "5",
+        "primehub.io/artifact-expired-at": "7",
+        "primehub.io/artifact-sidecar": "injected",
+        "container.apparmor.security.beta.kubernetes.io/main": "unconfined",
+    }
+    assert make_pod(read_phjob(document), SETTINGS) == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "job",
+            "namespace": "ns",
+            "labels": {
+                "app": "primehub-job",
+                "primehub.io/group": "escaped--54eam-5f-41",
+                "primehub.io/user": "escaped-ann",
+            },
+            "annotations": {
+                "primehub.io/artifact-limit-files": "5",
+                "primehub.io/usage": '{"component": "job", "instance_type": "cpu-1", "group": "Team_A", "user": "ann"}',
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": "primehub.io/v1alpha1",
+                    "kind": "PhJob",
+                    "name": "job",
+                    "uid": "job-uid",
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "containers": [
+                {
+                    "name": "main",
+                    "image": "python",
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sh", "-c", 'echo "$$HOME" $$$$'],
+                    "workingDir": "/home/jovyan",
+                    "env": [
+                        {"name": "PHJOB_NAME", "value": "job"},
+                        {"name": "PRIMEHUB_USER", "value": "ann"},
+                        {"name": "PRIMEHUB_GROUP", "value": "Team_A"},
+                        {"name": "GROUP_NAME", "value": "Team_A"},
+                        {"name": "INSTANCE_TYPE", "value": "cpu-1"},
+                        {"name": "IMAGE_NAME", "value": "python"},
+                    ],
+                    "resources": {},
+                    "volumeMounts": [
+                        {"name": "workingdir", "mountPath": "/home/jovyan"},
+                        {"name": "phfs", "mountPath": "/phfs", "subPath": "groups/team-a"},
+                        {"name": "dshm", "mountPath": "/dev/shm"},
+                    ],
+                }
+            ],
+            "volumes": [
+                {"name": "workingdir", "emptyDir": {"sizeLimit": "5Gi"}},
+                {"name": "phfs", "persistentVolumeClaim": {"claimName": "phfs"}},
+                {"name": "dshm", "emptyDir": {"medium": "Memory"}},
+            ],
+        },
+    }
+
+
+@pytest.mark.parametrize("spec", [{"groupName": "../other"}, {"groupName": ""}, {"groupName": "a/b"}, {"image": ""}])
+def test_what_no_pod_can_be_made_of_is_told(spec: dict[str, Any]) -> None:
+    with pytest.raises(Unmakeable, match=r"spec\."):
+        make(**spec)
+
+
+def test_the_injection_takes_it_unless_it_is_made_without() -> None:
+    assert inject(make(), INJECTION, NEW).outcome == "injected"
+    without = make_pod(read_phjob(job_document()), SETTINGS, "quota")
+    assert inject(without, INJECTION, NEW).outcome == "opted-out"
+
+
+@given(st.text(max_size=80))
+def test_labels_are_ones(value: str) -> None:
+    found = label(value)
+    assert len(found) <= 63
+    assert found.isascii()
+    assert found.replace("-", "").isalnum()
+    assert found[-1].isalnum()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda x: (
+            st.lists(x)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["metadata", "spec", "status", "annotations", "phase", "artifact", "name", "groupName"]
+                ),
+                x,
+            )
+        ),
+    )
+)
+def test_any_document_can_be_read(document: Any) -> None:
+    given_ = copy.deepcopy(document)
+    read_phjob(document if isinstance(document, dict) else {"status": document, "metadata": document, "spec": document})
+    assert document == given_
+    assert part({"x": document}, "x") in ({}, document)
