@@ -180,7 +180,7 @@ def _remove_file(top: int, prefix: str, path: str) -> None:
         with opened(top, folder, PLACE | os.O_DIRECTORY) as fd:
             os.unlink(name, dir_fd=fd)
     except OSError as error:
-        if error.errno not in ABSENT:
+        if error.errno not in (*ABSENT, errno.EISDIR):  # a folder of that name goes with the rest
             raise StoreError("remove", prefix + path, error) from error
 
 

@@ -30,7 +30,7 @@ def moto() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    require(VERSITYGW.exists(), "versitygw (make .tools/versitygw)")
+    require(VERSITYGW.exists(), "versitygw (make tools)")
     _start_obstore()
     with servers.versitygw(tmp_path_factory.mktemp("versitygw")) as server:
         yield server

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from api.store.factory import open_store
@@ -101,6 +101,7 @@ def apply(model: Model, step: tuple[object, ...]) -> None:
 
 
 @given(st.lists(_step, max_size=12))
+@example([("write", f"{GROUP}job/a/b", b"1"), ("write", f"{GROUP}job/c", b"2"), ("remove", "job", ["a", "a/b"])])
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_directory_and_a_bucket_are_one_store(
     tmp_path: Path, moto: Server, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[object, ...]]
