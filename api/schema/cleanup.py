@@ -12,7 +12,7 @@ from api.cleanup.cleaner import Candidate, Plan
 from api.errors import BadInput, NotAuthorized
 from api.listing import MOST_IN_PAGE
 from api.schema.report import time_text
-from api.schema.request import Request
+from api.schema.request import WALK_LOOKS, Request
 from api.schema.types import Size
 from artifacts.errors import InvalidName
 from artifacts.names import group_path
@@ -108,12 +108,15 @@ class CleanupQueries(ObjectType):
             groups: Sequence[str] | None = [seen_group(request.caller, group_name)]
         else:
             groups = None if request.caller.is_service else own_groups(request.caller)
+        request.budget.look(WALK_LOOKS)
         return request.services.cleaner.plan(groups)
 
     @staticmethod
     def resolve_ph_job_artifact_usage(_: None, info: ResolveInfo, group_name: str) -> UsageRow:
         request: Request = info.context
-        measured = request.usage.of(seen_group(request.caller, group_name))
+        path = seen_group(request.caller, group_name)
+        request.budget.look(WALK_LOOKS)
+        measured = request.usage.of(path)
         counted = measured.tally
         at = time_text(measured.at) or ""
         return UsageRow(group_name, counted.jobs, counted.files, counted.bytes, at, counted.complete)

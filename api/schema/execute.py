@@ -28,6 +28,7 @@ class Executor:
 
     def __init__(self, schema: GraphQLSchema, introspection: bool) -> None:
         self._schema, self._documents = schema, Documents(schema, introspection)
+        self._hide_suggestions = not introspection
 
     def execute(self, asked: Asked, request: Request) -> Answer:
         """The answer to the operation, or what is wrong with it."""
@@ -50,12 +51,15 @@ class Executor:
             operation_name=asked.operation,
             execution_context_class=FlatContext,
             is_awaitable=_never,
+            hide_suggestions=self._hide_suggestions,
         )
         kind = "mutation" if operation.operation is OperationType.MUTATION else "query"
         return Answer(kind, result.data, [failure(error) for error in result.errors or ()])  # type: ignore[union-attr]
 
     def _variables(self, operation: Any, given: dict[str, Any]) -> dict[str, Any]:
-        coerced = get_variable_values(self._schema, operation.variable_definitions or (), given, max_errors=10)
+        coerced = get_variable_values(
+            self._schema, operation.variable_definitions or (), given, 10, hide_suggestions=self._hide_suggestions
+        )
         if isinstance(coerced, list):
             raise Invalid(coerced)
         return coerced

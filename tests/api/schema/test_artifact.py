@@ -236,7 +236,7 @@ def test_a_long_list_may_look_into_so_many_jobs_alone(api: Api) -> None:
     assert status == 200
     assert len(answer["data"]["phJobs"]) == MOST_LOOKS + 2
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["TOO_LARGE"] * 2
-    assert "fewer jobs" in answer["errors"][0]["message"]
+    assert "less at a time" in answer["errors"][0]["message"]
 
 
 def test_a_store_that_fails_is_told_as_unavailable(api: Api, caplog: pytest.LogCaptureFixture) -> None:

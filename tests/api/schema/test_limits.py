@@ -95,6 +95,15 @@ def test_the_schema_is_told_where_that_is_allowed(api: Api) -> None:
 
 def test_names_are_not_guessed_for_those_who_may_not_see_the_schema(api: Api) -> None:
     assert "Did you mean" not in api.refuse("{ phJobb { id } }")
+    assert "Did you mean" not in api.refuse("query ($w: PhJobWhereInput) { phJobs(where: $w) { id } }", w={"idd": "1"})
+    assert "Did you mean" in Api(api.root, introspection=True).refuse("{ phJobb { id } }")
+
+
+def test_walks_through_the_store_are_few_in_one_request(api: Api) -> None:
+    usage = 'u: phJobArtifactUsage(groupName: "other") { files }'
+    walks = " ".join(usage.replace("u:", f"u{number}:") for number in range(3))
+    code, message = api.fail(f"{{ {walks} }}")
+    assert (code, "less at a time" in message) == ("TOO_LARGE", True)
 
 
 BODIES = {
