@@ -45,8 +45,9 @@ def find_cluster(settings: Settings, environ: Mapping[str, str]) -> tuple[Access
 
 def compose_cluster(settings: Settings, access: Access, namespace: str) -> Cluster:
     """The parts over a cluster."""
-    client = Client(access, agent=f"phjob-artifacts-api/{__version__}")
+    agent = f"phjob-artifacts-api/{__version__}"
+    client, reviews = Client(access, agent=agent), Client(access, agent=agent)  # a flood of tokens delays no Lease
     jobs = KubernetesJobs(client, namespace)
-    authenticator = KubernetesAuthenticator(client, namespace, settings.token_audiences, settings.group_prefix)
+    authenticator = KubernetesAuthenticator(reviews, namespace, settings.token_audiences, settings.group_prefix)
     parts = compose(settings, jobs, LeaseLock(client, namespace))
     return Cluster(parts, jobs, make_authenticators(settings, authenticator))
