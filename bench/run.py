@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import cleaning, copying, footprint, graphql, listing, watching
+from bench import admission, cleaning, copying, footprint, graphql, listing, watching
 from bench.copying import groups
 from bench.stores import Disk, local_disk
 from bench.table import Row, heading, line
@@ -34,7 +34,7 @@ def _rows(disk: Disk, quick: bool, only: list[str]) -> Iterator[Row]:
     def wanted(name: str) -> bool:
         return not only or any(text.lower() in name.lower() for text in only)
 
-    for topic in (copying, watching, footprint, graphql, listing, cleaning):
+    for topic in (copying, watching, footprint, graphql, listing, cleaning, admission):
         yield from topic.rows(disk, quick, wanted)
 
 
