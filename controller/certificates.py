@@ -94,8 +94,19 @@ def _read_authorities(state: State) -> list[_Pair]:
     except _UNREADABLE:
         return []
     keys = [_read_key(pem) for pem in _PEM.findall(state.get(AUTHORITY_KEYS, b""))]
-    pairs = [_Pair(each, next((key for key in keys if _fits(key, each)), None)) for each in certificates]
+    pairs = [
+        _Pair(each, next((key for key in keys if _fits(key, each)), None))
+        for each in certificates
+        if _is_authority(each)
+    ]
     return sorted(pairs, key=lambda pair: pair.issued_at)
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (*_UNREADABLE, x509.ExtensionNotFound):
+        return False
 
 
 def _read_served(state: State, names: Sequence[str], authorities: list[_Pair], now: datetime) -> _Pair | None:

@@ -81,12 +81,9 @@ class ServedCertificate:
             return self._served
 
     def _look(self) -> None:
-        # kubelet replaces both files at once, by turning a link: what is read must be of one folder.
-        folder = (self._folder / CERTIFICATE).resolve().parent
-        files = folder / CERTIFICATE, folder / KEY
-        seen = [
-            (str(file), found.st_ino, found.st_size, found.st_mtime_ns) for file in files for found in [os.stat(file)]
-        ]
+        # Looked at before they are read: what is replaced in between does not fit together, or is read once more.
+        files = self._folder / CERTIFICATE, self._folder / KEY
+        seen = [(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]
         if seen == self._seen:
             return
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -258,7 +258,7 @@ def test_a_webhook_that_starts_before_its_certificate_serves_once_it_is_there_an
         connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body[:100])
         webhook.process.terminate()
-        wait_for(lambda: not is_listening(webhook.port))
+        time.sleep(0.2)  # most often it has heard by now; answered it must be either way
         connection.send(body[100:])
         assert connection.getresponse().status == 200
         connection.close()
