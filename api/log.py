@@ -5,8 +5,8 @@ import json
 _MOST = 1024  # a key in the store is no longer
 
 
-def value(text: str) -> str:
-    """`text` as the value of a key: as it is where that is plain, else quoted, in ASCII, with everything escaped."""
-    text = text[:_MOST]
+def value(of: object) -> str:
+    """Its text as the value of a key: as it is where that is plain, else quoted, in ASCII, with everything escaped."""
+    text = str(of)[:_MOST]
     plain = text and text.isprintable() and not set(text) & set(' "\\=')
     return text if plain else json.dumps(text)

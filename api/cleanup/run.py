@@ -19,6 +19,7 @@ from api.cleanup.survey import Parts, Survey
 from api.errors import ApiError, Conflict, NotAuthorized, Unavailable, no_such_job, reaching_store
 from api.folder import JobFolder
 from api.jobs.source import Jobs
+from api.log import value
 from api.metrics import Metrics
 from api.retention.expiry import EARLIEST, Evidence, Rules, decide
 from api.retention.look import Look
@@ -128,19 +129,19 @@ class StoreCleaner:
             self._may_go_on(is_held)
             folder = JobFolder(due.group, due.job, survey.phjob(due.group, due.job))
             if why := self._why_kept(folder):
-                logger.info("kept group=%s job=%s why=%s", due.group, due.job, why)
+                logger.info("kept group=%s job=%s why=%s", due.group, due.job, value(why))
                 return _KEPT
             noted = survey.notes.of(due.group, due.job)
             removed = self._remove(folder, noted.record, noted.sighting)
         except (StoreError, ApiError) as error:
-            logger.warning("not removed group=%s job=%s error=%s", due.group, due.job, error)
+            logger.warning("not removed group=%s job=%s error=%s", due.group, due.job, value(error))
             return None
         except Exception:  # one folder that nobody thought of stops no other
             logger.exception("not removed group=%s job=%s", due.group, due.job)
             return None
         self._metrics.cleanup_removed.inc()
         self._metrics.cleanup_freed_bytes.inc(removed.bytes)
-        logger.info("removed group=%s job=%s files=%d bytes=%d why=%s", due.group, due.job, *removed, due.why)
+        logger.info("removed group=%s job=%s files=%d bytes=%d why=%s", due.group, due.job, *removed, value(due.why))
         return removed
 
     def _why_kept(self, folder: JobFolder, deleting: bool = False) -> str:
@@ -161,7 +162,17 @@ class StoreCleaner:
             self._store.delete(record_key(folder.group, folder.job))
         if has_sighting:
             self._store.delete(sighting_key(folder.group, folder.job))
+        self._note_removed(folder)
         return removed
+
+    def _note_removed(self, folder: JobFolder) -> None:
+        """Let a PhJob that tells of a later end, or of none, know that its artifacts are gone."""
+        now = int(self._clock())
+        if folder.phjob is not None and not 0 < folder.phjob.told_expiry <= now:
+            try:
+                self._jobs.note_expiry(folder.phjob, now)
+            except ApiError as error:
+                logger.warning("not noted as removed group=%s job=%s error=%s", folder.group, folder.job, value(error))
 
     def _finish(self, cleaned: Cleaned, survey: Survey, groups: Sequence[str] | None) -> None:
         """Tidy up what is noted of folders that are gone, and tell how it went."""
@@ -195,7 +206,7 @@ class StoreCleaner:
             yield
         except Refused as error:
             runs.labels("refused").inc()
-            logger.error("refused to clean why=%s", error)
+            logger.error("refused to clean why=%s", value(error))
             raise
         except BaseException:
             runs.labels("failure").inc()

@@ -11,6 +11,7 @@ from api.errors import ApiError
 from api.folder import JobFolder
 from api.jobs.job import Job
 from api.jobs.source import Jobs
+from api.log import value
 from api.retention.expiry import Evidence, Rules, decide, is_first_sight
 from api.retention.look import Listed, Look
 from api.retention.record import FIRST_SEEN, RECORDS
@@ -103,7 +104,7 @@ class Survey:
         try:
             return self._examined(JobFolder(group, job, self.phjob(group, job)))
         except (StoreError, ApiError) as error:
-            logger.warning("not looked at group=%s job=%s error=%s", group, job, error)
+            logger.warning("not looked at group=%s job=%s error=%s", group, job, value(error))
         except Exception:  # one folder that nobody thought of stops no other
             logger.exception("not looked at group=%s job=%s", group, job)
         return Candidate(group, job, False, None, "it could not be looked at"), True
@@ -112,7 +113,9 @@ class Survey:
         now, listed = self.parts.clock(), self.notes.of(folder.group, folder.job)
         evidence = self._look.evidence(folder, now, listed, whole=listed.record)
         if evidence.record_problem:
-            logger.error("unreadable record group=%s job=%s why=%s", folder.group, folder.job, evidence.record_problem)
+            logger.error(
+                "unreadable record group=%s job=%s why=%s", folder.group, folder.job, value(evidence.record_problem)
+            )
         elif self._mend:
             self._mended(folder, evidence, now)
         found = candidate(folder.group, folder.job, decide(evidence, now, self.parts.rules), now)
@@ -131,7 +134,7 @@ class Survey:
         try:
             return group, list(self._names(f"groups/{group}/{JOB_ARTIFACTS}/", check_job_name))
         except StoreError as error:
-            logger.warning("not listed group=%s error=%s", group, error)
+            logger.warning("not listed group=%s error=%s", group, value(error))
             return group, None
 
     def _listed(self, group: str, jobs: Sequence[str] | None) -> Sequence[str]:

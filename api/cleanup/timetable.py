@@ -13,6 +13,7 @@ import schedule
 from api.cleanup.run import Refused, StoreCleaner
 from api.cleanup.success import read_last_success
 from api.errors import ApiError, Conflict
+from api.log import value
 from api.metrics import Metrics
 from api.store.store import Store
 from artifacts.errors import StoreError
@@ -65,7 +66,7 @@ class Timetable:
         try:
             last_success = read_last_success(self._store)
         except StoreError as error:
-            logger.warning("timetable does not know the last cleanup error=%s", error)
+            logger.warning("timetable does not know the last cleanup error=%s", value(error))
             return
         if last_success is not None:
             self._metrics.cleanup_last_success.set(last_success)
@@ -80,10 +81,10 @@ class Timetable:
         except Refused:  # told already
             return RETRY_SECONDS
         except Conflict as error:
-            logger.info("cleanup put off why=%s", error)
+            logger.info("cleanup put off why=%s", value(error))
             return TAKEN_SECONDS
         except ApiError as error:
-            logger.warning("cleanup failed error=%s", error)
+            logger.warning("cleanup failed error=%s", value(error))
         except Exception:
             logger.exception("cleanup failed")
         return RETRY_SECONDS

@@ -63,6 +63,11 @@ class Job:
         return self.phase in FINAL_PHASES
 
     @property
+    def told_expiry(self) -> int:
+        """Until when its artifacts are kept as the PhJob tells, with people's decisions (UNIX seconds; 0: nothing)."""
+        return self.noted_expiry or (self.outcome.expired_at if self.outcome else 0)
+
+    @property
     def finished_at(self) -> float | None:
         """When main ended, UNIX seconds; None while it has not, or where nobody knows."""
         return read_time(self.finish_time) if self.has_ended else None

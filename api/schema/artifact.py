@@ -122,7 +122,7 @@ class Artifact:
 
     @property
     def expired_at(self) -> str | None:
-        return time_text(self._told_expiry if self._listed else self._term.expires_at)
+        return time_text(self._told_expiry if self._listed or self._is_removed else self._term.expires_at)
 
     @property
     def pinned(self) -> bool:
@@ -192,17 +192,22 @@ class Artifact:
 
     @property
     def _has_expired(self) -> bool:
-        if not self._listed:
-            return self._term_is_over
+        return self._is_told_over if self._listed else self._term_is_over or self._is_removed
+
+    @property
+    def _is_removed(self) -> bool:
+        """Whether the PhJob tells that its artifacts' time is over, and nothing is there that could know better."""
+        return self._is_told_over and self.report is None
+
+    @property
+    def _is_told_over(self) -> bool:
         expiry = self._told_expiry
         return expiry is not None and expiry <= self._services.clock()
 
     @property
     def _told_expiry(self) -> int | None:
-        """What the PhJob tells, with people's decisions; a pin is told as a time that no date goes past."""
-        if self._job is None:
-            return None
-        expiry = self._job.noted_expiry or (self._job.outcome.expired_at if self._job.outcome else 0)
+        """What the PhJob tells; a pin is told as a time that no date goes past."""
+        expiry = self._job.told_expiry if self._job else 0
         return expiry if 0 < expiry < FOREVER else None
 
     @property

@@ -146,7 +146,7 @@ class _Place:
 
     def _folder(self) -> str | None:
         """The job folder, where it may be shown: of this group, not expired, not the collector's."""
-        if self._rest and (listing.is_reserved(self._rest) or path_problem(self._rest.removesuffix("/"))):
+        if self._rest and path_problem(self._rest.removesuffix("/")):
             return None
         services = self._request.services
         try:

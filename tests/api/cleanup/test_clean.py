@@ -194,7 +194,7 @@ def test_each_removal_is_told_and_counted(world: World, caplog: pytest.LogCaptur
     world.cleaner.clean(None)
     size = sum(map(len, FILES.values()))
     lines = [record.getMessage() for record in caplog.records]
-    assert f"removed group=a job=job-1 files=3 bytes={size} why=as its expiredAt says" in lines
+    assert f'removed group=a job=job-1 files=3 bytes={size} why="as its expiredAt says"' in lines
     assert f"cleaned looked_at=1 due=1 removed=1 files=3 bytes={size} failed=0" in lines
     value = world.metrics.registry.get_sample_value
     assert value("phjob_artifact_cleanup_removed_total") == 1
@@ -238,7 +238,7 @@ def test_an_unreadable_record_holds_and_counts_as_a_failure(world: World, caplog
     world.store.write(record_key("a", "job-1"), b"\x00")
     cleaned = world.cleaner.clean(None)
     assert (cleaned.removed, cleaned.failed) == (0, 1)
-    assert "unreadable record group=a job=job-1 why=it is no JSON" in caplog.text
+    assert 'unreadable record group=a job=job-1 why="it is no JSON"' in caplog.text
     with pytest.raises(Conflict):
         world.cleaner.delete(world.folder("job-1"), ALICE)
 

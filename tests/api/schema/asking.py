@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ class MadeJobs:
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
         self.notes[job.id] = expired_at
+        self.known[job.id] = replace(self.known[job.id], noted_expiry=expired_at)
 
     def check(self) -> None: ...
 

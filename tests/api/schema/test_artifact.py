@@ -168,6 +168,18 @@ def test_deleting_is_refused_until_the_sidecar_has_ended(api: Api) -> None:
     assert list(api.store.list(prefix)) == []
 
 
+def test_what_was_deleted_is_told_as_expired_whatever_the_status_says(api: Api) -> None:
+    later = int(time.time()) + 6 * DAY
+    api.add("job-1", outcome=outcome("sealed", 2, 12, later))
+    api.fill("job-1", {"a": b"1"})
+    api.ask('mutation { deletePhJobArtifact(where: {id: "job-1"}) { files } }')
+    assert api.jobs.notes["job-1"] <= time.time()
+    fields = "state totalCount totalSize expiredAt"
+    gone = {"state": "expired", "totalCount": 0, "totalSize": 0, "expiredAt": format_time(api.jobs.notes["job-1"])}
+    assert shown(api, fields + " items { name }") == gone | {"items": []}
+    assert api.ask(f"{{ phJobs {{ artifact {{ {fields} }} }} }}")["phJobs"] == [{"artifact": gone}]
+
+
 def test_the_cleanup_tells_its_plan_and_then_follows_it(api: Api) -> None:
     for job, expires_in in (("job-1", -DAY), ("job-2", DAY)):
         api.add(job, finish_time=format_time(time.time() - 3 * DAY))
