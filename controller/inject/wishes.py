@@ -44,8 +44,9 @@ def read_wishes(pod: Mapping[str, Any], main: Mapping[str, Any], settings: Setti
     """The pod's own word goes before main's environment, that before the administrator's default."""
     annotations = mapping(mapping(pod, "metadata"), "annotations")
     environ = _environ(main)
+    known = ", ".join(sorted(name.replace("_", "-") for name in _WISHES))
     warnings = [
-        f"annotation {name[:80]!a} means nothing here: it is none of {', '.join(sorted(map(_annotation, _WISHES)))}"
+        f"annotation {name[:80]!a} means nothing here; after {ANNOTATION} may come {known}"
         for name in annotations
         if name.startswith(ANNOTATION) and name not in {*_NOTES, *map(_annotation, _WISHES)}
     ]
