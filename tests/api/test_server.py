@@ -68,6 +68,21 @@ def test_a_hundred_slow_downloads_leave_the_others_served(served: Served) -> Non
         time.sleep(0.05)
 
 
+def test_peers_that_do_not_close_keep_nobody_waiting(served: Served) -> None:
+    lingering = []
+    for _ in range(30):
+        client = socket.create_connection(("127.0.0.1", served.port), PATIENCE_SECONDS)
+        client.sendall(f"GET /healthz HTTP/1.1\r\nHost: localhost:{served.port}\r\nConnection: close\r\n\r\n".encode())
+        lingering.append(client)
+    try:
+        for client in lingering:
+            assert client.recv(12) == b"HTTP/1.1 200"
+        assert served.text("/healthz") == "ok\n"  # gunicorn's own way: two seconds for each of them, so a time-out
+    finally:
+        for client in lingering:
+            client.close()
+
+
 def test_one_download_too_many_is_told_to_come_again(tmp_path: Path) -> None:
     with serving(tmp_path, PHJOB_API_DOWNLOADS="2") as served:
         os.truncate(served.add_job("job-1", {"big.bin": b""}) / "big.bin", BIG_BYTES)
