@@ -56,7 +56,8 @@ def store(kind: tuple[str, Server | None], tmp_path: Path, monkeypatch: pytest.M
     name, server = kind
     if server is None:
         return PosixStore(str(tmp_path))
-    return bucket_store(server, monkeypatch, by_obstore_alone=name.endswith("alone"))
+    found = Bucket(server, monkeypatch)
+    return found.by_obstore_alone() if name.endswith("alone") else found.store
 
 
 @pytest.fixture
@@ -74,19 +75,16 @@ class Bucket:
             monkeypatch.setenv(name, value)
         self.store = open_store(f"s3://{BUCKET}/{self.base}")
 
+    def by_obstore_alone(self) -> Store:
+        """The same as GCS and Azure are spoken to."""
+        store = S3Store(BUCKET)
+        return BucketStore(store, PlainKeys(store), self.base)
+
     def put(self, *keys: str, content: bytes = b"") -> None:
         self.server.put(*(self.base + key for key in keys), content=content)
 
     def found(self) -> list[str]:
         return [key.removeprefix(self.base) for key in self.server.keys(self.base)]
-
-
-def bucket_store(server: Server, monkeypatch: pytest.MonkeyPatch, by_obstore_alone: bool = False) -> Store:
-    found = Bucket(server, monkeypatch)
-    if not by_obstore_alone:
-        return found.store
-    alone = S3Store(BUCKET)
-    return BucketStore(alone, PlainKeys(alone), found.base)
 
 
 def _start_obstore() -> None:

@@ -55,6 +55,13 @@ def test_a_folder_object_is_no_file(bucket: Bucket) -> None:
     assert bucket.found() == []
 
 
+def test_a_folder_object_is_no_file_to_obstore_alone_either(bucket: Bucket) -> None:
+    bucket.put(f"{JOB}d/", f"{JOB}d/a", f"{JOB}empty/", f"{JOB}z")
+    store = bucket.by_obstore_alone()
+    assert names(store) == ["d/a", "z"]
+    assert store.remove(JOB).files == 2
+
+
 def test_keys_that_are_no_paths_hide_no_others_and_are_not_shown(bucket: Bucket) -> None:
     bucket.put(*(JOB + key for key in ODD), *(f"{JOB}{key}" for key in ("a", "b/c", "zz")), content=b"x")
     assert names(bucket.store) == ["a", "b/c", "zz"]
@@ -76,6 +83,16 @@ def test_a_key_that_no_url_can_have_is_told_and_leads_to_no_other(bucket: Bucket
     with pytest.raises(StoreError, match="use another tool"):
         bucket.store.remove(JOB, ["expiry"])
     assert sorted(bucket.found()) == sorted([JOB + key, f"{JOB}expiry", JOB.replace("job-1", "job-2") + "a"])
+
+
+def test_a_key_that_the_server_cannot_tell_is_missed_and_keeps_what_goes_last(
+    versitygw: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Bucket(versitygw, monkeypatch)
+    bucket.put(f"{JOB}x\x01y", f"{JOB}a", f"{JOB}expiry", content=b"x")  # in its listings that is U+FFFD, and not found
+    with pytest.raises(StoreError, match="still there"):
+        bucket.store.remove(JOB, ["expiry"])
+    assert names(bucket.store) == ["expiry", "x\ufffdy"]
 
 
 def test_the_first_page_of_many_files_costs_one_request_and_so_does_the_next(

@@ -212,6 +212,22 @@ def test_a_job_is_removed_while_another_pod_writes_there(store: PosixStore, job:
     assert not job.exists()
 
 
+def test_what_is_written_into_a_folder_just_emptied_goes_too(
+    store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job / "d/e").mkdir(parents=True)
+    rmdir, times = os.rmdir, itertools.count()
+
+    def beaten_to_it(name: str, **more: int) -> None:
+        if name in ("e", "job-1") and next(times) < 4:
+            Path(os.readlink(f"/proc/self/fd/{more['dir_fd']}"), name, "late").write_text("late")
+        rmdir(name, **more)
+
+    monkeypatch.setattr(os, "rmdir", beaten_to_it)
+    assert store.remove(JOB, LAST).files == 4
+    assert not job.exists()
+
+
 def test_two_that_remove_the_same_job_do_not_disturb_each_other(store: PosixStore, job: Path) -> None:
     for number in range(600):
         (job / f"d{number % 20}").mkdir(exist_ok=True)
