@@ -45,7 +45,7 @@ run: .venv/.stamp ## Local mode: run queued jobs until Ctrl-C
 
 .PHONY: test
 test: .venv/.stamp ## Run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 .PHONY: test-sidecar
 test-sidecar: .venv-sidecar/.stamp ## Run the sidecar's tests where only its own dependencies are installed
