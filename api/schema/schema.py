@@ -1,4 +1,4 @@
-"""The schema: all queries and mutations. `python -m api.schema` prints it as SDL."""
+"""The schema: all queries and mutations. `python -m api schema` prints it as SDL."""
 
 # mypy: allow-subclassing-any
 

@@ -114,4 +114,4 @@ def test_any_body(filled: Api, content: bytes, media_type: str) -> None:
 
 
 def test_the_sdl_file_is_the_schema() -> None:
-    assert SDL.read_text() == f"{SCHEMA}\n", "python -m api.schema > api/schema/schema.graphql"
+    assert SDL.read_text() == f"{SCHEMA}\n", "python -m api schema > api/schema/schema.graphql"

@@ -1,3 +1,0 @@
-from api.schema.schema import SCHEMA
-
-print(SCHEMA)
