@@ -14,6 +14,9 @@ from controller.reconcile.phjob import PhJob, read_phjob
 from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.reconciler import Api, Reconciler, Seen
 from controller.reconcile.settings import Settings
+from controller.upkeep.certificate import WebhookCertificate
+from controller.upkeep.link_key import LinkKey
+from controller.upkeep.upkeep import Duty, Upkeep
 from kube import errors
 from kube.cache import Cache
 from kube.client import Client
@@ -50,6 +53,8 @@ class Controller:
         )
         lease = Lease(client, namespace, settings.lease, identity, LeaseTiming(settings.lease_seconds))
         self._election = Election(lease, self._on_lead)
+        duties = _duties(client, settings)
+        self._upkeep = Upkeep(duties, lambda: self._election.is_leader, self._metrics.count_error)
         self._stop, self._look = threading.Event(), threading.Event()
         self._threads = [
             threading.Thread(target=self._work, name=f"worker {number}", daemon=True)
@@ -67,6 +72,7 @@ class Controller:
             known.on_change(lambda key, _old, _new: self._queue.add(key))
         self._phjobs.start()
         self._pods.start()
+        self._upkeep.start()
         self._election.start()
         for thread in self._threads:
             thread.start()
@@ -76,6 +82,7 @@ class Controller:
         self._stop.set()
         self._look.set()
         self._queue.close()
+        self._upkeep.stop()
         for thread in self._threads:
             thread.join()
         self._election.stop()
@@ -135,6 +142,7 @@ class Controller:
         if leads:
             self._add(self._phjobs.objects.all_keys())
             self._look.set()
+            self._upkeep.wake()
 
     def _resync(self) -> None:
         while not (self._phjobs.wait_synced(1.0) and self._pods.wait_synced(1.0)):
@@ -164,6 +172,17 @@ class Controller:
         show("phjob_artifact_leader", "1 while this replica leads", lambda: self._election.is_leader)
         show("phjob_artifact_injection_off", "1 while no pod is injected", lambda: self._breaker.is_off)
         self._metrics.show_ages(self._ages())
+
+
+def _duties(client: Client, settings: Settings) -> list[Duty]:
+    secrets = Objects(client, Resource("", "v1", "secrets", settings.namespace))
+    configurations = Objects(client, Resource("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations"))
+    duties: list[Duty] = []
+    if settings.certificate_secret:
+        duties.append(WebhookCertificate(secrets, configurations, settings.certificate_secret, settings.webhook))
+    if settings.link_key_secret:
+        duties.append(LinkKey(secrets, settings.link_key_secret))
+    return duties
 
 
 def _is_open(job: PhJob) -> bool:

@@ -29,6 +29,11 @@ TABLE = (
     _row("resync_seconds", "300", number(1, 86400, float), "seconds between two looks at all unfinished PhJobs"),
     _row("lease", "phjob-artifacts-controller", str, "name of the Lease that the leader holds"),
     _row("lease_seconds", "15", number(1, 3600, float), "seconds until another replica follows a leader that died"),
+    _row(
+        "certificate_secret", "", str, "Secret of the webhook's certificate, which the leader renews; empty: others do"
+    ),
+    _row("webhook", "phjob-artifacts", str, "MutatingWebhookConfiguration that is told whom to trust"),
+    _row("link_key_secret", "", str, "Secret of the API's key for links, which the leader makes; empty: others do"),
     _row("phfs_claim", "phfs", str, "PersistentVolumeClaim of PHFS"),
     _row("default_image", "", str, "image of jobs that name none"),
     _row("working_size", "5Gi", _quantity, "most that the working directory may hold; empty: no limit"),
@@ -57,6 +62,9 @@ class Settings:
     resync_seconds: float
     lease: str
     lease_seconds: float
+    certificate_secret: str
+    webhook: str
+    link_key_secret: str
     phfs_claim: str
     default_image: str
     working_size: str

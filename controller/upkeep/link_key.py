@@ -1,0 +1,29 @@
+"""The key that signs links for browsers: made once, at random, so that all replicas of the API have the same."""
+
+import logging
+import secrets
+
+from controller.upkeep.certificate import read_data, write_data
+from kube.objects import Objects
+
+logger = logging.getLogger(__name__)
+
+KEY = "link-key"
+
+
+class LinkKey:
+    """The Secret `secret`, which the API's pods mount; they wait for it."""
+
+    name = "link key"
+
+    def __init__(self, objects: Objects, secret: str) -> None:
+        self._objects, self._secret = objects, secret
+
+    def look(self) -> None:
+        """Make the key if there is none. Raises KubeError."""
+        secret = self._objects.get(self._secret)
+        data = read_data(secret)
+        if not data.get(KEY):
+            data[KEY] = secrets.token_urlsafe(48).encode()
+            self._objects.replace(self._secret, {**secret, "data": write_data(data)})
+            logger.info("key of links made secret=%s", self._secret)
