@@ -3,6 +3,13 @@ BIN := .venv/bin
 LOCKS := controller sidecar api local test
 VERSITYGW := 1.8.0
 
+SIDECAR_IMAGE ?= localhost/phjob-artifacts-sidecar:dev
+API_IMAGE ?= localhost/phjob-artifacts-api:dev
+BASE_IMAGE ?= docker.io/library/python:3.11-slim
+BUILDER ?= $(firstword $(foreach tool,buildah docker podman,$(if $(shell command -v $(tool)),$(tool))))
+# Buildah so that it works within a container too, where it may neither make namespaces nor networks.
+BUILD_FLAGS ?= $(if $(filter buildah,$(BUILDER)),--isolation chroot --network host)
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -61,6 +68,11 @@ lint: .venv/.stamp ## Check style, formatting, the parts' imports and YAML
 .PHONY: types
 types: .venv/.stamp ## Check types
 	$(BIN)/mypy
+
+.PHONY: images
+images: ## Build both images (SIDECAR_IMAGE, API_IMAGE, BASE_IMAGE) with buildah, docker or podman
+	$(BUILDER) build $(BUILD_FLAGS) --build-arg BASE=$(BASE_IMAGE) --file Dockerfile.sidecar --tag $(SIDECAR_IMAGE) .
+	$(BUILDER) build $(BUILD_FLAGS) --build-arg BASE=$(BASE_IMAGE) --file Dockerfile.api --tag $(API_IMAGE) .
 
 .PHONY: bench
 bench: .venv/.stamp ## Measure

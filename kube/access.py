@@ -67,8 +67,11 @@ def _read(path: Path) -> str:
 
 
 def _from_file(path: str) -> Access:
-    from kubernetes.client import Configuration  # noqa: PLC0415 - 45 MB that a pod does without
-    from kubernetes.config import load_kube_config  # noqa: PLC0415
+    try:
+        from kubernetes.client import Configuration  # noqa: PLC0415 - 45 MB that a pod does without
+        from kubernetes.config import load_kube_config  # noqa: PLC0415
+    except ImportError as error:
+        raise NotConfigured(f"KUBECONFIG={path} cannot be read without the package kubernetes: unset it") from error
 
     configuration = Configuration()
     try:

@@ -185,3 +185,11 @@ def test_a_server_below_a_path_is_reached(server: ApiServer) -> None:
 def test_in_a_pod_the_kubernetes_package_is_not_imported() -> None:
     code = "import sys, kube.access, kube.cache, kube.holding; sys.exit('kubernetes' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_kubeconfig_is_refused_where_the_package_that_reads_it_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+    with pytest.raises(errors.NotConfigured, match="without the package kubernetes"):
+        load_access({"KUBECONFIG": str(tmp_path / "config")})
