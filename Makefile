@@ -74,6 +74,13 @@ images: ## Build both images (SIDECAR_IMAGE, API_IMAGE, BASE_IMAGE) with buildah
 	$(BUILDER) build $(BUILD_FLAGS) --build-arg BASE=$(BASE_IMAGE) --file Dockerfile.sidecar --tag $(SIDECAR_IMAGE) .
 	$(BUILDER) build $(BUILD_FLAGS) --build-arg BASE=$(BASE_IMAGE) --file Dockerfile.api --tag $(API_IMAGE) .
 
+.PHONY: golden
+golden: .venv/.stamp ## Build the manifests anew into tests/manifests/golden, and show what changes
+	for each in manifests/overlays/demo manifests/overlays/primehub tests/manifests/everything; do \
+		$(BIN)/kubectl kustomize $$each > tests/manifests/golden/$$(basename $$each).txt || exit; \
+	done
+	git diff --stat -- tests/manifests/golden
+
 .PHONY: bench
 bench: .venv/.stamp ## Measure
 	$(BIN)/python -m bench
