@@ -1,7 +1,7 @@
 """The HTTP server: gunicorn with one process, so that `/metrics` is whole, and a thread for each request.
 
 A download to a slow reader holds its thread; those are counted (`downloads`), so that the others are always served.
-A peer that neither reads nor writes is let go after a while.
+A slow writer holds none (`worker`). A peer that takes nothing is let go after a while.
 """
 
 import logging
@@ -13,30 +13,14 @@ from typing import Any
 import flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.gthread import ThreadWorker
 
 from api.auth.tokens import MAX_TOKEN_BYTES
+from api.worker import Worker
 
 # Seconds a peer may go without taking or giving a byte in the middle of a request or an answer.
 STALLED_SECONDS = 60
+_MOST_CONNECTIONS = 10_000  # most of them wait for a request, which costs no thread
 _GRACE_SECONDS = 25  # within a pod's usual 30
-
-
-class _Worker(ThreadWorker):  # type: ignore[misc]
-    """Says goodbye in the request's own thread. gunicorn does in the one that accepts, and waits two seconds there for
-    each peer that does not close."""
-
-    def handle(self, conn: Any) -> Any:
-        """As gunicorn's, but that a connection which ends here is closed when this returns."""
-        goes_on = super().handle(conn)
-        if not goes_on:
-            conn.close(graceful=True)
-            conn.close = _do_nothing
-        return goes_on
-
-
-def _do_nothing(graceful: bool = False) -> None:
-    """Closing what is closed already."""
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -59,9 +43,9 @@ class Server(BaseApplication):  # type: ignore[misc]
         settings: dict[str, Any] = {
             "bind": f"{host}:{port}",
             "workers": 1,
-            "worker_class": _Worker,
+            "worker_class": Worker,
             "threads": self._threads,
-            "worker_connections": 2 * self._threads + 1000,
+            "worker_connections": _MOST_CONNECTIONS,
             "graceful_timeout": _GRACE_SECONDS,
             "keepalive": 75,  # longer than a proxy's, so that it is the proxy that closes
             "limit_request_line": 8190,
@@ -92,4 +76,5 @@ def _tell_stalled(record: logging.LogRecord) -> bool:
     """A line for a peer that was let go, where gunicorn has a trace."""
     if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
         record.msg, record.args, record.exc_info = "let go a peer that had stalled", (), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
     return True

@@ -38,9 +38,11 @@ class Served:
     port: int
     process: subprocess.Popen[str]
 
-    def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> Answer:
+    def ask(
+        self, method: str, path: str, body: str | None = None, timeout: float = PATIENCE_SECONDS, **headers: str
+    ) -> Answer:
         """Send a request over a connection of its own. In names of headers `_` is `-`."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): text for name, text in headers.items()})
             answer = connection.getresponse()

@@ -1,5 +1,6 @@
 """The service as a process: what it says at its start and end, and that slow readers do not stop the others."""
 
+import json
 import os
 import signal
 import socket
@@ -81,6 +82,47 @@ def test_peers_that_do_not_close_keep_nobody_waiting(served: Served) -> None:
     finally:
         for client in lingering:
             client.close()
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "",
+        "GET /healthz HTTP/1.1\r\nHost: a",
+        "POST /api/graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{",
+    ],
+    ids=["nothing", "half a header", "half a body"],
+)
+def test_more_slow_senders_than_threads_keep_nobody_waiting(served: Served, begun: str) -> None:
+    slow = []
+    for _ in range(200):
+        client = socket.create_connection(("127.0.0.1", served.port), PATIENCE_SECONDS)
+        client.sendall(begun.encode())
+        slow.append(client)
+    try:
+        assert served.ask("GET", "/healthz", timeout=4).status == 200  # gunicorn's own way: a minute, or five seconds
+    finally:
+        for client in slow:
+            client.close()
+
+
+def test_a_request_that_comes_byte_by_byte_is_answered(served: Served) -> None:
+    body = json.dumps({"query": QUERY})
+    head = f"POST /api/graphql HTTP/1.1\r\nHost: localhost:{served.port}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", served.port), PATIENCE_SECONDS) as client:
+        for _ in range(2):  # the second one over the same connection
+            for byte in f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode():
+                client.sendall(bytes([byte]))
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_requests_sent_at_once_are_answered_one_after_another(served: Served) -> None:
+    request = f"GET /healthz HTTP/1.1\r\nHost: localhost:{served.port}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", served.port), PATIENCE_SECONDS) as client:
+        client.sendall(request * 3)
+        answers = b""
+        while answers.count(b"HTTP/1.1 200") < 3:
+            answers += client.recv(65536)
 
 
 def test_one_download_too_many_is_told_to_come_again(tmp_path: Path) -> None:
