@@ -1,0 +1,46 @@
+"""docs/operations.md is held to the code: settings, Events, reasons, names of objects, folders."""
+
+import re
+from pathlib import Path
+
+from artifacts.environment import Setting
+from controller.inject.pod import OUTCOME, RESULT
+from controller.reconcile import settings
+from controller.reconcile.events import _REASONS as NOTICES
+from controller.reconcile.names import INJECTION_LABEL
+from controller.reconcile.outcome import NOT_INJECTED_REASONS
+from controller.settings import TABLE as WEBHOOK
+from tests.test_docs import rows
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs/operations.md").read_text()
+
+
+def row(setting: Setting) -> tuple[str, str, str]:
+    default = "required" if setting.default is None else f"`{setting.default}`" if setting.default else "empty"
+    return f"`{setting.env}`", default, setting.help
+
+
+def test_it_lists_every_setting_of_controller_and_webhook_and_no_other() -> None:
+    listed = {each for each in rows(PAGE, 3) if each[0].startswith("`PHJOB_")}
+    assert listed == {row(each) for each in settings.TABLE + WEBHOOK}
+
+
+def test_it_lists_every_event_with_its_meaning() -> None:
+    listed = {each for each in rows(PAGE, 3) if each[1] in ("Normal", "Warning")}
+    assert listed == {(f"`{reason}`", kind, words) for kind, reason, words in NOTICES.values()}
+
+
+def test_it_lists_every_reason_why_a_pod_has_no_sidecar() -> None:
+    assert {(f"`{reason}`", text) for reason, text in NOT_INJECTED_REASONS.items()} <= rows(PAGE, 2)
+
+
+def test_labels_and_annotations_are_those_of_the_code() -> None:
+    told = {name.replace("\\", "") for name in re.findall(r"primehub\\?\.io/[a-z-]*[a-z]", PAGE)}
+    assert told == {INJECTION_LABEL, RESULT, OUTCOME}
+
+
+def test_folders_are_there() -> None:
+    folders = re.findall(r"`((?:manifests|components)/[a-z0-9/-]+/)`", PAGE)
+    assert len(folders) > 8
+    assert [each for each in folders if not (ROOT / each).is_dir() and not (ROOT / "manifests" / each).is_dir()] == []
