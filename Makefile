@@ -47,8 +47,8 @@ demo: .venv/.stamp ## Run jobs on this machine and show what was collected
 	$(BIN)/python -m local demo
 
 .PHONY: run
-run: .venv/.stamp ## Local mode: run queued jobs until Ctrl-C
-	$(BIN)/python -m local serve
+run: .venv/.stamp ## Local mode: the API on loopback, jobs are run, until Ctrl-C (make run ARGS="--port 0")
+	$(BIN)/python -m local serve $(ARGS)
 
 .PHONY: test
 test: .venv/.stamp ## Run all tests

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 Answer = tuple[flask.Response, int]
 
+_ABSENT = "there is nothing at this address: GraphQL is at /api/graphql, downloads are below /api/files/"
+
 
 def create_app(services: Services, authenticators: Authenticators) -> flask.Flask:
     """The service over its parts. `authenticators` tell who sends a request."""
@@ -51,7 +53,8 @@ def _store_failed(error: StoreError) -> Answer:
 def _not_served(error: HTTPException) -> Answer:
     status = error.code or 500
     code = (error.name or "error").upper().replace(" ", "_")
-    response = flask.jsonify(error_body(status, code, error.description or error.name))
+    message = _ABSENT if status == 404 else error.description or error.name
+    response = flask.jsonify(error_body(status, code, message))
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value

@@ -13,7 +13,7 @@ from api.cleanup.command import add_cleanup_options, run_cleanup
 from api.cluster import Cluster, compose_cluster, find_cluster
 from api.schema.schema import SCHEMA
 from api.server import Server
-from api.settings import CLEANUP, PREFIX, TABLE, Settings
+from api.settings import TABLE, Settings, unknown_settings
 from artifacts import __version__
 from artifacts.environment import Setting
 from artifacts.errors import ConfigError
@@ -73,10 +73,8 @@ def _cleanup(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _tell_start(settings: Settings, environ: Mapping[str, str]) -> None:
-    known = {row.env for row in TABLE} | {f"{row.env}_FILE" for row in TABLE if row.secret}
-    for name in sorted(environ):
-        if name.startswith((PREFIX, CLEANUP)) and name not in known:
-            logger.warning("unknown setting name=%s: it has no effect", name)
+    for name in unknown_settings(environ):
+        logger.warning("unknown setting name=%s: it has no effect", name)
     told = " ".join(f"{row.field}={'***' if row.secret else getattr(settings, row.field)!r}" for row in TABLE)
     logger.info("starting version=%s %s", __version__, told)
 

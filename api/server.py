@@ -41,7 +41,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         host, port = self._address
         settings: dict[str, Any] = {
-            "bind": f"{host}:{port}",
+            "bind": f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}",
             "workers": 1,
             "worker_class": Worker,
             "threads": self._threads,

@@ -178,6 +178,12 @@ _NEEDED = (
 )
 
 
+def unknown_settings(environ: Mapping[str, str]) -> list[str]:
+    """Names in `environ` that look like the service's settings and are none."""
+    known = {row.env for row in TABLE} | {f"{row.env}_FILE" for row in TABLE if row.secret}
+    return sorted(name for name in environ if name.startswith((PREFIX, CLEANUP)) and name not in known)
+
+
 def _problems(settings: Settings) -> list[str]:
     """What each setting alone does not tell."""
     problems = []

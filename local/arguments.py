@@ -10,6 +10,7 @@ from pathlib import Path
 
 from artifacts.settings import TABLE
 
+_RUN_QUEUED = "run-queued"
 _SHOWN_SETTINGS = ("limit_size_mb", "limit_files", "over_limit", "retention_seconds", "include", "exclude")
 
 _ABOUT = """\
@@ -65,6 +66,8 @@ folder, limits, a job that fails. Then ask the API for them, download a file, le
 def parse(given: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options and the command, which is empty but for `run` and `create`; exits where they cannot be used."""
     # Split here, so that a command may have any arguments, a second `--` among them.
+    if list(given[:1]) == [_RUN_QUEUED]:
+        return _parse_run_queued(given[1:]), []
     at = list(given).index("--") if "--" in given else len(given)
     parser, subparsers = _make_parsers()
     options, unknown = parser.parse_known_args(given[:at])
@@ -77,6 +80,15 @@ def parse(given: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         example = f'python -m local {options.subcommand} -- python "$PWD/train.py" --epochs 3'
         chosen.error(f"no command: put it after `--`, such as: {example} (the job starts in an empty folder)")
     return options, command
+
+
+def _parse_run_queued(given: Sequence[str]) -> argparse.Namespace:
+    """Serve's own subcommand, of which people are not told."""
+    runner = argparse.ArgumentParser(prog=f"python -m local {_RUN_QUEUED}")
+    runner.set_defaults(subcommand=_RUN_QUEUED)
+    _add_data(runner)
+    runner.add_argument("name")
+    return runner.parse_args(given)
 
 
 def _make_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
@@ -124,9 +136,6 @@ def _add_queue(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     most = max(2, os.cpu_count() or 0)
     serve.add_argument("--jobs", type=_count, metavar="N", default=most, help="run so many at once (%(default)s)")
     serve.add_argument("--port", type=_port, default=8080, help="port of the API; 0: any that is free (%(default)s)")
-    runner = parts.add_parser("run-queued")  # serve's own, so without help
-    _add_data(runner)
-    runner.add_argument("name")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

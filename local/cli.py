@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from api import settings as service_settings
 from api.jobs.names import new_name
 from artifacts.errors import ArtifactError
 from artifacts.settings import PREFIX, Settings, unknown_settings
@@ -31,7 +32,7 @@ from local.processes import block_signals
 from local.queue import read_phjob
 from local.runner import Result, Runner
 from local.server import Server
-from local.service import Service
+from local.service import Service, address_file
 
 logger = logging.getLogger("local")
 
@@ -92,7 +93,9 @@ def _create(options: argparse.Namespace, command: list[str]) -> int:
     places = Places(options.data, order.group, order.job)
     add_phjob(places, make_phjob(order, time.time()), places.traces)
     print(order.job, flush=True)
-    logger.info("queued as %s; this runs it: %s", places.phjob, _command_line("serve", options.data))
+    serving = address_file(options.data).exists()
+    who = "it is run by who serves there" if serving else f"this runs it: {_command_line('serve', options.data)}"
+    logger.info("queued as %s; %s", places.phjob, who)
     return 0
 
 
@@ -136,7 +139,8 @@ def _order(options: argparse.Namespace, command: list[str]) -> Order:
 
 
 def _tell_unknown(environ: Mapping[str, str]) -> None:
-    for unknown in unknown_settings(environ):
+    theirs = {row.env for row in service_settings.TABLE}
+    for unknown in sorted({*unknown_settings(environ), *service_settings.unknown_settings(environ)} - theirs):
         logger.warning("%s is no setting and has no effect; see python -m local run --help", unknown)
 
 

@@ -61,16 +61,22 @@ class Service:
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def _address(self) -> str:
+        return json.dumps({"url": self.url, "token": self.token}) + "\n"
+
     def start(self) -> None:
         """Answer, clean up by schedule, and leave word of where for other programs of this user."""
         self._parts.start()
         self._thread.start()
-        _write_private(address_file(self._data), json.dumps({"url": self.url, "token": self.token}) + "\n")
+        _write_private(address_file(self._data), self._address)
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Answer no more. Another service's address stays: several may serve one data directory."""
+        path = address_file(self._data)
         with contextlib.suppress(OSError):
-            address_file(self._data).unlink()
+            if path.read_text() == self._address:
+                path.unlink()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -98,6 +104,10 @@ class _Token:
 class _Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def version_string(self) -> str:
+        """No versions for whoever asks."""
+        return "phjobs"
+
     def log(self, type: str, message: str, *args: Any) -> None:
         """Nothing: what matters is logged where it happens."""
 
@@ -119,8 +129,11 @@ def _listen(port: int) -> socket.socket:
 
 def _environ(environ: Mapping[str, str], data: Path, port: int) -> dict[str, str]:
     """The user's settings, and over them what one machine decides."""
-    kept = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
-    return kept | {PREFIX + "STORE": f"{data}/phfs", PREFIX + "LISTEN": f"{HOST}:{port}", PREFIX + "AUTH": "none"}
+    return dict(environ) | {
+        PREFIX + "STORE": f"{data}/phfs",
+        PREFIX + "LISTEN": f"{HOST}:{port}",
+        PREFIX + "AUTH": "none",
+    }
 
 
 def _digest(text: str) -> bytes:

@@ -78,7 +78,7 @@ class _Files:
             held.enter_context(self._slots.taken("zip"))
             count = count_files(store, folder.prefix, target.path)
             if flask.request.method == "HEAD":
-                return flask.Response(headers=headers)
+                return flask.Response(iter(()), headers=headers)  # of no known length, as with GET
             chunks = archive(store, folder, target.path, count)
             held.callback(chunks.close)
             body = self._start(Request("zip", folder, target.shown, caller), chunks, held.pop_all())

@@ -10,8 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import flask
 import pytest
 
+from api.server import Server
 from tests.api.served import GROUP, PATIENCE_SECONDS, Served, serving
 
 QUERY = '{ phJob(where: {id: "job-1"}) { id artifact { items { name size } } } }'
@@ -164,6 +166,12 @@ def test_all_wrong_settings_are_told_at_once() -> None:
         assert told in ended.stderr
     assert "hunter2" not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_may_stand_with_and_without_brackets(host: str) -> None:
+    server = Server((host, 8080), 4, lambda: flask.Flask("none"), lambda: None)
+    assert server.cfg.address == [("::1", 8080)]
 
 
 def test_without_a_cluster_the_command_says_so_and_ends() -> None:

@@ -149,6 +149,24 @@ def test_every_start_has_a_token_of_its_own(jobs: Jobs) -> None:
     assert len(tokens) == 2
 
 
+def test_an_address_that_is_another_service_s_stays(jobs: Jobs) -> None:
+    with serving(jobs) as server:
+        Api(jobs)
+        address_file(jobs.data).write_text("another service's")
+        stop(jobs, server)
+    assert address_file(jobs.data).read_text() == "another service's"
+
+
+def test_settings_of_the_service_hold_here_too(jobs: Jobs) -> None:
+    settings = {"PHJOB_API_INTROSPECTION": "true", "PHJOB_API_INTROSPECTON": "x"}
+    with serving(jobs, **settings) as server:
+        status, answer = Api(jobs).post("{ __schema { queryType { name } } }")
+        assert (status, answer["data"]) == (200, {"__schema": {"queryType": {"name": "Query"}}})
+        said = stop(jobs, server)
+    assert "PHJOB_API_INTROSPECTON is no setting" in said
+    assert "PHJOB_API_INTROSPECTION is" not in said
+
+
 def test_a_port_that_is_taken_is_told_with_what_to_do(jobs: Jobs, api: Api) -> None:
     port = api.host.rpartition(":")[2]
     second = jobs.end(jobs.serve(f"--port={port}"))

@@ -111,6 +111,7 @@ def test_of_nothing_there_is_no_zip(served: Served, method: str) -> None:
 def test_head_says_that_there_is_one(served: Served) -> None:
     answer = served.get("?archive=zip", method="HEAD")
     assert (answer.status, answer.headers["Content-Type"], answer.body) == (200, "application/zip", b"")
+    assert answer.headers["Content-Length"] is None, "it is not known, and not 0"
 
 
 def test_too_many_files_are_refused_before_the_first(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
