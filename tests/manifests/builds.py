@@ -31,8 +31,9 @@ def build_text(name: str) -> str:
     ).stdout
 
 
-def build(name: str) -> list[Document]:
-    return [document for document in yaml.safe_load_all(build_text(name)) if document]
+@functools.cache
+def build(name: str) -> tuple[Document, ...]:
+    return tuple(yaml.load_all(build_text(name), yaml.CSafeLoader))
 
 
 def find(name: str, kind: str, called: str = "") -> list[Document]:
