@@ -81,6 +81,10 @@ golden: .venv/.stamp ## Build the manifests anew into tests/manifests/golden, an
 	done
 	git diff --stat -- tests/manifests/golden
 
+.PHONY: e2e
+e2e: .venv/.stamp ## Test the whole on the cluster of KUBECONFIG (SIDECAR_IMAGE, API_IMAGE, JOB_IMAGE; KEEP=1: leave it installed)
+	SIDECAR_IMAGE=$(SIDECAR_IMAGE) API_IMAGE=$(API_IMAGE) $(BIN)/pytest tests/e2e --durations=15
+
 .PHONY: bench
 bench: .venv/.stamp ## Measure
 	$(BIN)/python -m bench

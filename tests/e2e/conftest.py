@@ -1,12 +1,14 @@
-"""What the tests on a real cluster share: its API server as an administrator, and a namespace of their own.
+"""What the tests on a real cluster share: its API server as an administrator, a namespace of their own, the product.
 
-They run where KUBECONFIG names a cluster that may be used so; plain `pytest` leaves this folder alone.
+They run where KUBECONFIG names a cluster that may be used so; plain `pytest` leaves this folder alone. The product is
+installed when the first test asks for it, and removed at the end. With KEEP set one that is there is used, and stays.
 """
 
+import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,34 @@ from kube import errors
 from kube.access import Access, load_access
 from kube.client import Client
 from kube.objects import Objects, Resource
+from tests.e2e.diagnosis import diagnose
+from tests.e2e.installation import NAMESPACE, install, leftovers, remove, write_overlay
+from tests.e2e.kubectl import kubectl
+from tests.e2e.service import Service, make_token, reach
+from tests.e2e.store import READER, Store, reader
+from tests.e2e.system import System
 from tests.machine import require
 
 NAMESPACES = Resource("", "v1", "namespaces")
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 PATIENCE_SECONDS = 60.0
+TEST_SECONDS = 420  # a test's own time, its fixtures' included: pods take theirs
+IMAGE = "docker.io/library/python:3.11-slim"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the cluster looks like when a test fails goes into its report."""
+    report = yield
+    if report.failed and "system" in getattr(item, "fixturenames", ()):
+        report.sections.append(("the cluster", diagnose(NAMESPACE, report.longreprtext)))
+    return report
 
 
 def until(holds: Callable[[], object], what: str) -> None:
@@ -95,3 +120,28 @@ def authority(access: Access) -> Path:
     """The file that the API server's certificate is checked against."""
     assert access.ca_file
     return Path(access.ca_file)
+
+
+@pytest.fixture(scope="session")
+def system(access: Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The product, installed and working."""
+    keep = os.environ.get("KEEP")
+    overlay = write_overlay(tmp_path_factory.mktemp("overlay"), os.environ)
+    if not keep:
+        assert f"namespace/{NAMESPACE}" not in leftovers(), f"there is a namespace {NAMESPACE}: remove it, or set KEEP"
+    install(overlay)
+    image = os.environ.get("JOB_IMAGE") or IMAGE
+    group = NAMESPACE  # so its service accounts are members
+    kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(reader(image)))
+    kubectl("-n", NAMESPACE, "wait", f"pod/{READER}", "--for=condition=Ready", "--timeout=60s", seconds=70)
+    with reach(NAMESPACE) as url:
+        service = Service(url, make_token(NAMESPACE, "phjob-artifacts-admin"))
+        system = System(access, NAMESPACE, image, group, Store(NAMESPACE, group), service)
+        system.wait(system.injects, "a pod gets its sidecar")
+        system.wait(system.store.is_open_to_all, "PHFS may be written to")
+        yield system
+    if keep:
+        return
+    system.store.empty()
+    remove(overlay)
+    assert leftovers() == []

@@ -1,0 +1,176 @@
+"""Parts of the product fail while jobs run: no job fails for it, and what was missed is said."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.installation import roll_out
+from tests.e2e.kubectl import kubectl
+from tests.e2e.system import System
+
+LEAVE = "mkdir artifacts; echo kept > artifacts/f"
+FILES = {"f": "kept\n"}
+SECRET = "phjob-artifacts-webhook"
+EXPIRY = "phjob_artifact_webhook_certificate_expiry_timestamp_seconds"
+BREAKER = "primehub.io/artifact-injection"
+# Sends a signal that cannot be caught to the reconciler's process in the pod of that uid, from the node.
+KILL = """
+import glob, os, signal, sys
+for folder in glob.glob("/proc/[0-9]*"):
+    try:
+        words = open(folder + "/cmdline").read().split(chr(0))
+        ours = sys.argv[1].replace("-", "_") in open(folder + "/cgroup").read().replace("-", "_")
+    except OSError:
+        continue
+    if ours and "reconcile" in words:
+        os.kill(int(folder.rpartition("/")[2]), signal.SIGKILL)
+        print("killed", words)
+"""
+
+
+def deployment(system: System, part: str, *words: str) -> None:
+    verb, *rest = words
+    kubectl("-n", system.namespace, verb, f"deployment/phjob-artifacts-{part}", *rest)
+
+
+def test_while_the_webhook_is_down_jobs_run_and_their_owners_are_told(system: System) -> None:
+    deployment(system, "webhook", "scale", "--replicas=0")
+    try:
+        system.wait(lambda: not system.injects(), "the webhook is down")
+        status = system.ended(system.create_job("fault-webhook", LEAVE))
+    finally:
+        deployment(system, "webhook", "scale", "--replicas=2")
+    assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")
+    assert status["artifact"]["reason"] == "webhook"
+    assert "webhook" in system.events("fault-webhook")["ArtifactsNotCollected"]
+    assert system.metrics("controller")['phjob_artifact_not_injected_total{reason="webhook"}'] >= 1
+    roll_out("webhook")
+    system.wait(system.injects, "the webhook is back")
+    assert system.ended(system.create_job("fault-webhook-back", LEAVE))["artifact"]["state"] == "sealed"
+
+
+def test_no_pod_misses_its_sidecar_while_the_certificate_is_replaced(system: System) -> None:
+    before = certificates(system)
+    with system.objects("secrets") as secrets:
+        secrets.merge(SECRET, {"data": None})
+    names: list[str] = []
+
+    def is_replaced() -> bool:
+        names.append(system.create_job(f"fault-certificate-{len(names)}", LEAVE))
+        time.sleep(2)
+        now = certificates(system)
+        return now.keys() == before.keys() and all(now[pod] != expiry for pod, expiry in before.items())
+
+    system.wait(is_replaced, "every replica serves the new certificate", 300)
+    names += [system.create_job(f"fault-certificate-{len(names) + n}", LEAVE) for n in range(3)]
+    statuses = system.all_ended(names)
+    assert {status["artifact"]["state"] for status in statuses.values()} == {"sealed"}
+    with system.objects("secrets") as secrets:
+        assert base64.b64decode(secrets.get(SECRET)["data"]["tls.crt"]).startswith(b"-----BEGIN CERTIFICATE")
+
+
+def certificates(system: System) -> dict[str, float]:
+    """When the certificate that each replica serves expires."""
+    return {pod: system.metrics_of("webhook", pod)[EXPIRY] for pod in system.pods_of("webhook")}
+
+
+def test_jobs_reach_their_end_once_although_the_controller_is_killed(system: System, namespace: str) -> None:
+    names = [f"fault-killed-{number}" for number in range(50)]
+    for name in names:
+        system.create_job(name, f"{LEAVE}; sleep 2")
+    system.wait(lambda: sum(is_succeeded(system.jobs()[name]) for name in names) >= 10, "the first ends")
+    leader = leading(system)
+    kill(system, namespace, system.pods()[leader]["metadata"]["uid"])
+    system.wait(lambda: leading(system) not in ("", leader), "another one leads")
+    statuses = system.all_ended(names)
+    assert {(status["phase"], status["artifact"]["state"]) for status in statuses.values()} == {("Succeeded", "sealed")}
+    pods = system.pods()
+    for name, status in statuses.items():
+        assert status["artifact"]["podUid"] == pods[name]["metadata"]["uid"]
+        assert status.get("requeued", 0) == 0
+        assert list(system.events(name)) == ["ArtifactsCollected"]
+    killed = pods[leader]["status"]["containerStatuses"][0]
+    assert killed["restartCount"] == 1
+
+
+def is_succeeded(job: dict[str, Any]) -> bool:
+    phase = job.get("status", {}).get("phase")
+    return bool(phase == "Succeeded")
+
+
+def leading(system: System) -> str:
+    """The pod of the leader; "" where there is none."""
+    found = {
+        pod: system.metrics_of("controller", pod)["phjob_artifact_leader"] for pod in ready_pods(system, "controller")
+    }
+    return next((pod for pod, leads in found.items() if leads), "")
+
+
+def ready_pods(system: System, part: str) -> list[str]:
+    pods = system.pods()
+    return [
+        pod for pod in system.pods_of(part) if all(each["ready"] for each in pods[pod]["status"]["containerStatuses"])
+    ]
+
+
+def kill(system: System, namespace: str, pod_uid: str) -> None:
+    """kill -9, which only the node can do to a container's first process."""
+    container = {
+        "name": "killer",
+        "image": system.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-c", KILL, pod_uid],
+        "securityContext": {"privileged": True},
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "killer", "namespace": namespace},
+        "spec": {"hostPID": True, "restartPolicy": "Never", "containers": [container]},
+    }
+    kubectl("create", "-f", "-", given=json.dumps(pod))
+    kubectl("-n", namespace, "wait", "pod/killer", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+    assert "killed" in kubectl("-n", namespace, "logs", "killer")
+
+
+@pytest.fixture
+def sidecar_image(system: System) -> Iterator[Any]:
+    """Has new pods get another image as their sidecar's; at the end all is as it was."""
+    name = "PHJOB_SIDECAR_IMAGE"
+    path = '{.spec.template.spec.containers[0].env[?(@.name=="' + name + '")].value}'
+    before = kubectl("-n", system.namespace, "get", "deployment/phjob-artifacts-webhook", "-o", f"jsonpath={path}")
+
+    def use(image: str) -> None:
+        deployment(system, "webhook", "set", "env", f"{name}={image}")
+        roll_out("webhook")
+
+    yield use
+    use(before)
+    kubectl("label", "namespace", system.namespace, f"{BREAKER}-")
+    system.wait(system.injects, "a pod gets its sidecar again")
+
+
+def test_a_sidecar_that_cannot_start_holds_no_job_for_long(system: System, sidecar_image: Any) -> None:
+    sidecar_image("localhost/no-such-image:1")
+    without_image = [system.create_job("fault-no-image", LEAVE)]
+    check_without(system, without_image)
+    sidecar_image(system.image)  # in which there is no sidecar: it ends at once, again and again
+    crashing = [system.create_job(f"fault-crash-{number}", LEAVE) for number in range(2)]
+    check_without(system, crashing)
+    # Three in a row: no more pod gets one.
+    found = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
+    assert found["metadata"]["labels"][BREAKER] == "off"
+    status = system.ended(system.create_job("fault-off", LEAVE))
+    assert (status["phase"], status["artifact"]["reason"]) == ("Succeeded", "webhook")
+    assert system.metrics("controller")["phjob_artifact_sidecar_start_failures_total"] >= 3
+
+
+def check_without(system: System, names: list[str]) -> None:
+    for name, status in system.all_ended(names).items():
+        assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")
+        assert status["artifact"]["reason"] == "start"
+        assert "could not be started" in system.events(name)["ArtifactsNotCollected"]

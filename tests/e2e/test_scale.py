@@ -1,0 +1,107 @@
+"""A hundred jobs at once, and what the collector costs: numbers are printed, only what must hold is asserted."""
+
+import json
+import statistics
+import time
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.e2e.kubectl import kubectl
+from tests.e2e.system import SIDECAR, System, ended_state, read_metrics, summary_of
+
+JOBS = 100
+LEAVE = "mkdir artifacts; for n in 1 2 3; do echo $n > artifacts/$n; done"
+PAIRS = 5
+STARTED = "mkdir -p /phfs/started; date +%s.%N > /phfs/started/$PHJOB_NAME"
+PARTS = ("webhook", "controller", "api")
+
+
+def test_a_hundred_jobs_at_once_are_all_collected(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"scale-{number}" for number in range(JOBS)]
+    before, began = requests(), time.monotonic()
+    for name in names:
+        system.create_job(name, LEAVE)
+    statuses = system.all_ended(names)
+    took, after = time.monotonic() - began, requests()
+    assert {status["artifact"]["state"] for status in statuses.values()} == {"sealed"}
+    assert {status["artifact"]["files"] for status in statuses.values()} == {3}
+    pods = system.pods()
+    said = [
+        f"{JOBS} jobs at once: all collected after {took:.0f} s",
+        f"main's end told to the sidecar, to sealed: {quantiles(lags(pods, names))}",
+        f"main's end to the sidecar's, by the kubelet's clock of whole seconds: {quantiles(gaps(pods, names))}",
+        f"memory: {', '.join(memory(system))}",
+        *(f"API calls per job: {each}" for each in calls(before, after)),
+    ]
+    with capsys.disabled():
+        print("\n" + "\n".join(said))
+
+
+def test_what_a_sidecar_adds_to_a_pods_start(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+    seconds: dict[str, list[float]] = {"with": [], "without": []}
+    for number in range(PAIRS):
+        for kind, collected in seconds.items():
+            name = f"scale-{kind}-{number}"
+            began = time.time()
+            system.create_job(name, STARTED, {"primehub.io/artifact-enabled": str(kind == "with").lower()})
+            wait_for_end(system, name)
+            collected.append(float(system.store.read(f"started/{name}")) - began)
+    more = statistics.median(seconds["with"]) - statistics.median(seconds["without"])
+    with capsys.disabled():
+        print(f"\nfrom a PhJob to its main's first command: {more:+.2f} s with a sidecar (median of {PAIRS})", seconds)
+
+
+def wait_for_end(system: System, name: str) -> None:
+    """Of a job that may have no sidecar, of which nothing is told then."""
+
+    def has_ended() -> bool:
+        status = system.job(name).get("status", {})
+        return status.get("phase") == "Succeeded" and (status.get("artifact") or {}).get("state") != "collecting"
+
+    system.wait(has_ended, f"the end of {name}")
+
+
+def lags(pods: dict[str, Any], names: list[str]) -> list[float]:
+    return [summary_of(pods[name])["lagSeconds"] for name in names]
+
+
+def gaps(pods: dict[str, Any], names: list[str]) -> list[float]:
+    return [ended_at(pods[name], SIDECAR) - ended_at(pods[name], "main") for name in names]
+
+
+def ended_at(pod: dict[str, Any], container: str) -> float:
+    return datetime.fromisoformat(ended_state(pod, container)["finishedAt"]).timestamp()
+
+
+def quantiles(values: list[float]) -> str:
+    ordered = sorted(values)
+    return f"p50 {statistics.median(ordered):.2f} s, p99 {ordered[int(len(ordered) * 0.99) - 1]:.2f} s"
+
+
+def memory(system: System) -> list[str]:
+    """The working set of each part's pods, as the kubelets measure it."""
+    found = []
+    for node in kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split():
+        summary = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
+        found += [pod for pod in summary["pods"] if pod["podRef"]["namespace"] == system.namespace]
+    used = {pod["podRef"]["name"]: pod.get("memory", {}).get("workingSetBytes", 0) >> 20 for pod in found}
+    return [f"{part} {max((used.get(pod, 0) for pod in system.pods_of(part)), default=0)} MB" for part in PARTS]
+
+
+def requests() -> dict[str, float]:
+    """How many requests for PhJobs and pods the API server has had, from whomever."""
+    return {
+        name: value
+        for name, value in read_metrics(kubectl("get", "--raw", "/metrics")).items()
+        if name.startswith("apiserver_request_total") and ('="phjobs"' in name or '="events"' in name)
+    }
+
+
+def calls(before: dict[str, float], after: dict[str, float]) -> list[str]:
+    return [
+        f"{(value - before.get(name, 0)) / JOBS:.2f} {name}"
+        for name, value in after.items()
+        if value - before.get(name, 0) >= JOBS / 10
+    ]
