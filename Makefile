@@ -102,7 +102,7 @@ lock: .venv/.stamp ## Resolve the locks of requirements/ anew, with Python 3.11 
 		$(BIN)/pip-compile --quiet --upgrade --constraint requirements/dev.txt --extra $$extra \
 			--output-file requirements/$$extra.txt pyproject.toml || exit; \
 	done
-	sed -i '/^# WARNING: The following packages were not pinned/,$$d' requirements/*.txt
+	sed -i '/^# WARNING: The following packages were not pinned/,$$d; /^# satisfied by/d' requirements/*.txt
 
 .PHONY: clean
 clean: ## Remove what make and the tools made

@@ -4,19 +4,21 @@ import json
 
 import pytest
 
+from tests.e2e.installation import ROOT
 from tests.e2e.kubectl import kubectl
 from tests.e2e.system import System
 
 HELLO = """mkdir -p artifacts/sub
 echo "hello" > artifacts/test.txt
 echo "hello" > artifacts/sub/test.txt"""
+SAMPLE = ROOT / "manifests/samples/phjob.yaml"
 FILES = {"test.txt": "hello\n", "sub/test.txt": "hello\n"}
 
 
 @pytest.fixture(scope="module")
 def hello(system: System) -> str:
     """A job that has left the two files."""
-    name = system.create_job("job-hello", HELLO, displayName="hello")
+    name = system.create_job("journey-hello", HELLO, displayName="hello")
     system.ended(name)
     return name
 
@@ -63,8 +65,9 @@ def test_a_job_is_created_by_graphql(system: System) -> None:
 
 
 def test_what_has_expired_is_removed_by_the_cleanup(system: System) -> None:
-    name = system.create_job("job-expired", HELLO)
+    name = system.create_job("journey-expired", HELLO)
     assert system.ended(name)["artifact"]["state"] == "sealed"
+    system.pod_ended(name)
     before = system.metrics("api")["phjob_artifact_cleanup_removed_total"]
     assert system.service.ask("mutation { cleanupPhJobArtifact }") == {"cleanupPhJobArtifact": 0}
     system.store.expire(name)
@@ -74,6 +77,13 @@ def test_what_has_expired_is_removed_by_the_cleanup(system: System) -> None:
     assert system.metrics("api")["phjob_artifact_cleanup_removed_total"] == before + 1
 
 
-def test_the_job_of_the_readme_is_one(system: System) -> None:
-    kubectl("-n", system.namespace, "apply", "-f", "manifests/samples/phjob.yaml", "--dry-run=server")
-    assert json.loads(kubectl("-n", system.namespace, "get", "phjobs", "-o", "json"))["kind"] == "List"
+def test_the_sample_does_as_the_readme_says(system: System) -> None:
+    sample = json.loads(kubectl("create", "-f", str(SAMPLE), "--dry-run=client", "-o", "json"))
+    sample["metadata"]["namespace"] = system.namespace
+    sample["spec"]["image"] = system.image
+    kubectl("-n", system.namespace, "apply", "-f", "-", given=json.dumps(sample))
+    name = sample["metadata"]["name"]
+    assert system.ended(name)["artifact"]["state"] == "sealed"
+    artifact = system.service.artifact(name)
+    assert {item["name"] for item in artifact["items"]} == FILES.keys()
+    assert system.service.download(f"{artifact['prefix']}/test.txt") == b"hello\n"

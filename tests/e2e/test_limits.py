@@ -18,15 +18,15 @@ def jobs(system: System) -> None:
     system.create_job("limit-keep", LARGE, ONE_MB | KEEP)
 
 
-@pytest.mark.parametrize(("name", "number"), [("limit-many", "1001"), ("limit-large", "1843206")])
-def test_past_a_limit_nothing_is_kept_and_it_is_said(system: System, name: str, number: str) -> None:
+@pytest.mark.parametrize(("name", "files"), [("limit-many", 1001), ("limit-large", 4)])
+def test_past_a_limit_nothing_is_kept_and_it_is_said(system: System, name: str, files: int) -> None:
     status = system.ended(name)
     assert (status["phase"], status["artifact"]["state"], status["artifact"]["files"]) == ("Succeeded", "rejected", 0)
     assert system.store.files(name) == {}
-    assert number in system.events(name)["ArtifactsRejected"].replace(",", "")
+    assert f"{files} files" in system.events(name)["ArtifactsRejected"]
     artifact = system.service.artifact(name)
     assert (artifact["state"], artifact["items"]) == ("rejected", [])
-    assert number in str(artifact["report"]["found"])
+    assert artifact["report"]["found"]["files"] == files
 
 
 def test_a_job_that_asks_for_it_keeps_what_fits(system: System) -> None:
