@@ -6,6 +6,7 @@
     ├── NotAuthorized       403 NOT_AUTH          a group that is foreign, or a right that the caller lacks
     ├── NotFound            404 NOT_FOUND         absent, or of a foreign group: the two look alike
     ├── Conflict            409 CONFLICT          not now: another run, a job that has not ended
+    │   └── Refused         409 REFUSED_BY_GUARD  a cleanup that would remove suspiciously much, or a wrong clock
     ├── Expired             410 EXPIRED           artifacts whose time is over, removed or not
     ├── TooLarge            413 TOO_LARGE         more than the API takes or gives at once
     └── Unavailable         503 UNAVAILABLE       the store or the jobs cannot be reached; try again
@@ -63,6 +64,12 @@ class Conflict(ApiError):
 
     status = 409
     code = "CONFLICT"
+
+
+class Refused(Conflict):
+    """A cleanup stopped before it removed anything: it would remove suspiciously much, or a clock is wrong."""
+
+    code = "REFUSED_BY_GUARD"
 
 
 class Expired(ApiError):

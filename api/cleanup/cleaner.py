@@ -48,8 +48,11 @@ class Cleaner(Protocol):
         """What a run over `groups` (None: all) would remove, and why. Removes nothing."""
 
     def clean(self, groups: Sequence[str] | None, *, force: bool = False) -> Cleaned:
-        """Remove what is due in `groups` (None: all). Raises Conflict while another run goes on, and where the run
-        would remove suspiciously much and is not forced to."""
+        """Remove what is due in `groups` (None: all). Raises Conflict while another run goes on, and Refused where the
+        run would remove suspiciously much and is not forced to."""
+
+    def missing_groups(self, groups: Sequence[str]) -> Sequence[str]:
+        """Those of `groups` that have no folder in the store. Raises BadInput for a name that no group can have."""
 
     def delete(self, folder: JobFolder, caller: Caller) -> Removed:
         """Remove a job's artifacts now, expired or not. Raises Conflict until its sidecar has ended, or where they are

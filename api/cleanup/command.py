@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from api.cleanup.cleaner import Candidate, Cleaner, Plan
-from api.errors import ApiError
+from api.errors import ApiError, BadInput
 from api.jobs.job import format_time
 from api.retention.record import FOREVER
 
@@ -22,14 +22,16 @@ def add_cleanup_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_cleanup(cleaner: Cleaner, options: argparse.Namespace, out: TextIO) -> int:
-    """Do it. Exit code 1: refused, failed, or not all could be removed."""
+    """Do it. Exit code 1: refused, failed, or not all could be removed; 2: a group that is none, or not there."""
     try:
+        if missing := cleaner.missing_groups(options.group or ()):
+            raise BadInput(f"there is no such group in the store: {', '.join(missing)}")
         if options.dry_run:
             return _show(cleaner.plan(options.group), out)
         cleaned = cleaner.clean(options.group, force=options.force)
     except ApiError as error:
         print(f"not cleaned: {error}", file=out)
-        return 1
+        return 2 if isinstance(error, BadInput) else 1
     print(
         f"removed {cleaned.removed} of {cleaned.plan.looked_at} jobs, {cleaned.files} files, {cleaned.bytes} bytes; "
         f"{cleaned.failed} failed",

@@ -1,7 +1,8 @@
 """A run of the cleanup: look at all, stop if too much is due, remove one job folder after another.
 
-It can be killed at any time: of each job folder the data goes first and `expiredAt` last, so that what is left is
-still due, and the next run goes on.
+It can be killed at any time: before each job folder a mark is written, which goes last, and which the next run goes on
+with. Of the folder the data goes first and `expiredAt` last. Nobody's decision is lost: what is decided while the mark
+is there is refused, what was decided before is seen once it is there.
 """
 
 import logging
@@ -16,27 +17,33 @@ from api.cleanup.parallel import each
 from api.cleanup.plan import clock_problem, refusal
 from api.cleanup.success import store_time, write_last_success
 from api.cleanup.survey import Parts, Survey
-from api.errors import ApiError, Conflict, NotAuthorized, Unavailable, no_such_job, reaching_store
+from api.errors import (
+    ApiError,
+    BadInput,
+    Conflict,
+    NotAuthorized,
+    Refused,
+    Unavailable,
+    no_such_job,
+    reaching_store,
+)
 from api.folder import JobFolder
 from api.jobs.source import Jobs
 from api.log import value
 from api.metrics import Metrics
 from api.retention.expiry import EARLIEST, Evidence, Rules, decide
-from api.retention.look import Look
-from api.retention.record import record_key, sighting_key
+from api.retention.look import Listed, Look
+from api.retention.record import extension_key, pin_key, removal_key, sighting_key
 from api.retention.terms import caller_name
 from api.settings import Settings
 from api.store.store import Removed, Store
-from artifacts.errors import InvalidDocument, StoreError
-from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT
+from artifacts.errors import InvalidDocument, InvalidName, StoreError
+from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, format_expiry
+from artifacts.names import group_path
 
 LAST = (MANIFEST, REPORT, LEGACY_EXPIRED_AT, EXPIRED_AT)  # of each job folder, in this order
 
 logger = logging.getLogger(__name__)
-
-
-class Refused(Conflict):
-    """The run stopped before it removed anything: it would remove suspiciously much, or a clock is wrong."""
 
 
 class StoreCleaner:
@@ -89,18 +96,37 @@ class StoreCleaner:
         if not caller.may_change(folder.group):
             raise NotAuthorized("your groups and rights do not allow to delete these artifacts")
         with reaching_store():
-            if next(iter(self._store.list(folder.prefix)), None) is None:
+            why = self._why_kept(folder, deleting=True)
+            if not why and not self._is_there(folder):
                 raise no_such_job(folder.job)
-            if why := self._why_kept(folder, deleting=True):
+            if why := why or self._begin(folder, self._look.removing_since(folder) is not None, deleting=True):
                 raise Conflict(f"the artifacts of {folder.job} cannot be deleted now: {why}")
-            removed = self._remove(folder, has_record=True, has_sighting=True)
+            self._store.delete(extension_key(folder.group, folder.job))  # else it would hold what a kill leaves
+            self._note_removed(folder)
+            removed = self._remove(folder, Listed())
         name = caller_name(caller)
         logger.info("deleted group=%s job=%s files=%d bytes=%d user=%s", folder.group, folder.job, *removed, name)
         return removed
 
+    def missing_groups(self, groups: Sequence[str]) -> Sequence[str]:
+        """Those of `groups` that have no folder in the store."""
+        with reaching_store():
+            return [group for group in groups if not self._has_folder(group)]
+
+    def check(self) -> None:
+        """Raise Unavailable while the jobs are not known, without which nothing can be cleaned."""
+        self._jobs.check()
+
     def stop(self) -> None:
         """End a run under way soon, between two job folders, and let no other begin. For the end of the process."""
         self._stopping.set()
+
+    def _has_folder(self, group: str) -> bool:
+        try:
+            prefix = f"groups/{group_path(group)}/"
+        except InvalidName as error:
+            raise BadInput(str(error)) from error
+        return next(iter(self._store.list(prefix, recursive=False)), None) is not None
 
     def _refusal(self, due: Sequence[Candidate], survey: Survey) -> str:
         return refusal(len(due), survey.looked_at, self._share, self._floor)
@@ -128,11 +154,12 @@ class StoreCleaner:
         try:
             self._may_go_on(is_held)
             folder = JobFolder(due.group, due.job, survey.phjob(due.group, due.job))
-            if why := self._why_kept(folder):
+            listed = survey.notes.of(due.group, due.job)
+            if why := self._begin(folder, listed.removal):
                 logger.info("kept group=%s job=%s why=%s", due.group, due.job, value(why))
                 return _KEPT
-            noted = survey.notes.of(due.group, due.job)
-            removed = self._remove(folder, noted.record, noted.sighting)
+            removed = self._remove(folder, listed)
+            self._note_removed(folder)
         except (StoreError, ApiError) as error:
             logger.warning("not removed group=%s job=%s error=%s", due.group, due.job, value(error))
             return None
@@ -156,28 +183,45 @@ class StoreCleaner:
         term = decide(Evidence(record=record, said=(float(EARLIEST),)), now, self._parts.rules)
         return term.why if term.pinned or not (deleting or term.has_expired(now)) else ""
 
-    def _remove(self, folder: JobFolder, has_record: bool, has_sighting: bool) -> Removed:
+    def _begin(self, folder: JobFolder, is_marked: bool, deleting: bool = False) -> str:
+        """Mark it as being removed, then look for what holds it: why it may not go after all, or ""."""
+        mark = removal_key(folder.group, folder.job)
+        self._store.write(mark, format_expiry(self._clock()))
+        why = self._why_kept(folder, deleting)
+        if why and not is_marked:  # else another may be removing
+            self._store.delete(mark)
+        return why
+
+    def _remove(self, folder: JobFolder, listed: Listed) -> Removed:
         removed = self._store.remove(folder.prefix, last=LAST)
-        if has_record:
-            self._store.delete(record_key(folder.group, folder.job))
-        if has_sighting:
-            self._store.delete(sighting_key(folder.group, folder.job))
-        self._note_removed(folder)
+        self._erase(folder, listed)
         return removed
 
+    def _erase(self, folder: JobFolder, listed: Listed) -> None:
+        """Remove what is noted of a folder that is gone. A pin is looked for anyway: one that was refused stays."""
+        self._store.delete(pin_key(folder.group, folder.job))
+        if listed.record:
+            self._store.delete(extension_key(folder.group, folder.job))
+        if listed.sighting:
+            self._store.delete(sighting_key(folder.group, folder.job))
+        self._store.delete(removal_key(folder.group, folder.job))
+
+    def _is_there(self, folder: JobFolder) -> bool:
+        return next(iter(self._store.list(folder.prefix)), None) is not None
+
     def _note_removed(self, folder: JobFolder) -> None:
-        """Let a PhJob that tells of a later end, or of none, know that its artifacts are gone."""
+        """Let a PhJob that tells of a later end, or of none, know that its artifacts are gone, or going."""
         now = int(self._clock())
         if folder.phjob is not None and not 0 < folder.phjob.told_expiry <= now:
             try:
-                self._jobs.note_expiry(folder.phjob, now)
+                self._jobs.note_expiry(folder.phjob, -now)
             except ApiError as error:
                 logger.warning("not noted as removed group=%s job=%s error=%s", folder.group, folder.job, value(error))
 
     def _finish(self, cleaned: Cleaned, survey: Survey, groups: Sequence[str] | None) -> None:
         """Tidy up what is noted of folders that are gone, and tell how it went."""
         for group, job in survey.orphans:
-            self._forget(JobFolder(group, job, survey.phjob(group, job)))
+            self._forget(JobFolder(group, job, survey.phjob(group, job)), survey.notes.of(group, job))
         if groups is None and not cleaned.failed:
             now = self._clock()
             write_last_success(self._store, now)
@@ -193,11 +237,24 @@ class StoreCleaner:
             cleaned.failed,
         )
 
-    def _forget(self, folder: JobFolder) -> None:
-        """Remove what is noted of a job that is gone with its folder, unless somebody wants that kept."""
-        if folder.phjob is None and not self._why_kept(folder):
-            self._store.delete(record_key(folder.group, folder.job))
-            self._store.delete(sighting_key(folder.group, folder.job))
+    def _forget(self, folder: JobFolder, listed: Listed) -> None:
+        """End a removal that was killed at its end; remove what is noted of a job that is gone with its folder."""
+        if self._is_there(folder):
+            return
+        if listed.removal:
+            self._note_removed(folder)
+        elif folder.phjob is not None or self._may_come_back(folder):
+            return
+        self._erase(folder, listed)
+
+    def _may_come_back(self, folder: JobFolder) -> bool:
+        """Whether somebody decided to keep a folder that is not there: for as long as a job may, it is waited for."""
+        try:
+            record = self._look.record(folder)
+        except InvalidDocument:
+            return True
+        pinned_until = record.pin.at + self._parts.rules.maximum if record.pin else 0
+        return max(pinned_until, record.until or 0) > self._clock()
 
     @contextmanager
     def _counting_failures(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from api.cleanup.cleaner import Candidate
 from api.cleanup.parallel import each
@@ -12,10 +13,10 @@ from api.folder import JobFolder
 from api.jobs.job import Job
 from api.jobs.source import Jobs
 from api.log import value
-from api.retention.expiry import Evidence, Rules, decide, is_first_sight
+from api.retention.expiry import Evidence, Rules, decide, is_first_sight, is_going
 from api.retention.look import Listed, Look
-from api.retention.record import FIRST_SEEN, RECORDS
-from api.retention.terms import bring_in_line
+from api.retention.record import EXTENSIONS, FIRST_SEEN, PINS, REMOVALS, removal_key
+from api.retention.terms import DAY, bring_in_line
 from api.store.store import Store
 from artifacts.errors import InvalidName, StoreError
 from artifacts.layout import JOB_ARTIFACTS
@@ -29,22 +30,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Notes:
-    """What lies outside `groups/`, by group: the jobs that have a record, or a time of first sight."""
+    """What lies outside `groups/`, by group: the jobs that have a record, a time of first sight, the mark of a
+    removal."""
 
     records: dict[str, set[str]] = field(default_factory=dict)
     sightings: dict[str, set[str]] = field(default_factory=dict)
+    removals: dict[str, set[str]] = field(default_factory=dict)
 
     def of(self, group: str, job: str) -> Listed:
         """What there is of that job."""
-        return Listed(job in self.records.get(group, ()), job in self.sightings.get(group, ()))
+        return Listed(*(job in jobs.get(group, ()) for jobs in (self.records, self.sightings, self.removals)))
 
     def jobs(self, group: str) -> set[str]:
         """The jobs of the group of which there is anything."""
-        return self.records.get(group, set()) | self.sightings.get(group, set())
+        return set().union(*(jobs.get(group, ()) for jobs in (self.records, self.sightings, self.removals)))
 
     def groups(self) -> set[str]:
         """The groups of which there is anything."""
-        return self.records.keys() | self.sightings.keys()
+        return self.records.keys() | self.sightings.keys() | self.removals.keys()
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Survey:
 
     def __iter__(self) -> Iterator[Candidate]:
         """Raises StoreError where groups or notes cannot be listed."""
-        self.notes = Notes(self._noted(RECORDS), self._noted(FIRST_SEEN))
+        self.notes = Notes(self._noted(PINS, EXTENSIONS), self._noted(FIRST_SEEN), self._noted(REMOVALS))
         groups = self._chosen_groups()
         listed = each(groups, self._jobs_of, _LISTINGS)
         folders = ((group, job) for group, jobs in listed for job in self._listed(group, jobs))
@@ -117,17 +120,25 @@ class Survey:
                 "unreadable record group=%s job=%s why=%s", folder.group, folder.job, value(evidence.record_problem)
             )
         elif self._mend:
-            self._mended(folder, evidence, now)
+            self._mended(folder, evidence, now, listed)
         found = candidate(folder.group, folder.job, decide(evidence, now, self.parts.rules), now)
         return found, bool(evidence.record_problem)
 
-    def _mended(self, folder: JobFolder, evidence: Evidence, now: float) -> None:
+    def _mended(self, folder: JobFolder, evidence: Evidence, now: float, listed: Listed) -> None:
         parts = self.parts
+        if listed.removal and not is_going(evidence, now):
+            self._give_up_removal(folder, now)
         if not decide(evidence, now, parts.rules).has_expired(now):
             bring_in_line(parts.store, parts.jobs, folder, evidence)
         if is_first_sight(evidence, now, parts.rules):
             self._look.note_first_sight(folder, now)
             self.notes.sightings.setdefault(folder.group, set()).add(folder.job)
+
+    def _give_up_removal(self, folder: JobFolder, now: float) -> None:
+        """Remove the mark of one that was killed before it saw what holds the artifacts; it may be under way yet."""
+        since = self._look.removing_since(folder)
+        if since is not None and since + DAY < now:
+            self.parts.store.delete(removal_key(folder.group, folder.job))
 
     def _jobs_of(self, group: str) -> tuple[str, list[str] | None]:
         """The names of a group's job folders; None where they cannot be listed."""
@@ -156,9 +167,9 @@ class Survey:
                 self._told.add(prefix + name)
                 logger.warning("left alone folder=%r why=its name is none that we give", prefix + name)
 
-    def _noted(self, prefix: str) -> dict[str, set[str]]:
+    def _noted(self, *places: str) -> dict[str, set[str]]:
         noted: dict[str, set[str]] = {}
-        for item in self.parts.store.list(f"{prefix}/"):
+        for item in chain.from_iterable(self.parts.store.list(f"{place}/") for place in places):
             group, _, job = item.name.partition("/")
             if _is_name(group, group_path) and _is_name(job, check_job_name):
                 noted.setdefault(group, set()).add(job)

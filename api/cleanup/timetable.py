@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import schedule
 
-from api.cleanup.run import Refused, StoreCleaner
+from api.cleanup.run import StoreCleaner
 from api.cleanup.success import read_last_success
-from api.errors import ApiError, Conflict
+from api.errors import ApiError, Conflict, Refused, Unavailable
 from api.log import value
 from api.metrics import Metrics
 from api.store.store import Store
@@ -71,8 +71,17 @@ class Timetable:
         if last_success is not None:
             self._metrics.cleanup_last_success.set(last_success)
         begin, end = self._not_before
-        if is_overdue(now, self._at, last_success) and not begin <= now < end:
+        if is_overdue(now, self._at, last_success) and not begin <= now < end and self._knows_jobs():
             self._not_before = (now, now + self._clean())
+
+    def _knows_jobs(self) -> bool:
+        """Whether the jobs have been read; at the start they are yet to be."""
+        try:
+            self._cleaner.check()
+        except Unavailable as error:
+            logger.info("cleanup put off why=%s", value(error))
+            return False
+        return True
 
     def _clean(self) -> float:
         """Run, and tell after how many seconds it may be tried again if it did not succeed."""

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+_SKEW_SECONDS = 300  # by which the clocks of the cluster and of the API may differ
+
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
 
-# When the PhJob's artifacts expire (UNIX seconds), as people decided; the PhJob's own TTL waits for it.
+# When the PhJob's artifacts expire (UNIX seconds), as people decided; the PhJob's own TTL waits for it. With a minus:
+# when they were removed, whatever else is told of them.
 EXPIRY_ANNOTATION = "primehub.io/artifact-expired-at"
 
 # What became of the artifacts, as JSON with the fields of `status.artifact`, where the status is another controller's.
@@ -34,7 +37,8 @@ class Outcome:
 class Job:
     """A PhJob. Times are RFC 3339 texts as in the document, "" where there is none.
 
-    `noted_expiry`: until when its artifacts are kept as people decided (UNIX seconds), 0 where nobody has.
+    `noted_expiry`: until when its artifacts are kept as people decided (UNIX seconds), 0 where nobody has; with a
+    minus, when they were removed.
     """
 
     id: str
@@ -64,8 +68,19 @@ class Job:
 
     @property
     def told_expiry(self) -> int:
-        """Until when its artifacts are kept as the PhJob tells, with people's decisions (UNIX seconds; 0: nothing)."""
-        return self.noted_expiry or (self.outcome.expired_at if self.outcome else 0)
+        """Until when its artifacts are kept as the PhJob tells, with people's decisions (UNIX seconds; 0: nothing).
+
+        What people decided while the job ran may be sooner than what the collector gave: the later one holds.
+        """
+        if self.is_noted_as_removed:
+            return -self.noted_expiry
+        return max(self.noted_expiry, self.outcome.expired_at if self.outcome else 0)
+
+    @property
+    def is_noted_as_removed(self) -> bool:
+        """Whether its artifacts were removed, or are being. One cannot have been before the job's end: such a note was
+        copied from another PhJob."""
+        return self.noted_expiry < 0 and self.has_ended and -self.noted_expiry > (self.finished_at or 0) - _SKEW_SECONDS
 
     @property
     def finished_at(self) -> float | None:
@@ -143,7 +158,7 @@ def _result(text: str) -> Any:
 
 
 def _noted(text: str) -> int:
-    return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else 0
+    return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text) else 0
 
 
 def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -28,7 +28,8 @@ class Jobs(Protocol):
         """Whether main or the sidecar may still run, asked anew: what lies in the store may still change."""
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
-        """Note on the PhJob until when its artifacts are kept (UNIX seconds), so that it outlives them."""
+        """Note on the PhJob until when its artifacts are kept (UNIX seconds), so that it outlives them; with a minus,
+        when they were removed."""
 
     def check(self) -> None:
         """Raise Unavailable where the source has not been read yet, or what was read is too old."""

@@ -32,7 +32,7 @@ class Evidence:
     `running`: main has not ended. `end`: when it did, None where nobody knows. `record_problem`: why the record cannot
     be read. `said`: what each expiry file that was looked at says, None: nothing. `newest`: the newest change of a
     file (the expiry files do not count). `first_seen`: when the cleanup first saw the folder. `exists`: whether there
-    is a folder.
+    is a folder. `removing`: its removal has begun, and may have ended.
     """
 
     running: bool = False
@@ -43,6 +43,7 @@ class Evidence:
     newest: float | None = None
     first_seen: float | None = None
     exists: bool = True
+    removing: bool = False
 
 
 def read_expiry(content: bytes) -> float | None:
@@ -69,6 +70,8 @@ def decide(evidence: Evidence, now: float, rules: Rules) -> Term:
         return Term(None, True, pin.by, pin.at, pin.note, f"pinned by {pin.by or 'somebody'}")
     if evidence.running:
         return Term(None, why="the job has not ended")
+    if is_going(evidence, now):
+        return Term(now, why="its removal has begun")
     if not evidence.exists and evidence.end is None:
         return Term(None, why="there are no artifacts")
     expires_at, why = _expiry(evidence, now, rules)
@@ -84,12 +87,18 @@ def bound(evidence: Evidence, now: float, rules: Rules) -> float:
 
 def needs_start(evidence: Evidence, now: float, rules: Rules) -> bool:
     """Whether the decision depends on when the artifacts came to be, and what is known of that is not enough."""
-    if evidence.running or evidence.record.pin or evidence.record_problem:
+    if evidence.running or evidence.record.pin or evidence.record_problem or is_going(evidence, now):
         return False
     latest = _said(evidence)
     if latest is None:
-        return evidence.record.until is None
+        return not evidence.record.stands_alone
     return latest > now and known_end(evidence, now) is None and latest > _start(evidence, now) + rules.maximum
+
+
+def is_going(evidence: Evidence, now: float) -> bool:
+    """Whether a removal has begun that nothing holds: one that was killed goes on."""
+    record = evidence.record
+    return evidence.removing and record.pin is None and (record.until or 0) <= now
 
 
 def is_first_sight(evidence: Evidence, now: float, rules: Rules) -> bool:
@@ -118,8 +127,8 @@ def _expiry(evidence: Evidence, now: float, rules: Rules) -> tuple[float, str]:
         return latest, "as its expiredAt says"
     if latest is not None:
         return most, f"as long as may be: {_days(rules.maximum)} from {_whence(evidence, now)}"
-    if evidence.record.until is not None:
-        return 0.0, ""  # what people decided stands for itself
+    if evidence.record.stands_alone:
+        return 0.0, ""
     retention = min(rules.retention, rules.maximum)
     start = max(start, evidence.newest or 0.0)
     return start + retention, f"no readable expiredAt: {_days(retention)} from {_whence(evidence, now)}"

@@ -1,7 +1,11 @@
 """Looks in the store for what decides on a job's artifacts, with as few requests as the decision takes."""
 
 import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from api.folder import JobFolder
 from api.retention.expiry import (
@@ -15,20 +19,59 @@ from api.retention.expiry import (
     read_expiry,
 )
 from api.retention.record import MAX_BYTES as MAX_RECORD_BYTES
-from api.retention.record import Record, parse_record, record_key, sighting_key
+from api.retention.record import (
+    Record,
+    extension_key,
+    parse_extension,
+    parse_pin,
+    pin_key,
+    removal_key,
+    sighting_key,
+)
 from api.store.store import Missing, Store
 from artifacts.errors import InvalidDocument
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, format_expiry
 
 EXPIRY_FILES = (EXPIRED_AT, LEGACY_EXPIRED_AT)
+REMEMBERED_SECONDS = 60.0
+_MOST_REMEMBERED = 1000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """What listings have told of a job folder that is there: whether it has a record, and a time of first sight."""
+    """What listings have told of a job folder that is there: whether it has a record, a time of first sight, and the
+    mark of a removal."""
 
     record: bool = True
     sighting: bool = True
+    removal: bool = False
+
+
+class Newest:
+    """The newest files of folders whose expiry nobody can read, for a short while: a job that makes its own expiry
+    files unreadable shall not make each of its downloads cost a walk through all of its files."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[str, tuple[float, float | None]] = OrderedDict()  # by prefix: when found, and it
+        self._lock = threading.Lock()
+
+    def recall(self, prefix: str, evidence: Evidence, now: float) -> Evidence | None:
+        """The evidence with what is remembered; None where nothing is."""
+        with self._lock:
+            at, newest = self._found.get(prefix, (-math.inf, None))
+        if not at <= now < at + REMEMBERED_SECONDS:
+            return None
+        return replace(evidence, newest=newest, exists=True)
+
+    def remember(self, prefix: str, evidence: Evidence, now: float) -> None:
+        """Of a folder that is there."""
+        with self._lock:
+            self._found[prefix] = (now, evidence.newest)
+            self._found.move_to_end(prefix)
+            if len(self._found) > _MOST_REMEMBERED:
+                self._found.popitem(last=False)
 
 
 class Look:
@@ -36,6 +79,7 @@ class Look:
 
     def __init__(self, store: Store, rules: Rules) -> None:
         self._store, self._rules = store, rules
+        self._newest = Newest()
 
     def evidence(self, folder: JobFolder, now: float, listed: Listed | None = None, whole: bool = False) -> Evidence:
         """What decides on the job. `whole`: what both expiry files say, even where it does not matter.
@@ -45,6 +89,8 @@ class Look:
         evidence = _of_phjob(folder, listed is not None)
         if listed is None or listed.record:
             evidence = self._with_record(folder, evidence)
+        if listed or whole:
+            evidence = replace(evidence, removing=evidence.removing or self._is_marked(folder, listed))
         if not whole and (evidence.running or evidence.record_problem or evidence.record.pin):
             return evidence
         for key in EXPIRY_FILES:
@@ -53,7 +99,7 @@ class Look:
                 return evidence
         if whole and known_end(evidence, now) is None:
             evidence = replace(evidence, first_seen=self._first_seen(folder, listed))
-        return self._with_start(folder, evidence, now, listed)
+        return self._with_start(folder, evidence, now, listed, may_recall=not (listed or whole))
 
     def note_first_sight(self, folder: JobFolder, now: float) -> None:
         """Let the retention of artifacts whose job's end nobody knows count from `now` at the latest."""
@@ -61,10 +107,28 @@ class Look:
 
     def record(self, folder: JobFolder) -> Record:
         """The record as it is now; an empty one where there is none. Raises InvalidDocument."""
+        return Record(
+            self._part(pin_key(folder.group, folder.job), parse_pin),
+            self._part(extension_key(folder.group, folder.job), parse_extension),
+        )
+
+    def removing_since(self, folder: JobFolder) -> float | None:
+        """Since when the mark says that the folder is being removed; None where there is no mark."""
         try:
-            return parse_record(self._store.read(record_key(folder.group, folder.job), MAX_RECORD_BYTES))
+            return read_expiry(self._store.read(removal_key(folder.group, folder.job), MAX_BYTES)) or 0.0
         except Missing:
-            return Record()
+            return None
+        except InvalidDocument:
+            return 0.0
+
+    def _is_marked(self, folder: JobFolder, listed: Listed | None) -> bool:
+        return listed.removal if listed else self.removing_since(folder) is not None
+
+    def _part(self, key: str, parse: Callable[[bytes], T]) -> T | None:
+        try:
+            return parse(self._store.read(key, MAX_RECORD_BYTES))
+        except Missing:
+            return None
 
     def _with_record(self, folder: JobFolder, evidence: Evidence) -> Evidence:
         try:
@@ -85,7 +149,9 @@ class Look:
         known = any(at is not None for at in evidence.said) and not needs_start(evidence, now, self._rules)
         return known and not decide(evidence, now, self._rules).has_expired(now)
 
-    def _with_start(self, folder: JobFolder, evidence: Evidence, now: float, listed: Listed | None) -> Evidence:
+    def _with_start(
+        self, folder: JobFolder, evidence: Evidence, now: float, listed: Listed | None, may_recall: bool
+    ) -> Evidence:
         """With when the artifacts came to be, where that matters."""
         if evidence.exists and not needs_start(evidence, now, self._rules):
             return evidence
@@ -93,6 +159,8 @@ class Look:
             evidence = replace(evidence, first_seen=self._first_seen(folder, listed))
             if evidence.exists and not needs_start(evidence, now, self._rules):
                 return evidence
+        if may_recall and (recalled := self._newest.recall(folder.prefix, evidence, now)):
+            return recalled
         return self._with_newest(folder.prefix, evidence, now)
 
     def _first_seen(self, folder: JobFolder, listed: Listed | None) -> float | None:
@@ -112,11 +180,17 @@ class Look:
                 newest = newest_before(item.changed, newest, now)
             if newest is not None and newest >= enough:
                 break
-        return replace(evidence, newest=newest, exists=exists)
+        evidence = replace(evidence, newest=newest, exists=exists)
+        if exists and enough == math.inf:  # no expiry file was readable, and every file was looked at
+            self._newest.remember(prefix, evidence, now)
+        return evidence
 
 
-def _of_phjob(folder: JobFolder, exists: bool) -> Evidence:
+def _of_phjob(folder: JobFolder, is_listed: bool) -> Evidence:
     phjob = folder.phjob
     if phjob is None:
-        return Evidence(exists=exists)
-    return Evidence(running=not phjob.has_ended, end=phjob.finished_at, exists=exists)
+        return Evidence(exists=is_listed)
+    removing = (
+        not is_listed and phjob.is_noted_as_removed
+    )  # refused for that, but removed for what the store says alone
+    return Evidence(running=not phjob.has_ended, end=phjob.finished_at, exists=is_listed, removing=removing)

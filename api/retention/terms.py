@@ -2,6 +2,9 @@
 
 A crash between two of these is mended by the same call once more, or by the next cleanup, since the record alone
 decides and the rest follows it (`bring_in_line`).
+
+A decision may meet a removal, here or in another replica. Each writes what it wants (the record; the removal's mark)
+before it looks for the other's, so at least one of them sees the other, and gives way.
 """
 
 import logging
@@ -12,7 +15,7 @@ from dataclasses import replace
 from api.auth.caller import Caller
 from api.errors import BadInput, Conflict, Expired, NotAuthorized, no_such_job, reaching_store
 from api.folder import JobFolder
-from api.jobs.job import format_time
+from api.jobs.job import Job, format_time
 from api.jobs.source import Jobs
 from api.retention.expiry import Evidence, Rules, bound, decide, known_end
 from api.retention.look import EXPIRY_FILES, Look
@@ -23,8 +26,9 @@ from api.retention.record import (
     Extension,
     Pin,
     Record,
-    format_record,
-    record_key,
+    extension_key,
+    format_part,
+    pin_key,
 )
 from api.retention.term import Term
 from api.store.store import Store
@@ -42,7 +46,7 @@ class StoreTerms:
     def __init__(self, store: Store, jobs: Jobs, rules: Rules, clock: Callable[[], float]) -> None:
         self._store, self._jobs, self._rules, self._clock = store, jobs, rules, clock
         self._look = Look(store, rules)
-        self._deciding = threading.Lock()  # a record is read, changed and written by one request at a time
+        self._deciding = threading.Lock()  # what is checked against the term is written before another looks
 
     def of(self, folder: JobFolder) -> Term:
         """The term as it stands."""
@@ -57,8 +61,10 @@ class StoreTerms:
             _check_until(until, now, term, bound(evidence, now, self._rules))
             if not evidence.running and known_end(evidence, now) is None and evidence.first_seen is None:
                 self._look.note_first_sight(folder, now)  # so that the bound does not move on
-            record = replace(evidence.record, extension=Extension(until, caller_name(caller), int(now)))
-            return self._decided("extended", folder, evidence, record, caller)
+            self._write(folder, Extension(until, caller_name(caller), int(now), evidence.running))
+            evidence = self._settled(folder, evidence)
+            _tell("extended", folder, evidence.record, caller)
+            return self._followed(folder, evidence)
 
     def pin(self, folder: JobFolder, note: str, caller: Caller) -> Term:
         """Keep until unpinned. What the term would have been is kept for the end of the pin."""
@@ -66,48 +72,73 @@ class StoreTerms:
             raise BadInput(f"the note has more than {MAX_NOTE} characters: shorten it")
         with self._deciding, reaching_store():
             now, evidence, term = self._open(folder, caller)
-            record = replace(evidence.record, pin=Pin(caller_name(caller), int(now), read_text(note, MAX_NOTE)))
-            if record.extension is None and term.expires_at is not None:
-                record = replace(record, extension=Extension(int(term.expires_at), caller_name(caller), int(now)))
-            return self._decided("pinned", folder, evidence, record, caller)
+            before = evidence.record.pin.until if evidence.record.pin else int(term.expires_at or 0)
+            self._write(folder, Pin(caller_name(caller), int(now), read_text(note, MAX_NOTE), before))
+            evidence = self._settled(folder, evidence)
+            _tell("pinned", folder, evidence.record, caller)
+            return self._followed(folder, evidence)
 
     def unpin(self, folder: JobFolder, caller: Caller) -> Term:
         """Let the term end again, no sooner than in a day."""
         with self._deciding, reaching_store():
-            now, evidence, _ = self._open(folder, caller, unless_expired=False)
-            record = evidence.record
-            if record.pin is not None:
-                default = 0 if evidence.end is None else evidence.end + min(self._rules.retention, self._rules.maximum)
-                until = int(max(now + DAY, record.until or default))
-                record = Record(None, Extension(until, caller_name(caller), int(now)))
-            return self._decided("unpinned", folder, evidence, record, caller)
+            now, evidence, _ = self._open(folder, caller, is_keeping=False)
+            if evidence.record.pin is not None:
+                until = self._until_unpinned(evidence, evidence.record.pin, now)
+                extension = Extension(until, caller_name(caller), int(now), evidence.running)
+                self._write(folder, extension)
+                self._store.delete(pin_key(folder.group, folder.job))
+                evidence = replace(evidence, record=Record(None, extension))
+                _tell("unpinned", folder, evidence.record, caller)
+            return self._followed(folder, evidence)
 
-    def _open(self, folder: JobFolder, caller: Caller, unless_expired: bool = True) -> tuple[float, Evidence, Term]:
+    def _until_unpinned(self, evidence: Evidence, pin: Pin, now: float) -> int:
+        default = 0 if evidence.end is None else evidence.end + min(self._rules.retention, self._rules.maximum)
+        return int(max(now + DAY, max(evidence.record.until or 0, pin.until) or default))
+
+    def _open(self, folder: JobFolder, caller: Caller, is_keeping: bool = True) -> tuple[float, Evidence, Term]:
         """Now, the evidence and the term, where the caller may decide and there is something to decide about."""
         if not caller.may_change(folder.group):
             raise NotAuthorized("your groups and rights do not allow to change how long these artifacts are kept")
         now = self._clock()
         evidence = self._look.evidence(folder, now, whole=True)
         if evidence.record_problem:
-            key = record_key(folder.group, folder.job)
-            raise Conflict(f"{key} in the store cannot be read ({evidence.record_problem}): an administrator mends it")
-        term = decide(evidence, now, self._rules)
-        if not evidence.exists and folder.phjob is None:
+            keys = " or ".join(key(folder.group, folder.job) for key in (pin_key, extension_key))
+            raise Conflict(f"{keys} in the store cannot be read ({evidence.record_problem}): an administrator mends it")
+        if not evidence.exists and folder.phjob is None and (is_keeping or evidence.record.pin is None):
             raise no_such_job(folder.job)
-        if unless_expired and term.has_expired(now):
-            raise Expired(f"the artifacts of {folder.job} have expired")
+        term = decide(evidence, now, self._rules)
+        if is_keeping:
+            _check_there(folder, evidence, term, now)
         return now, evidence, term
 
-    def _decided(self, what: str, folder: JobFolder, evidence: Evidence, record: Record, caller: Caller) -> Term:
-        if record != evidence.record:
-            self._store.write(record_key(folder.group, folder.job), format_record(record))
-            until = format_time(record.until) if record.until is not None else "none"
-            logger.info(
-                "%s group=%s job=%s until=%s user=%s", what, folder.group, folder.job, until, caller_name(caller)
-            )
-        evidence = replace(evidence, record=record)
+    def _write(self, folder: JobFolder, part: Pin | Extension) -> None:
+        key = pin_key if isinstance(part, Pin) else extension_key
+        self._store.write(key(folder.group, folder.job), format_part(part))
+
+    def _settled(self, folder: JobFolder, before: Evidence) -> Evidence:
+        """The evidence anew, once the decision was written. Raises Conflict where a removal has begun before.
+
+        What was written stays there, since it may be another's by now, unless nothing is left that it could keep.
+        """
+        now = self._clock()
+        evidence = self._look.evidence(folder, now, whole=True)
+        is_gone = not evidence.exists and (before.exists or _is_told_over(self._jobs.get(folder.job), now))
+        if is_gone:
+            self._store.delete(pin_key(folder.group, folder.job))
+            self._store.delete(extension_key(folder.group, folder.job))
+        if is_gone or evidence.removing:
+            raise Conflict(_going(folder))
+        return evidence
+
+    def _followed(self, folder: JobFolder, evidence: Evidence) -> Term:
+        """The term, once all else says what the record says."""
         bring_in_line(self._store, self._jobs, folder, evidence)
         return decide(evidence, self._clock(), self._rules)
+
+
+def _tell(what: str, folder: JobFolder, record: Record, caller: Caller) -> None:
+    until = "none" if record.until is None else format_time(record.until)
+    logger.info("%s group=%s job=%s until=%s user=%s", what, folder.group, folder.job, until, caller_name(caller))
 
 
 def bring_in_line(store: Store, jobs: Jobs, folder: JobFolder, evidence: Evidence) -> None:
@@ -131,7 +162,25 @@ def _is_out_of_line(said: float | None, record: Record) -> bool:
     """Whether an expiry file says less than was decided, or "for ever" without a pin."""
     if record.pin or record.until is None:
         return said != FOREVER
+    if said is None and not record.stands_alone:
+        return False  # the retention counts, and may give more
     return said is None or said < record.until or said >= FOREVER
+
+
+def _check_there(folder: JobFolder, evidence: Evidence, term: Term, now: float) -> None:
+    """Raise Expired or Conflict where there is nothing more to keep."""
+    if evidence.removing and evidence.exists and evidence.record.pin is None:
+        raise Conflict(_going(folder))
+    if term.has_expired(now) or (not evidence.exists and _is_told_over(folder.phjob, now)):
+        raise Expired(f"the artifacts of {folder.job} have expired")
+
+
+def _is_told_over(phjob: Job | None, now: float) -> bool:
+    return phjob is not None and phjob.has_ended and 0 < phjob.told_expiry <= now
+
+
+def _going(folder: JobFolder) -> str:
+    return f"the artifacts of {folder.job} are being removed: look in a while whether they are still there"
 
 
 def _check_until(until: int, now: float, term: Term, most: float) -> None:

@@ -109,7 +109,7 @@ def fill(world: World, *more: str) -> None:
         world.fill(job)
     world.fill("job-10", expires_in=DAY, files={"model.bin": b"m"})
     world.fill("job-1", group="b", expires_in=DAY, files={"model.bin": b"m"})
-    world.store.write("phjob-artifacts/retention/a/job-1", b'{"version": 1, "extension": {"until": 5}}')
+    world.store.write("phjob-artifacts/extensions/a/job-1", b'{"version": 1, "until": 5}')
     world.store.write("phjob-artifacts/first-seen/a/job-2", b"1000000000\n")
 
 

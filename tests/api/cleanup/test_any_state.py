@@ -7,15 +7,15 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.retention.record import record_key
+from api.retention.record import extension_key, pin_key
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.cleanup.worlds import DAY, World, directory_world
 
 RECORDS = {
     "none": b"",
-    "pinned": b'{"version": 1, "pin": {}}',
-    "extended": b'{"version": 1, "extension": {"until": 253402300000}}',
-    "extended once": b'{"version": 1, "extension": {"until": 1000000000}}',
+    "pinned": b'{"version": 1}',
+    "extended": b'{"version": 1, "until": 253402300000}',
+    "extended once": b'{"version": 1, "until": 1000000000}',
     "unreadable": b"{",
 }
 
@@ -70,7 +70,8 @@ def fill(world: World, group: str, job: str, state: State) -> State:
     """Make it, and tell what it is: a name is one PhJob's alone, the first's."""
     world.fill(job, group, state.expires_in, state.legacy_in, {"x": b"x"})
     if RECORDS[state.record]:
-        world.store.write(record_key(group, job), RECORDS[state.record])
+        key = extension_key if state.record.startswith("extended") else pin_key
+        world.store.write(key(group, job), RECORDS[state.record])
     if job in world.jobs.known or state.phjob == "gone":
         return State(state.expires_in, state.legacy_in, "gone", state.record)
     owner = "other" if state.phjob == "of another group" else group.upper().replace("-", "_")

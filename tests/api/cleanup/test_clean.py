@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from api.auth.caller import Caller
-from api.cleanup.run import Refused
-from api.errors import Conflict, NotAuthorized, NotFound
-from api.retention.record import FOREVER, record_key, sighting_key
+from api.errors import Conflict, NotAuthorized, NotFound, Refused
+from api.retention.record import FOREVER, extension_key, pin_key, sighting_key
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.cleanup.worlds import ALICE, DAY, FILES, World, directory_world
 
@@ -181,6 +180,7 @@ def test_a_run_that_would_remove_too_much_stops_and_goes_on_by_force(tmp_path: P
     assert "4 of 7 jobs" in world.cleaner.plan(None).refusal
     with pytest.raises(Refused, match="4 of 7 jobs"):
         world.cleaner.clean(None)
+    assert Refused.code == "REFUSED_BY_GUARD"
     assert len(world.left()) == 7
     assert world.cleaner.clean(None, force=True).removed == 4
     value = world.metrics.registry.get_sample_value
@@ -224,7 +224,7 @@ def test_a_pin_between_plan_and_removal_holds(tmp_path: Path, monkeypatch: pytes
 
     def pin_the_other(prefix: str, last: tuple[str, ...] = ()) -> object:
         other = "second" if "first" in prefix else "first"
-        world.store.write(record_key("a", other), b'{"version": 1, "pin": {"by": "bob"}}')
+        world.store.write(pin_key("a", other), b'{"version": 1, "by": "bob"}')
         return remove(prefix, last)
 
     monkeypatch.setattr(world.store, "remove", pin_the_other)
@@ -235,7 +235,7 @@ def test_a_pin_between_plan_and_removal_holds(tmp_path: Path, monkeypatch: pytes
 
 def test_an_unreadable_record_holds_and_counts_as_a_failure(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.fill("job-1")
-    world.store.write(record_key("a", "job-1"), b"\x00")
+    world.store.write(pin_key("a", "job-1"), b"\x00")
     cleaned = world.cleaner.clean(None)
     assert (cleaned.removed, cleaned.failed) == (0, 1)
     assert 'unreadable record group=a job=job-1 why="it is no JSON"' in caplog.text
@@ -284,9 +284,9 @@ def test_what_a_crash_left_out_of_line_is_mended(world: World) -> None:
     world.add_phjob("extended")
     until = int(time.time()) + 5 * DAY
     world.fill("pinned")
-    world.store.write(record_key("a", "pinned"), b'{"version": 1, "pin": {"by": "bob"}}')
+    world.store.write(pin_key("a", "pinned"), b'{"version": 1, "by": "bob"}')
     world.fill("extended", legacy_in=None)
-    world.store.write(record_key("a", "extended"), b'{"version": 1, "extension": {"until": %d}}' % until)
+    world.store.write(extension_key("a", "extended"), b'{"version": 1, "until": %d}' % until)
     world.cleaner.clean(None)
     for name in (EXPIRED_AT, LEGACY_EXPIRED_AT):
         assert world.store.read(f"groups/a/jobArtifacts/pinned/{name}", 99) == b"%d\n" % FOREVER
@@ -296,19 +296,40 @@ def test_what_a_crash_left_out_of_line_is_mended(world: World) -> None:
 
 def test_notes_of_folders_that_are_gone_go_unless_somebody_wants_them(world: World) -> None:
     past, to_come = time.time() - DAY, time.time() + DAY
-    world.store.write(record_key("a", "over"), b'{"version": 1, "extension": {"until": %d}}' % past)
+    world.store.write(extension_key("a", "over"), b'{"version": 1, "until": %d}' % past)
     world.store.write(sighting_key("a", "over"), b"%d\n" % past)
     world.store.write(sighting_key("gone-group", "job-1"), b"%d\n" % past)
-    world.store.write(record_key("a", "pinned"), b'{"version": 1, "pin": {}}')
-    world.store.write(record_key("a", "extended"), b'{"version": 1, "extension": {"until": %d}}' % to_come)
-    world.store.write(record_key("a", "with-phjob"), b'{"version": 1, "extension": {"until": %d}}' % past)
-    world.store.write(record_key("a", "unreadable"), b"")
+    world.store.write(pin_key("a", "pinned"), b'{"version": 1, "at": %d}' % past)
+    world.store.write(extension_key("a", "extended"), b'{"version": 1, "until": %d}' % to_come)
+    world.store.write(extension_key("a", "with-phjob"), b'{"version": 1, "until": %d}' % past)
+    world.store.write(pin_key("a", "unreadable"), b"")
     world.add_phjob("with-phjob")
     world.fill("other", expires_in=DAY)
     world.cleaner.clean(None)
-    left = [key.rsplit("/", 1)[1] for key in world.stored("phjob-artifacts/retention/")]
-    assert left == ["extended", "pinned", "unreadable", "with-phjob"]
+    left = [key.removeprefix("phjob-artifacts/") for key in world.stored("phjob-artifacts/") if "/a/" in key]
+    assert left == ["extensions/a/extended", "extensions/a/with-phjob", "pins/a/pinned", "pins/a/unreadable"]
     assert world.stored("phjob-artifacts/first-seen/") == []
+
+
+def test_a_pin_of_what_is_gone_with_its_phjob_is_waited_for_as_long_as_a_job_may_be_kept(world: World) -> None:
+    world.store.write(pin_key("a", "job-1"), b'{"version": 1, "at": %d}' % time.time())
+    world.fill("other", expires_in=DAY)
+    world.ahead = 364 * DAY
+    world.cleaner.clean(None, force=True)
+    assert world.stored("phjob-artifacts/pins/") == ["phjob-artifacts/pins/a/job-1"]
+    world.ahead = 366 * DAY
+    world.fill("job-1")
+    world.cleaner.clean(None, force=True)
+    assert world.left() == ["a/job-1"]
+    world.store.remove("groups/a/jobArtifacts/job-1/")
+    world.cleaner.clean(None, force=True)
+    assert world.stored("phjob-artifacts/pins/") == []
+
+
+def test_delete_of_a_running_job_says_that_it_runs_even_before_there_is_a_folder(world: World) -> None:
+    world.add_phjob("job-1", phase="Running", ended_ago=0)
+    with pytest.raises(Conflict, match="still runs"):
+        world.cleaner.delete(world.folder("job-1"), ALICE)
 
 
 def test_delete_removes_now_and_leaves_an_audit_line(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -320,7 +341,7 @@ def test_delete_removes_now_and_leaves_an_audit_line(world: World, caplog: pytes
     removed = world.cleaner.delete(folder, ALICE)
     assert removed.files == 3
     assert world.left() == ["a/job-10"]
-    assert world.stored("phjob-artifacts/retention/") == []
+    assert world.stored("phjob-artifacts/") == []
     assert f"deleted group=a job=job-1 files=3 bytes={removed.bytes} user=alice" in caplog.text
 
 

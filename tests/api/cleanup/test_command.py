@@ -61,16 +61,30 @@ def test_while_another_cleans_it_says_so(world: World) -> None:
         assert run(world, "--once") == (1, "not cleaned: another cleanup is running: wait for its end\n")
 
 
+@pytest.mark.parametrize("what", ["--once", "--dry-run"])
+def test_a_group_that_is_none_or_not_there_is_told(world: World, what: str) -> None:
+    world.fill("job-1", "a-b", expires_in=DAY)
+    code, out = run(world, what, "--group", "../x")
+    assert code == 2
+    assert out.startswith("not cleaned: ")
+    assert "'../x'" in out
+    assert run(world, what, "--group", "a_B", "--group", "nope") == (
+        2,
+        "not cleaned: there is no such group in the store: nope\n",
+    )
+    assert run(world, what, "--group", "A_b")[0] == 0
+
+
 def test_what_is_not_removed_wholly_is_a_failure(world: World) -> None:
     world.fill("job-1")
-    world.store.write("phjob-artifacts/retention/a/job-1", b"{")
+    world.store.write("phjob-artifacts/extensions/a/job-1", b"{")
     code, out = run(world, "--once")
     assert (code, out) == (1, "removed 0 of 1 jobs, 0 files, 0 bytes; 1 failed\n")
 
 
 def test_peoples_names_do_not_reach_the_terminal_as_control_characters(world: World) -> None:
     world.fill("job-1", expires_in=DAY)
-    world.store.write("phjob-artifacts/retention/a/job-1", b'{"version": 1, "pin": {"by": "\\u001b[2J"}}')
+    world.store.write("phjob-artifacts/pins/a/job-1", b'{"version": 1, "by": "\\u001b[2J"}')
     assert "pinned by ?[2J" in run(world, "--dry-run")[1]
 
 

@@ -34,8 +34,9 @@ def check(kind: str, place: Path, environment: Mapping[str, str] = os.environ) -
     for run in runs:
         assert others(run["killed"]) == others(before)
         assert others(run["after"]) == others(before)
-        assert [path for path in files(run["after"]) if path.startswith(DUE)] == []
-        assert [path for path in files(run["after"]) if path.startswith(f"{OURS}/retention/a/")] == []
+        assert [path for path in run["after"] if path.startswith(DUE)] == []
+        for kept in ("extensions", "removals"):
+            assert [path for path in files(run["after"]) if path.startswith(f"{OURS}/{kept}/a/")] == []
         for path in files(run["after"]):
             if path.startswith(f"{OURS}/first-seen/a/"):  # of a folder that is empty
                 assert f"groups/a/jobArtifacts/{path.rsplit('/')[-1]}/" in run["after"]

@@ -108,23 +108,35 @@ def test_while_another_cleans_it_looks_again_soon(world: World, monkeypatch: pyt
     assert len(tried) == 2
 
 
-@pytest.mark.parametrize("how", ["refused", "failed", "jobs failed", "a bug"])
+def test_while_the_jobs_are_yet_to_be_read_it_waits_and_then_cleans_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise Unavailable("the jobs are being listed")
+
+    tried, table = tries(world, monkeypatch), timetable(world)
+    with monkeypatch.context() as away:
+        away.setattr(world.jobs, "check", fail)
+        table.look()
+    assert tried == []
+    table.look()
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize("how", ["refused", "failed", "a bug"])
 def test_a_run_without_success_is_tried_again_within_hours(
     world: World, monkeypatch: pytest.MonkeyPatch, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise {
             "failed": StoreError("list", "groups/", OSError(5, "Input/output error")),
-            "jobs failed": Unavailable("the jobs do not answer"),
             "a bug": ZeroDivisionError(),
         }[how]
 
     if how == "refused":
         world.ahead = 10 * DAY  # a clock that disagrees with the store's
     else:
-        monkeypatch.setattr(
-            world.store if how != "jobs failed" else world.jobs, "check" if "jobs" in how else "list", fail
-        )
+        monkeypatch.setattr(world.store, "list", fail)
     tried, table = tries(world, monkeypatch), timetable(world)
     for minutes in range(0, 2 * RETRY_SECONDS, 60):
         world.ahead += 60

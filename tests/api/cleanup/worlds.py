@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -49,6 +50,7 @@ class KnownJobs:
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
         self.notes[job.id] = expired_at
+        self.known[job.id] = replace(self.known[job.id], noted_expiry=expired_at)
 
     def check(self) -> None: ...
 

@@ -67,6 +67,16 @@ CASES = {
         Evidence(end=END, said=(float(FOREVER), float(FOREVER)), record=extended(FUTURE)),
         FUTURE,
     ),
+    "extended to a sooner time while it ran, no files": (
+        Evidence(end=END, said=(None, None), record=Record(extension=Extension(int(PAST), "alice", 1, early=True))),
+        END + BY_DEFAULT,
+    ),
+    "its removal has begun": (Evidence(end=END, said=(FUTURE, FUTURE), removing=True), NOW),
+    "its removal has begun, but extended": (
+        Evidence(end=END, said=(PAST, PAST), record=extended(FUTURE), removing=True),
+        float(int(FUTURE)),
+    ),
+    "its removal has begun, but pinned": (Evidence(end=END, said=(PAST, PAST), record=PINNED, removing=True), None),
     "pinned": (Evidence(end=END, said=(PAST, PAST), record=PINNED), None),
     "running": (Evidence(running=True, said=(PAST, PAST)), None),
     "record unreadable": (Evidence(end=END, said=(PAST, PAST), record_problem="it is no JSON"), None),
@@ -99,7 +109,8 @@ said = st.tuples(st.none() | moments, st.none() | moments)
 records = st.builds(
     Record,
     st.none() | st.builds(Pin, st.text(max_size=3), st.integers(0, FOREVER)),
-    st.none() | st.builds(Extension, st.integers(0, FOREVER), st.text(max_size=3), st.integers(0, FOREVER)),
+    st.none()
+    | st.builds(Extension, st.integers(0, FOREVER), st.text(max_size=3), st.integers(0, FOREVER), st.booleans()),
 )
 evidences = st.builds(
     Evidence,

@@ -1,13 +1,19 @@
 """What people decide, over a real directory: who may, what is refused, and that it holds in every place."""
 
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from api.auth.caller import Caller
 from api.errors import BadInput, Conflict, Expired, NotAuthorized, NotFound, Unavailable
-from api.retention.record import FOREVER, record_key
+from api.jobs.job import Outcome
+from api.retention.look import REMEMBERED_SECONDS
+from api.retention.record import FOREVER, extension_key
+from api.store.store import Item
 from artifacts.errors import StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.cleanup.worlds import ALICE, DAY, World, directory_world
@@ -108,6 +114,84 @@ def test_what_has_expired_is_not_brought_back(world: World) -> None:
         world.terms.pin(world.folder("job-1"), "", ALICE)
 
 
+@pytest.mark.parametrize("how", ["deleted", "cleaned", "told by the PhJob"])
+def test_what_is_gone_is_neither_pinned_nor_extended(world: World, how: str) -> None:
+    if how == "told by the PhJob":
+        outcome = Outcome("sealed", 3, 110, in_days(-1))
+        world.jobs.known["job-1"] = replace(world.add_phjob("job-2"), id="job-1", outcome=outcome)
+        world.store.remove(world.folder("job-1").prefix)
+    elif how == "cleaned":
+        world.fill("job-1")
+        world.cleaner.clean(None)
+    else:
+        world.cleaner.delete(world.folder("job-1"), ALICE)
+    assert world.left() == []
+    with pytest.raises(Expired):
+        world.terms.extend(world.folder("job-1"), in_days(30), ALICE)
+    with pytest.raises(Expired):
+        world.terms.pin(world.folder("job-1"), "", ALICE)
+    assert [key for key in world.stored("phjob-artifacts/") if "/job-1" in key] == []
+
+
+def test_a_running_job_without_a_folder_can_be_pinned_and_extended(world: World) -> None:
+    world.add_phjob("job-2", phase="Running", ended_ago=0)
+    world.terms.extend(world.folder("job-2"), in_days(0.001), ALICE)
+    world.ahead = DAY
+    world.terms.extend(world.folder("job-2"), in_days(9), ALICE)
+    assert world.terms.pin(world.folder("job-2"), "", ALICE).pinned
+
+
+def test_a_pin_of_what_is_gone_with_its_phjob_can_be_undone(world: World) -> None:
+    world.terms.pin(world.folder("job-1"), "", ALICE)
+    world.store.remove(world.folder("job-1").prefix)
+    world.jobs.known.clear()
+    assert not world.terms.unpin(world.folder("job-1"), ALICE).pinned
+    assert world.stored("phjob-artifacts/pins/") == []
+    with pytest.raises(NotFound):
+        world.terms.unpin(world.folder("job-1"), ALICE)
+
+
+@pytest.mark.parametrize("what", ["extend", "unpin"])
+def test_what_was_decided_while_the_job_ran_shortens_nothing(world: World, what: str) -> None:
+    world.add_phjob("job-1", phase="Running", ended_ago=0)
+    if what == "extend":
+        world.terms.extend(world.folder("job-1"), in_days(0.01), ALICE)
+    else:
+        world.terms.pin(world.folder("job-1"), "", ALICE)
+        world.terms.unpin(world.folder("job-1"), ALICE)
+    world.add_phjob("job-1", ended_ago=1)
+    world.fill("job-1", expires_in=7 * DAY, legacy_in=None)
+    world.store.delete(world.folder("job-1").prefix + LEGACY_EXPIRED_AT)
+    assert world.terms.of(world.folder("job-1")).expires_at == pytest.approx(time.time() + 7 * DAY, abs=60)
+    for name in (EXPIRED_AT, LEGACY_EXPIRED_AT):
+        world.store.write(world.folder("job-1").prefix + name, b"NaN")
+    world.cleaner.clean(None)
+    assert world.terms.of(world.folder("job-1")).expires_at == pytest.approx(time.time() + 7 * DAY, abs=60)
+
+
+def test_a_job_that_makes_its_expiry_unreadable_does_not_make_each_look_a_walk(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, walk = [], world.store.list
+
+    def count(prefix: str, **options: Any) -> Iterator[Item]:
+        listed.append(prefix)
+        return walk(prefix, **options)
+
+    for name in (EXPIRED_AT, LEGACY_EXPIRED_AT):
+        world.store.write(world.folder("job-1").prefix + name, b"NaN")
+    monkeypatch.setattr(world.store, "list", count)
+    terms = [world.terms.of(world.folder("job-1")) for _ in range(5)]
+    assert len(listed) == 1
+    assert len(set(terms)) == 1
+    world.ahead = REMEMBERED_SECONDS + 1
+    world.terms.of(world.folder("job-1"))
+    assert len(listed) == 2
+    world.terms.of(world.folder("job-2"))
+    world.terms.of(world.folder("job-2"))
+    assert len(listed) == 4  # what is not there may come at any time
+
+
 @pytest.mark.parametrize("caller", [SERVICE, STRANGER], ids=["service", "stranger"])
 def test_only_those_who_may_change_decide(world: World, caller: Caller) -> None:
     folder = world.folder("job-1")
@@ -150,11 +234,11 @@ def test_a_note_that_is_too_long_is_refused(world: World) -> None:
 
 
 def test_an_unreadable_record_keeps_and_is_not_overwritten(world: World) -> None:
-    world.store.write(record_key("a", "job-1"), b"{")
+    world.store.write(extension_key("a", "job-1"), b"{")
     term = world.terms.of(world.folder("job-1"))
     assert (term.expires_at, term.pinned) == (None, False)
     assert "cannot be read" in term.why
-    with pytest.raises(Conflict, match="phjob-artifacts/retention/a/job-1"):
+    with pytest.raises(Conflict, match="phjob-artifacts/extensions/a/job-1"):
         world.terms.pin(world.folder("job-1"), "", ALICE)
 
 
@@ -191,7 +275,7 @@ def test_a_store_that_fails_is_told_as_unavailable(world: World, monkeypatch: py
 
 
 @pytest.mark.parametrize("phjob", [True, False], ids=["ended", "gone"])
-def test_a_term_costs_three_reads_of_a_job_that_has_ended(
+def test_a_term_costs_four_reads_of_a_job_that_has_ended(
     world: World, monkeypatch: pytest.MonkeyPatch, phjob: bool
 ) -> None:
     if not phjob:
@@ -209,7 +293,7 @@ def test_a_term_costs_three_reads_of_a_job_that_has_ended(
     monkeypatch.setattr(world.store, "read", count)
     monkeypatch.setattr(world.store, "list", refuse)
     world.terms.of(world.folder("job-1"))
-    assert len(keys) == 3
+    assert len(keys) == 4
 
 
 def _break(world: World, patch: pytest.MonkeyPatch, what: str) -> None:
