@@ -13,7 +13,7 @@ import pytest
 from api.cleanup.run import StoreCleaner
 from api.errors import ApiError, BadInput, Conflict, Expired, NotFound
 from api.retention.expiry import Rules
-from api.retention.record import removal_key
+from api.retention.record import Extension, Pin, extension_key, format_part, pin_key, removal_key
 from api.retention.terms import StoreTerms
 from api.store.store import Store
 from artifacts.errors import StoreError
@@ -133,6 +133,42 @@ def test_a_decision_during_a_removal_is_refused_and_tells_why(tmp_path: Path) ->
     with pytest.raises(Conflict, match="being removed"):
         world.terms.extend(world.folder("job-1"), int(world.clock()) + 9 * DAY, ALICE)
     assert world.stored("phjob-artifacts/") == ["phjob-artifacts/removals/a/job-1"]
+
+
+def test_a_pin_written_while_the_data_goes_keeps_nothing_and_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = directory_world(tmp_path / "phfs")
+    world.add_phjob("job-1")
+    world.fill("job-1")
+    remove = world.store.remove
+
+    def pinned_meanwhile(prefix: str, last: tuple[str, ...] = ()) -> object:
+        world.store.write(pin_key("a", "job-1"), format_part(Pin("bob", 1)))  # by one that looked before the mark
+        return remove(prefix, last)
+
+    monkeypatch.setattr(world.store, "remove", pinned_meanwhile)
+    assert world.cleaner.clean(None).removed == 1
+    assert world.stored("phjob-artifacts/pins/") == []
+
+
+def test_what_was_decided_of_a_folder_that_comes_during_the_cleanup_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = directory_world(tmp_path / "phfs")
+    world.fill("job-1")
+    over = Extension(int(world.clock()) - 9, "bob", 1)
+    for job in ("comes", "gone"):
+        world.store.write(extension_key("a", job), format_part(over))
+    remove = world.store.remove
+
+    def restored_meanwhile(prefix: str, last: tuple[str, ...] = ()) -> object:
+        world.fill("comes", expires_in=DAY)
+        return remove(prefix, last)
+
+    monkeypatch.setattr(world.store, "remove", restored_meanwhile)
+    assert world.cleaner.clean(None).removed == 1
+    assert world.stored("phjob-artifacts/extensions/") == ["phjob-artifacts/extensions/a/comes"]
 
 
 def test_a_deletion_that_was_killed_is_refused_at_once_and_gone_on_with(
