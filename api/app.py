@@ -13,7 +13,8 @@ from api.auth.tokens import Authenticators
 from api.errors import ApiError, Unavailable, error_body
 from api.files.view import files_blueprint
 from api.health import health_blueprint
-from api.schema.view import graphql_blueprint
+from api.schema.failures import graphql_body
+from api.schema.view import GRAPHQL_PATH, graphql_blueprint
 from api.services import Services
 from artifacts.errors import StoreError
 
@@ -41,8 +42,14 @@ def create_app(services: Services, authenticators: Authenticators) -> flask.Flas
     return app
 
 
+def _told(status: int, code: str, message: str) -> Answer:
+    """The one form of errors; GraphQL's where that was asked, whatever refused it."""
+    is_graphql = flask.request.path == GRAPHQL_PATH
+    return flask.jsonify(graphql_body(code, message) if is_graphql else error_body(status, code, message)), status
+
+
 def _refused(error: ApiError) -> Answer:
-    return flask.jsonify(error_body(error.status, error.code, str(error))), error.status
+    return _told(error.status, error.code, str(error))
 
 
 def _store_failed(error: StoreError) -> Answer:
@@ -54,7 +61,7 @@ def _not_served(error: HTTPException) -> Answer:
     status = error.code or 500
     code = (error.name or "error").upper().replace(" ", "_")
     message = _ABSENT if status == 404 else error.description or error.name
-    response = flask.jsonify(error_body(status, code, message))
+    response, _ = _told(status, code, message)
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
@@ -65,4 +72,4 @@ def _failed(error: Exception) -> Answer:
     """What nobody thought of: told by a number that leads to its trace in the log, and by nothing else."""
     number = secrets.token_hex(8)
     logger.error("request failed error=%s path=%r", number, flask.request.path, exc_info=error)
-    return flask.jsonify(error_body(500, ApiError.code, f"something went wrong here; in the log it is {number}")), 500
+    return _told(500, ApiError.code, f"something went wrong here; in the log it is {number}")

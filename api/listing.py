@@ -1,22 +1,20 @@
-"""What a job left, as lists show it: pages, their order and cursors, over one listing of the store.
+"""What a job left, as lists show it: its files, pages of them, their order and cursors. Pure.
 
-The collector's own folders are left out here, and nowhere else. By name a page is one read of the store from where
-the last one ended; by anything else, and with a search, all files are looked at, so that there may only be so many.
+The collector's own folders are left out here, and nowhere else.
 """
 
 import functools
-import itertools
 import math
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from api.errors import BadInput, TooLarge
-from api.store.store import Item, Store
+from api.errors import BadInput
+from api.store.store import Item
 from artifacts.errors import InvalidName
 from artifacts.names import RESERVED, check_path
 
@@ -59,6 +57,12 @@ class Wanted:
         return self.order != "name" or self.descending or bool(self.search)
 
 
+class Lister(Protocol):
+    """Lists a folder as api.store.store.Store does."""
+
+    def __call__(self, prefix: str, *, after: str, recursive: bool) -> Iterator[Item]: ...
+
+
 class Page(NamedTuple):
     """A page of files."""
 
@@ -67,14 +71,14 @@ class Page(NamedTuple):
 
 
 def artifacts(
-    store: Store, prefix: str, folder: str = "", *, after: str = "", recursive: bool = True
+    read: Lister, prefix: str, folder: str = "", *, after: str = "", recursive: bool = True
 ) -> Iterator[Item]:
     """The files of the job folder `prefix` that lie in its `folder`, by names relative to the job folder."""
     is_inside = after.startswith(folder)
     if after > folder and not is_inside:
         return
     behind = after[len(folder) :] if is_inside else ""
-    for item in store.list(prefix + folder, after=behind, recursive=recursive):
+    for item in read(prefix + folder, after=behind, recursive=recursive):
         if folder:
             yield item._replace(name=folder + item.name)
         elif item.name[0] != "." or not is_reserved(item.name):
@@ -84,12 +88,6 @@ def artifacts(
 def is_reserved(name: str) -> bool:
     """Whether a path in a job folder is the collector's own."""
     return name.startswith(".") and name.split("/", 1)[0] in RESERVED
-
-
-def all_files(store: Store, prefix: str, folder: str = "", *, recursive: bool = True) -> Files:
-    """The files, or the first MOST_FILES of them."""
-    items = list(itertools.islice(artifacts(store, prefix, folder, recursive=recursive), MOST_FILES + 1))
-    return Files(items[:MOST_FILES], len(items) <= MOST_FILES)
 
 
 def read_folder(text: str) -> str:
@@ -103,23 +101,12 @@ def read_folder(text: str) -> str:
         raise BadInput(f"prefix names no folder of a job: {error.reason}") from error
 
 
-def page(store: Store, prefix: str, wanted: Wanted) -> Page:
-    """The page. Raises BadInput for a cursor that is none, and TooLarge where all files would be needed."""
-    start = read_cursor(wanted) if wanted.after else None
-    if wanted.needs_all:
-        items = arrange(_all_of(store, prefix, wanted), wanted)
-        found = items if start is None else [item for item in items if _is_behind(item, start, wanted)]
-    else:
-        listed = artifacts(store, prefix, wanted.folder, after=start[1] if start else "", recursive=wanted.recursive)
-        found = list(itertools.islice(listed, wanted.first + 1))
-    shown = found[: wanted.first]
-    return Page(shown, len(found) > wanted.first)
-
-
-def count(store: Store, prefix: str, wanted: Wanted) -> int | None:
-    """How many files all of its pages have; None where there are too many to count."""
-    files = all_files(store, prefix, wanted.folder, recursive=wanted.recursive)
-    return len(arrange(files.items, wanted)) if files.complete else None
+def page_of(items: Sequence[Item], wanted: Wanted) -> Page:
+    """The page of all files that are searched for, in their order. Raises BadInput for a cursor that is none."""
+    if wanted.after:
+        start = read_cursor(wanted)
+        items = [item for item in items if _is_behind(item, start, wanted)]
+    return Page(list(items[: wanted.first]), len(items) > wanted.first)
 
 
 def arrange(items: Sequence[Item], wanted: Wanted) -> list[Item]:
@@ -157,16 +144,6 @@ def _second(seconds: int) -> str:
         return (_EPOCH + timedelta(seconds=seconds)).isoformat()
     except OverflowError:
         return (_END if seconds > 0 else _BEGIN).isoformat()
-
-
-def _all_of(store: Store, prefix: str, wanted: Wanted) -> list[Item]:
-    files = all_files(store, prefix, wanted.folder, recursive=wanted.recursive)
-    if not files.complete:
-        raise TooLarge(
-            f"there are more than {MOST_FILES} files: itemsConnection gives them by name, page by page; leave out "
-            "orderBy and search, or name a folder as prefix"
-        )
-    return files.items
 
 
 def _place(item: Item, wanted: Wanted) -> tuple[float, str]:

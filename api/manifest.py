@@ -7,18 +7,20 @@ bounds allow. What does not look like a line that the collector writes tells not
 import json
 import logging
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from typing import NamedTuple
 
-from api.store.store import Changed, Missing, OpenFile, Store
+from api.store.store import Changed, Missing, OnRead, OpenFile, Store
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.layout import MANIFEST
-from artifacts.manifest import MAX_ENTRIES, MAX_LINE_BYTES, Entry, Header, read_entries, read_header
+from artifacts.manifest import MAX_LINE_BYTES, Entry, Header, read_entries, read_header
 
 logger = logging.getLogger(__name__)
 
-MAX_BYTES = 128 * 1024 * 1024
+MAX_BYTES = 48 * 1024 * 1024  # as much as 200,000 files with paths of 60 characters take
+MAX_ENTRIES = 200_000
+_ENTRY_BYTES = 256  # so many bytes count as an entry too, whatever lines they make
 _LINE = re.compile(rb'\{"path":("(?:[^"\\]|\\.)*"),"size":(\d{1,18}),')
 
 
@@ -32,13 +34,16 @@ class Totals(NamedTuple):
 _UNREADABLE = (InvalidDocument, Missing, Changed, StoreError)
 
 
-def digests(store: Store, prefix: str, sizes: dict[str, int]) -> dict[str, str]:
-    """sha256 by path, of those in `sizes` whose copy is whole and of the size that the store says it has."""
+def digests(store: Store, prefix: str, sizes: Mapping[str, int], on_read: OnRead) -> dict[str, str]:
+    """sha256 by path, of those in `sizes` whose copy is whole and of the size that the store says it has.
+
+    `on_read` is told of every line.
+    """
     found: dict[str, str] = {}
     wanted = {_quoted(path) for path in sizes}
     try:
         with closing(store.open(prefix + MANIFEST)) as file:
-            lines = _lines(file)
+            lines = _lines(file, on_read)
             header = read_header(next(lines, b""))
             for entry in _entries(lines, header, wanted):
                 if entry.sha256 and not entry.pending and entry.size == sizes[entry.path]:
@@ -51,12 +56,12 @@ def digests(store: Store, prefix: str, sizes: dict[str, int]) -> dict[str, str]:
     return found
 
 
-def totals(store: Store, prefix: str) -> Totals | None:
+def totals(store: Store, prefix: str, on_read: OnRead) -> Totals | None:
     """How many files the collector wrote, and their bytes; None where the manifest cannot be read."""
     files = size = 0
     try:
         with closing(store.open(prefix + MANIFEST)) as file:
-            lines = _lines(file)
+            lines = _lines(file, on_read)
             read_header(next(lines, b""))
             for line in lines:
                 match = _LINE.match(line)
@@ -78,13 +83,14 @@ def _entries(lines: Iterator[bytes], header: Header, wanted: Collection[bytes]) 
             yield from read_entries([line], header)
 
 
-def _lines(file: OpenFile) -> Iterator[bytes]:
+def _lines(file: OpenFile, on_read: OnRead) -> Iterator[bytes]:
     if file.stat.size > MAX_BYTES:
         raise InvalidDocument("manifest", f"it is larger than {MAX_BYTES} bytes")
     rest, number = b"", 0
     for chunk in file.chunks(0, file.stat.size):
         *lines, rest = (rest + chunk).split(b"\n")
         number += len(lines)
+        on_read(len(lines) + len(chunk) // _ENTRY_BYTES)
         if len(rest) > MAX_LINE_BYTES or number > MAX_ENTRIES + 1:
             raise InvalidDocument("manifest", "a line is too long, or there are too many")
         yield from lines

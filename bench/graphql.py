@@ -28,7 +28,7 @@ from api.schema.schema import SCHEMA
 from api.schema.view import graphql_blueprint
 from api.services import Services
 from api.settings import Settings
-from api.store.store import Item, Missing, OpenFile, Removed, Stat
+from api.store.store import Item, Missing, OnRead, OpenFile, Removed, Stat
 from api.usage import Usage
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, job_prefix
 from bench.stores import Disk
@@ -152,7 +152,9 @@ class _Memory:
         self._items = sorted(items)
         self._small = {_PREFIX + name: b"%d\n" % (_NOW + 86400) for name in (EXPIRED_AT, LEGACY_EXPIRED_AT)}
 
-    def list(self, prefix: str, *, after: str = "", recursive: bool = True) -> Iterator[Item]:
+    def list(
+        self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
+    ) -> Iterator[Item]:
         return (item for item in self._items if item.name > after) if prefix == _PREFIX else iter(())
 
     def stat(self, key: str) -> Stat:

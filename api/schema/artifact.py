@@ -12,7 +12,6 @@ from typing import Any
 
 from graphene import ID, Boolean, Field, InputObjectType, Int, List, ObjectType, ResolveInfo, String
 
-from api import listing, manifest
 from api.errors import TooLarge
 from api.folder import JobFolder
 from api.listing import MOST_FILES, Files, Page, Wanted
@@ -27,13 +26,10 @@ from api.schema.page import (
     link,
     read_wanted,
 )
-from api.schema.report import PhJobArtifactReport, time_text
-from api.schema.request import MANIFEST_LOOKS, Request
+from api.schema.report import PhJobArtifactReport, time_text, without_paths
+from api.schema.request import Request
 from api.schema.types import Size
-from api.store.store import Missing
-from artifacts.errors import InvalidDocument
-from artifacts.layout import REPORT
-from artifacts.report import MAX_BYTES, Report, read_report
+from artifacts.report import Report
 
 EXPIRED = "expired"
 
@@ -84,9 +80,8 @@ class Artifact:
     """What PhJobArtifact shows. `listed`: one of many."""
 
     def __init__(self, request: Request, folder: JobFolder, listed: bool = False) -> None:
-        self._request, self._services = request, request.services
+        self._request, self._services, self._sight = request, request.services, request.sight
         self._folder, self._job, self._listed = folder, folder.phjob, listed
-        self._looked = False
 
     @property
     def prefix(self) -> str:
@@ -107,18 +102,17 @@ class Artifact:
         told = self._job.outcome.state if self._job and self._job.outcome else None
         if self._has_expired:
             return EXPIRED
-        if self._listed or self.report is None:
+        report = None if self._listed else self._report
+        if report is None:
             return told
-        unsealed = self.report.state in ("syncing", "incomplete") and not self.report.sealed_at
-        return "incomplete" if unsealed and not self._is_running else self.report.state
+        unsealed = report.state in ("syncing", "incomplete") and not report.sealed_at
+        return "incomplete" if unsealed and not self._is_running else report.state
 
-    @cached_property
+    @property
     def report(self) -> Report | None:
-        self._look()
-        try:
-            return read_report(self._services.store.read(self._folder.prefix + REPORT, MAX_BYTES))
-        except (Missing, InvalidDocument):
-            return None
+        """Of expired artifacts it names no file any more."""
+        report = self._report
+        return without_paths(report) if report and self._term_is_over else report
 
     @property
     def expired_at(self) -> str | None:
@@ -156,16 +150,13 @@ class Artifact:
         """The page of files."""
         if self._term_is_over:
             return ArtifactPage(self._request, self._folder, wanted, Page([], False), lambda: 0)
-        if wanted.needs_all:
-            self._request.budget.look()
-        page = listing.page(self._services.store, self._folder.prefix, wanted)
+        page = self._sight.page(self._folder.prefix, wanted)
         return ArtifactPage(self._request, self._folder, wanted, page, lambda: self._count(wanted))
 
     def _count(self, wanted: Wanted) -> int | None:
         if replace(wanted, first=0, after="", order="name", descending=False) == Wanted(first=0):
             return self._counted[0]
-        self._request.budget.look()
-        return listing.count(self._services.store, self._folder.prefix, wanted)
+        return self._sight.count(self._folder.prefix, wanted)
 
     @property
     def _totals(self) -> tuple[int | None, int | None]:
@@ -180,15 +171,15 @@ class Artifact:
     def _counted(self) -> tuple[int | None, int | None]:
         if self._files.complete:
             return len(self._files.items), self._files.bytes
-        self._request.budget.look(MANIFEST_LOOKS)
-        totals = manifest.totals(self._services.store, self._folder.prefix)
-        return totals or (None, None)
+        totals = self._sight.totals(self._folder.prefix)
+        seen = len(self._files.items)
+        if totals is None or totals.files <= seen or totals.bytes < self._files.bytes:
+            return None, None  # there is more than it says
+        return totals
 
-    @cached_property
+    @property
     def _files(self) -> Files:
-        if self._term_is_over:
-            return Files([], True)
-        return listing.all_files(self._services.store, self._folder.prefix)
+        return Files([], True) if self._term_is_over else self._sight.files(self._folder.prefix)
 
     @property
     def _has_expired(self) -> bool:
@@ -197,7 +188,7 @@ class Artifact:
     @property
     def _is_removed(self) -> bool:
         """Whether the PhJob tells that its artifacts' time is over, and nothing is there that could know better."""
-        return self._is_told_over and self.report is None
+        return self._is_told_over and self._report is None
 
     @property
     def _is_told_over(self) -> bool:
@@ -214,19 +205,14 @@ class Artifact:
     def _term_is_over(self) -> bool:
         return self._term.has_expired(self._services.clock())
 
-    @cached_property
+    @property
     def _term(self) -> Term:
-        self._look()
-        return self._services.terms.of(self._folder)
+        return self._sight.term(self._folder)
 
-    @cached_property
+    @property
+    def _report(self) -> Report | None:
+        return self._sight.report(self._folder)
+
+    @property
     def _is_running(self) -> bool:
-        if self._job is None:
-            return False
-        return not self._job.has_ended or self._services.jobs.is_collecting(self._job)
-
-    def _look(self) -> None:
-        """Count this job's folder as looked at, once."""
-        if not self._looked:
-            self._request.budget.look()
-            self._looked = True
+        return self._job is not None and self._sight.is_running(self._job)

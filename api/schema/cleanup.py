@@ -11,8 +11,9 @@ from api.auth.caller import Caller
 from api.cleanup.cleaner import Candidate, Plan
 from api.errors import BadInput, NotAuthorized
 from api.listing import MOST_IN_PAGE
+from api.schema.budget import WALK_LOOKS
 from api.schema.report import time_text
-from api.schema.request import WALK_LOOKS, Request
+from api.schema.request import Request
 from api.schema.types import Size
 from artifacts.errors import InvalidName
 from artifacts.names import group_path

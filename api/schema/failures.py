@@ -16,6 +16,11 @@ BAD_USER_INPUT = "BAD_USER_INPUT"
 _MOST_TEXT = 1000
 
 
+def graphql_body(code: str, message: str) -> dict[str, Any]:
+    """The answer to a request that was refused before it came to GraphQL."""
+    return {"errors": [_told(message, code)]}
+
+
 def refusal(error: ApiError) -> dict[str, Any]:
     """An error of the whole request."""
     return _told(str(error), error.code)

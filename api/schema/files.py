@@ -12,17 +12,15 @@ from typing import Any, NamedTuple
 
 from graphene import Boolean, Field, InputObjectType, Int, List, NonNull, ObjectType, ResolveInfo, String
 
-from api import listing
-from api.errors import BadInput, NotFound
-from api.folder import folder_of_group
+from api.errors import BadInput, NotFound, TooLarge
+from api.folder import JobFolder, folder_of_group
 from api.schema.cleanup import seen_group
 from api.schema.page import FileRows
 from api.schema.request import Request
 from api.schema.types import Size
 from api.store.store import Item, Missing
-from artifacts.errors import InvalidName
 from artifacts.layout import JOB_ARTIFACTS
-from artifacts.names import check_job_name, path_problem
+from artifacts.names import path_problem
 
 USUAL_LIMIT = 1000
 
@@ -79,21 +77,21 @@ class FileQueries(ObjectType):
         if limit < 0:
             raise BadInput("limit is a number from 0, which stands for 1000")
         path = seen_group(info.context.caller, group)
-        prefix = _normal(where["phfs_prefix"], recursive)
-        found = itertools.islice(_Place(info.context, path, prefix).items(recursive), limit or USUAL_LIMIT)
+        prefix, most = _normal(where["phfs_prefix"], recursive), limit or USUAL_LIMIT
+        found = itertools.islice(_Place(info.context, path, prefix, most).items(recursive), most)
         return FileList(f"groups/{path}{prefix}", prefix, FileRows(list(found)))
 
 
 class _Place:
-    """A prefix in one group's PHFS. `group` is a group path, `prefix` begins with a slash."""
+    """A prefix in one group's PHFS, of which at most `most` files are shown. `group`: a group path."""
 
-    def __init__(self, request: Request, group: str, prefix: str) -> None:
-        self._request, self._store, self._group = request, request.services.store, group
-        self._prefix = prefix
+    def __init__(self, request: Request, group: str, prefix: str, most: int) -> None:
+        self._request, self._services, self._sight = request, request.services, request.sight
+        self._group, self._prefix, self._most = group, prefix, most
         self._top, self._job, self._rest = [*prefix[1:].split("/", 2), "", ""][:3]
 
     def items(self, recursive: bool) -> Iterator[Item]:
-        """The items by what follows the prefix."""
+        """The items by what follows the prefix, which begins with a slash."""
         if self._top and self._top != JOB_ARTIFACTS:
             raise BadInput(f"only /{JOB_ARTIFACTS} and what lies there is served here, not {self._prefix[:80]}")
         if "//" in self._prefix:
@@ -108,21 +106,26 @@ class _Place:
             yield from self._of_job(recursive)
 
     def _jobs_folder(self) -> Iterator[Item]:
-        if next(self._jobs(), None):
+        if next(self._folders(), None):
             yield Item(f"{JOB_ARTIFACTS}/", None, None, None)
 
     def _jobs(self) -> Iterator[Item]:
-        for item in self._store.list(f"groups/{self._group}/{JOB_ARTIFACTS}/", recursive=False):
-            if item.size is None and _is_job(item.name[:-1]):
-                yield item
+        for folder in self._folders():
+            yield Item(f"{folder.job}/", None, None, None)
 
     def _all(self) -> Iterator[Item]:
         """The files of all jobs."""
-        for job in self._jobs():
-            place = _Place(self._request, self._group, f"/{JOB_ARTIFACTS}/{job.name}")
-            named = f"/{JOB_ARTIFACTS}/{job.name}"[len(self._prefix) :]
-            for item in place._of_job(recursive=True):
-                yield item._replace(name=named + item.name)
+        try:
+            for folder in self._folders():
+                if self._is_told(folder) or not self._has_expired(folder):
+                    named = f"/{JOB_ARTIFACTS}/{folder.job}/"[len(self._prefix) :]
+                    for item in self._sight.first(folder.prefix, "", self._most)[0]:
+                        yield item._replace(name=named + item.name)
+        except TooLarge as error:
+            raise TooLarge(
+                f"the jobs of this group are too many to list all their files at once: name one of them as phfsPrefix, "
+                f"/{JOB_ARTIFACTS}/<job>, from the folders that /{JOB_ARTIFACTS} lists without recursive"
+            ) from error
 
     def _of_job(self, recursive: bool) -> Iterator[Item]:
         """The files of the job that the prefix names, or of its folder or file there."""
@@ -134,12 +137,12 @@ class _Place:
             yield from self._file(folder + self._rest)
         below = self._rest + "/" if is_file_or_folder and self._rest else self._rest
         lead = "/" if is_file_or_folder else ""
-        for item in listing.artifacts(self._store, folder, below, recursive=recursive):
+        for item in self._sight.first(folder, below, self._most, recursive=recursive)[0]:
             yield item._replace(name=lead + item.name[len(below) :])
 
     def _file(self, key: str) -> Iterator[Item]:
         try:
-            stat = self._store.stat(key)
+            stat = self._services.store.stat(key)
         except Missing:
             return
         yield Item("", stat.size, stat.modified, stat.modified)
@@ -148,22 +151,35 @@ class _Place:
         """The job folder, where it may be shown: of this group, not expired, not the collector's."""
         if self._rest and path_problem(self._rest.removesuffix("/")):
             return None
-        services = self._request.services
+        folder = self._seen(self._job)
+        return None if folder is None or self._has_expired(folder) else folder.prefix
+
+    def _folders(self) -> Iterator[JobFolder]:
+        """The job folders, without those whose PhJob tells that their time is over: none is looked into."""
+        for job in self._sight.folders(f"groups/{self._group}/{JOB_ARTIFACTS}/"):
+            folder = self._seen(job)
+            if folder is not None and not self._is_told_over(folder):
+                yield folder
+
+    def _seen(self, job: str) -> JobFolder | None:
+        """The job's folder, where it is one of this group's."""
         try:
-            folder = folder_of_group(services.jobs, self._request.caller, self._group, self._job)
+            return folder_of_group(self._services.jobs, self._request.caller, self._group, job)
         except NotFound:
             return None
-        self._request.budget.look()
-        return None if services.terms.of(folder).has_expired(services.clock()) else folder.prefix
+
+    def _has_expired(self, folder: JobFolder) -> bool:
+        return self._sight.term(folder).has_expired(self._services.clock())
+
+    def _is_told_over(self, folder: JobFolder) -> bool:
+        told = folder.phjob.told_expiry if folder.phjob else 0
+        return 0 < told <= self._services.clock()
+
+    def _is_told(self, folder: JobFolder) -> bool:
+        """Whether the PhJob tells until when its artifacts are kept, or still runs."""
+        return folder.phjob is not None and (not folder.phjob.has_ended or folder.phjob.told_expiry > 0)
 
 
 def _normal(prefix: str, recursive: bool) -> str:
     prefix = prefix if prefix.startswith("/") else "/" + prefix
     return prefix if recursive or prefix.endswith("/") else prefix + "/"
-
-
-def _is_job(name: str) -> bool:
-    try:
-        return bool(check_job_name(name))
-    except InvalidName:
-        return False

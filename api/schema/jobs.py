@@ -8,18 +8,15 @@ from typing import Any, NamedTuple
 
 from graphene import ID, Boolean, Field, InputObjectType, Int, List, NonNull, ObjectType, ResolveInfo, String
 
-from api.errors import TooLarge, no_such_job
+from api.errors import no_such_job
 from api.folder import JobFolder
 from api.jobs.job import Job
-from api.listing import MOST_FILES
 from api.schema.artifact import Artifact, PhJobArtifact
 from api.schema.paging import Asked, Order, arrange, read_order, select, take
 from api.schema.request import Request
 from api.schema.types import JSON, InstanceType, PageInfo
 from artifacts.errors import InvalidName
 from artifacts.names import check_job_name, group_path
-
-MOST_JOBS = MOST_FILES  # in one list that has no pages
 
 
 class PhJob(ObjectType):
@@ -193,14 +190,14 @@ class JobQueries(ObjectType):
         jobs, order, asked = _selected(info.context, arguments)
         if asked.is_anything:
             jobs = list(take(jobs, order, asked).jobs)
-        elif len(jobs) > MOST_JOBS:
-            raise TooLarge(f"there are more than {MOST_JOBS} jobs: use phJobsConnection, page by page")
+        info.context.budget.give_jobs(len(jobs))
         return [JobRow(job, info.context, listed=True) for job in jobs]
 
     @staticmethod
     def resolve_ph_jobs_connection(_: None, info: ResolveInfo, **arguments: Any) -> Jobs:
         jobs, order, asked = _selected(info.context, arguments)
         page = take(jobs, order, asked)
+        info.context.budget.give_jobs(len(page.jobs))
         edges = [JobEdge(JobRow(job, info.context, listed=True), order.cursor(job)) for job in page.jobs]
         start, end = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
         return Jobs(ShownPage(page.has_next, page.has_previous, start, end, page.number, page.pages), edges)

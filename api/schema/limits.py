@@ -180,7 +180,8 @@ class _Meter:
         sizes = {name: arguments[name] for name in _PAGED if arguments.get(name)}
         for name, size in sizes.items():
             if size > _PAGED[name]:
-                raise TooMuch(f"{name} may be {_PAGED[name]} at most: ask for the next page after that")
+                instead = "name a folder as phfsPrefix" if name == "limit" else "ask for the next page after that"
+                raise TooMuch(f"{name} may be {_PAGED[name]} at most: {instead}")
         return max(0, *sizes.values()) if sizes else usual
 
 

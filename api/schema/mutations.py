@@ -108,8 +108,9 @@ class Mutation(ObjectType):
     def resolve_cancel_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> Cancelled:
         request: Request = info.context
         job = _own_job(request, where["id"])
-        request.services.jobs.cancel(job)
-        logger.info("cancelled group=%s job=%s user=%r", job.group, job.id, request.caller.username)
+        if not job.has_ended:
+            request.services.jobs.cancel(job)
+            logger.info("cancelled group=%s job=%s user=%r", job.group, job.id, request.caller.username)
         return Cancelled(job.id)
 
     @staticmethod
@@ -197,6 +198,8 @@ def _own_group(request: Request, group: str) -> str:
     path = seen_group(request.caller, group)
     if not request.caller.may_change(group):
         raise NotAuthorized("user not auth: a service may read only")
+    if group in request.caller.groups:
+        return group
     return next((own for own in request.caller.groups if own.lower().replace("_", "-") == path), group)
 
 

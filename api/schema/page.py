@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from graphene import Field, InputObjectType, List, NonNull, ObjectType, String
 
-from api import listing, manifest
+from api import listing
 from api.errors import BadInput
 from api.files.target import Target
 from api.folder import JobFolder
 from api.listing import MOST_IN_PAGE, Page, Wanted, iso_time, read_folder
-from api.schema.request import MANIFEST_LOOKS, Request
+from api.schema.request import Request
 from api.schema.types import PageInfo, Size
 from api.store.store import Item
 
@@ -152,9 +152,8 @@ class ArtifactPage:
     @cached_property
     def digests(self) -> dict[str, str]:
         """sha256 by name, of this page's files."""
-        self._request.budget.look(MANIFEST_LOOKS)
         sizes = {item.name: item.size for item in self._page.items if item.size is not None}
-        return manifest.digests(self._request.services.store, self._folder.prefix, sizes)
+        return self._request.sight.digests(self._folder.prefix, sizes)
 
     def _cursor(self, item: Item) -> str:
         return listing.cursor(item, self._wanted)
@@ -190,6 +189,8 @@ def read_wanted(arguments: Mapping[str, Any]) -> Wanted:
 
 def _order(order_by: Mapping[str, str | None]) -> tuple[str, str]:
     named = {"lastModified" if name == "last_modified" else name: way for name, way in order_by.items() if way}
+    if len(named) > 1:
+        raise BadInput("orderBy: name one field; files that are equal in it come by name")
     order, way = next(iter(named.items()), ("name", "asc"))
     if way not in ("asc", "desc"):
         raise BadInput(f'orderBy {order}: use "asc" or "desc"')

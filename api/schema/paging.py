@@ -82,8 +82,10 @@ class JobPage(NamedTuple):
 
 
 def read_order(order_by: Mapping[str, str | None]) -> Order:
-    """The first order of `order_by`; newest first where there is none. Raises BadInput."""
+    """The order of `order_by`; newest first where there is none. Raises BadInput."""
     named = {_camel(name): way for name, way in order_by.items() if way is not None}
+    if len(named) > 1:
+        raise BadInput("orderBy: name one field; jobs that are equal in it come by id")
     field, way = next(iter(named.items()), _NEWEST)
     if way not in ("asc", "desc"):
         raise BadInput(f'orderBy {field}: use "asc" or "desc"')

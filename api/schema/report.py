@@ -2,6 +2,7 @@
 
 # mypy: allow-subclassing-any
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from graphene import Boolean, Field, Float, Int, List, NonNull, ObjectType, ResolveInfo, String
@@ -94,6 +95,12 @@ class SkippedRow(NamedTuple):
     bytes: int
     detail: str | None
     paths: list[str]
+
+
+def without_paths(report: Report) -> Report:
+    """What it says of the collection, with no word on which files there were."""
+    skipped = {reason: replace(each, paths=[], detail="") for reason, each in report.skipped.items()}
+    return replace(report, skipped=skipped, unstable=[])
 
 
 def time_text(seconds: float | None) -> str | None:

@@ -54,7 +54,7 @@ class Query(JobQueries, FileQueries, CleanupQueries):
     def resolve_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> Artifact:
         request: Request = info.context
         folder = named_folder(request, where)
-        if folder.phjob is None and next(iter(request.services.store.list(folder.prefix)), None) is None:
+        if folder.phjob is None and not request.sight.is_there(folder.prefix):
             raise no_such_job(folder.job)
         return Artifact(request, folder)
 

@@ -22,6 +22,8 @@ from api.usage import Usage
 
 logger = logging.getLogger(__name__)
 
+GRAPHQL_PATH = "/api/graphql"
+
 
 def graphql_blueprint(services: Services, authenticate: Callable[[], Caller]) -> flask.Blueprint:
     """The endpoint. `authenticate` tells who sends the current request; raises NotAuthenticated.
@@ -43,7 +45,7 @@ def graphql_blueprint(services: Services, authenticate: Callable[[], Caller]) ->
         except Exception as error:  # noqa: BLE001 - its trace goes to the log
             return Answer("refused", errors=[unexpected(error)]), 500
 
-    @blueprint.post("/api/graphql")
+    @blueprint.post(GRAPHQL_PATH)
     def graphql() -> flask.Response:
         begun = time.perf_counter()
         given, status = answer()

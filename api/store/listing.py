@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from api.store.folders import ABSENT, Descent, shown_name
-from api.store.store import Item
+from api.store.store import Item, OnRead
 from artifacts.errors import StoreError
 
 
@@ -26,19 +26,23 @@ class _Names(NamedTuple):
         return name, self.raw.get(name) or name.removesuffix("/")
 
 
-def list_folder(top: int, prefix: str, after: str, recursive: bool) -> Iterator[Item]:
+def ignored(_: int) -> None:
+    """For those who do not ask how much was read."""
+
+
+def list_folder(top: int, prefix: str, after: str, recursive: bool, on_read: OnRead) -> Iterator[Item]:
     """The files below an open folder, whose key is `prefix`. Raises StoreError."""
     descent = Descent(top)
     try:
-        yield from _walk(descent, prefix, after, recursive)
+        yield from _walk(descent, prefix, after, recursive, on_read)
     except OSError as error:
         raise StoreError("list", prefix + _path_of(descent), error) from error
     finally:
         descent.close()
 
 
-def _walk(descent: Descent, prefix: str, after: str, recursive: bool) -> Iterator[Item]:
-    folders = [("", _read(descent.fd, after, recursive))]
+def _walk(descent: Descent, prefix: str, after: str, recursive: bool, on_read: OnRead) -> Iterator[Item]:
+    folders = [("", _read(descent.fd, after, recursive, on_read))]
     while folders:
         path, names = folders[-1]
         if not names.shown:
@@ -56,10 +60,10 @@ def _walk(descent: Descent, prefix: str, after: str, recursive: bool) -> Iterato
         elif _enter(descent, raw, prefix):
             path += name
             rest = after[len(path) :] if after.startswith(path) else ""
-            folders.append((path, _read(descent.fd, rest, recursive)))
+            folders.append((path, _read(descent.fd, rest, recursive, on_read)))
 
 
-def _read(folder: int, after: str, recursive: bool) -> _Names:
+def _read(folder: int, after: str, recursive: bool, on_read: OnRead) -> _Names:
     shown: list[str] = []
     odd: list[tuple[str, str]] = []
     with os.scandir(folder) as entries:
@@ -71,6 +75,7 @@ def _read(folder: int, after: str, recursive: bool) -> _Names:
                 shown.append(raw + slash)
             else:
                 odd.append((raw, name + slash))
+    on_read(len(shown) + len(odd))
     raws = _add(shown, odd) if odd else {}
     shown.sort(reverse=True)  # by code points, which is by UTF-8 bytes
     if after:

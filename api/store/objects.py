@@ -19,7 +19,7 @@ from api.store.faults import fault, store_errors
 from api.store.guard import check_key, check_prefix, check_removable
 from api.store.keys import Keys, PlainKeys
 from api.store.s3 import S3Keys
-from api.store.store import Changed, Item, Missing, Removed, Stat
+from api.store.store import Changed, Item, Missing, OnRead, Removed, Stat
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.names import is_key
 
@@ -57,11 +57,15 @@ class BucketStore:
     def __init__(self, store: ObjectStore, keys: Keys, base: str) -> None:
         self._store, self._keys, self._base = store, keys, base
 
-    def list(self, prefix: str, *, after: str = "", recursive: bool = True) -> Iterator[Item]:
+    def list(
+        self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
+    ) -> Iterator[Item]:
         if not is_key(check_prefix(prefix)):
             return
         full = self._base + prefix
         for page in self._keys.pages(full, _sendable(after), recursive):
+            if on_read:
+                on_read(len(page))
             for entry in page:
                 name = entry.key.removeprefix(full)
                 if name > after and is_key(name.removesuffix("/")) and not (recursive and name.endswith("/")):

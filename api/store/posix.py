@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 
 from api.store.folders import ABSENT, PLACE, opened, real_name
 from api.store.guard import check_key, check_prefix, check_removable
-from api.store.listing import list_folder
+from api.store.listing import ignored, list_folder
 from api.store.mounts import is_fuse
 from api.store.removal import remove_folder
-from api.store.store import Changed, Item, Missing, Removed, Stat
+from api.store.store import Changed, Item, Missing, OnRead, Removed, Stat
 from api.store.writing import write_file
 from artifacts.errors import InvalidDocument, StoreConflict, StoreError
 from artifacts.names import is_key
@@ -31,7 +31,9 @@ class PosixStore:
     def __init__(self, root: str) -> None:
         self._root = root
 
-    def list(self, prefix: str, *, after: str = "", recursive: bool = True) -> Iterator[Item]:
+    def list(
+        self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
+    ) -> Iterator[Item]:
         if not is_key(check_prefix(prefix)):
             return
         with contextlib.ExitStack() as folders:
@@ -42,7 +44,7 @@ class PosixStore:
                 if error.errno in ABSENT:
                     return
                 raise StoreError("list", prefix, error) from error
-            yield from list_folder(top, prefix, after, recursive)
+            yield from list_folder(top, prefix, after, recursive, on_read or ignored)
 
     def stat(self, key: str) -> Stat:
         with self._place("look at", key) as (place, found):

@@ -5,10 +5,12 @@ directory that may not stand in a key is shown encoded, and found again by that.
 Below `groups/` no link is followed: it is not listed, read or written through; removing unlinks it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from artifacts.errors import ArtifactError
+
+OnRead = Callable[[int], None]  # is told how many more entries were read
 
 
 class Item(NamedTuple):
@@ -63,11 +65,14 @@ class OpenFile(Protocol):
 class Store(Protocol):
     """A store. Methods raise artifacts.errors.StoreError (retryable) where it fails, `Missing` as told."""
 
-    def list(self, prefix: str, *, after: str = "", recursive: bool = True) -> Iterator[Item]:
+    def list(
+        self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
+    ) -> Iterator[Item]:
         """The files below `prefix`, which ends with a slash, lazily, in the order of their names' UTF-8 bytes.
 
         `after`: only names behind this one. Not `recursive`: one level, folders as `sub/`. Nothing there: nothing.
         The collector's own folders are listed too. One that reads the first page pays for no other.
+        `on_read` is told what was read for it, as it is: a directory is read whole before its first file is known.
         """
 
     def stat(self, key: str) -> Stat:

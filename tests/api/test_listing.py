@@ -1,13 +1,11 @@
-"""Lists of files, purely: order, cursors, times; and the walk that counts what a group takes up."""
+"""How lists tell times; and the walk that counts what a group takes up."""
 
 import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from api.listing import ORDERS, Wanted, arrange, cursor, iso_time, page
+from api.listing import iso_time
 from api.store.store import Item
 from api.usage import KEPT_SECONDS, MOST_SECONDS, Tally, Usage, tally
 
@@ -18,39 +16,11 @@ class Listed:
     def __init__(self, items: list[Item]) -> None:
         self._items, self.read = sorted(items, key=lambda item: item.name.encode()), 0
 
-    def list(self, prefix: str, *, after: str = "", recursive: bool = True) -> Any:
+    def list(self, prefix: str, *, after: str = "", **_: object) -> Any:
         for item in self._items:
             if item.name > after:
                 self.read += 1
                 yield item
-
-
-names = st.text("ab/.é", min_size=1, max_size=4).filter(lambda name: not name.startswith((".primehub", ".metadata")))
-items = st.lists(
-    st.builds(Item, names, st.one_of(st.integers(0, 3), st.none()), st.one_of(st.just(1.5), st.none()), st.none()),
-    unique_by=lambda item: item.name,
-    max_size=20,
-)
-
-
-@given(items, st.sampled_from(ORDERS), st.booleans(), st.integers(1, 5))
-def test_pages_together_are_all_files_in_order(found: list[Item], order: str, descending: bool, first: int) -> None:
-    store, shown, after = Listed(found), [], ""
-    for _ in range(30):
-        wanted = Wanted(first=first, after=after, order=order, descending=descending)
-        got = page(store, "p/", wanted)  # type: ignore[arg-type]
-        shown += got.items
-        if not got.has_next:
-            break
-        after = cursor(got.items[-1], wanted)
-    assert shown == arrange(found, Wanted(order=order, descending=descending))
-    assert len({cursor(item, Wanted(order=order)) for item in found}) == len(found)
-
-
-def test_the_first_page_reads_no_more_than_it_shows() -> None:
-    store = Listed([Item(f"f{number:05d}", 1, 1.0, 1.0) for number in range(1000)])
-    page(store, "p/", Wanted(first=10))  # type: ignore[arg-type]
-    assert store.read == 11
 
 
 @pytest.mark.parametrize(

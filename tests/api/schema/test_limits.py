@@ -74,7 +74,7 @@ def test_a_document_that_was_kept_is_still_measured_with_new_variables(api: Api)
     query = f"query ($limit: Int) {{ files(where: {where}, options: {{limit: $limit}}) {{ prefix }} }}"
     for _ in range(2):
         assert api.ask(query, limit=10_000)
-        assert "limit may be 10000 at most" in api.refuse(query, limit=10_001)
+        assert "limit may be 10000 at most: name a folder" in api.refuse(query, limit=10_001)
 
 
 def test_the_pages_of_primehubs_clients_are_within_limits(api: Api) -> None:

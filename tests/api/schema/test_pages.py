@@ -125,6 +125,16 @@ def test_an_order_is_asc_or_desc(filled: Api, order: dict[str, str]) -> None:
     )
 
 
+def test_an_order_is_by_one_field(filled: Api) -> None:
+    """Which of two comes first is not told by an input object."""
+    code, message = filled.fail(QUERY, orderBy={"size": "asc", "name": "desc"})
+    assert (code, "one field" in message) == ("BAD_USER_INPUT", True)
+    jobs = "query ($o: PhJobOrderByInput) { phJobs(orderBy: $o) { id } }"
+    code, message = filled.fail(jobs, o={"phase": "asc", "groupName": "desc"})
+    assert (code, "one field" in message) == ("BAD_USER_INPUT", True)
+    assert filled.ask(jobs, o={"phase": "asc", "groupName": None})
+
+
 def test_the_collectors_own_files_are_nowhere_but_names_like_theirs_are_shown(api: Api) -> None:
     api.add("job-1")
     files = {

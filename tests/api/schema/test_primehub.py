@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.schema.asking import FOREIGN, Api
+from api.auth.caller import Caller
+from tests.api.schema.asking import CALLERS, FOREIGN, Api
 
 JOB_FIELDS = """
     id displayName cancel command groupId groupName schedule image
@@ -190,3 +191,18 @@ def test_files_over_2_gib_have_sizes(api: Api) -> None:
     data = api.ask(query)
     assert data["phJob"]["artifact"] == {"totalSize": 4294967301, "items": [{"size": 4294967301}]}
     assert data["files"] == {"items": [{"size": 4294967301}]}
+
+
+def test_a_job_that_has_ended_is_cancelled_without_a_change(api: Api) -> None:
+    api.add("job-1")
+    api.add("job-2", phase="Running", finish_time="")
+    for job in ("job-1", "job-2"):
+        assert api.ask(f'mutation {{ cancelPhJob(where: {{id: "{job}"}}) {{ id }} }}') == {"cancelPhJob": {"id": job}}
+    assert api.jobs.cancelled == ["job-2"]
+
+
+def test_a_job_is_created_in_the_group_of_exactly_that_name(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CALLERS, "both", Caller("9", "both", ["A_b", "a-b"]))
+    for asked, group in (("a-b", "a-b"), ("A_b", "A_b"), ("A-B", "A_b")):
+        query = f'mutation {{ createPhJob(data: {{groupId: "{asked}", command: "true"}}) {{ groupName }} }}'
+        assert api.ask(query, "both") == {"createPhJob": {"groupName": group}}

@@ -277,3 +277,13 @@ def test_many_may_use_it_at_once(store: Store) -> None:
 
 def test_it_can_be_reached(store: Store) -> None:
     store.check()
+
+
+def test_a_listing_tells_what_was_read_for_it(store: Store) -> None:
+    for name in ("a", "b/c", "b/d"):
+        store.write(JOB + name, b"1")
+    read: list[int] = []
+    listed = store.list(JOB, after="a", on_read=read.append)
+    assert read == []
+    assert [item.name for item in listed] == ["b/c", "b/d"]
+    assert sum(read) >= 2
