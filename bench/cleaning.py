@@ -89,8 +89,7 @@ class _EndedJobs:
     def is_collecting(self, job: Job) -> bool:
         return False
 
-    def note_expiry(self, job: Job, expired_at: int) -> None:
-        raise NotImplementedError
+    def note_expiry(self, job: Job, expired_at: int) -> None: ...
 
     def check(self) -> None: ...
 
