@@ -66,7 +66,7 @@ def test_a_temporary_file_past_the_limit_costs_nothing(job: Job) -> None:
         temporary.unlink()
         job.write("b", "2")
         sidecar.wait_kept("a", "b")
-        assert not job.report().limit_exceeded
+        sidecar.wait_reported(lambda report: not report.limit_exceeded, "within the limit again")
         assert sidecar.end() == 0
     job.assert_whole()
     assert job.summary()["state"] == "sealed"
