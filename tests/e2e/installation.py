@@ -1,6 +1,7 @@
 """The product on a cluster, installed and removed as the README says. It is the demo overlay with few changes."""
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ IMAGES = {
     "localhost/phjob-artifacts-sidecar": "SIDECAR_IMAGE",
     "localhost/phjob-artifacts-api": "API_IMAGE",
 }
+_GONE_SECONDS = 90.0
 # Kinds without a namespace, of which all of ours carry the product's name.
 _CLUSTER_KINDS = (
     "namespaces",
@@ -53,9 +55,19 @@ def install(overlay: Path) -> None:
 
 
 def roll_out(name: str) -> None:
-    """Wait until the deployment is as it should be, its former pods gone."""
+    """Wait until the deployment is as it should be, its former pods gone: they serve to their last moment."""
     deployment = f"deployment/phjob-artifacts-{name}"
     kubectl("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=180s", seconds=200)
+    replicas = int(kubectl("-n", NAMESPACE, "get", deployment, "-o", "jsonpath={.spec.replicas}"))
+    deadline = time.monotonic() + _GONE_SECONDS
+    while len(_pods(name)) > replicas:
+        assert time.monotonic() < deadline, f"former pods of {deployment} are not gone: {_pods(name)}"
+        time.sleep(0.5)
+
+
+def _pods(name: str) -> list[str]:
+    selector = f"app.kubernetes.io/component={name}"
+    return kubectl("-n", NAMESPACE, "get", "pods", "-l", selector, "-o", "name").split()
 
 
 def remove(overlay: Path) -> None:

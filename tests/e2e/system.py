@@ -128,13 +128,18 @@ class System:
 
     def injects(self) -> bool:
         """Whether a pod that were created now would get its sidecar."""
+        return bool(self.injected_image())
+
+    def injected_image(self) -> str:
+        """The image of the sidecar that a pod would get now; "" for none."""
         client = Client(self.access)
         path = Resource("", "v1", "pods", self.namespace).path()
         try:
             pod = client.request("POST", path, query={"dryRun": "All"}, body=self.pod("e2e-dry"))
         finally:
             client.close()
-        return any(each["name"] == SIDECAR for each in pod["spec"].get("initContainers", []))
+        sidecars = [each for each in pod["spec"].get("initContainers", []) if each["name"] == SIDECAR]
+        return str(sidecars[0]["image"]) if sidecars else ""
 
     def pod(self, name: str, *command: str) -> Document:
         """A job's pod that nobody reconciles, of the group."""

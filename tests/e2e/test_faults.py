@@ -14,6 +14,7 @@ from tests.e2e.system import System
 
 LEAVE = "mkdir artifacts; echo kept > artifacts/f"
 FILES = {"f": "kept\n"}
+WEBHOOK = "deployment/phjob-artifacts-webhook"
 SECRET = "phjob-artifacts-webhook"
 EXPIRY = "phjob_artifact_webhook_certificate_expiry_timestamp_seconds"
 BREAKER = "primehub.io/artifact-injection"
@@ -32,18 +33,13 @@ for folder in glob.glob("/proc/[0-9]*"):
 """
 
 
-def deployment(system: System, part: str, *words: str) -> None:
-    verb, *rest = words
-    kubectl("-n", system.namespace, verb, f"deployment/phjob-artifacts-{part}", *rest)
-
-
 def test_while_the_webhook_is_down_jobs_run_and_their_owners_are_told(system: System) -> None:
-    deployment(system, "webhook", "scale", "--replicas=0")
+    kubectl("-n", system.namespace, "scale", WEBHOOK, "--replicas=0")
     try:
         system.wait(lambda: not system.injects(), "the webhook is down")
         status = system.ended(system.create_job("fault-webhook", LEAVE))
     finally:
-        deployment(system, "webhook", "scale", "--replicas=2")
+        kubectl("-n", system.namespace, "scale", WEBHOOK, "--replicas=2")
     assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")
     assert status["artifact"]["reason"] == "webhook"
     assert "webhook" in system.events("fault-webhook")["ArtifactsNotCollected"]
@@ -142,16 +138,16 @@ def sidecar_image(system: System) -> Iterator[Any]:
     """Has new pods get another image as their sidecar's; at the end all is as it was."""
     name = "PHJOB_SIDECAR_IMAGE"
     path = '{.spec.template.spec.containers[0].env[?(@.name=="' + name + '")].value}'
-    before = kubectl("-n", system.namespace, "get", "deployment/phjob-artifacts-webhook", "-o", f"jsonpath={path}")
+    before = kubectl("-n", system.namespace, "get", WEBHOOK, "-o", f"jsonpath={path}")
 
     def use(image: str) -> None:
-        deployment(system, "webhook", "set", "env", f"{name}={image}")
+        kubectl("-n", system.namespace, "set", "env", WEBHOOK, f"{name}={image}")
         roll_out("webhook")
+        system.wait(lambda: system.injected_image() == image, f"pods get {image}")
 
     yield use
-    use(before)
     kubectl("label", "namespace", system.namespace, f"{BREAKER}-")
-    system.wait(system.injects, "a pod gets its sidecar again")
+    use(before)
 
 
 def test_a_sidecar_that_cannot_start_holds_no_job_for_long(system: System, sidecar_image: Any) -> None:
