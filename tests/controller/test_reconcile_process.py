@@ -74,11 +74,12 @@ def test_a_leader_killed_in_the_middle_of_fifty_jobs_is_followed_and_each_job_en
                 first.kill()
                 at_the_kill = ended()
                 until(lambda: ended() == 50, "all have ended")
+                # The status comes first. Lost are those that were in hand when it was killed, one for each worker.
+                until(lambda: sum(len(found.events(name)) for name in names) >= 50 - 4, "their events are told")
         assert at_the_kill < 50
         for name in names:
             assert found.phase(name)[0] == ("Failed" if name.endswith("3") else "Succeeded")
             assert len(found.events(name)) <= 1
-        assert sum(len(found.events(name)) for name in names) >= 50 - 4  # those that were in hand when it was killed
         assert {name: len(uids) for name, uids in found.made.items()} == dict.fromkeys(names, 1)
 
 
