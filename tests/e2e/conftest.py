@@ -105,8 +105,17 @@ def namespace(admin: Client) -> Iterator[str]:
     name = f"e2e-{uuid.uuid4().hex[:8]}"
     namespaces = Objects(admin, NAMESPACES)
     namespaces.create({"metadata": {"name": name}})
+    until(lambda: exists(admin, Resource("", "v1", "serviceaccounts", name), "default"), "a default account")
     yield name
     namespaces.delete(name)
+
+
+def exists(client: Client, resource: Resource, name: str) -> bool:
+    try:
+        Objects(client, resource).get(name)
+    except errors.NotFound:
+        return False
+    return True
 
 
 @pytest.fixture
