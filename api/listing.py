@@ -111,8 +111,8 @@ def page_of(items: Sequence[Item], wanted: Wanted) -> Page:
 
 def arrange(items: Sequence[Item], wanted: Wanted) -> list[Item]:
     """Those that are searched for, in their order; files that are equal in it, by name."""
-    search = wanted.search.casefold()
-    found = [item for item in items if search in item.name.casefold()] if search else items
+    search, above = wanted.search.casefold(), len(wanted.folder)
+    found = [item for item in items if search in item.name[above:].casefold()] if search else items
     return sorted(found, key=lambda item: _place(item, wanted), reverse=wanted.descending)
 
 

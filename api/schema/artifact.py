@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from graphene import ID, Boolean, Field, InputObjectType, Int, List, ObjectType, ResolveInfo, String
+from graphene import ID, Boolean, Field, InputObjectType, Int, List, NonNull, ObjectType, ResolveInfo, String
 
 from api.errors import TooLarge
 from api.folder import JobFolder
@@ -20,8 +20,10 @@ from api.retention.term import Term
 from api.schema.page import (
     ArtifactPage,
     FileRows,
+    Node,
     PhJobArtifactConnection,
     PhJobArtifactItem,
+    PhJobArtifactNode,
     PhJobArtifactOrderByInput,
     link,
     read_wanted,
@@ -29,6 +31,7 @@ from api.schema.page import (
 from api.schema.report import PhJobArtifactReport, time_text, without_paths
 from api.schema.request import Request
 from api.schema.types import Size
+from artifacts.names import path_problem
 from artifacts.report import Report
 
 EXPIRED = "expired"
@@ -60,12 +63,17 @@ class PhJobArtifact(ObjectType):
         prefix=String(description="A folder in the job's."),
         recursive=Boolean(default_value=True, description="false: one level, with folders."),
         order_by=PhJobArtifactOrderByInput(),
-        search=String(description="In the path, in any case."),
+        search=String(description="In the path below `prefix`, in any case."),
     )
+    item = Field(PhJobArtifactNode, name=NonNull(String), description="One file, by its path; null: there is none.")
 
     @staticmethod
     def resolve_items_connection(artifact: "Artifact", _: ResolveInfo, **arguments: Any) -> ArtifactPage:
         return artifact.page(read_wanted(arguments))
+
+    @staticmethod
+    def resolve_item(artifact: "Artifact", _: ResolveInfo, name: str) -> Node | None:
+        return artifact.item(name)
 
 
 class PhJobArtifactWhereInput(InputObjectType):
@@ -152,6 +160,13 @@ class Artifact:
             return ArtifactPage(self._request, self._folder, wanted, Page([], False), lambda: 0)
         page = self._sight.page(self._folder.prefix, wanted)
         return ArtifactPage(self._request, self._folder, wanted, page, lambda: self._count(wanted))
+
+    def item(self, name: str) -> Node | None:
+        """The file of that name, where there is one."""
+        found = None if self._term_is_over or path_problem(name) else self._sight.file(self._folder.prefix, name)
+        if found is None:
+            return None
+        return ArtifactPage(self._request, self._folder, Wanted(), Page([found], False), lambda: 1).nodes[0]
 
     def _count(self, wanted: Wanted) -> int | None:
         if replace(wanted, first=0, after="", order="name", descending=False) == Wanted(first=0):

@@ -56,6 +56,10 @@ class Sight:
         items, complete = self.first(prefix, wanted.folder, wanted.first, after=after, recursive=wanted.recursive)
         return Page(items, not complete)
 
+    def file(self, prefix: str, path: str) -> Item | None:
+        """The file at `path`, which is a file's path in a job folder; None: there is none."""
+        return self._once(("file", prefix, path), lambda: self._file(prefix, path))
+
     def count(self, prefix: str, wanted: Wanted) -> int | None:
         """How many files all of the page's pages have; None where there are too many to count."""
         files = self.files(prefix, wanted.folder, recursive=wanted.recursive)
@@ -93,6 +97,14 @@ class Sight:
     def enter(self, folder: JobFolder) -> None:
         """Count the folder as looked into, once."""
         self._once(("entered", folder.prefix), self._budget.look)
+
+    def _file(self, prefix: str, path: str) -> Item | None:
+        self._begun()(FILE_ENTRIES)
+        try:
+            stat = self._store.stat(prefix + path)
+        except Missing:
+            return None
+        return Item(path, stat.size, stat.modified, stat.modified)
 
     def _term(self, folder: JobFolder) -> Term:
         self.enter(folder)

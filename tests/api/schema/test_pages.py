@@ -69,6 +69,8 @@ def through(api: Api, **arguments: Any) -> list[str]:
         ({"search": "CSV"}, ["a/deep/y.csv", "a/x.csv"]),
         ({"search": "ünï"}, ["c/Ünïcode.TXT"]),
         ({"search": "x", "prefix": "a"}, ["a/x.csv"]),
+        ({"search": "a", "prefix": "a"}, []),
+        ({"search": "deep/", "prefix": "a"}, ["a/deep/y.csv"]),
     ],
 )
 def test_pages_together_are_the_whole(filled: Api, arguments: dict[str, Any], expected: list[str]) -> None:
