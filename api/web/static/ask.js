@@ -1,0 +1,69 @@
+// Questions to the API. Whatever goes wrong is a Refusal, whose message is for the reader.
+
+const LOST = "UNAUTHENTICATED";
+
+/** `code`: the API's, or UNREACHABLE. `status`: HTTP's, 0 where nothing answered. `data`: what came beside the error. */
+export class Refusal extends Error {
+  constructor(code, message, status, data = null) {
+    super(message);
+    Object.assign(this, { code, status, data });
+  }
+
+  /** Whether the same question may be answered later. */
+  get isPassing() {
+    return ["UNREACHABLE", "UNAVAILABLE", "INTERNAL_SERVER_ERROR"].includes(this.code);
+  }
+}
+
+let tellLost = () => {};
+
+/** Have `listener()` called when the API says that nobody is signed in any more. */
+export function onLostSession(listener) {
+  tellLost = listener;
+}
+
+/** The data that answers a GraphQL operation. Throws Refusal; AbortError where `signal` ends it. */
+export async function ask(query, variables = {}, { signal } = {}) {
+  const response = await send("/api/graphql", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ query, variables }),
+    signal,
+  });
+  const answer = await read(response);
+  const [error] = answer?.errors ?? [];
+  if (!error && answer?.data) return answer.data;
+  const refusal = new Refusal(
+    error?.extensions?.code ?? unnamed(response.status),
+    error?.message ?? `The service answered with status ${response.status}.`,
+    response.status,
+    answer?.data ?? null,
+  );
+  if (refusal.code === LOST) tellLost();
+  throw refusal;
+}
+
+/** The response to a request of our own. Throws Refusal where nothing answers. */
+export async function send(url, options) {
+  try {
+    return await fetch(url, { credentials: "same-origin", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal("UNREACHABLE", "The service cannot be reached.", 0);
+  }
+}
+
+/** The JSON in a response, null where there is none. */
+export async function read(response) {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    return null;
+  }
+}
+
+function unnamed(status) {
+  if (status === 401) return LOST;
+  return status >= 500 ? "UNAVAILABLE" : "BAD_USER_INPUT";
+}
