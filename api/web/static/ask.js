@@ -39,8 +39,14 @@ export async function ask(query, variables = {}, { signal } = {}) {
     response.status,
     answer?.data ?? null,
   );
-  if (refusal.code === LOST) tellLost();
-  throw refusal;
+  throw told(refusal);
+}
+
+/** What a response of a download's address refuses, as a Refusal. */
+export async function refused(response) {
+  const { code, message } = (await read(response))?.error ?? {};
+  const words = message ?? `The service answered with status ${response.status}.`;
+  return told(new Refusal(code ?? unnamed(response.status), words, response.status));
 }
 
 /** The response to a request of our own. Throws Refusal where nothing answers. */
@@ -61,6 +67,11 @@ export async function read(response) {
     if (error.name === "AbortError") throw error;
     return null;
   }
+}
+
+function told(refusal) {
+  if (refusal.code === LOST) tellLost();
+  return refusal;
 }
 
 function unnamed(status) {

@@ -26,11 +26,14 @@ export function startRouter(element, table) {
   show({ isFirst: true, scroll: history.state?.scroll ?? 0 });
 }
 
-/** Go to an address of our own. `replace`: in place of the one that is shown, which "back" then skips. */
-export function go(url, { replace = false } = {}) {
+/**
+ * Go to an address of our own. `replace`: in place of the one that is shown, which "back" then skips.
+ * `stay`: what is shown stays where it is scrolled to, as under a dialog.
+ */
+export function go(url, { replace = false, stay = false } = {}) {
   if (!replace) noteScroll();
   history[replace ? "replaceState" : "pushState"](replace ? history.state : null, "", url);
-  show({ scroll: replace ? null : 0 });
+  show({ scroll: replace || stay ? null : 0 });
 }
 
 /** Show the current address anew, by a new view. */
