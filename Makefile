@@ -52,7 +52,7 @@ run: .venv/.stamp ## Local mode: the API on loopback, jobs are run, until Ctrl-C
 
 .PHONY: test
 test: .venv/.stamp ## Run all tests
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 4 --dist worksteal
 
 .PHONY: test-sidecar
 test-sidecar: .venv-sidecar/.stamp ## Run the sidecar's tests where only its own dependencies are installed
