@@ -1,14 +1,78 @@
-// A placeholder.
+// The Artifacts tab: the files of a job that has ended, folder by folder, and a preview of each.
+//
+// What it shows is in the address alone (state.js): whatever the reader does changes the address, and the address,
+// changed by that or by "back", changes what is shown. Files are linked by plain addresses of the API, not by signed
+// links: those would be stale after five minutes, and in an address that is copied they let in whoever has it, while
+// plain ones work as long as the reader is signed in, and for nobody else.
 
 import { h } from "../dom.js";
+import { announce, problem } from "../tell.js";
+import { filesView } from "./files.js";
+import { save } from "./part.js";
+import { filePreview } from "./preview.js";
+import { readState, writeState } from "./state.js";
 
 /**
  * The Artifacts tab of a job that has ended. `job`: as the job page has asked for it (job/query.js).
- * `params`: the address's query (URLSearchParams); `onParams(params, { replace })` changes it.
- * Answers { element, update, close }: `update(job, params)` is called when the job was asked for anew, and when
- * the address's query has changed, by `onParams` or by "back".
+ * `params`: the address's query (URLSearchParams); `onParams(params, { replace, stay })` changes it (router.js, `go`).
+ * Answers { element, ready, update, close }: `update(job, params)` is called when the job was asked for anew, and when
+ * the address's query has changed, by `onParams` or by "back". `ready`: a promise of the first files.
  */
 export function artifactsTab({ job, params, onParams }) {
-  const element = h("div", null, "…");
-  return { element, update(job, params) {}, close() {} };
+  let state = readState(params);
+  let opened = null; // the file whose preview was opened here, as a step of its own in the history
+  const files = filesView({ id: job.id, go, onSave, onMore: placePreview });
+  const preview = filePreview({ job: job.id, onStep, onClose, onSave });
+  const element = h("section", { class: "stack artifacts", "aria-label": "Files" }, files.element, preview.element);
+
+  function go(part, options) {
+    if (part.file) opened = part.file;
+    onParams(writeState({ ...state, ...part }), part.file ? { stay: true } : options);
+  }
+
+  async function onStep(by) {
+    const file = await files.neighbour(state.file, by);
+    if (file) onParams(writeState({ ...state, file }), { replace: true });
+  }
+
+  function onClose() {
+    if (opened) history.back();
+    else onParams(writeState({ ...state, file: "" }), { replace: true });
+  }
+
+  async function onSave(url) {
+    announce("The download is being prepared.");
+    try {
+      await save(url);
+    } catch (error) {
+      const again = h("button", { type: "button", onclick: () => onSave(url) }, "Try again");
+      (preview.isOpen ? preview : files).fail(problem("It cannot be downloaded.", error.message, again));
+    }
+  }
+
+  function showPreview(last) {
+    preview.show(state.file);
+    placePreview();
+    if (!state.file && last && last !== opened) files.focus(last);
+    if (!state.file) opened = null;
+  }
+
+  function placePreview() {
+    if (state.file) preview.place(files.placeOf(state.file));
+  }
+
+  function update(nextJob, nextParams) {
+    const last = state.file;
+    state = readState(nextParams);
+    const ready = files.show(state, nextJob);
+    showPreview(last);
+    return ready;
+  }
+
+  function close() {
+    files.close();
+    preview.show("");
+  }
+
+  return { element, ready: update(job, params), update, close };
 }

@@ -1,0 +1,102 @@
+"""What a CSV's or TSV's first rows are."""
+
+import csv
+import io
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.web.artifacts.conftest import Modules
+
+HERE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def parse(modules: Modules, text: str, **options: Any) -> Any:
+    return modules.call("csv.js", "parseCsv", text, options)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("", []),
+        ("a,b\n1,2\n", [["a", "b"], ["1", "2"]]),
+        ("a,b\r\n1,2\r\n", [["a", "b"], ["1", "2"]]),
+        ("a,b\r1,2", [["a", "b"], ["1", "2"]]),
+        ('"a,b","c\nd\r\ne"\n', [["a,b", "c\nd\r\ne"]]),
+        ('"say ""hi""",x\n', [['say "hi"', "x"]]),
+        ('"",""\n', [["", ""]]),
+        ('""\n', []),
+        ("a\n\n\nb\n", [["a"], ["b"]]),
+        ("a,\n,\n", [["a", ""], ["", ""]]),
+        ("a,b\n1\n1,2,3\n", [["a", "b"], ["1"], ["1", "2", "3"]]),
+        ('a,"never closed\nb,c', [["a", "never closed\nb,c"]]),
+        ('a,"x"y,z\n', [["a", "xy", "z"]]),
+        ('a,x"y",z\n', [["a", 'x"y"', "z"]]),
+        (" a , b \n", [[" a ", " b "]]),
+        ("ä,<b>,\U0001d56c,\u202egpj\n", [["ä", "<b>", "\U0001d56c", "\u202egpj"]]),
+        ("=1+1,@x\n", [["=1+1", "@x"]]),
+    ],
+)
+def test_rows_are_read_as_they_were_meant(modules: Modules, text: str, rows: list[list[str]]) -> None:
+    found = parse(modules, text)
+    assert found["rows"] == rows
+    assert found["columns"] == max(map(len, rows), default=0)
+    assert (found["moreRows"], found["moreColumns"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ("a,b;c,d", ","),
+        ("a;b;c,5\n1,5;2,5;3,5", ";"),
+        ("a\tb,c\td\te", "\t"),
+        ("a|b|c", "|"),
+        ('"a;b;c;d",x', ","),
+        ("one", ","),
+        ('"' + ";" * 100, ","),
+    ],
+)
+def test_the_delimiter_is_the_one_that_the_first_line_has_most_of(modules: Modules, text: str, delimiter: str) -> None:
+    assert modules.call("csv.js", "guessDelimiter", text) == delimiter
+
+
+def test_a_delimiter_that_is_known_is_not_guessed(modules: Modules) -> None:
+    assert parse(modules, "a,b\tc,d\n", delimiter="\t")["rows"] == [["a,b", "c,d"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [("a,b\n1,2\n3,", [["a", "b"], ["1", "2"]]), ("a,b\n1,2\n", [["a", "b"], ["1", "2"]]), ("a,b", [["a", "b"]])],
+)
+def test_a_row_that_a_part_of_a_file_ends_in_is_left_out(modules: Modules, text: str, rows: list[list[str]]) -> None:
+    assert parse(modules, text, isWhole=False)["rows"] == rows
+
+
+def test_no_more_is_read_than_is_shown(modules: Modules) -> None:
+    found = parse(modules, "\n".join(["x" * 50 + ",b,c"] * 10), mostRows=3, mostColumns=2, mostLetters=5)
+    assert found == {"rows": [["xxxxx…", "b"]] * 3, "columns": 2, "moreRows": True, "moreColumns": True}
+
+
+fields = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(',;"\n\r\t|'), max_size=6)
+
+
+@given(st.lists(st.lists(fields, min_size=2, max_size=4), max_size=6), st.sampled_from(["\n", "\r\n"]))
+@HERE
+def test_what_python_writes_is_read(modules: Modules, rows: list[list[str]], line_end: str) -> None:
+    written = io.StringIO()
+    csv.writer(written, lineterminator=line_end).writerows(rows)
+    assert parse(modules, written.getvalue(), delimiter=",")["rows"] == rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"' * 1_000_001, '"' * 1_000_000, "," * 1_000_000, "\n" * 1_000_000, "x" * 1_000_000, '"a""' * 250_000],
+    ids=["quotes, odd", "quotes, even", "commas", "lines", "one field", "quotes within"],
+)
+def test_a_hostile_text_takes_no_time(modules: Modules, text: str) -> None:
+    began = time.monotonic()
+    parse(modules, text)
+    assert time.monotonic() - began < 2

@@ -1,0 +1,114 @@
+"""What JSON looks like in a preview."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.artifacts.documents import ANY_JSON
+from tests.web.artifacts.conftest import Modules
+
+HERE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def pretty(modules: Modules, source: str, **options: Any) -> Any:
+    return modules.call("json.js", "prettyJson", source, options)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("1", "1"),
+        ("[]", "[]"),
+        (" { } \n", "{}"),
+        ("[[],{}]", "[\n  [],\n  {}\n]"),
+        ('{"a":1,"b":[true,null]}', '{\n  "a": 1,\n  "b": [\n    true,\n    null\n  ]\n}'),
+        ('{"a":1,"a":2}', '{\n  "a": 1,\n  "a": 2\n}'),
+        ("12345678901234567890", "12345678901234567890"),
+        ("[1.10,1E400,-0.0]", "[\n  1.10,\n  1E400,\n  -0.0\n]"),
+        ("[NaN,-Infinity]", "[\n  NaN,\n  -Infinity\n]"),
+        (r'"\u00e4\"\\"', r'"\u00e4\"\\"'),
+        ('"<img onerror=x>\u202e"', '"<img onerror=x>\u202e"'),
+        ('{"__proto__":{"x":1}}', '{\n  "__proto__": {\n    "x": 1\n  }\n}'),
+    ],
+)
+def test_each_value_has_a_line_and_is_as_it_was_written(modules: Modules, source: str, text: str) -> None:
+    assert pretty(modules, source) == {"text": text, "problem": None, "isCut": False}
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("", "a value is missing, line 1, column 1"),
+        ("[1,]", "a value is missing, line 1, column 4"),
+        ("[1\n 2]", ", or ] is missing, line 2, column 2"),
+        ('{"a" 1}', ": is missing, line 1, column 6"),
+        ("{a:1}", "a name in quotes is missing, line 1, column 2"),
+        ('{"a":1', ", or } is missing, line 1, column 7"),
+        ('["x', "a quote is not closed, line 1, column 4"),
+        ('["\\x"]', "this is no text, line 1, column 2"),
+        ('["a\nb"]', "this is no text, line 1, column 2"),
+        ("[01]", "a value is missing, line 1, column 2"),
+        ("[1] 2", "there is more behind the value, line 1, column 5"),
+        ("{'a': 1}", "a name in quotes is missing, line 1, column 2"),
+        ("]", "a value is missing, line 1, column 1"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(modules: Modules, source: str, problem: str) -> None:
+    assert pretty(modules, source)["problem"] == problem
+
+
+@pytest.mark.parametrize("source", ['{"a": [1, 2', '{"a": "x', '{"a', '{"a":', "[tru", "[1, -", "[", '["x\\'])
+def test_the_beginning_of_a_file_may_end_anywhere(modules: Modules, source: str) -> None:
+    assert pretty(modules, source, isWhole=False)["problem"] is None
+    assert pretty(modules, source)["problem"]
+
+
+def test_lines_end_where_there_are_too_many(modules: Modules) -> None:
+    assert pretty(modules, "[1,2,3,4]", mostLines=3) == {"text": "[\n  1,\n  2,", "problem": None, "isCut": True}
+
+
+@given(ANY_JSON.map(lambda value: json.dumps(value, ensure_ascii=False)))
+@HERE
+def test_what_python_writes_stays_the_same_value(modules: Modules, source: str) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in source):
+        source = json.dumps(json.loads(source))
+    found = pretty(modules, source)
+    assert found["problem"] is None
+    assert "".join(found["text"].split()) == "".join(source.split())
+
+
+@given(st.text(alphabet='[]{},:"\\ 1e-.tn', max_size=12))
+@HERE
+def test_it_calls_right_what_python_calls_right(modules: Modules, source: str) -> None:
+    try:
+        json.loads(source)
+        is_right = True
+    except ValueError:
+        is_right = False
+    assert (pretty(modules, source)["problem"] is None) == is_right
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "[" * 1_000_000,
+        "[" * 500_000 + "]" * 500_000,
+        '{"a":' * 200_000,
+        '"' + "\\" * 1_000_000,
+        '"' + '\\"' * 500_000,
+        "1" * 1_000_000,
+        "[" + "1," * 500_000,
+        " " * 1_000_000,
+        '["' + "x" * 1_000_000 + '"]',
+    ],
+    ids=["open", "deep", "objects", "backslashes", "quotes", "digits", "long", "spaces", "text"],
+)
+def test_a_hostile_text_takes_no_time(modules: Modules, source: str) -> None:
+    began = time.monotonic()
+    found = pretty(modules, source)
+    assert time.monotonic() - began < 2
+    assert len(found["text"]) < 3_000_000
