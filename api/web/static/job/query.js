@@ -17,3 +17,13 @@ export const JOB = `
       artifact { ${ARTIFACT} }
     }
   }`;
+
+export const CANCEL = `mutation Cancel($id: ID!) { cancelPhJob(where: { id: $id }) { id } }`;
+export const RERUN = `mutation Rerun($id: ID!) { rerunPhJob(where: { id: $id }) { id } }`;
+
+export const EXTEND = `
+  mutation Extend($id: ID!, $until: String!) { extendPhJobArtifact(where: { id: $id }, until: $until) { expiredAt } }`;
+export const PIN = `
+  mutation Pin($id: ID!, $note: String) { pinPhJobArtifact(where: { id: $id }, note: $note) { pinned } }`;
+export const UNPIN = `mutation Unpin($id: ID!) { unpinPhJobArtifact(where: { id: $id }) { expiredAt } }`;
+export const DELETE = `mutation Delete($id: ID!) { deletePhJobArtifact(where: { id: $id }) { files bytes } }`;

@@ -1,20 +1,35 @@
-// The job's page.
+// The job's view: asks for the job again and again, and has its page show it.
 
-import { artifactsTab } from "../artifacts/tab.js";
 import { ask } from "../ask.js";
-import { h } from "../dom.js";
-import { go } from "../router.js";
+import { live } from "../live.js";
+import { visible } from "../names.js";
+import { hasEnded } from "../phase.js";
+import { tellNetwork } from "../tell.js";
+import { jobPage } from "./page.js";
 import { JOB } from "./query.js";
 
-export function jobView(place, signal) {
+const BUSY_MS = 2000;
+const QUIET_MS = 30_000;
+
+export function jobView(place, signal, session) {
   const [id] = place.args;
-  const element = h("div", null, h("h1", null, id));
-  let tab = null;
-  const onParams = (params, { replace = false } = {}) => go(`${location.pathname}?${params}`, { replace });
-  const ready = ask(JOB, { id }, { signal }).then(({ phJob: job }) => {
-    tab = artifactsTab({ job, params: place.params, onParams });
-    element.append(tab.element);
+  const page = jobPage(id, session, () => asked.refresh(), signal);
+  page.go(place);
+  const asked = live((ended) => ask(JOB, { id }, { signal: ended }), {
+    signal,
+    every: ({ phJob: job }) => (isSettled(job) ? QUIET_MS : BUSY_MS),
+    onData: ({ phJob: job }) => {
+      tellNetwork("");
+      place.setTitle(visible(job.displayName || job.id));
+      page.show(job);
+    },
+    onError: page.fail,
   });
-  signal.addEventListener("abort", () => tab?.close());
-  return { element, title: id, ready, update: (next) => { tab?.update(next.params); return true; } };
+  signal.addEventListener("abort", () => tellNetwork(""));
+  return { element: page.element, title: visible(id), ready: asked.first, update: page.go };
+}
+
+/** Whether nothing about the job changes by itself any more, but its expiry. */
+function isSettled(job) {
+  return hasEnded(job) && !["syncing", "collecting"].includes(job.artifact?.state);
 }

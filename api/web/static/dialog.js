@@ -1,0 +1,40 @@
+// Dialogs: the browser's own, which keep the focus within and give it back. One is open at a time.
+
+import { h } from "./dom.js";
+
+/**
+ * Ask something. `body`: nodes; `does`: the button's words; `isDanger`: whether it takes something away.
+ * `run(form)` is called when the reader agrees; while it runs the buttons rest, and what it throws is told in the
+ * dialog, which closes when it is done.
+ */
+export function openDialog({ title, body, does, isDanger = false, run }) {
+  const wrong = h("p", { class: "wrong", role: "alert" });
+  const cancel = h("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
+  const agree = h("button", { class: isDanger ? "danger primary" : "primary" }, does);
+  const send = async (event) => {
+    event.preventDefault();
+    wrong.textContent = "";
+    agree.disabled = true;
+    try {
+      await run(form);
+      dialog.close();
+    } catch (error) {
+      wrong.textContent = error.message;
+    } finally {
+      agree.disabled = false;
+    }
+  };
+  const form = h(
+    "form",
+    { class: "dialog-body", onsubmit: send },
+    h("h2", { id: "dialog-title" }, title),
+    body,
+    wrong,
+    h("div", { class: "actions" }, cancel, agree),
+  );
+  const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => dialog.remove() }, form);
+  document.body.append(dialog);
+  dialog.showModal();
+  if (isDanger) cancel.focus(); // so that Enter alone removes nothing
+  return dialog;
+}
