@@ -57,6 +57,31 @@ def test_it_runs_as_nobody_in_particular_on_the_base_that_is_given(name: str) ->
     assert [word for word, _ in final if word not in ("ENTRYPOINT", "CMD")][-1] == "USER"
 
 
+def parents(lock: str) -> dict[str, set[str]]:
+    """Of each package in requirements/, those that want it: pip-compile says so below it."""
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / lock).read_text().splitlines():
+        if locked := re.match(r"([a-z0-9.-]+)==", line):
+            of_this = found.setdefault(locked[1], set())
+        elif wanting := re.match(r" +#(?: via)? +([a-z0-9.-]+)(?: \(|$)", line):
+            of_this.add(wanting[1])
+    return found
+
+
+def test_what_the_api_image_leaves_out_is_what_reads_kubeconfig_and_what_it_alone_needs() -> None:
+    wanted_by = parents("requirements/api.txt")
+    for package, names in parents("requirements/controller.txt").items():
+        wanted_by.setdefault(package, set()).update(names)
+    needed = {"phjob-artifacts"}
+    while more := {each for each, by in wanted_by.items() if by & needed} - needed - {"kubernetes"}:
+        needed |= more
+    [removed] = [rest for _, rest in instructions("Dockerfile.api") if "rm -rf" in rest]
+    patterns = re.sub(r"\[(.).\]", r"\1", removed.partition("rm -rf ")[2]).lower().replace("_", "-").split()
+    left_out = {each.removesuffix("*").removesuffix("-") for each in patterns}
+    modules = {"bin", "attr", "-yaml", "yaml", "websocket"}  # of attrs, PyYAML and websocket-client
+    assert left_out - modules == wanted_by.keys() - needed
+
+
 def test_the_sidecar_is_started_as_the_injection_starts_it() -> None:
     (entry,) = [rest for word, rest in instructions("Dockerfile.sidecar") if word == "ENTRYPOINT"]
     assert re.findall(r'"([^"]*)"', entry) == INJECTED_COMMAND
