@@ -16,6 +16,7 @@ from api.health import health_blueprint
 from api.schema.failures import graphql_body
 from api.schema.view import GRAPHQL_PATH, graphql_blueprint
 from api.services import Services
+from api.web.view import web_blueprint
 from artifacts.errors import StoreError
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def create_app(services: Services, authenticators: Authenticators) -> flask.Flas
     app.register_blueprint(graphql_blueprint(services, authenticate))
     app.register_blueprint(files_blueprint(services, authenticate))
     app.register_blueprint(health_blueprint(services))
+    app.register_blueprint(web_blueprint())
     app.register_error_handler(ApiError, _refused)
     app.register_error_handler(StoreError, _store_failed)
     app.register_error_handler(HTTPException, _not_served)

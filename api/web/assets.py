@@ -1,0 +1,49 @@
+"""The page's files, and their version, which is part of their addresses.
+
+An address with the version may be kept for ever: the next version has other addresses, so a page never mixes files of
+two, and asks for none twice. Modules import one another by relative addresses, which keep the version.
+"""
+
+import hashlib
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "static"
+# By ending, as the system's own table may lack or bend one, and the browser then runs nothing. Others are not served.
+TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_LENGTH = 16
+
+State = list[tuple[str, int, int]]
+
+
+class Assets:
+    """The files below `folder`. Whoever edits one need not restart."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder
+        self._known: tuple[State, str] = ([], "")
+
+    def version(self) -> str:
+        """Of what the files hold, the same on every machine: `v` and 16 hexadecimal digits."""
+        state = self._look()
+        if self._known[0] != state:
+            digest = hashlib.sha256()
+            for name, _, _ in state:
+                content = (self._folder / name).read_bytes()
+                digest.update(f"{name}\0{len(content)}\0".encode() + content)
+            self._known = state, f"v{digest.hexdigest()[:_LENGTH]}"
+        return self._known[1]
+
+    def shell(self) -> str:
+        """The page that all addresses share, with this version's addresses in it."""
+        text = (self._folder / "index.html").read_text()
+        return text.replace('"/static/', f'"/static/{self.version()}/')
+
+    def _look(self) -> State:
+        """Name, time and size of each file."""
+        files = sorted(path for path in self._folder.rglob("*") if path.is_file())
+        stats = ((path.relative_to(self._folder).as_posix(), path.stat()) for path in files)
+        return [(name, stat.st_mtime_ns, stat.st_size) for name, stat in stats]
