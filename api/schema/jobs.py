@@ -70,6 +70,7 @@ class PhJobWhereInput(InputObjectType):
 
     id = ID()
     group_id_in = List(String, name="groupId_in", description="Names of groups, or their paths; empty: all one's own.")
+    phase_in = List(String, name="phase_in", description="Such as Running; empty: all.")
     display_name_contains = String(name="displayName_contains")
     search = String(description="In the display name or the id, in any case.")
     mine = Boolean()

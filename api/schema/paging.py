@@ -96,13 +96,14 @@ def select(jobs: Sequence[Job], caller: Caller, where: Mapping[str, Any]) -> lis
     """The jobs that the caller may see and that `where` asks for."""
     groups = _Groups(caller, where.get("group_id_in"))
     name, part, search = (where.get(field) or "" for field in ("id", "display_name_contains", "search"))
-    search = search.casefold()
+    search, phases = search.casefold(), frozenset(where.get("phase_in") or ()) - {None}
     mine = bool(where.get("mine"))
     return [
         job
         for job in jobs
         if groups.has(job.group)
         and (not name or job.id == name)
+        and (not phases or job.phase in phases)
         and (not mine or job.user_id == caller.id)
         and (not part or part in job.display_name)
         and (not search or search in job.display_name.casefold() or search in job.id)

@@ -124,12 +124,18 @@ def test_a_page_that_is_none_is_refused(asked: Asked) -> None:
         ({"search": "TRAIN"}, {"a1"}),
         ({"search": "B1"}, {"b1"}),
         ({"search": "t", "mine": True}, {"a2"}),
+        ({"phase_in": ["Running"]}, {"a2"}),
+        ({"phase_in": ["Running", "Failed", "Running"]}, {"a2", "b1"}),
+        ({"phase_in": ["running"]}, set()),
+        ({"phase_in": []}, {"a1", "a2", "b1"}),
+        ({"phase_in": [None]}, {"a1", "a2", "b1"}),
+        ({"phase_in": ["Failed"], "group_id_in": ["Team_A"]}, set()),
     ],
 )
 def test_jobs_are_selected(where: dict[str, Any], expected: set[str]) -> None:
     known = [
         job("a1", group="Team_A", display_name="Train"),
-        job("a2", group="Team_A", display_name="test", user_id="1"),
-        job("b1", group="b"),
+        job("a2", group="Team_A", display_name="test", user_id="1", phase="Running"),
+        job("b1", group="b", phase="Failed"),
     ]
     assert {one.id for one in select(known, ADMIN, where)} == expected
