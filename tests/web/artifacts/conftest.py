@@ -1,27 +1,14 @@
-"""The system's Chromium, and the page's modules in it."""
+"""The page's modules in a browser."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
-
-from tests.machine import require
+from playwright.sync_api import Browser, Page, Route
 
 STATIC = Path(__file__).parents[3] / "api/web/static"
 ORIGIN = "http://modules.test"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    require(chromium, "Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Modules:

@@ -60,6 +60,7 @@ export function jobPage(id, session, refresh, signal) {
     if (!job) return;
     const ended = hasEnded(job);
     tabs.setDisabled("artifacts", ended ? "" : NOT_YET);
+    note.hidden = ended;
     setText(note, ended ? "" : soFar(job));
     soon.element.hidden = ended;
     if (!ended) soon.update(job);

@@ -20,6 +20,7 @@ export function retentionBar(isAllowed, refresh) {
     const told = JSON.stringify([expiredAt, pinned, pinnedBy, pinnedAt, note, totalCount, state]);
     if (told === before) return;
     before = told;
+    if (element.hidden) return element.replaceChildren();
     const focused = element.contains(document.activeElement) ? document.activeElement.dataset.does : null;
     element.replaceChildren(h("p", { class: "kept" }, words(job.artifact ?? {})), ...buttons(job, isAllowed, refresh));
     if (focused) (element.querySelector(`[data-does="${focused}"]`) ?? element.querySelector("button"))?.focus();

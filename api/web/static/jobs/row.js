@@ -18,13 +18,10 @@ const NOTES = {
 
 /** { element, update(job) } for `keyed`. */
 export function jobRow(job) {
-  const state = h("td", { "data-label": "State" });
-  const name = h("th", { scope: "row", class: "lead" });
-  const group = h("td", { "data-label": "Group" });
-  const started = h("td", { "data-label": "Started" });
-  const lasted = h("td", { "data-label": "Duration", class: "number" });
-  const artifacts = h("td", { "data-label": "Artifacts" });
-  const element = h("tr", null, name, state, group, started, lasted, artifacts);
+  const name = h("th", { scope: "row", role: "rowheader", class: "lead" });
+  const [state, group, started, lasted, artifacts] = ["State", "Group", "Started", "Duration", "Artifacts"].map(
+    (label) => h("td", { "data-label": label, role: "cell" }));
+  const element = h("tr", { role: "row" }, name, state, group, started, lasted, artifacts);
   const cells = [
     [name, (now) => [now.id, now.displayName], nameCell],
     [state, (now) => [now.phase, now.cancel], (now) => [phaseChip(now)]],

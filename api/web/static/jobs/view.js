@@ -19,12 +19,13 @@ const COLUMNS = ["Job", "State", "Group", "Started", "Duration", "Artifacts"];
 export function jobsView(place, signal, session) {
   let { params } = place;
   const isLocal = Boolean(session.local);
-  const body = h("tbody");
+  const body = h("tbody", { role: "rowgroup" });
   const rows = keyed(body, (job) => job.id, jobRow);
   const table = h(
     "table",
-    { class: "table cards jobs", "aria-label": "Jobs" },
-    h("thead", null, h("tr", null, COLUMNS.map((name) => h("th", { scope: "col" }, name)))),
+    { class: "table cards jobs", "aria-label": "Jobs", role: "table" }, // roles: as cards it would lose its own
+    h("thead", { role: "rowgroup" },
+      h("tr", { role: "row" }, COLUMNS.map((name) => h("th", { scope: "col", role: "columnheader" }, name)))),
     body,
   );
   const result = h("div", { class: "card", "aria-busy": "true" }, h("p", { class: "empty muted" }, "Looking for jobs…"));

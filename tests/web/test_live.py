@@ -1,0 +1,85 @@
+"""While a job runs its tab is closed, with a live count beside it; when it ends, the tab opens by itself."""
+
+import time
+
+from playwright.sync_api import expect
+
+from local.phjob import rfc3339
+from tests.web.conftest import Visit
+from tests.web.site import Site
+
+FAR = "00:10"
+
+
+def test_the_tab_is_disabled_with_the_reason_and_a_count_until_the_job_ends(visit: Visit, site: Site) -> None:
+    job = site.world.add("job-1", "Running", ago=100)
+    site.world.leave(job, {"a": b"1"}, "syncing")
+    page = visit(site, "/jobs/job-1/artifacts?path=sub")
+    page.clock.install()
+    page.reload()
+    tab = page.get_by_role("tab", name="Artifacts")
+    expect(tab).to_have_attribute("aria-disabled", "true")
+    expect(tab).to_have_accessible_description(
+        "1 file, 1 byte collected so far. The Artifacts tab opens when the job has ended."
+    )
+    tab.click(force=True)
+    expect(page.get_by_role("tab", name="Details")).to_have_attribute("aria-selected", "true")
+    site.world.leave(job, {"a": b"1", "sub/b": b"22"}, "syncing")
+    page.clock.fast_forward(FAR)
+    expect(page.locator("#tab-note")).to_contain_text("2 files, 3 bytes collected so far.")
+    end(site, job)
+    page.clock.fast_forward(FAR)
+    expect(tab).to_have_attribute("aria-selected", "true")
+    expect(tab).to_have_attribute("aria-disabled", "false")
+    expect(page.get_by_role("heading", name="All of it was collected: 2 files (3 bytes).")).to_be_visible()
+    expect(page.get_by_role("link", name="b", exact=True)).to_be_visible()
+    expect(page.locator("#announcer")).to_have_text("The job has ended: Succeeded. Its artifacts can be seen.")
+
+
+def test_details_change_in_place(visit: Visit, site: Site) -> None:
+    job = site.world.add("job-1", "Running", ago=100, command="echo " + "x" * 50)
+    page = visit(site, "/jobs/job-1")
+    page.clock.install()
+    page.reload()
+    command = page.locator("pre.command")
+    command.focus()
+    command.evaluate("pre => (pre.isSameAsBefore = true)")
+    end(site, job)
+    page.clock.fast_forward(FAR)
+    expect(page.locator("dl.details")).to_contain_text("The command ended without an error.")
+    expect(command).to_be_focused()
+    assert command.evaluate("pre => pre.isSameAsBefore") is True
+    expect(page.get_by_role("button", name="Run again")).to_be_visible()
+
+
+def test_a_job_page_outlives_a_service_that_is_away(visit: Visit, site: Site) -> None:
+    site.world.leave(site.world.add("job-1"))
+    page = visit(site, "/jobs/job-1/artifacts")
+    page.clock.install()
+    page.reload()
+    collected = page.get_by_role("heading", name="All of it was collected")
+    expect(collected).to_be_visible()
+    page.context.set_offline(True)
+    page.clock.fast_forward("00:40")
+    expect(page.get_by_text("The service cannot be reached.")).to_be_visible()
+    expect(collected).to_be_visible()
+    page.context.set_offline(False)
+    page.clock.fast_forward(FAR)
+    expect(page.get_by_text("The service cannot be reached.")).to_have_count(0)
+
+
+def end(site: Site, job: dict[str, object]) -> None:
+    """The job ends, and all that it left has been collected."""
+    places = site.world.places(job)
+    files = {
+        str(path.relative_to(places.store)): path.read_bytes()
+        for path in places.store.rglob("*")
+        if path.is_file() and ".primehub" not in path.parts and ".metadata" not in path.parts
+    }
+    status = dict(job["status"]) | {  # type: ignore[call-overload]
+        "phase": "Succeeded",
+        "reason": "PodSucceeded",
+        "message": "main ended: exit code 0",
+        "finishTime": rfc3339(time.time() - 1),
+    }
+    site.world.leave(site.world.write(dict(job) | {"status": status}), files)

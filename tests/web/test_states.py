@@ -1,0 +1,145 @@
+"""Every state of a job and of its artifacts is told in words, with numbers and what to do; never an empty table."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import Visit
+from tests.web.site import Site
+from tests.web.states import STATES
+
+# Of each state: what stands above the files, or, while the job runs, above its details.
+HAPPENED = {
+    "waiting": ["The job has not started yet."],
+    "running": ["The job is running.", "So far there are 3 files (2.5 KiB)."],
+    "running-over": [
+        "The job has passed the limit on what is kept.",
+        "There are 1,204 files (230 MiB); 1,000 files (100 MiB) are allowed: 204 files and 130 MiB too much.",
+        "If it ends like this, nothing of it is kept.",
+        "Pack many small files into one archive",
+    ],
+    "collecting": ["the last files are being collected", "3 files (2.5 KiB) are there already."],
+    "collected": ["All of it was collected: 3 files (2.5 KiB)."],
+    "rejected": [
+        "Nothing was kept: the job left more than is allowed.",
+        "It left 1,204 files (230 MiB); 1,000 files (100 MiB) are allowed: 204 files and 130 MiB too much.",
+        "An administrator can raise the limit",
+        "1,204 files left out: past the limit on files or size (230 MiB).",
+    ],
+    "partly": ["Only a part was kept: 3 files (2.5 KiB) of 204 files (103 MiB).", "201 files left out"],
+    "incomplete": [
+        "Some files are missing: 3 of 6 files were collected.",
+        "2 files left out: links to a place that the collector cannot see.",
+        "out/best.bin",
+        "1 file left out: not readable for the collector (4 KiB).",
+        "Last error: Permission denied",
+        "1 file left out: pipes, sockets or devices",
+        "train.log",
+    ],
+    "interrupted": [
+        "The collection was interrupted.",
+        "What the job changed after Nov ",
+        "What had been copied by then is there: 3 files (2.5 KiB).",
+    ],
+    "out-of-memory": ["All of it was collected"],
+    "overdue": ["All of it was collected"],
+    "cancelled": ["All of it was collected"],
+    "withdrawn": ["The job never started, so it left nothing."],
+    "empty": ["The job left no files.", "/home/jovyan/artifacts"],
+    "expired": ["The artifacts are not kept any more.", "There were 3 files (2.5 KiB).", "cannot be brought back"],
+    "unknown": ["It is not known whether all was collected."],
+    "not-injected": ["Nothing was collected: the job ran without the collector."],
+    "hostile": ["Some files are missing: 3 of 4 files were collected."],
+}
+RUNNING = ("waiting", "running", "running-over")
+WITHOUT_FILES = ("rejected", "withdrawn", "empty", "expired", "unknown", "not-injected")
+
+DETAILS = {
+    "waiting": ["It waits for its pod to start.", "0/3 nodes have a free GPU"],
+    "running": ["The command is running.", "python train.py --epochs 10", "jupyter/base-notebook", "alice"],
+    "collected": ["The command ended without an error.", "Exit code\n0", "Duration\n3 min 50 s"],
+    "incomplete": ["The command ended with an error.", "Exit code\n7"],
+    "interrupted": ["Evicted: disk pressure"],
+    "out-of-memory": ["It needed more memory than it may have, and was killed.", "Exit code\n137"],
+    "overdue": ["It ran longer than 1 h that it may, and was ended.", "Longest run\n1 h"],
+    "cancelled": ["It was cancelled."],
+    "withdrawn": ["It was cancelled.", "cancelled before it was started"],
+}
+
+
+@pytest.fixture
+def page(visit: Visit, states: Site) -> Page:
+    return visit(states, "/")
+
+
+def test_every_state_is_looked_at() -> None:
+    assert {f"job-{state}" for state in HAPPENED} == STATES.keys()
+
+
+@pytest.mark.parametrize("some", [list(HAPPENED)[::2], list(HAPPENED)[1::2]], ids=["even", "odd"])
+def test_what_happened_is_told_in_words_and_files_are_listed_where_there_are_any(page: Page, some: list[str]) -> None:
+    for state in some:
+        page.goto(f"/jobs/job-{state}/artifacts")
+        notice = page.locator(".happened:visible")
+        for text in HAPPENED[state]:
+            expect(notice, state).to_contain_text(text)
+        tables = 0 if state in RUNNING or state in WITHOUT_FILES else 1
+        expect(page.get_by_role("table"), state).to_have_count(tables)
+        expect(page.locator(".retention .kept"), state).to_have_count(tables)
+
+
+def test_details_tell_how_the_job_went(page: Page) -> None:
+    for state, texts in DETAILS.items():
+        page.goto(f"/jobs/job-{state}")
+        expect(page.locator("dl.details")).to_be_visible()
+        told = page.locator("dl.details").inner_text()
+        assert [text for text in texts if text not in told] == [], told
+
+
+def test_details_lead_to_the_artifacts(page: Page) -> None:
+    page.goto("/jobs/job-collected")
+    expect(page).to_have_title("train resnet · Job artifacts")
+    expect(page.get_by_text("Artifacts: All of it was collected: 3 files (2.5 KiB).")).to_be_visible()
+    page.get_by_role("link", name="Show them").click()
+    expect(page.get_by_role("tab", name="Artifacts")).to_have_attribute("aria-selected", "true")
+    page.go_back()
+    expect(page.get_by_role("tab", name="Details")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("dl.details")).to_be_visible()
+
+
+def test_times_are_in_the_readers_zone_with_utc_in_the_title(page: Page) -> None:
+    page.goto("/jobs/job-collected")
+    ended = page.locator("dt:text-is('Ended') + dd time")
+    iso = ended.get_attribute("datetime")
+    assert iso is not None
+    assert ended.get_attribute("title") == iso.replace("T", " ").replace("Z", " UTC")
+    assert ended.inner_text() == page.evaluate(
+        """(iso) => new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23",
+                                                    timeZone: "Europe/Berlin" }).format(new Date(iso))""",
+        iso,
+    )
+
+
+def test_a_hostile_job_is_shown_as_text(page: Page) -> None:
+    page.goto("/jobs/job-hostile")
+    name = '<img src=x onerror="document.title=1">\\u{202E}gnp.exe'
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    expect(page).to_have_title(f"{name} · Job artifacts")
+    expect(page.locator("pre")).to_have_text(
+        'echo "</script><script>document.title=1</script>" \\u{202E}\\u{0007} && rm -rf ~\necho two'
+    )
+    expect(page.locator("dl.details")).to_contain_text("<b>eve</b>")
+    page.get_by_role("link", name="Show them").click()
+    left = page.locator(".happened:visible")
+    expect(left).to_contain_text(f"Last error: {name}")
+    expect(left.locator(".paths")).to_have_text(name)
+    page.goto("/?search=job-hostile")
+    expect(page.get_by_role("link", name=name)).to_be_visible()
+    assert page.locator("main img, main b, main script").count() == 0
+
+
+@pytest.mark.parametrize("path", ["/jobs/no-such-job", "/jobs/no-such-job/artifacts", "/jobs/%E0%A4%A"])
+def test_a_job_that_is_not_there_is_told_with_a_way_on(page: Page, path: str) -> None:
+    page.goto(path)
+    expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
+    page.get_by_role("link", name="All jobs").click()
+    expect(page.get_by_role("heading", name="Jobs")).to_be_focused()
