@@ -6,6 +6,8 @@ VERSITYGW := 1.8.0
 SIDECAR_IMAGE ?= localhost/phjob-artifacts-sidecar:dev
 API_IMAGE ?= localhost/phjob-artifacts-api:dev
 BASE_IMAGE ?= docker.io/library/python:3.11-slim
+BARE_IMAGE ?= localhost/phjob-artifacts-bare:dev
+S3_IMAGE ?= localhost/phjob-artifacts-s3:dev
 BUILDER ?= $(firstword $(foreach tool,buildah docker podman,$(if $(shell command -v $(tool)),$(tool))))
 # Buildah so that it works within a container too, where it may neither make namespaces nor networks.
 BUILD_FLAGS ?= $(if $(filter buildah,$(BUILDER)),--isolation chroot --network host)
@@ -14,7 +16,7 @@ BUILD_FLAGS ?= $(if $(filter buildah,$(BUILDER)),--isolation chroot --network ho
 
 .PHONY: help
 help: ## List what make can do here
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The stamp is written last, so an installation that was cut short is made anew.
 .venv/.stamp: requirements/dev.txt
@@ -74,6 +76,13 @@ images: ## Build both images (SIDECAR_IMAGE, API_IMAGE, BASE_IMAGE) with buildah
 	$(BUILDER) build $(BUILD_FLAGS) --build-arg BASE=$(BASE_IMAGE) --file Dockerfile.sidecar --tag $(SIDECAR_IMAGE) .
 	$(BUILDER) build $(BUILD_FLAGS) --build-arg BASE=$(BASE_IMAGE) --file Dockerfile.api --tag $(API_IMAGE) .
 
+.PHONY: e2e-images
+e2e-images: .tools/versitygw ## Build what e2e runs beside the product: a main without a shell (BARE_IMAGE), and an S3 server (S3_IMAGE)
+	$(CC) -O2 -static -o .tools/bare tests/e2e/images/bare.c
+	$(BUILDER) build $(BUILD_FLAGS) --file tests/e2e/images/Dockerfile.bare --tag $(BARE_IMAGE) .tools
+	$(BUILDER) build $(BUILD_FLAGS) --build-arg BASE=$(BASE_IMAGE) \
+		--file tests/e2e/images/Dockerfile.s3 --tag $(S3_IMAGE) .tools
+
 .PHONY: golden
 golden: .venv/.stamp ## Build the manifests anew into tests/manifests/golden, and show what changes
 	for each in manifests/overlays/demo manifests/overlays/primehub tests/manifests/everything; do \
@@ -82,7 +91,7 @@ golden: .venv/.stamp ## Build the manifests anew into tests/manifests/golden, an
 	git diff --stat -- tests/manifests/golden
 
 .PHONY: e2e
-e2e: .venv/.stamp ## Test the whole on the cluster of KUBECONFIG (SIDECAR_IMAGE, API_IMAGE, JOB_IMAGE; KEEP=1: leave it installed)
+e2e: .venv/.stamp ## Test the whole on the cluster of KUBECONFIG, from images that its nodes have (see CONTRIBUTING.md; KEEP=1: leave it)
 	SIDECAR_IMAGE=$(SIDECAR_IMAGE) API_IMAGE=$(API_IMAGE) $(BIN)/pytest tests/e2e --durations=15
 
 .PHONY: bench

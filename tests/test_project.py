@@ -22,7 +22,7 @@ PARTS = ["artifacts", "sidecar", "controller", "api", "kube", "local"]
 
 
 def _make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    return set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def _pins(lock: Path) -> dict[str, str]:
@@ -62,7 +62,7 @@ def test_make_help_lists_every_target() -> None:
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_every_make_command_in_the_docs_is_a_target(page: str) -> None:
     code = re.findall(r"```.*?```|`[^`\n]+`", (ROOT / page).read_text(), re.DOTALL)
-    commands = {target for part in code for target in re.findall(r"\bmake ([a-z][a-z-]*)", part)}
+    commands = {target for part in code for target in re.findall(r"\bmake ([a-z][a-z0-9-]*)", part)}
     assert commands, f"{page} names no make command"
     assert commands <= _make_targets()
 

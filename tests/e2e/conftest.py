@@ -18,8 +18,9 @@ from kube import errors
 from kube.access import Access, load_access
 from kube.client import Client
 from kube.objects import Objects, Resource
+from tests.e2e import hub
 from tests.e2e.diagnosis import diagnose
-from tests.e2e.installation import NAMESPACE, install, leftovers, remove, write_overlay
+from tests.e2e.installation import NAMESPACE, ROOT, install, leftovers, remove, write_overlay
 from tests.e2e.kubectl import kubectl
 from tests.e2e.service import Service, make_token, reach
 from tests.e2e.store import READER, Store, reader
@@ -30,10 +31,13 @@ NAMESPACES = Resource("", "v1", "namespaces")
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 PATIENCE_SECONDS = 60.0
 TEST_SECONDS = 420  # a test's own time, its fixtures' included: pods take theirs
-IMAGE = "docker.io/library/python:3.11-slim"
+IMAGE = os.environ.get("JOB_IMAGE") or "docker.io/library/python:3.11-slim"
+NAMESPACES_OF = {"system": NAMESPACE, "hub": hub.NAMESPACE}  # by the fixture that installs the product there
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those first that need a cluster without the product."""
+    items.sort(key=lambda item: "hub" not in getattr(item, "fixturenames", ()))
     for item in items:
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
@@ -43,8 +47,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What the cluster looks like when a test fails goes into its report."""
     report = yield
-    if report.failed and "system" in getattr(item, "fixturenames", ()):
-        report.sections.append(("the cluster", diagnose(NAMESPACE, report.longreprtext)))
+    for fixture in NAMESPACES_OF.keys() & getattr(item, "fixturenames", ()):
+        if report.failed:
+            report.sections.append(("the cluster", diagnose(NAMESPACES_OF[fixture], report.longreprtext)))
     return report
 
 
@@ -135,17 +140,17 @@ def authority(access: Access) -> Path:
 def system(access: Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The product, installed and working."""
     keep = os.environ.get("KEEP")
-    overlay = write_overlay(tmp_path_factory.mktemp("overlay"), os.environ)
+    folder = tmp_path_factory.mktemp("overlay")
+    overlay = write_overlay(folder, ROOT / "tests/e2e/overlay", "localhost", os.environ)
     if not keep:
         assert f"namespace/{NAMESPACE}" not in leftovers(), f"there is a namespace {NAMESPACE}: remove it, or set KEEP"
     install(overlay)
-    image = os.environ.get("JOB_IMAGE") or IMAGE
     group = NAMESPACE  # so its service accounts are members
-    kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(reader(image)))
+    kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(reader(IMAGE)))
     kubectl("-n", NAMESPACE, "wait", f"pod/{READER}", "--for=condition=Ready", "--timeout=60s", seconds=70)
     with reach(NAMESPACE) as url:
         service = Service(url, make_token(NAMESPACE, "phjob-artifacts-admin"))
-        system = System(access, NAMESPACE, image, group, Store(NAMESPACE, group), service)
+        system = System(access, overlay, NAMESPACE, IMAGE, group, Store(NAMESPACE, group), service)
         system.wait(system.injects, "a pod gets its sidecar")
         system.wait(system.store.is_open_to_all, "PHFS may be written to")
         yield system

@@ -74,7 +74,7 @@ def _is_metadata(path: str) -> bool:
     return path.startswith(_METADATA)
 
 
-def reader(image: str) -> dict[str, Any]:
+def reader(image: str, claim: str = "phfs") -> dict[str, Any]:
     """The pod that looks."""
     return {
         "apiVersion": "v1",
@@ -92,6 +92,6 @@ def reader(image: str) -> dict[str, Any]:
                     "volumeMounts": [{"name": "phfs", "mountPath": "/phfs"}],
                 }
             ],
-            "volumes": [{"name": "phfs", "persistentVolumeClaim": {"claimName": "phfs"}}],
+            "volumes": [{"name": "phfs", "persistentVolumeClaim": {"claimName": claim}}],
         },
     }

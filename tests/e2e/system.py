@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,14 +30,17 @@ _POLL_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class System:
-    """`image`: what jobs run; `group`: whose they are; `service`: asked by an administrator."""
+    """`overlay`: what is installed; `image`: what jobs run; `group`: whose they are; `service`: asked by an
+    administrator; `claim`: PHFS's."""
 
     access: Access
+    overlay: Path
     namespace: str
     image: str
     group: str
     store: Store
     service: Service
+    claim: str = "phfs"
 
     @contextmanager
     def objects(self, plural: str, group: str = "", version: str = "v1") -> Iterator[Objects]:
@@ -166,7 +170,7 @@ class System:
                 ],
                 "volumes": [
                     {"name": "workingdir", "emptyDir": {}},
-                    {"name": "phfs", "persistentVolumeClaim": {"claimName": "phfs"}},
+                    {"name": "phfs", "persistentVolumeClaim": {"claimName": self.claim}},
                 ],
             },
         }

@@ -14,12 +14,11 @@ from kube.access import Access
 from kube.client import Client
 from kube.objects import Objects, Resource
 from tests.e2e.accounts import RBAC, client_of, grant, grant_cluster_role, make_account, token_of
-from tests.e2e.conftest import until
+from tests.e2e.conftest import IMAGE, until
 
 AUDIENCE = "phjob-artifacts"
 GROUPS = "system:serviceaccounts:"  # a service account's groups are its namespace, with this prefix
 DRAFT = Draft("My job", "Group_A", "echo 1", "u1", "user")
-IMAGE = "docker.io/library/python:3.11-slim"
 RIGHTS = [
     {"apiGroups": ["primehub.io"], "resources": ["phjobs"], "verbs": ["list", "watch", "create", "patch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},

@@ -20,6 +20,7 @@ from kube.lease import Lease, LeaseTiming
 from kube.objects import Objects, Resource
 from tests.e2e.accounts import client_of, grant, make_account, token_of
 from tests.e2e.conftest import CRDS, crd, establish, until
+from tests.e2e.kubectl import KUBECTL
 from tests.kube.proxy import Proxy
 
 QUICK = Timing(page=50, idle=3.0, first_delay=0.05, most_delay=0.5)
@@ -153,7 +154,7 @@ def test_an_object_nested_too_deep_hides_no_other(widgets: Objects, admin: Clien
     widgets.create(widget(widgets, "good", size=1))
     deep = b'{"size": 2, "deep": ' + b"[" * 3000 + b"]" * 3000 + b"}"
     body = json.dumps(widget(widgets, "deep")).encode().replace(b'"spec": {}', b'"spec": ' + deep)
-    create = ["kubectl", "create", "--raw", resource.path(), "-f", "-"]
+    create = [str(KUBECTL), "create", "--raw", resource.path(), "-f", "-"]
     subprocess.run(create, input=body, check=True, capture_output=True)
     with running(admin, resource) as cache:
         until(lambda: sizes(cache) == {"good": 1, "deep": 2}, "both, by list")
