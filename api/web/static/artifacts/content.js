@@ -85,22 +85,21 @@ export function contentOf({ name, size }, url, signal) {
   function showBytes(content, part, above) {
     const found = decode(content, part);
     if (!found) return show(above, note(BINARY));
-    const told = [above, found.encoding !== "UTF-8" && note(`Read as ${found.encoding}.`)];
+    const told = [...above, found.encoding !== "UTF-8" && note(`Read as ${found.encoding}.`)];
+    const tell = (words) => void told.push(note(words));
     const picture = part.isStart ? PICTURES[kind] : undefined;
-    if (!picture) return show(told, textPicture(found.text));
-    return showEither(told, picture.words, [
-      () => picture.make(found.text, { isWhole: part.isEnd, path: name }),
-      () => textPicture(found.text),
-    ]);
+    const made = picture?.make(found.text, { isWhole: part.isEnd, path: name, tell });
+    if (!made) return show(told, textPicture(found.text));
+    return showEither(told, picture.words, [made, textPicture(found.text)]);
   }
 
   /** The first of two pictures, and a button for the other. */
-  function showEither(above, [words, other], [make, makeOther]) {
+  function showEither(above, [words, other], [picture, otherPicture]) {
     const change = () => {
-      showEither(above, [other, words], [makeOther, make]);
+      showEither(above, [other, words], [otherPicture, picture]);
       element.querySelector(".change").focus();
     };
-    show(above, h("button", { type: "button", class: "change", onclick: change }, `Show ${other}`), make());
+    show(above, h("button", { type: "button", class: "change", onclick: change }, `Show ${other}`), picture);
   }
 
   begin();

@@ -35,7 +35,6 @@ export function filesView({ id, go, onSave, onMore }) {
   const card = h("div", { class: "card files-card" }, list.element, end);
   const element = h("div", { class: "stack" }, bar.element, notices, card);
   const watcher = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && load(), { rootMargin: AHEAD });
-  watcher.observe(more);
 
   async function show(nextState, nextJob) {
     if (job && isOther(job, nextJob)) [listing] = [null, listings.clear()];
@@ -47,6 +46,13 @@ export function filesView({ id, go, onSave, onMore }) {
     list.show(listing, `Files in ${visible(state.path) || "the artifacts folder"}`);
     showEnd();
     if (listing.pages.length === 0) await load();
+    else watch();
+  }
+
+  /** Ask for more once the end comes near; anew after each page, or an end that stays near would not be told. */
+  function watch() {
+    watcher.unobserve(more);
+    watcher.observe(more);
   }
 
   /** Ask for the next page of what is shown. */
@@ -64,6 +70,7 @@ export function filesView({ id, go, onSave, onMore }) {
     notices.replaceChildren();
     list.add(listing);
     showEnd();
+    watch();
     onMore();
   }
 

@@ -2,27 +2,37 @@
 // ever markup here, and nothing in them runs.
 
 import { h } from "../dom.js";
+import { blocksOf } from "./blocks.js";
 import { parseCsv } from "./csv.js";
 import { count } from "../format.js";
 import { prettyJson } from "./json.js";
 import { delimiterOf } from "./kinds.js";
 
-/** The text as it is. Answers [elements]. */
+const MOST_ROWS = 500;
+
+/** The text as it is. */
 export function textPicture(text) {
-  return [h("pre", { class: "preview-text", tabindex: "0", "aria-label": "Text", role: "region" }, text)];
+  const pre = h("pre", { class: "preview-text", tabindex: "0", "aria-label": "Text", role: "region" });
+  for (const block of blocksOf(text)) {
+    const element = h("div", null, block.text);
+    element.style.setProperty("--lines", block.lines);
+    pre.append(element);
+  }
+  return [pre];
 }
 
-/** JSON with a line for each value; as it is, with what is wrong, where it is none. */
-export function jsonPicture(text, { isWhole }) {
+/** JSON with a line for each value; null where it is none, and `tell(words)` what is wrong. */
+export function jsonPicture(text, { isWhole, tell }) {
   const { text: lines, problem, isCut } = prettyJson(text, { isWhole });
-  if (problem) return [note(`This is not JSON: ${problem}.`), ...textPicture(text)];
+  if (problem) return tell(`This is not JSON: ${problem}.`);
   return [isCut && note("These are the first lines; there are more."), ...textPicture(lines)];
 }
 
-/** A table of the first rows; the first one names the columns. */
-export function tablePicture(text, { isWhole, path }) {
-  const { rows, columns, moreRows, moreColumns } = parseCsv(text, { delimiter: delimiterOf(path), isWhole });
-  if (rows.length === 0) return [note("There are no rows in it."), ...textPicture(text)];
+/** A table of the first rows, the very first naming the columns; null where there are none, and `tell(words)` so. */
+export function tablePicture(text, { isWhole, path, tell }) {
+  const options = { delimiter: delimiterOf(path), isWhole, mostRows: MOST_ROWS + 1 };
+  const { rows, columns, moreRows, moreColumns } = parseCsv(text, options);
+  if (rows.length === 0) return tell("There are no rows in it.");
   const [head, ...others] = rows;
   const cut = [
     (moreRows || !isWhole) && `the first ${count(others.length, "row")}`,

@@ -10,7 +10,7 @@ import { fileUrl } from "./paths.js";
 
 /**
  * `job`: its id. `onStep(by)`: the reader wants the file before (-1) or behind (1); `onClose()`: none; `onSave(url)`.
- * Answers { element, show(path), place(found), fail(...), isOpen }: `show("")` closes it. `found`: {index, count,
+ * Answers { show(path), place(found), fail(...), isOpen }: `show("")` closes it. `found`: {index, count,
  * hasMore} among the files of the list, null where the list does not have the file. `fail(notice)`: tell in it.
  */
 export function filePreview({ job, onStep, onClose, onSave }) {
@@ -52,10 +52,17 @@ export function filePreview({ job, onStep, onClose, onSave }) {
     if (next === path) return;
     [path, loading] = [next, (loading.abort(), new AbortController())];
     failure.replaceChildren();
-    if (!path) return element.close();
+    if (!path) return hide();
     title.replaceChildren(shown(path));
     load(path, loading.signal);
-    if (!element.open) element.showModal();
+    if (element.open) return;
+    document.body.append(element);
+    element.showModal();
+  }
+
+  function hide() {
+    element.close();
+    element.remove();
   }
 
   async function load(name, signal) {
@@ -83,7 +90,6 @@ export function filePreview({ job, onStep, onClose, onSave }) {
   }
 
   return {
-    element,
     show,
     place,
     fail: (notice) => failure.replaceChildren(notice),

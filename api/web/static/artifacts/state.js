@@ -2,7 +2,7 @@
 //
 // Addresses come from anywhere, so what cannot be is left out.
 
-import { isPath, readFolder } from "./paths.js";
+import { isPath, parentOf, readFolder } from "./paths.js";
 
 /** Columns that files can be sorted by, and what the API calls them. */
 export const ORDERS = { name: "name", size: "size", time: "lastModified" };
@@ -11,12 +11,12 @@ export const ORDERS = { name: "name", size: "size", time: "lastModified" };
 export function readState(params) {
   const sort = params.get("sort") ?? "";
   const order = sort.replace(/^-/, "");
-  const file = params.get("file") ?? "";
+  const [file, search] = [params.get("file") ?? "", params.get("search") ?? ""];
   return {
-    path: readFolder(params.get("path") ?? ""),
+    path: readFolder(params.get("path") ?? (isPath(file) && !search ? parentOf(file) : "")),
     order: Object.hasOwn(ORDERS, order) ? order : "name",
     isDescending: Object.hasOwn(ORDERS, order) && sort.startsWith("-"),
-    search: params.get("search") ?? "",
+    search,
     file: isPath(file) ? file : "",
   };
 }

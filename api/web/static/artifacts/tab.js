@@ -23,7 +23,7 @@ export function artifactsTab({ job, params, onParams }) {
   let opened = null; // the file whose preview was opened here, as a step of its own in the history
   const files = filesView({ id: job.id, go, onSave, onMore: placePreview });
   const preview = filePreview({ job: job.id, onStep, onClose, onSave });
-  const element = h("section", { class: "stack artifacts", "aria-label": "Files" }, files.element, preview.element);
+  const element = h("section", { class: "stack artifacts", "aria-label": "Files" }, files.element);
 
   function go(part, options) {
     if (part.file) opened = part.file;
