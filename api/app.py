@@ -16,18 +16,21 @@ from api.health import health_blueprint
 from api.schema.failures import graphql_body
 from api.schema.view import GRAPHQL_PATH, graphql_blueprint
 from api.services import Services
-from api.web.view import web_blueprint
+from api.web.compose import web_blueprints
+from api.web.plain import plain_page, wants_page
 from artifacts.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
 Answer = tuple[flask.Response, int]
 
+_NO_PAGE = "the address may be mistyped, or shortened when it was copied"
 _ABSENT = "there is nothing at this address: GraphQL is at /api/graphql, downloads are below /api/files/"
 
 
-def create_app(services: Services, authenticators: Authenticators) -> flask.Flask:
-    """The service over its parts. `authenticators` tell who sends a request."""
+def create_app(services: Services, authenticators: Authenticators, is_local: bool = False) -> flask.Flask:
+    """The service over its parts. `authenticators` tell who sends a request; `is_local`: it runs what it is asked to
+    on this machine."""
     settings = services.settings
     origins = Origins(settings.listen, settings.origin, settings.cors_origins)
     authenticate = request_caller(authenticators, origins, authenticators.anonymous)
@@ -36,7 +39,8 @@ def create_app(services: Services, authenticators: Authenticators) -> flask.Flas
     app.register_blueprint(graphql_blueprint(services, authenticate))
     app.register_blueprint(files_blueprint(services, authenticate))
     app.register_blueprint(health_blueprint(services))
-    app.register_blueprint(web_blueprint())
+    for blueprint in web_blueprints(services, authenticators, origins, is_local):
+        app.register_blueprint(blueprint)
     app.register_error_handler(ApiError, _refused)
     app.register_error_handler(StoreError, _store_failed)
     app.register_error_handler(HTTPException, _not_served)
@@ -62,6 +66,8 @@ def _store_failed(error: StoreError) -> Answer:
 def _not_served(error: HTTPException) -> Answer:
     status = error.code or 500
     code = (error.name or "error").upper().replace(" ", "_")
+    if status == 404 and wants_page():
+        return plain_page(404, "There is no such page", _NO_PAGE), 404
     message = _ABSENT if status == 404 else error.description or error.name
     response, _ = _told(status, code, message)
     for name, value in error.get_headers():

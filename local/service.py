@@ -54,7 +54,7 @@ class Service:
             self._socket.close()
             raise
         authenticators = Authenticators(opaque=_Token(self.token, user, jobs))
-        self._server = _make_server(self._socket, create_app(self._parts.services, authenticators))
+        self._server = _make_server(self._socket, create_app(self._parts.services, authenticators, is_local=True))
         self._thread = threading.Thread(target=self._server.serve_forever, name="api", daemon=True)
 
     @property

@@ -111,7 +111,7 @@ class ExchangeAuthenticator:
         if self._client.secret:
             fields["client_secret"] = self._client.secret
         try:
-            return self._fetcher.post(self._issuer.token_endpoint(), fields)
+            return self._fetcher.post(self._issuer.endpoint("token_endpoint"), fields)
         except FetchFailed as error:
             logger.warning("exchange failed reason=%s", error)
             raise _not_now() from error

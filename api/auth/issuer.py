@@ -18,13 +18,16 @@ from api.auth.kept import Kept
 # a token can make one, "none" signs nothing, and each further one would be one more that a forger may try.
 ALGORITHMS = ("RS256", "ES256")
 
+_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "end_session_endpoint")
+
 
 @dataclass(frozen=True)
 class Provider:
-    """What the issuer publishes. `keys`: those that may sign, by key id. `token_endpoint`: "" where it has none."""
+    """What the issuer publishes. `keys`: those that may sign, by key id. `endpoints`: URLs, by the names it has them
+    under."""
 
     keys: Mapping[str, jwt.PyJWK]
-    token_endpoint: str
+    endpoints: Mapping[str, str]
 
 
 class Issuer:
@@ -39,21 +42,24 @@ class Issuer:
         found = self._provider.get().keys.get(kid)
         return found or self._provider.renewed().keys.get(kid)
 
-    def token_endpoint(self) -> str:
-        """The URL that exchanges tokens."""
-        if endpoint := self._provider.get().token_endpoint:
-            return endpoint
-        raise FetchFailed("it names no token_endpoint")
+    def endpoint(self, name: str) -> str:
+        """The URL of that name, such as `token_endpoint`. Raises FetchFailed too where the issuer has none."""
+        if url := self.find_endpoint(name):
+            return url
+        raise FetchFailed(f"it names no {name}")
+
+    def find_endpoint(self, name: str) -> str:
+        """The same, but "" where the issuer has none."""
+        return self._provider.get().endpoints.get(name, "")
 
     def _load(self) -> Provider:
         document = self._fetcher.get(self.name.rstrip("/") + "/.well-known/openid-configuration")
         if document.get("issuer") != self.name:
             raise FetchFailed("it calls itself by another name than PHJOB_API_OIDC_ISSUER")
-        keys = _read_keys(self._fetcher.get(self._endpoint(document, "jwks_uri")))
-        endpoint = self._endpoint(document, "token_endpoint") if "token_endpoint" in document else ""
-        return Provider(keys, endpoint)
+        keys = _read_keys(self._fetcher.get(self._url(document, "jwks_uri")))
+        return Provider(keys, {name: self._url(document, name) for name in _ENDPOINTS if name in document})
 
-    def _endpoint(self, document: Mapping[str, Any], name: str) -> str:
+    def _url(self, document: Mapping[str, Any], name: str) -> str:
         """A URL that the issuer names, which is no less protected than the issuer itself."""
         url = document.get(name)
         schemes = ("https://",) if self.name.startswith("https:") else ("https://", "http://")

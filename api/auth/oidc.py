@@ -46,34 +46,13 @@ class OidcAuthenticator:
 
     def verify(self, token: str) -> Verified:
         """The same, and for how long."""
-        with _refusing():
-            header = jwt.get_unverified_header(token)
-            claims = jwt.decode(
-                token,
-                self._key(header.get("kid")),
-                algorithms=ALGORITHMS,
-                issuer=self._issuer.name,
-                leeway=LEEWAY_SECONDS,
-                options={"require": list(_REQUIRED), "verify_aud": False, "enforce_minimum_key_length": True},
-            )
+        header, claims = read_signed(self._issuer, token)
         self._check_kind(header, claims)
         self._check_audience(claims)
         caller = self._claims.caller(claims)
         if caller is None:
             raise NotAuthenticated("the token names no user (sub)")
         return Verified(caller, min(int(claims["exp"]), _FOR_EVER))
-
-    def _key(self, kid: Any) -> jwt.PyJWK:
-        """The issuer's key of that id. What else a token's header says of keys (jwk, jku, x5u) is not looked at."""
-        if not isinstance(kid, str):
-            raise NotAuthenticated("the token names no key (kid)")
-        try:
-            key = self._issuer.key(kid)
-        except FetchFailed as error:
-            raise Unavailable("the issuer's keys cannot be read now, so tokens cannot be checked; try again") from error
-        if key is None:
-            raise NotAuthenticated("the token is signed by a key that is not the issuer's; sign in again")
-        return key
 
     def _check_kind(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
         kinds = _lower(header.get("typ")), _lower(claims.get("typ"))
@@ -87,6 +66,37 @@ class OidcAuthenticator:
         named = [*(aud if isinstance(aud, list) else [aud]), claims.get("azp")]
         if not any(isinstance(each, str) and each in self._audiences for each in named):
             raise NotAuthenticated("the token was issued for another service (see its aud and azp)")
+
+
+def read_signed(issuer: Issuer, token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Header and claims of a token of any kind that `issuer` has signed and that is valid now.
+
+    Raises NotAuthenticated, and Unavailable where the issuer's keys cannot be had.
+    """
+    with _refusing():
+        header = jwt.get_unverified_header(token)
+        claims = jwt.decode(
+            token,
+            _find_key(issuer, header.get("kid")),
+            algorithms=ALGORITHMS,
+            issuer=issuer.name,
+            leeway=LEEWAY_SECONDS,
+            options={"require": list(_REQUIRED), "verify_aud": False, "enforce_minimum_key_length": True},
+        )
+    return header, claims
+
+
+def _find_key(issuer: Issuer, kid: Any) -> jwt.PyJWK:
+    """The issuer's key of that id. What else a token's header says of keys (jwk, jku, x5u) is not looked at."""
+    if not isinstance(kid, str):
+        raise NotAuthenticated("the token names no key (kid)")
+    try:
+        key = issuer.key(kid)
+    except FetchFailed as error:
+        raise Unavailable("the issuer's keys cannot be read now, so tokens cannot be checked; try again") from error
+    if key is None:
+        raise NotAuthenticated("the token is signed by a key that is not the issuer's; sign in again")
+    return key
 
 
 @contextlib.contextmanager

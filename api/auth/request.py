@@ -10,10 +10,10 @@ from collections.abc import Callable
 import flask
 
 from api.auth.caller import Authenticator, Caller
+from api.auth.cookies import has_token, read_token
 from api.auth.origins import Origins
 from api.errors import NotAuthenticated, NotAuthorized
 
-COOKIE = "phjob_token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 _NO_TOKEN = "a token is needed: send the header Authorization: Bearer <token>"
@@ -32,13 +32,12 @@ def request_caller(
         header = request.headers.get("Authorization")
         if header is not None:
             return authenticator.authenticate(_bearer(header))
-        cookies = request.cookies.getlist(COOKIE)
-        if cookies:
-            _check_sent_by_itself(request, origins, needs_origin=True)
-            return authenticator.authenticate(_one(cookies))
+        if has_token(request.cookies):
+            check_sent_by_itself(request, origins, needs_origin=True)
+            return authenticator.authenticate(read_token(request.cookies))
         if anonymous is None:
             raise NotAuthenticated(_NO_TOKEN)
-        _check_sent_by_itself(request, origins, needs_origin=False)
+        check_sent_by_itself(request, origins, needs_origin=False)
         return anonymous
 
     return authenticate
@@ -51,14 +50,8 @@ def _bearer(header: str) -> str:
     return token.strip(" ")
 
 
-def _one(cookies: list[str]) -> str:
-    """The cookie's value; another site of the same domain may have added one of its own."""
-    if len(set(cookies)) > 1:
-        raise NotAuthenticated(f"there are several cookies {COOKIE}; remove them and sign in again")
-    return cookies[0]
-
-
-def _check_sent_by_itself(request: flask.Request, origins: Origins, needs_origin: bool) -> None:
+def check_sent_by_itself(request: flask.Request, origins: Origins, needs_origin: bool) -> None:
+    """Refuse what another site's page may have made a browser send, with what it sends by itself: NotAuthorized."""
     if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
         raise NotAuthorized("a page of another web site asked for this; open it from the service's own page")
     if request.method in SAFE_METHODS:

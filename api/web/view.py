@@ -16,9 +16,9 @@ _VERSION = re.compile(r"v[0-9a-f]{16}")
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
-def web_blueprint() -> flask.Blueprint:
+def page_blueprint() -> flask.Blueprint:
     """`/`, `/jobs`, `/jobs/<id>`, `/jobs/<id>/artifacts`, and `/static/`. No address needs a token."""
-    blueprint = flask.Blueprint("web", __name__)
+    blueprint = flask.Blueprint("page", __name__)
     assets = Assets()
 
     @blueprint.get("/")

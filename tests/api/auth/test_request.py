@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from api.auth.caller import Caller
-from api.auth.request import COOKIE
+from api.auth.cookies import COOKIE
 from tests.api.auth.service import SITE, Service, Spy, serving
 
 TOKEN = "a-token-of-one-start-0123456789"
