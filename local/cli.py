@@ -111,6 +111,7 @@ def _serve(options: argparse.Namespace) -> int:
         logger.info("jobs queued in %s are run, %d at once, until Ctrl-C", options.data, options.jobs)
         logger.info("to queue one: %s -- COMMAND...", _command_line("create", options.data))
         logger.info("the API answers at %s/api/graphql, for example:\n%s", service.url, _curl(service))
+        logger.info("the page; whoever has its address runs commands as you:\n\n    %s\n", service.page)
         server.run()
     finally:
         service.stop()

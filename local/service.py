@@ -1,7 +1,8 @@
 """The API on one machine: the same service over the data directory, on loopback, for whoever holds this start's token.
 
 It runs commands for whoever can post to it, so a web site that the user visits must not be able to: the service is
-bound to loopback, checks Host and Origin, and wants the token, which no page can guess or make a browser send.
+bound to loopback, checks Host and Origin, and wants the token, which no page can guess or make a browser send. Cookies
+know no ports, though: who opens a page that another user serves on this machine shows that user the token.
 """
 
 import contextlib
@@ -60,6 +61,11 @@ class Service:
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def page(self) -> str:
+        """The address that signs in whoever opens it. A browser keeps what follows the # to itself."""
+        return f"{self.url}/#token={self.token}"
 
     @property
     def _address(self) -> str:

@@ -61,9 +61,8 @@ class _Sessions:
                 return response
             return self._answer(self._authenticate(), self._token())
         except NotAuthenticated as error:
-            response = self._answer(None, "", self._notice(error))
-            self._write(response, _NONE)
-            return response
+            # The cookie stays: this answer may come after that of a sign-in by another page of the same browser.
+            return self._answer(None, "", self._notice(error))
 
     def enter(self) -> flask.Response:
         check_sent_by_itself(flask.request, self._door.origins, needs_origin=True)

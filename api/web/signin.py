@@ -31,7 +31,7 @@ _OWN_PATH = re.compile(r"/(?![/\\]|api/)[!-\[\]-~]*", re.ASCII)
 
 
 def signin_blueprint(sign_in: SignIn, attempts: Attempts, authenticator: Authenticator, has_tls: bool) -> Blueprint:
-    """Both addresses. `authenticator` has the last word on a token of the issuer's. `has_tls`: browsers come by https."""
+    """Both addresses. `authenticator` decides whether a token is taken. `has_tls`: browsers come by https."""
     blueprint = Blueprint("signin", __name__)
 
     @blueprint.get(LOGIN)

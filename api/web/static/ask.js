@@ -15,15 +15,24 @@ export class Refusal extends Error {
   }
 }
 
-let tellLost = () => {};
+let isOver = async () => true;
 
-/** Have `listener()` called when the API says that nobody is signed in any more. */
+/** Have `listener()` called when the API says that nobody is signed in. It answers whether that is so: some renew. */
 export function onLostSession(listener) {
-  tellLost = listener;
+  isOver = listener;
 }
 
 /** The data that answers a GraphQL operation. Throws Refusal; AbortError where `signal` ends it. */
 export async function ask(query, variables = {}, { signal } = {}) {
+  try {
+    return await askOnce(query, variables, signal);
+  } catch (error) {
+    if (error.code !== LOST || (await isOver())) throw error;
+    return askOnce(query, variables, signal);
+  }
+}
+
+async function askOnce(query, variables, signal) {
   const response = await send("/api/graphql", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -33,20 +42,21 @@ export async function ask(query, variables = {}, { signal } = {}) {
   const answer = await read(response);
   const [error] = answer?.errors ?? [];
   if (!error && answer?.data) return answer.data;
-  const refusal = new Refusal(
+  throw new Refusal(
     error?.extensions?.code ?? unnamed(response.status),
     error?.message ?? `The service answered with status ${response.status}.`,
     response.status,
     answer?.data ?? null,
   );
-  throw told(refusal);
 }
 
 /** What a response of a download's address refuses, as a Refusal. */
 export async function refused(response) {
   const { code, message } = (await read(response))?.error ?? {};
   const words = message ?? `The service answered with status ${response.status}.`;
-  return told(new Refusal(code ?? unnamed(response.status), words, response.status));
+  const refusal = new Refusal(code ?? unnamed(response.status), words, response.status);
+  if (refusal.code === LOST) await isOver();
+  return refusal;
 }
 
 /** The response to a request of our own. Throws Refusal where nothing answers. */
@@ -67,11 +77,6 @@ export async function read(response) {
     if (error.name === "AbortError") throw error;
     return null;
   }
-}
-
-function told(refusal) {
-  if (refusal.code === LOST) tellLost();
-  return refusal;
 }
 
 function unnamed(status) {

@@ -7,15 +7,17 @@ import { jobView } from "./job/view.js";
 import { jobsView } from "./jobs/view.js";
 import { nowhereView } from "./nowhere.js";
 import { again, startRouter } from "./router.js";
-import { askSession, signOut } from "./session.js";
+import { askSession, askSessionAlone, signIn, signOut, takeToken } from "./session.js";
 import { shown } from "./names.js";
 import { signInView } from "./signin.js";
-import { problem } from "./tell.js";
+import { problem, toast } from "./tell.js";
 
 const TICK_MS = 20_000;
 const main = document.getElementById("main");
 let session = null;
 let isStarted = false;
+let token = "";
+let asking = null;
 
 const routes = [
   { pattern: /^\/(?:jobs\/?)?$/, view: signedIn(jobsView) },
@@ -45,13 +47,20 @@ function showAccount() {
 }
 
 async function leave() {
-  await signOut();
-  enter({ ...session, user: null, notice: "You have signed out." });
+  try {
+    const { signOutUrl } = await signOut();
+    if (signOutUrl) return location.assign(signOutUrl);
+  } catch (error) {
+    return toast(`You are still signed in. ${error.message}`);
+  }
+  return enter({ ...session, user: null, notice: "You have signed out." });
 }
 
 async function start() {
+  token = takeToken() || token;
   try {
-    enter(await askSession());
+    enter(token ? await signInWith(token) : await askSessionAlone());
+    token = "";
   } catch (error) {
     main.replaceChildren(
       problem("The page cannot be shown.", error.message, h("button", { type: "button", onclick: start }, "Try again")),
@@ -59,8 +68,30 @@ async function start() {
   }
 }
 
-onLostSession(() => {
-  if (session?.user) enter({ ...session, user: null, notice: "Your session has ended. Sign in again to go on." });
+/** The session that a token gives; where it is not accepted, the one that there is, and why. */
+async function signInWith(token) {
+  try {
+    return await signIn(token);
+  } catch (error) {
+    if (error.isPassing) throw error;
+    return { ...(await askSession()), notice: `The token in the address is not accepted: ${error.message}.` };
+  }
+}
+
+/** Whether the session has ended, so that the sign-in view is shown; else it was renewed. */
+async function isOver() {
+  asking ??= askSessionAlone().finally(() => { asking = null; });
+  const next = await asking;
+  if (next.user) session = next;
+  else if (session?.user) enter({ ...next, notice: "Your session has ended. Sign in again to go on." });
+  return !next.user;
+}
+
+onLostSession(isOver);
+addEventListener("hashchange", () => { if (location.hash.startsWith("#token=")) start(); });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address stays: "back" is for places, not for parts of one
+  main.focus();
 });
 setInterval(tick, TICK_MS);
 start();

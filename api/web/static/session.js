@@ -4,6 +4,14 @@ import { read, Refusal, send } from "./ask.js";
 
 const URL_OF_SESSION = "/api/session";
 
+/** The token that the address brings, as local mode's does, or "". It is taken out of what the address bar shows. */
+export function takeToken() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token === null) return "";
+  history.replaceState(history.state, "", location.pathname + location.search);
+  return token;
+}
+
 /** What the service says of this browser's session. Throws Refusal. */
 export async function askSession() {
   return answer(await send(URL_OF_SESSION, { headers: { Accept: "application/json" } }));
@@ -20,9 +28,14 @@ export async function signIn(token) {
   );
 }
 
-/** Forgets the session, here and in the browser. */
+/** As `askSession`, one page of this browser at a time: the service may renew a session, and each renewal counts once. */
+export async function askSessionAlone() {
+  return navigator.locks ? navigator.locks.request("session", askSession) : askSession();
+}
+
+/** Forgets the session, here and in the browser. Answers { signOutUrl }: where it ends elsewhere too, or null. */
 export async function signOut() {
-  await send(URL_OF_SESSION, { method: "DELETE", headers: { "Content-Type": "application/json" } });
+  return answer(await send(URL_OF_SESSION, { method: "DELETE", headers: { "Content-Type": "application/json" } }));
 }
 
 async function answer(response) {
