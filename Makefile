@@ -2,6 +2,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCKS := controller sidecar api local test
 VERSITYGW := 1.8.0
+CERT_MANAGER := 1.21.2
+PROMETHEUS_OPERATOR := 0.85.0
 
 SIDECAR_IMAGE ?= localhost/phjob-artifacts-sidecar:dev
 API_IMAGE ?= localhost/phjob-artifacts-api:dev
@@ -41,8 +43,21 @@ venv: .venv/.stamp ## Make .venv with everything the project uses, locked (the o
 	GOBIN=$(CURDIR)/.tools go install github.com/versity/versitygw/cmd/versitygw@v$(VERSITYGW)
 	mv .tools/versitygw $@
 
+.tools/crds: .tools/crds-$(CERT_MANAGER)-$(PROMETHEUS_OPERATOR)
+	ln -sfn $(notdir $<) $@
+
+.tools/crds-$(CERT_MANAGER)-$(PROMETHEUS_OPERATOR):
+	mkdir -p $@.new
+	for each in cert-manager/cert-manager@v$(CERT_MANAGER):deploy/crds/cert-manager.io_certificates.yaml \
+			cert-manager/cert-manager@v$(CERT_MANAGER):deploy/crds/cert-manager.io_issuers.yaml \
+			prometheus-operator/prometheus-operator@v$(PROMETHEUS_OPERATOR):example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml; do \
+		folder=$$(go mod download -json github.com/$${each%%:*} | sed -n 's/^\t"Dir": "\(.*\)".*/\1/p') && \
+		install -m 644 "$$folder/$${each#*:}" $@.new || exit; \
+	done
+	mv $@.new $@
+
 .PHONY: tools
-tools: .tools/versitygw ## Build what tests need that no package has: an S3 server (2 minutes, needs Go)
+tools: .tools/versitygw .tools/crds ## Get what tests need that no package has: an S3 server, others' definitions (2 minutes, needs Go)
 
 .PHONY: demo
 demo: .venv/.stamp ## Run jobs on this machine and show what was collected
