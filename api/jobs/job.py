@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-_SKEW_SECONDS = 300  # by which the clocks of the cluster and of the API may differ
+from artifacts.note import EXPIRY_NOTE, is_removal, noted_expiry, read_note
 
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
-
-# When the PhJob's artifacts expire (UNIX seconds), as people decided; the PhJob's own TTL waits for it. With a minus:
-# when they were removed, whatever else is told of them.
-EXPIRY_ANNOTATION = "primehub.io/artifact-expired-at"
 
 # What became of the artifacts, as JSON with the fields of `status.artifact`, where the status is another controller's.
 RESULT_ANNOTATION = "primehub.io/artifact-result"
@@ -68,19 +64,16 @@ class Job:
 
     @property
     def told_expiry(self) -> int:
-        """Until when its artifacts are kept as the PhJob tells, with people's decisions (UNIX seconds; 0: nothing).
-
-        What people decided while the job ran may be sooner than what the collector gave: the later one holds.
-        """
-        if self.is_noted_as_removed:
-            return -self.noted_expiry
-        return max(self.noted_expiry, self.outcome.expired_at if self.outcome else 0)
+        """Until when its artifacts are kept as the PhJob tells, with people's decisions (UNIX seconds; 0: nothing)."""
+        told = self.outcome.expired_at if self.outcome else 0
+        return (
+            noted_expiry(self.noted_expiry, told, self.finished_at) if self.has_ended else max(self.noted_expiry, told)
+        )
 
     @property
     def is_noted_as_removed(self) -> bool:
-        """Whether its artifacts were removed, or are being. One cannot have been before the job's end: such a note was
-        copied from another PhJob."""
-        return self.noted_expiry < 0 and self.has_ended and -self.noted_expiry > (self.finished_at or 0) - _SKEW_SECONDS
+        """Whether its artifacts were removed, or are being."""
+        return self.has_ended and is_removal(self.noted_expiry, self.finished_at)
 
     @property
     def finished_at(self) -> float | None:
@@ -126,7 +119,7 @@ def read_job(document: Mapping[str, Any]) -> Job:
         start_time=_text(status, "startTime"),
         finish_time=_text(status, "finishTime"),
         outcome=_outcome(status.get("artifact")) or _outcome(_result(_text(annotations, RESULT_ANNOTATION))),
-        noted_expiry=_noted(_text(annotations, EXPIRY_ANNOTATION)),
+        noted_expiry=read_note(_text(annotations, EXPIRY_NOTE)),
     )
 
 
@@ -155,10 +148,6 @@ def _result(text: str) -> Any:
         return json.loads(text) if text else None
     except (ValueError, RecursionError):
         return None
-
-
-def _noted(text: str) -> int:
-    return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text) else 0
 
 
 def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

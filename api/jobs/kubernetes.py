@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from api.errors import BadInput, NotFound, Unavailable, no_such_job
-from api.jobs.job import EXPIRY_ANNOTATION, Draft, Job, read_job
+from api.jobs.job import Draft, Job, read_job
 from api.jobs.names import new_name
 from artifacts.errors import InvalidName
 from artifacts.names import group_path
+from artifacts.note import EXPIRY_NOTE
 from kube import errors
 from kube.cache import Cache, Timing
 from kube.client import Client
@@ -96,7 +97,7 @@ class KubernetesJobs:
         if (now.uid, now.noted_expiry) == (job.uid, expired_at):
             return
         try:
-            self._patch(job, {"metadata": {"annotations": {EXPIRY_ANNOTATION: str(expired_at)}}})
+            self._patch(job, {"metadata": {"annotations": {EXPIRY_NOTE: str(expired_at)}}})
         except NotFound:
             logger.debug("gone, nothing to note on job=%s", job.id)
 

@@ -10,8 +10,7 @@ SIDECAR = "phjob-artifacts"  # sorts after main: who reads the first container's
 ANNOTATION = "primehub.io/artifact-"
 OUTCOME = ANNOTATION + "sidecar"
 ORIGINAL_GRACE = ANNOTATION + "original-grace-seconds"
-# Noted on PhJobs, whose annotations PrimeHub copies to their pods: when the artifacts expire, and what became of them.
-EXPIRED_AT, RESULT = ANNOTATION + "expired-at", ANNOTATION + "result"
+RESULT = ANNOTATION + "result"  # noted on PhJobs: what became of their artifacts
 GROUP_LABEL = "primehub.io/group"
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from artifacts.environment import Setting
 from artifacts.errors import ArtifactError
 from artifacts.names import check_job_name
+from artifacts.note import EXPIRY_NOTE
 from artifacts.settings import TABLE
-from controller.inject.pod import ANNOTATION, EXPIRED_AT, ORIGINAL_GRACE, OUTCOME, RESULT, Document, items, mapping
+from controller.inject.pod import ANNOTATION, ORIGINAL_GRACE, OUTCOME, RESULT, Document, items, mapping
 from controller.settings import Settings
 
 # What a pod may decide. `grace_seconds` is the pod's too, the others are the sidecar's alone.
@@ -24,7 +25,7 @@ _WISHES = {
 _BOUNDED = ("limit_size_mb", "limit_files", "retention_seconds", "grace_seconds")
 _ALWAYS_TOLD = ("limit_size_mb", "limit_files", "over_limit", "retention_seconds")
 ROWS = {row.field: row for row in TABLE}
-_NOTES = (OUTCOME, ORIGINAL_GRACE, EXPIRED_AT, RESULT)
+_NOTES = (OUTCOME, ORIGINAL_GRACE, EXPIRY_NOTE, RESULT)
 _LEAST_GRACE = 30  # Kubernetes' own, where a pod does not say
 
 

@@ -1,7 +1,8 @@
 """The names that a PhJob and its pod carry, beside those that injection has."""
 
 from artifacts.names import group_path
-from controller.inject.pod import ANNOTATION, EXPIRED_AT, ORIGINAL_GRACE, OUTCOME, RESULT
+from artifacts.note import EXPIRY_NOTE
+from controller.inject.pod import ANNOTATION, ORIGINAL_GRACE, OUTCOME, RESULT
 
 API_VERSION, KIND = "primehub.io/v1alpha1", "PhJob"
 GROUP_LABEL, USER_LABEL = "primehub.io/group", "primehub.io/user"
@@ -12,7 +13,7 @@ WITHOUT = "primehub.io/without-artifact-sidecar"
 # On the namespace: "off" keeps the API server from asking the webhook.
 INJECTION_LABEL, INJECTION_OFF = "primehub.io/artifact-injection", "off"
 
-_NOT_FOR_PODS = (EXPIRED_AT, RESULT, OUTCOME, ORIGINAL_GRACE, WITHOUT)
+_NOT_FOR_PODS = (EXPIRY_NOTE, RESULT, OUTCOME, ORIGINAL_GRACE, WITHOUT)
 _MOST_LABEL = 63
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.inject.pod import EXPIRED_AT, RESULT
+from artifacts.note import EXPIRY_NOTE, read_note
+from controller.inject.pod import RESULT
 from controller.reconcile.artifact import Artifact, read_artifact, read_result
-from controller.reconcile.documents import moment, number, part, text, whole
+from controller.reconcile.documents import moment, part, text, whole
 from controller.reconcile.names import pod_annotations
 
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled", "Unknown")
@@ -39,7 +40,7 @@ class PhJob:
     requeue_limit: int | None
     active_deadline_seconds: int | None
     ttl_seconds: int | None
-    expired_at: int | None
+    noted_expiry: int
     spec: Spec
     status: Mapping[str, Any]
     artifact: Artifact | None
@@ -81,7 +82,7 @@ def read_phjob(document: Mapping[str, Any]) -> PhJob:
         requeue_limit=whole(spec, "requeueLimit"),
         active_deadline_seconds=whole(spec, "activeDeadlineSeconds"),
         ttl_seconds=whole(spec, "ttlSecondsAfterFinished"),
-        expired_at=number(text(annotations, EXPIRED_AT)),
+        noted_expiry=read_note(text(annotations, EXPIRY_NOTE)),
         spec=Spec() if ended else _spec(spec, annotations),
         status={name: value for name, value in status.items() if name != "artifact"},
         artifact=read_artifact(status.get("artifact")),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from artifacts.note import noted_expiry
 from controller.reconcile.artifact import NOT_INJECTED, Artifact
 from controller.reconcile.documents import printable, rfc3339, text
 from controller.reconcile.outcome import NOT_INJECTED_REASONS, collecting_until, next_artifact
@@ -239,7 +240,8 @@ def _after_the_end(job: PhJob, pod: Pod | None, artifact: Artifact | None, setti
     if not ttl or (artifact and artifact.is_pending):
         return Decision(status, artifact, look_at=min(times, default=None))
     pod_until = (job.finished_at or now) + ttl
-    until = max(pod_until, float(job.expired_at or (artifact.expired_at if artifact else 0)))
+    told = artifact.expired_at if artifact else 0
+    until = max(pod_until, float(noted_expiry(job.noted_expiry, told, job.finished_at)))
     if now >= until:
         return Decision(status, artifact, DeletePhJob())
     if now >= pod_until and pod and not pod.is_deleting:

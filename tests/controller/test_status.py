@@ -208,13 +208,21 @@ def test_a_requeue_is_counted_once() -> None:
 
 @pytest.mark.parametrize(
     ("noted", "told", "removed_at"),
-    [(None, 0, NOW + 100), (None, NOW + 500, NOW + 500), (NOW + 300, NOW + 500, NOW + 300), (NOW + 50, 0, NOW + 100)],
+    [
+        (0, 0, NOW + 100),
+        (0, NOW + 500, NOW + 500),
+        (NOW + 700, NOW + 500, NOW + 700),
+        (NOW + 300, NOW + 500, NOW + 500),  # decided while the job ran
+        (NOW + 50, 0, NOW + 100),
+        (-(NOW + 60), NOW + 500, NOW + 100),  # removed
+        (-(NOW - 3600), NOW + 500, NOW + 500),  # the note of another PhJob, which was copied
+    ],
 )
 def test_the_phjob_waits_for_its_artifacts_expiry_and_its_pod_does_not(
-    noted: float | None, told: float, removed_at: float
+    noted: float, told: float, removed_at: float
 ) -> None:
     artifact = Artifact("sealed", POD_UID, expired_at=int(told))
-    found = replace(job(DONE, ttlSecondsAfterFinished=100), artifact=artifact, expired_at=int(noted) if noted else None)
+    found = replace(job(DONE, ttlSecondsAfterFinished=100), artifact=artifact, noted_expiry=int(noted))
     finished = pod(main=ended(), sidecar=ended(message=summary()), phase="Succeeded")
     before = decide(found, finished, SETTINGS, removed_at - 1)
     assert before.action == (DeletePod(POD_UID) if removed_at > NOW + 101 else None)

@@ -8,8 +8,9 @@ import pytest
 
 from api.auth.kubernetes import KubernetesAuthenticator
 from api.errors import BadInput, NotAuthenticated, NotFound, Unavailable
-from api.jobs.job import EXPIRY_ANNOTATION, Draft
+from api.jobs.job import Draft
 from api.jobs.kubernetes import PHJOBS, KubernetesJobs
+from artifacts.note import EXPIRY_NOTE
 from kube.access import Access
 from kube.client import Client
 from kube.objects import Objects, Resource
@@ -90,7 +91,7 @@ def test_a_job_is_created_cancelled_and_noted_on_with_the_documented_rights(
     jobs.note_expiry(job, 1790000000)
     document = phjobs_in(admin, namespace).get(job.id)
     assert document["spec"]["cancel"] is True
-    assert document["metadata"]["annotations"][EXPIRY_ANNOTATION] == "1790000000"
+    assert document["metadata"]["annotations"][EXPIRY_NOTE] == "1790000000"
     phjobs_in(admin, namespace).merge(job.id, {"status": {"phase": "Succeeded"}}, "status")
     until(lambda: (found := jobs.get(job.id)) and found.has_ended, "the status, by the watch")
     phjobs_in(admin, namespace).delete(job.id)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from api.errors import BadInput, NotFound, Unavailable
-from api.jobs.job import EXPIRY_ANNOTATION, Draft, Job
+from api.jobs.job import Draft, Job
 from api.jobs.kubernetes import KubernetesJobs, may_run
+from artifacts.note import EXPIRY_NOTE
 from kube.cache import Timing
 from tests.kube.apiserver import ApiServer
 
@@ -217,7 +218,7 @@ def test_an_expiry_is_noted_once_beside_other_annotations(server: ApiServer, job
     server.remove(f"{PATH}/one")
     until(lambda: jobs.get("one") is None, "the watch")
     jobs.note_expiry(job, 1)
-    assert patches[0].body["metadata"]["annotations"] == {EXPIRY_ANNOTATION: "1790000000"}
+    assert patches[0].body["metadata"]["annotations"] == {EXPIRY_NOTE: "1790000000"}
 
 
 @pytest.mark.parametrize(

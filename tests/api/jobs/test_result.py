@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from api.jobs.job import EXPIRY_ANNOTATION, RESULT_ANNOTATION, Outcome, read_job
-from controller.inject.pod import EXPIRED_AT, RESULT
+from api.jobs.job import RESULT_ANNOTATION, Outcome, read_job
+from controller.inject.pod import RESULT
 from controller.reconcile.artifact import Artifact, write_result
 
 
@@ -15,7 +15,7 @@ def outcome(annotation: str, **status: Any) -> Outcome | None:
 
 
 def test_the_annotation_that_the_controller_writes_is_read() -> None:
-    assert (RESULT_ANNOTATION, EXPIRY_ANNOTATION) == (RESULT, EXPIRED_AT)
+    assert RESULT_ANNOTATION == RESULT
     assert outcome(write_result(Artifact("sealed", "uid", "", 2, 300, 5))) == Outcome("sealed", 2, 300, 5)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from api.jobs.job import EXPIRY_ANNOTATION, Job, format_time, read_job
+from api.jobs.job import Job, format_time, read_job
+from artifacts.note import EXPIRY_NOTE
 
 END, SEALED_UNTIL = 1_700_000_000, 1_700_600_000
 
@@ -10,7 +11,7 @@ END, SEALED_UNTIL = 1_700_000_000, 1_700_600_000
 def told(noted: str | int, expired_at: int = SEALED_UNTIL, phase: str = "Succeeded") -> Job:
     outcome = {"state": "sealed", "files": 1, "bytes": 1, "expiredAt": expired_at}
     status = {"phase": phase, "finishTime": format_time(END), "artifact": outcome}
-    return read_job({"metadata": {"name": "a", "annotations": {EXPIRY_ANNOTATION: str(noted)}}, "status": status})
+    return read_job({"metadata": {"name": "a", "annotations": {EXPIRY_NOTE: str(noted)}}, "status": status})
 
 
 @pytest.mark.parametrize(
