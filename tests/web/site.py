@@ -1,4 +1,4 @@
-"""The service over a world of jobs, on a real port of loopback, for three people who sign in by their names."""
+"""The service over a world of jobs, on a real port of loopback, for three people whose tokens are their names."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import flask
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from api.app import create_app
 from api.auth.caller import Caller
@@ -39,17 +39,38 @@ class People:
         return self.known[token]
 
 
-@dataclass(frozen=True)
-class Site:
-    """A running service: the world that it shows, and who is let in."""
+class Stage:
+    """A server on a port of its own. Sites take turns on it, so that a browser keeps the page's files between them."""
 
-    world: World
-    people: People
-    port: int
+    def __init__(self, server: BaseWSGIServer) -> None:
+        self._server = server
+        self.port = server.server_port
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def show(self, app: flask.Flask) -> None:
+        """Answer as `app` from now on."""
+        self._server.app = app
+
+
+@dataclass(frozen=True)
+class Site:
+    """A service on its stage: the world that it shows, and who is let in."""
+
+    world: World
+    people: People
+    app: flask.Flask
+    stage: Stage
+
+    @property
+    def url(self) -> str:
+        return self.stage.url
+
+    def enter(self) -> None:
+        """Have the stage to itself."""
+        self.stage.show(self.app)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -58,25 +79,31 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(data: Path, port: int = 0) -> Iterator[Site]:
-    """The service over the data directory. `port`: 0 for any that is free."""
-    (data / "phfs").mkdir(parents=True, exist_ok=True)
-    people = People()
-    server = make_server("127.0.0.1", port, flask.Flask("none yet"), threaded=True, request_handler=_Quiet)
-    environ = {
-        "PHJOB_API_STORE": str(data / "phfs"),
-        "PHJOB_API_AUTH": "none",
-        "PHJOB_API_LISTEN": f"127.0.0.1:{server.server_port}",
-        "PHJOB_CLEANUP_ENABLED": "false",
-    }
-    parts = compose(Settings.from_env(environ), LocalJobs(data), FileLock(data / ".cleanup-lock"))
-    server.app = create_app(parts.services, Authenticators(opaque=people))
+def staging() -> Iterator[Stage]:
+    """A stage, empty as yet."""
+    server = make_server("127.0.0.1", 0, flask.Flask("none yet"), threaded=True, request_handler=_Quiet)
     server.daemon_threads, server.block_on_close = False, True  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="site")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="stage")
     thread.start()
     try:
-        yield Site(World(data), people, server.server_port)
+        yield Stage(server)
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def make_site(data: Path, stage: Stage) -> Site:
+    """A service over the data directory."""
+    (data / "phfs").mkdir(parents=True, exist_ok=True)
+    people = People()
+    environ = {
+        "PHJOB_API_STORE": str(data / "phfs"),
+        "PHJOB_API_AUTH": "none",
+        "PHJOB_API_LISTEN": f"127.0.0.1:{stage.port}",
+        "PHJOB_CLEANUP_ENABLED": "false",
+    }
+    parts = compose(Settings.from_env(environ), LocalJobs(data), FileLock(data / ".cleanup-lock"))
+    site = Site(World(data), people, create_app(parts.services, Authenticators(opaque=people)), stage)
+    site.enter()
+    return site

@@ -90,7 +90,7 @@ def test_filters_narrow_the_list_and_are_in_the_address(visit: Visit, site: Site
     shows(page, "train 2")
     assert page.url == f"{site.url}/?state=Failed&group=speech"
     page.get_by_label("Search").fill("none such")
-    expect(page.get_by_text("No job is like that")).to_be_visible()
+    expect(page.get_by_role("heading", name="No job is like that")).to_be_visible()
     page.reload()
     expect(page.get_by_label("Search")).to_have_value("none such")
     expect(page.get_by_label("State")).to_have_value("Failed")
@@ -115,9 +115,7 @@ def test_typing_a_search_keeps_the_focus_and_is_one_step_back(visit: Visit, site
 def test_the_list_goes_on_by_itself_and_keeps_what_has_the_focus(visit: Visit, site: Site) -> None:
     site.world.add("job-old", ago=600)
     running = site.world.add("job-running", "Running", ago=300)
-    page = visit(site)
-    page.clock.install()
-    page.reload()
+    page = visit(site, clock=True)
     link = page.get_by_role("link", name="job-running")
     link.focus()
     link.evaluate("link => (link.isSameAsBefore = true)")
@@ -133,9 +131,7 @@ def test_the_list_goes_on_by_itself_and_keeps_what_has_the_focus(visit: Visit, s
 
 def test_a_service_that_cannot_be_reached_is_told_and_asked_again(visit: Visit, site: Site) -> None:
     site.world.add("job-a", "Running", ago=60)
-    page = visit(site)
-    page.clock.install()
-    page.reload()
+    page = visit(site, clock=True)
     shows(page, "job-a")
     page.context.set_offline(True)
     page.clock.fast_forward(FAR)
@@ -151,9 +147,7 @@ def test_a_service_that_cannot_be_reached_is_told_and_asked_again(visit: Visit, 
 
 def test_while_it_is_hidden_nothing_is_asked(visit: Visit, site: Site) -> None:
     site.world.add("job-a", "Running", ago=60)
-    page = visit(site)
-    page.clock.install()
-    page.reload()
+    page = visit(site, clock=True)
     shows(page, "job-a")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

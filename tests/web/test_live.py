@@ -14,9 +14,7 @@ FAR = "00:10"
 def test_the_tab_is_disabled_with_the_reason_and_a_count_until_the_job_ends(visit: Visit, site: Site) -> None:
     job = site.world.add("job-1", "Running", ago=100)
     site.world.leave(job, {"a": b"1"}, "syncing")
-    page = visit(site, "/jobs/job-1/artifacts?path=sub")
-    page.clock.install()
-    page.reload()
+    page = visit(site, "/jobs/job-1/artifacts?path=sub", clock=True)
     tab = page.get_by_role("tab", name="Artifacts")
     expect(tab).to_have_attribute("aria-disabled", "true")
     expect(tab).to_have_accessible_description(
@@ -38,9 +36,7 @@ def test_the_tab_is_disabled_with_the_reason_and_a_count_until_the_job_ends(visi
 
 def test_details_change_in_place(visit: Visit, site: Site) -> None:
     job = site.world.add("job-1", "Running", ago=100, command="echo " + "x" * 50)
-    page = visit(site, "/jobs/job-1")
-    page.clock.install()
-    page.reload()
+    page = visit(site, "/jobs/job-1", clock=True)
     command = page.locator("pre.command")
     command.focus()
     command.evaluate("pre => (pre.isSameAsBefore = true)")
@@ -54,9 +50,7 @@ def test_details_change_in_place(visit: Visit, site: Site) -> None:
 
 def test_a_job_page_outlives_a_service_that_is_away(visit: Visit, site: Site) -> None:
     site.world.leave(site.world.add("job-1"))
-    page = visit(site, "/jobs/job-1/artifacts")
-    page.clock.install()
-    page.reload()
+    page = visit(site, "/jobs/job-1/artifacts", clock=True)
     collected = page.get_by_role("heading", name="All of it was collected")
     expect(collected).to_be_visible()
     page.context.set_offline(True)

@@ -76,9 +76,11 @@ def test_every_state_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("some", [list(HAPPENED)[::2], list(HAPPENED)[1::2]], ids=["even", "odd"])
-def test_what_happened_is_told_in_words_and_files_are_listed_where_there_are_any(page: Page, some: list[str]) -> None:
+def test_what_happened_is_told_in_words_and_files_are_listed_if_there_are_any(
+    page: Page, states: Site, some: list[str]
+) -> None:
     for state in some:
-        page.goto(f"/jobs/job-{state}/artifacts")
+        page.goto(f"{states.url}/jobs/job-{state}/artifacts")
         notice = page.locator(".happened:visible")
         for text in HAPPENED[state]:
             expect(notice, state).to_contain_text(text)
@@ -87,16 +89,16 @@ def test_what_happened_is_told_in_words_and_files_are_listed_where_there_are_any
         expect(page.locator(".retention .kept"), state).to_have_count(tables)
 
 
-def test_details_tell_how_the_job_went(page: Page) -> None:
+def test_details_tell_how_the_job_went(page: Page, states: Site) -> None:
     for state, texts in DETAILS.items():
-        page.goto(f"/jobs/job-{state}")
+        page.goto(f"{states.url}/jobs/job-{state}")
         expect(page.locator("dl.details")).to_be_visible()
         told = page.locator("dl.details").inner_text()
         assert [text for text in texts if text not in told] == [], told
 
 
-def test_details_lead_to_the_artifacts(page: Page) -> None:
-    page.goto("/jobs/job-collected")
+def test_details_lead_to_the_artifacts(page: Page, states: Site) -> None:
+    page.goto(f"{states.url}/jobs/job-collected")
     expect(page).to_have_title("train resnet · Job artifacts")
     expect(page.get_by_text("Artifacts: All of it was collected: 3 files (2.5 KiB).")).to_be_visible()
     page.get_by_role("link", name="Show them").click()
@@ -106,8 +108,8 @@ def test_details_lead_to_the_artifacts(page: Page) -> None:
     expect(page.locator("dl.details")).to_be_visible()
 
 
-def test_times_are_in_the_readers_zone_with_utc_in_the_title(page: Page) -> None:
-    page.goto("/jobs/job-collected")
+def test_times_are_in_the_readers_zone_with_utc_in_the_title(page: Page, states: Site) -> None:
+    page.goto(f"{states.url}/jobs/job-collected")
     ended = page.locator("dt:text-is('Ended') + dd time")
     iso = ended.get_attribute("datetime")
     assert iso is not None
@@ -119,8 +121,8 @@ def test_times_are_in_the_readers_zone_with_utc_in_the_title(page: Page) -> None
     )
 
 
-def test_a_hostile_job_is_shown_as_text(page: Page) -> None:
-    page.goto("/jobs/job-hostile")
+def test_a_hostile_job_is_shown_as_text(page: Page, states: Site) -> None:
+    page.goto(f"{states.url}/jobs/job-hostile")
     name = '<img src=x onerror="document.title=1">\\u{202E}gnp.exe'
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
     expect(page).to_have_title(f"{name} · Job artifacts")
@@ -132,14 +134,14 @@ def test_a_hostile_job_is_shown_as_text(page: Page) -> None:
     left = page.locator(".happened:visible")
     expect(left).to_contain_text(f"Last error: {name}")
     expect(left.locator(".paths")).to_have_text(name)
-    page.goto("/?search=job-hostile")
+    page.goto(f"{states.url}/?search=job-hostile")
     expect(page.get_by_role("link", name=name)).to_be_visible()
     assert page.locator("main img, main b, main script").count() == 0
 
 
 @pytest.mark.parametrize("path", ["/jobs/no-such-job", "/jobs/no-such-job/artifacts", "/jobs/%E0%A4%A"])
-def test_a_job_that_is_not_there_is_told_with_a_way_on(page: Page, path: str) -> None:
-    page.goto(path)
+def test_a_job_that_is_not_there_is_told_with_a_way_on(page: Page, states: Site, path: str) -> None:
+    page.goto(states.url + path)
     expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
     page.get_by_role("link", name="All jobs").click()
     expect(page.get_by_role("heading", name="Jobs")).to_be_focused()

@@ -4,8 +4,8 @@ import { h } from "./dom.js";
 
 /**
  * Ask something. `body`: nodes; `does`: the button's words; `isDanger`: whether it takes something away.
- * `run(form)` is called when the reader agrees; while it runs the buttons rest, and what it throws is told in the
- * dialog, which closes when it is done.
+ * `run(form)` is called when the reader agrees; while it runs the button rests, and what it throws is told in the
+ * dialog, which closes when it is done. What it answers is called then, when the focus is where it was.
  */
 export function openDialog({ title, body, does, isDanger = false, run }) {
   const wrong = h("p", { class: "wrong", role: "alert" });
@@ -16,8 +16,9 @@ export function openDialog({ title, body, does, isDanger = false, run }) {
     wrong.textContent = "";
     agree.disabled = true;
     try {
-      await run(form);
+      const then = await run(form);
       dialog.close();
+      then?.();
     } catch (error) {
       wrong.textContent = error.message;
     } finally {

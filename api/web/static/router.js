@@ -70,9 +70,11 @@ function show({ isFirst = false, scroll = null }) {
   return restore(scroll);
 }
 
+/** Leaves the view, and what it has asked the reader. */
 function close() {
   current?.leaving.abort();
   current = null;
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
 }
 
 function find(path) {
@@ -95,7 +97,8 @@ function setTitle(title) {
   document.title = title ? `${title} · ${PRODUCT}` : PRODUCT;
 }
 
-function focusHeading() {
+/** Give the focus to the view's heading: where one goes to, or where what had it is gone. */
+export function focusHeading() {
   const heading = main.querySelector("h1");
   heading?.setAttribute("tabindex", "-1");
   heading?.focus({ preventScroll: true });

@@ -6,11 +6,11 @@ import { h } from "../dom.js";
 import { icon } from "../icons.js";
 import { shown } from "../names.js";
 import { hasEnded } from "../phase.js";
-import { go } from "../router.js";
+import { focusHeading, go } from "../router.js";
 import { toast } from "../tell.js";
 import { CANCEL, RERUN } from "./query.js";
 
-/** { element, update(job) }. `refresh()`: have the job asked for anew. */
+/** { element, update(job), clear() }. `refresh()`: have the job asked for anew. */
 export function jobActions(isAllowed, refresh) {
   const element = h("div", { class: "actions" });
   let before = null;
@@ -20,16 +20,23 @@ export function jobActions(isAllowed, refresh) {
     before = kind;
     const hadFocus = element.contains(document.activeElement);
     element.replaceChildren(...(kind ? [kind === "cancel" ? cancelButton(job, refresh) : rerunButton(job)] : []));
-    if (hadFocus) (element.firstChild ?? document.querySelector("h1")).focus();
+    if (hadFocus && kind) element.firstChild.focus();
+    else if (hadFocus) focusHeading();
   }
-  return { element, update };
+  function clear() {
+    before = null;
+    element.replaceChildren();
+  }
+  return { element, update, clear };
 }
 
 function cancelButton(job, refresh) {
   const run = async () => {
     await ask(CANCEL, { id: job.id });
-    toast("The job was asked to end.");
-    await refresh();
+    return () => {
+      toast("The job was asked to end.");
+      refresh();
+    };
   };
   const body = h("p", null, h("strong", null, shown(job.displayName || job.id)),
     " is asked to end. What it has left in its artifacts folder by then is kept.");
@@ -40,8 +47,10 @@ function cancelButton(job, refresh) {
 function rerunButton(job) {
   const run = async () => {
     const { rerunPhJob: next } = await ask(RERUN, { id: job.id });
-    toast("A new job was made.");
-    go(`/jobs/${encodeURIComponent(next.id)}`);
+    return () => {
+      toast("A new job was made.");
+      go(`/jobs/${encodeURIComponent(next.id)}`);
+    };
   };
   const body = h("p", null, "A new job with the same command, image and group is made.");
   const onclick = () => openDialog({ title: "Run it again?", does: "Run again", body, run });

@@ -1,4 +1,4 @@
-// The dialogs in which one decides how long artifacts are kept. `run(variables)` does it.
+// The dialogs in which one decides how long artifacts are kept. `run(variables)` does it, as `openDialog` wants it.
 
 import { openDialog } from "../dialog.js";
 import { h } from "../dom.js";
@@ -25,7 +25,7 @@ export function extendDialog(job, run) {
     body: h("fieldset", { class: "choices" }, h("legend", { class: "unseen" }, "How long"), choices, own),
     run: async (form) => {
       const chosen = new FormData(form).get("until");
-      await run({ until: whole(chosen === "date" ? endOfDay(date.value) : chosen) });
+      return run({ until: whole(chosen === "date" ? endOfDay(date.value) : chosen) });
     },
   });
 }

@@ -2,9 +2,12 @@
 
 import { h } from "../dom.js";
 import { duration, secondsBetween, time } from "../format.js";
+import { happened } from "../happened.js";
 import { setText } from "../keyed.js";
 import { shown, shownLines } from "../names.js";
 import { exitWords, hasEnded, messageWords, reasonWords } from "../phase.js";
+import { link } from "../router.js";
+import { happenedPanel } from "./panel.js";
 
 const MONO = { class: "mono" };
 
@@ -25,14 +28,29 @@ const FIELDS = [
   ["Id", (job) => job.id, (id) => shown(id, MONO)],
 ];
 
-/** { element, update(job) }. A field is made anew only where it has changed. */
-export function jobDetails() {
+/**
+ * { element, update(job) }: what becomes of the artifacts, as long as that is not in its own tab at `address`, and all
+ * fields. Each is made anew only where it has changed.
+ */
+export function detailsPanel(address) {
   const fields = FIELDS.map(([term, read, make]) => field(term, read, make));
-  const element = h("dl", { class: "details" }, fields.map((each) => each.elements));
-  const update = (job) => {
+  const list = h("dl", { class: "details" }, fields.map((each) => each.elements));
+  const panel = happenedPanel();
+  const summary = h("p");
+  const element = h("div", { class: "stack" }, panel.element, h("div", { class: "card padded stack" }, summary, list));
+  function update(job) {
+    const isOver = hasEnded(job);
+    [panel.element.hidden, summary.hidden] = [isOver, !isOver];
+    if (isOver) showSummary(summary, happened(job).title, address);
+    else panel.update(job);
     for (const each of fields) each.update(job);
-  };
+  }
   return { element, update };
+}
+
+function showSummary(element, title, address) {
+  const next = h("p", null, h("strong", null, "Artifacts: "), title, " ", link(address, "Show them"));
+  if (!element.isEqualNode(next)) element.replaceChildren(...next.childNodes);
 }
 
 function field(term, read, make) {

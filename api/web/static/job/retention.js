@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { bytes, count, relativeTime, time } from "../format.js";
 import { icon } from "../icons.js";
 import { shown } from "../names.js";
+import { focusHeading } from "../router.js";
 import { toast } from "../tell.js";
 import { deleteDialog, extendDialog, pinDialog, unpinDialog } from "./decide.js";
 import { hasFiles } from "./files.js";
@@ -15,17 +16,28 @@ export function retentionBar(isAllowed, refresh) {
   const element = h("section", { class: "retention bar", "aria-label": "How long it is kept" });
   let before = "";
   function update(job) {
-    const { expiredAt, pinned, pinnedBy, pinnedAt, note, totalCount, state } = job.artifact ?? {};
-    element.hidden = !hasFiles(job);
-    const told = JSON.stringify([expiredAt, pinned, pinnedBy, pinnedAt, note, totalCount, state]);
+    const { expiredAt, pinned, pinnedBy, pinnedAt, note, totalCount } = job.artifact ?? {};
+    const isShown = hasFiles(job);
+    const told = JSON.stringify([isShown, expiredAt, pinned, pinnedBy, pinnedAt, note, totalCount]);
     if (told === before) return;
     before = told;
-    if (element.hidden) return element.replaceChildren();
-    const focused = element.contains(document.activeElement) ? document.activeElement.dataset.does : null;
-    element.replaceChildren(h("p", { class: "kept" }, words(job.artifact ?? {})), ...buttons(job, isAllowed, refresh));
-    if (focused) (element.querySelector(`[data-does="${focused}"]`) ?? element.querySelector("button"))?.focus();
+    const focused = element.contains(document.activeElement) && document.activeElement.dataset.does;
+    element.hidden = !isShown;
+    element.replaceChildren(...(isShown ? [kept(job.artifact), ...buttons(job, isAllowed, refresh)] : []));
+    if (focused) giveFocus(element, focused);
   }
   return { element, update };
+}
+
+/** To the button that does the same, else to another one, else to the heading. */
+function giveFocus(element, does) {
+  const button = element.querySelector(`[data-does="${does}"]`) ?? element.querySelector("button");
+  if (button) button.focus();
+  else focusHeading();
+}
+
+function kept(artifact) {
+  return h("p", { class: "kept" }, words(artifact));
 }
 
 function words({ expiredAt, pinned, pinnedBy, pinnedAt, note }) {
@@ -40,12 +52,14 @@ function words({ expiredAt, pinned, pinnedBy, pinnedAt, note }) {
 }
 
 function buttons(job, isAllowed, refresh) {
-  if (!isAllowed || !job.artifact) return [];
+  if (!isAllowed) return [];
   const { pinned } = job.artifact;
   const change = (query, done) => async (variables) => {
     const data = await ask(query, { id: job.id, ...variables });
-    toast(done(data));
-    await refresh();
+    return () => {
+      toast(done(data));
+      refresh();
+    };
   };
   const removed = ({ deletePhJobArtifact: gone }) => `Deleted: ${count(gone.files, "file")}, ${bytes(gone.bytes)}.`;
   const all = [

@@ -30,7 +30,7 @@ export function openCreate(group) {
     run: async () => {
       const data = { command: command.value, displayName: name.value.trim(), groupId: group };
       const { createPhJob: job } = await ask(CREATE, { data });
-      go(`/jobs/${encodeURIComponent(job.id)}`);
+      return () => go(`/jobs/${encodeURIComponent(job.id)}`);
     },
   });
 }

@@ -1,0 +1,54 @@
+"""The feature's own story, on one machine: a command leaves two files, its page lists them, a click shows one."""
+
+import json
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from local.service import address_file
+from tests.local.jobs import Jobs, wait_for
+from tests.web.conftest import Browse
+
+COMMAND = """mkdir -p artifacts/sub
+echo "hello" > artifacts/test.txt
+echo "hello" > artifacts/sub/test.txt
+until [ -e go ]; do sleep 0.02; done"""
+QUICK = {"PHJOB_ARTIFACT_SYNC_SECONDS": "0.2", "PHJOB_ARTIFACT_QUIET_SECONDS": "0"}
+
+
+def test_a_command_is_run_and_what_it_left_is_looked_at(browse: Browse, tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path / "data")
+    server = jobs.serve(**QUICK)
+    try:
+        wait_for(address_file(jobs.data).exists)
+        address = json.loads(address_file(jobs.data).read_text())
+        page = browse(address["url"])
+        page.get_by_label("Token").fill(address["token"])
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_text("No jobs yet")).to_be_visible()
+        _journey(page, jobs)
+    finally:
+        server.terminate()
+        jobs.end(server)
+        jobs.close()
+
+
+def _journey(page: Page, jobs: Jobs) -> None:
+    page.get_by_role("button", name="Run a command").first.click()
+    page.get_by_role("textbox", name="Command").fill(COMMAND)
+    page.get_by_role("textbox", name="Name").fill("two files")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("heading", name="two files")).to_be_visible()
+    expect(page.get_by_role("tab", name="Artifacts")).to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#tab-note")).to_contain_text("2 files, 12 bytes collected so far.")
+    (home,) = jobs.data.glob("jobs/*/home")
+    (home / "go").touch()
+    expect(page.locator(".phase")).to_have_text("Succeeded")
+    page.get_by_role("tab", name="Artifacts").click()
+    expect(page.get_by_role("heading", name="All of it was collected: 2 files (12 bytes).")).to_be_visible()
+    expect(page.get_by_text("(in 6 days)")).to_be_visible()
+    page.get_by_role("link", name="sub/", exact=True).click()
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="test.txt, in a new tab").click()
+    expect(opened.value.locator("pre")).to_have_text("hello\n")
+    assert opened.value.url.endswith("/sub/test.txt")
