@@ -40,7 +40,7 @@ class Breaker:
         self.is_off = labels.get(INJECTION_LABEL) == INJECTION_OFF
 
     def started(self, pod_uid: str) -> None:
-        """This pod's sidecar has started."""
+        """This pod's sidecar works."""
         with self._lock:
             if self._judge(pod_uid):
                 self._failures = 0

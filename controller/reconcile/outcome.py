@@ -94,13 +94,18 @@ def _is_over(pod: Pod) -> bool:
 def _final(pod: Pod) -> Artifact:
     summary = _summary(pod)
     if summary is None:
-        return Artifact(UNKNOWN, pod.uid, "the sidecar left no word: it was killed, or never started")
+        return Artifact(UNKNOWN, pod.uid, f"the sidecar left no word: {_silence(pod)}")
     state, message = summary["state"], summary["message"]
     if state == SYNCING:  # it was killed between two syncs, so more may have come since the last
         state, message = "incomplete", message or "the sidecar was killed before its last sync"
     files, size = summary.get("files", 0), summary.get("bytes", 0)
     expired_at = min(summary.get("expiredAt", 0), _MOST_EXPIRY)
     return Artifact(state, pod.uid, printable(message) or _words(state, summary), files, size, expired_at)
+
+
+def _silence(pod: Pod) -> str:
+    sidecar = pod.sidecar
+    return f"it ended: exit code {sidecar.exit_code}" if sidecar.has_failed else "it was killed, or never started"
 
 
 def _summary(pod: Pod) -> dict[str, Any] | None:

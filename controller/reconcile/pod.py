@@ -14,6 +14,7 @@ from controller.reconcile.names import ENABLED, WITHOUT
 
 _MOST_SUMMARY = 4096
 _USUAL_GRACE = 30  # Kubernetes' own, where a pod does not say
+_KILLED = (137, 143)  # by SIGKILL, SIGTERM
 _WAITS_IN_ORDER = ("PodInitializing", "ContainerCreating")
 
 
@@ -38,6 +39,11 @@ class State:
     def trouble(self) -> str:
         """Why it does not start, where the kubelet tells a failure."""
         return "" if self.waiting in _WAITS_IN_ORDER else self.waiting
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended badly by itself, not because it was killed."""
+        return self.ended and self.exit_code not in (None, 0, *_KILLED)
 
 
 @dataclass(frozen=True, slots=True)

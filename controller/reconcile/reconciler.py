@@ -23,6 +23,7 @@ from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.refusal import NO_RIGHT, QUOTA, judge
 from controller.reconcile.settings import Settings
+from controller.reconcile.sidecar import has_crashed, has_worked, look_at_sidecar, sidecar_trouble
 from controller.reconcile.spawn import Unmakeable, make_pod
 from controller.reconcile.status import (
     Action,
@@ -31,8 +32,6 @@ from controller.reconcile.status import (
     DeletePhJob,
     DeletePod,
     decide,
-    look_at_sidecar,
-    sidecar_trouble,
 )
 from kube import errors
 from kube.known import Known
@@ -137,9 +136,11 @@ class Reconciler:
             return None
 
     def _judge_sidecar(self, pod: Pod, now: float) -> None:
-        if pod.injected and pod.main_started:
+        if has_worked(pod, self._settings, now):
             self._breaker.started(pod.uid)
-        elif (trouble := sidecar_trouble(pod, self._settings, now)) and self._breaker.failed(pod.uid):
+            return
+        trouble = sidecar_trouble(pod, self._settings, now) or has_crashed(pod)
+        if trouble and self._breaker.failed(pod.uid):
             self._metrics.start_failures.inc()
             logger.warning("sidecar does not start pod=%s trouble=%a", pod.name, trouble[:200])
 

@@ -16,6 +16,7 @@ from controller.reconcile.outcome import NOT_INJECTED_REASONS, collecting_until,
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod
 from controller.reconcile.settings import Settings
+from controller.reconcile.sidecar import complaint, look_at_sidecar, sidecar_trouble
 
 CANCELLED, OVERDUE = "Cancelled", "OverActivateDeadline"  # PrimeHub's spelling
 SHORT_GRACE_SECONDS = 1  # for a pod whose main has ended, or never ran
@@ -122,46 +123,12 @@ def _drop_sidecar(job: PhJob, pod: Pod, artifact: Artifact | None, trouble: str)
     return Decision(status, artifact, DeletePod(pod.uid, pod.version, SHORT_GRACE_SECONDS))
 
 
-def sidecar_trouble(pod: Pod, settings: Settings, now: float) -> str:
-    """Why main cannot start for the sidecar's sake, or ""."""
-    if not pod.injected or pod.main_started or pod.is_finished or pod.scheduled_at is None:
-        return ""
-    if now < pod.scheduled_at + settings.trouble_seconds:
-        return ""
-    if trouble := _complaint(pod):
-        return trouble
-    if pod.sidecar.started_at is None and now >= pod.scheduled_at + settings.start_seconds:
-        return f"it had not started {settings.start_seconds} s after the pod got its node"
-    return ""
-
-
-def _complaint(pod: Pod) -> str:
-    """What the kubelet says of a sidecar that does not run."""
-    sidecar = pod.sidecar
-    if sidecar.ended:  # between two restarts
-        return f"it ended: exit code {sidecar.exit_code}"
-    return ": ".join(filter(None, [sidecar.trouble, sidecar.message])) if sidecar.trouble else ""
-
-
-def look_at_sidecar(pod: Pod, settings: Settings, now: float) -> float | None:
-    """When the sidecar's start, or its end, is to be judged next."""
-    if not pod.injected or pod.gone or pod.is_finished:
-        return None
-    if pod.main_ended:
-        over_at = collecting_until(pod, settings, now)
-        return over_at if now < over_at else None
-    if pod.main_started or pod.scheduled_at is None:
-        return None
-    times = (pod.scheduled_at + settings.trouble_seconds, pod.scheduled_at + settings.start_seconds)
-    return min((at for at in times if at > now), default=None)
-
-
 def _waits_for(pod: Pod) -> str:
     if pod.unscheduled:
         return pod.unscheduled
     if pod.main.trouble:
         return ": ".join(filter(None, [pod.main.trouble, pod.main.message]))
-    if pod.injected and (trouble := _complaint(pod)):
+    if pod.injected and (trouble := complaint(pod)):
         return f"the collector of artifacts does not start yet: {trouble}"
     return "its pod is starting"
 

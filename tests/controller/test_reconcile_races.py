@@ -137,3 +137,12 @@ def test_a_pod_that_starts_this_moment_is_not_deleted_for_being_late(server: Api
     with pytest.raises(errors.Conflict):
         late.reconciler.reconcile("ns/job")
     assert server.objects.get(read_path(f"{PODS}/job"))["status"]["phase"] == "Running"
+
+
+def test_a_sidecar_that_crashed_beside_main_counts_against_injection(server: ApiServer, client: Client) -> None:
+    job, pod = put(server, pod_document(main=running(), sidecar=ended(1), phase="Running"))
+    found = Replica(client)
+    found.phjobs.change("ADDED", job)
+    found.pods.change("ADDED", pod)
+    found.reconciler.reconcile("ns/job")
+    assert found.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == 1.0

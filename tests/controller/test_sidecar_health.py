@@ -1,0 +1,70 @@
+"""Whether a pod's sidecar works, as far as can be seen from outside, and what so many that do not lead to."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from controller.reconcile.breaker import Breaker
+from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF
+from controller.reconcile.pod import Pod, read_pod
+from controller.reconcile.sidecar import has_crashed, has_worked
+from kube.objects import Objects, Resource
+from tests.controller.cluster import NOW, SETTINGS, ended, pod, pod_document, running, summary, waiting
+from tests.kube.apiserver import ApiServer
+
+WORD = ended(message=summary())
+
+
+def restarted(state: dict[str, Any], times: int = 1, last: str = "") -> Pod:
+    """A pod whose sidecar was started again; `last`: the word of the one before."""
+    document = pod_document(main=running(), sidecar=state, phase="Running")
+    status = document["status"]["initContainerStatuses"][0]
+    status |= {"restartCount": times, "lastState": ended(1, message=last)}
+    return read_pod(document)
+
+
+# Of each pod: whether its sidecar is said to work, and to have crashed, 20 s and 60 s after its start.
+TABLE = {
+    "no sidecar": (pod(main=running()), (False, False), ""),
+    "main waits": (pod(sidecar=running()), (False, False), ""),
+    "both run": (pod(main=running(), sidecar=running()), (False, True), ""),
+    "it has left its word": (pod(main=ended(), sidecar=WORD, phase="Succeeded"), (True, True), ""),
+    "it was killed with no word": (pod(main=ended(), sidecar=ended(137), phase="Failed"), (False, False), ""),
+    "it ended well with no word": (pod(main=ended(), sidecar=ended(0), phase="Succeeded"), (False, False), ""),
+    "it failed, and main runs": (pod(main=running(), sidecar=ended(1)), (False, False), "it ended: exit code 1"),
+    "it failed, and main is done": (
+        pod(main=ended(), sidecar=ended(3), phase="Succeeded"),
+        (False, False),
+        "it ended: exit code 3",
+    ),
+    "it starts again and again": (restarted(waiting("CrashLoopBackOff"), 2), (False, False), "it was started 3 times"),
+    "it was started again": (restarted(running()), (False, False), "it was started 2 times"),
+    "out of memory, once, after it had synced": (restarted(running(), last=summary("syncing")), (False, False), ""),
+}
+
+
+@pytest.mark.parametrize(("found", "worked", "crashed"), TABLE.values(), ids=TABLE)
+def test_a_sidecar_works_or_crashed_or_nobody_knows(found: Pod, worked: tuple[bool, bool], crashed: str) -> None:
+    assert (has_worked(found, SETTINGS, NOW + 20), has_worked(found, SETTINGS, NOW + 60)) == worked
+    assert has_crashed(found) == crashed
+
+
+@pytest.fixture
+def namespaces() -> Iterator[Objects]:
+    with ApiServer() as server:
+        server.put("/api/v1/namespaces/ns", {"metadata": {"name": "ns"}})
+        client = server.client()
+        yield Objects(client, Resource("", "v1", "namespaces"))
+        client.close()
+
+
+def test_so_many_failures_in_a_row_switch_injection_off(namespaces: Objects) -> None:
+    breaker = Breaker(namespaces, "ns", 3)
+    for step in ("failed a", "failed a", "failed b", "started c", "failed d", "failed e"):
+        word, uid = step.split()
+        getattr(breaker, word)(uid)
+        assert not breaker.is_off, step
+    breaker.failed("f")
+    assert breaker.is_off
+    assert namespaces.get("ns")["metadata"]["labels"] == {INJECTION_LABEL: INJECTION_OFF}
