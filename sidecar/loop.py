@@ -40,6 +40,7 @@ class Loop(threading.Thread):
         self._wake = threading.Condition()
         self._hinted = self._eager = False
         self._deadline: float | None = None
+        self._main_until = 0.0
         self._watch: Watch | None = None
         self.done = threading.Event()
 
@@ -56,10 +57,11 @@ class Loop(threading.Thread):
             self._eager = True
             self._wake.notify()
 
-    def finish(self, deadline: float) -> None:
-        """Main has ended: one last sync, until `deadline` (monotonic seconds)."""
+    def finish(self, deadline: float, main_until: float) -> None:
+        """Main has ended: one last sync, until `deadline`. Where main may go on until `main_until`, another one then,
+        for what it still does; the first, as nobody knows whether there will be time for it. Monotonic seconds."""
         with self._wake:
-            self._deadline = deadline
+            self._deadline, self._main_until = deadline, main_until
             self._wake.notify()
         if self._watch is not None:
             # Nothing is to be learned any more, and the kernel takes 10 ms to take down watches at the exit.
@@ -93,6 +95,10 @@ class Loop(threading.Thread):
             self._listen()
             self._sleep(self._syncer.scan, took)
         self._syncer.finish(self._deadline)
+        if (left := self._main_until - time.monotonic()) > 0:
+            self._syncer.tell()
+            time.sleep(left)
+            self._syncer.finish(self._deadline)
 
     def _listen(self) -> None:
         """Before a look: to the folder as it was known last; after it: to the one that has taken its place."""

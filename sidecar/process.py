@@ -142,7 +142,7 @@ class Sidecar:
         report.message = "main has ended; the last sync is under way"
         report.state = "incomplete"
         self._termination.write(report)
-        self._loop.finish(limits.sync)
+        self._loop.finish(limits.sync, limits.main)
         threading.Thread(target=syncer.announce, name="announce", daemon=True).start()
         if not self._loop.done.wait(limits.sync - time.monotonic()):
             syncer.applier.abort.set()

@@ -87,6 +87,10 @@ class Syncer:
                 pause = min(pause * 2, 5.0)
             self._seal(deadline)
 
+    def tell(self) -> None:
+        """Have whoever is told of progress told how it stands now."""
+        self.applier.progress(self.report, None)
+
     def close(self) -> None:
         """Let go of the source and the store."""
         self.source.close()
@@ -265,4 +269,4 @@ class Syncer:
         report.state, report.sealed_at = "incomplete" if self.stopping.is_set() else "syncing", 0.0
         if not self.stopping.is_set():
             report.message = over_limit(report) if plan.exceeded else ""
-        self.applier.progress(report, None)
+        self.tell()

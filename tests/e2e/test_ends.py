@@ -124,7 +124,7 @@ def test_an_evicted_job_keeps_what_had_been_copied(system: System) -> None:
     status = system.ended("end-evicted")
     assert (status["phase"], status["reason"]) == ("Failed", "PodFailed")
     assert "Evicted" in status["message"]
-    assert status["artifact"]["state"] in ("sealed", "incomplete", "unknown")  # the kubelet may lose the sidecar's word
+    assert status["artifact"]["state"] in ("sealed", "incomplete")
     assert system.store.files("end-evicted") == FILES
     assert system.service.names("end-evicted") == {"f"}
 

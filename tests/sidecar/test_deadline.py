@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.deadline import LEAST_SECONDS, Deadlines, deadlines
+from sidecar.deadline import LEAST_SECONDS, deadlines
 
 SECONDS = st.floats(0, 1e6)
 
@@ -27,7 +27,23 @@ def test_the_time_is_what_the_kubelet_leaves(
     grace_seconds: float, terminated: float, prestop: float | None, killed: float, sync: float
 ) -> None:
     made = deadlines(grace_seconds, terminated, prestop)
-    assert made == Deadlines(pytest.approx(sync), pytest.approx(killed - 0.3))  # type: ignore[arg-type]
+    assert [made.sync, made.exit] == pytest.approx([sync, killed - 0.3])
+
+
+@pytest.mark.parametrize(
+    ("prestop", "main"),
+    [
+        (None, 100.0),
+        (99.7, 100.0),  # main ended by itself
+        (99.0, 101.15),  # evicted, perhaps: the kubelet kills main 2 s after preStop
+        (98.95, 101.1),
+        (98.5, 100.65),
+        (97.9, 100.0),  # main is dead by now, if it was not sooner
+        (60.0, 100.0),
+    ],
+)
+def test_a_main_that_may_be_running_still_is_given_its_time(prestop: float | None, main: float) -> None:
+    assert deadlines(120.0, 100.0, prestop).main == pytest.approx(main)
 
 
 @given(st.floats(1, 86400), SECONDS, st.none() | SECONDS)
@@ -36,5 +52,6 @@ def test_there_is_always_time_to_sync_to_seal_and_to_go(
 ) -> None:
     made = deadlines(grace_seconds, terminated, None if before is None else terminated - before)
     assert terminated + 1 <= made.sync
+    assert made.main <= made.sync
     assert made.sync + 0.25 <= made.exit
     assert made.exit <= terminated + max(grace_seconds, LEAST_SECONDS)
