@@ -23,7 +23,8 @@ export function kindOf(path) {
 /** Whether a browser shows the file as the API serves it; others it saves. */
 export function isShown(path) {
   const name = path.slice(path.lastIndexOf("/") + 1).toLowerCase();
-  return name.includes(".") ? TEXTS.has(endingOf(name)) || IMAGES.has(endingOf(name)) : TEXT_NAMES.has(name);
+  const ending = name.slice(name.lastIndexOf(".") + 1);
+  return IMAGES.has(ending) || (name.includes(".") ? TEXTS : TEXT_NAMES).has(ending);
 }
 
 /** What separates the fields of a table by its name; undefined: its content tells. */

@@ -8,13 +8,13 @@ export const PAGE_SIZE = 200;
 
 const PAGE = `
   query Files($id: ID!, $first: Int!, $after: String, $prefix: String!, $recursive: Boolean!,
-              $orderBy: PhJobArtifactOrderByInput, $search: String!) {
+              $orderBy: PhJobArtifactOrderByInput, $search: String!, $isFirst: Boolean!) {
     phJob(where: { id: $id }) {
       artifact {
         prefix
         itemsConnection(first: $first, after: $after, prefix: $prefix, recursive: $recursive,
                         orderBy: $orderBy, search: $search) {
-          totalCount
+          totalCount @include(if: $isFirst)
           pageInfo { hasNextPage endCursor }
           nodes { name size lastModified }
         }
@@ -52,9 +52,10 @@ export class Listing {
   async #ask(signal) {
     const { path, order, isDescending, search } = this.state;
     const orderBy = { [ORDERS[order]]: isDescending ? "desc" : "asc" };
-    const wanted = { first: PAGE_SIZE, after: this.after, prefix: path, recursive: search !== "", orderBy, search };
-    const { artifact } = (await ask(PAGE, { id: this.id, ...wanted }, { signal })).phJob;
-    const { totalCount, pageInfo, nodes } = artifact.itemsConnection;
+    const wanted = { prefix: path, recursive: search !== "", orderBy, search };
+    const page = { first: PAGE_SIZE, after: this.after, isFirst: this.pages.length === 0 };
+    const { artifact } = (await ask(PAGE, { id: this.id, ...wanted, ...page }, { signal })).phJob;
+    const { totalCount = this.total, pageInfo, nodes } = artifact.itemsConnection;
     Object.assign(this, { prefix: artifact.prefix, total: totalCount, hasMore: pageInfo.hasNextPage });
     this.after = pageInfo.endCursor;
     this.pages.push(nodes);

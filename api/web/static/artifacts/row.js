@@ -48,7 +48,7 @@ function fileCells(node, name, state, prefix) {
 /** To the file as the API serves it: in a tab of its own, or, where the browser cannot show it, saved. */
 export function openLink(url, path, ...children) {
   if (!isShown(path)) return saveLink(url, children);
-  const hint = h("span", { class: "unseen" }, ", in a new tab");
+  const hint = h("span", { class: "unseen" }, " (in a new tab)");
   return h("a", { href: url, target: "_blank", rel: "noopener" }, children, hint);
 }
 
