@@ -37,7 +37,7 @@ _ERRORS = frozenset(
     )
 )  # fmt: skip
 _NOT_NOW = "the sign-in service cannot be reached now; try again in a while"
-_NOT_OURS = "signing in took too long, or was begun elsewhere"
+_NOT_OURS = "signing in took too long, or was begun in another browser"
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class SignIn:
             )
         return url, attempt
 
-    def finish(self, query: Mapping[str, str], attempt: Attempt) -> Tokens:
-        """The tokens of the user who comes back with `query`. Raises NotAuthenticated too, for people to read."""
-        if not hmac.compare_digest(query.get("state", "").encode(), attempt.state.encode()):
+    def finish(self, query: Mapping[str, str], attempt: Attempt | None) -> Tokens:
+        """The tokens of the user who comes back with `query`, and brings `attempt`. Raises NotAuthenticated too."""
+        if attempt is None or not hmac.compare_digest(query.get("state", "").encode(), attempt.state.encode()):
             raise NotAuthenticated(_NOT_OURS)
         code = query.get("code")
         if "error" in query or not code:

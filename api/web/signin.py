@@ -13,8 +13,8 @@ from flask import Blueprint
 from api.auth.attempts import SECONDS, Attempts
 from api.auth.caller import Authenticator
 from api.auth.cookies import write_tokens
-from api.auth.signin import Attempt, SignIn
-from api.errors import ApiError, NotAuthenticated
+from api.auth.signin import SignIn
+from api.errors import ApiError
 from api.log import value
 from api.web.plain import START, plain_page
 
@@ -48,26 +48,22 @@ def signin_blueprint(sign_in: SignIn, attempts: Attempts, authenticator: Authent
     @blueprint.get(CALLBACK)
     def callback() -> flask.Response:
         attempt = attempts.unpack(flask.request.cookies.get(_ATTEMPT, ""))
+        then = attempt.then if attempt else "/"
         try:
-            response = finish(attempt)
+            tokens = sign_in.finish(flask.request.args, attempt)
+            caller = authenticator.authenticate(tokens.access)
         except ApiError as error:
-            response = _failed(error, attempt.then if attempt else "/")
+            response = _failed(error, then)
+        else:
+            logger.info("signed in user=%s", value(caller.username))
+            response = _redirect(then)
+            write_tokens(response, tokens.access, tokens.renewal, secure=has_tls)
         keep(response, "", 0)
         return response
 
     def keep(response: flask.Response, packed: str, seconds: int) -> None:
         """Lax: it is to be sent although another site leads here."""
         response.set_cookie(_ATTEMPT, packed, seconds, path=CALLBACK, secure=has_tls, httponly=True, samesite="Lax")
-
-    def finish(attempt: Attempt | None) -> flask.Response:
-        if attempt is None:
-            raise NotAuthenticated("signing in took too long, or was begun in another browser")
-        tokens = sign_in.finish(flask.request.args, attempt)
-        caller = authenticator.authenticate(tokens.access)
-        logger.info("signed in user=%s", value(caller.username))
-        response = _redirect(attempt.then)
-        write_tokens(response, tokens.access, tokens.renewal, secure=has_tls)
-        return response
 
     return blueprint
 

@@ -31,7 +31,7 @@ def page_blueprint() -> flask.Blueprint:
         response.make_conditional(flask.request)
         return response
 
-    @blueprint.get("/static/<path:name>")
+    @blueprint.get("/static/<path:name>", merge_slashes=False)
     def file(name: str) -> flask.Response:
         version, _, rest = name.partition("/")
         is_versioned = bool(_VERSION.fullmatch(version))

@@ -1,4 +1,4 @@
-"""A small real OpenID Connect issuer on loopback, in the manner of Keycloak: discovery, keys, a token endpoint.
+"""A small real OpenID Connect issuer on loopback, in the manner of Keycloak: discovery, keys, tokens, the code flow.
 
 It can be told to be out, slow, endless, to send elsewhere, and to change its keys.
 """
@@ -13,15 +13,19 @@ from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.api.auth.codes import Codes
+
 CLIENT, CLIENT_SECRET = "phjob-api", "s3cr3t-of-the-client"
 AUDIENCE = "hub"
 _REFRESH_KEY = "what only the issuer knows, and signs its refresh tokens with, as Keycloak does" * 2
+
+_REALM = "/realms/hub"
 
 # Every token and secret that a test made: none of them may be logged.
 MADE: list[str] = [CLIENT_SECRET]
@@ -76,13 +80,17 @@ class OidcServer:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.oidc = self
         self.host = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self.issuer = f"{self.host}/realms/hub"
+        self.issuer = f"{self.host}{_REALM}"
         self.published: list[Any] = [jwk("rsa-1", rsa_key("1")), jwk("ec-1", ec_key("1"))]
         self.discovery: dict[str, Any] = {
             "issuer": self.issuer,
             "jwks_uri": f"{self.issuer}/certs",
             "token_endpoint": f"{self.issuer}/token",
+            "authorization_endpoint": f"{self.issuer}/auth",
+            "end_session_endpoint": f"{self.issuer}/logout",
         }
+        self.codes = Codes(self.token, self.id_token, MADE)
+        self.client_secret: str | None = CLIENT_SECRET
         self.answers: dict[str, Answer] = {}
         self.asked: Counter[str] = Counter()
         self.revoked: set[str] = set()
@@ -112,6 +120,10 @@ class OidcServer:
             return signed(self.claims(**more), ec_key("1"), "ES256", kid=kid)
         return signed(self.claims(**more), rsa_key("1"), "RS256", kid=kid)
 
+    def id_token(self, claims: dict[str, Any]) -> str:
+        """An ID token; a value of None leaves the claim out."""
+        return self.token(**claims)
+
     def offline(self, **more: Any) -> str:
         """An API token: an offline refresh token, which the issuer alone can check."""
         claims = {"iss": self.issuer, "aud": self.issuer, "sub": "4f1c", "typ": "Offline", "azp": CLIENT}
@@ -120,8 +132,12 @@ class OidcServer:
     def exchange(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         """What the token endpoint says to a form."""
         token = form.get("refresh_token", "")
-        if (form.get("client_id"), form.get("client_secret")) != (CLIENT, CLIENT_SECRET):
+        if (form.get("client_id"), form.get("client_secret")) != (CLIENT, self.client_secret):
             return 401, {"error": "unauthorized_client", "error_description": f"Invalid client for {token}"}
+        if form["grant_type"] == "authorization_code":
+            return self.codes.exchange(form)
+        if token.count(".") != 2:
+            return self.codes.renew(form)
         try:
             claims = jwt.decode(token, _REFRESH_KEY, ["HS512"], audience=self.issuer)
         except jwt.PyJWTError:
@@ -202,7 +218,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        oidc = self.server.oidc
+        oidc, url = self.server.oidc, urlsplit(self.path)
+        ways = {"/auth": oidc.codes.authorize, "/logout": oidc.codes.sign_out}
+        if way := ways.get(url.path.removeprefix(_REALM)):
+            self._lead(lambda: way(dict(parse_qsl(url.query, strict_parsing=True))))
+            return
         documents = {"/.well-known/openid-configuration": oidc.discovery, "/certs": {"keys": oidc.published}}
         self._answer(lambda name: (200, documents[name]))
 
@@ -221,8 +241,15 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: tests look for tokens in what is logged."""
 
+    def _lead(self, way: Callable[[], str]) -> None:
+        """Send the browser on, or show it a page that says what is wrong."""
+        try:
+            self.send(302, b"", Location=way())
+        except AssertionError as error:
+            self.send(400, f"We are sorry: {error}".encode(), Content_Type="text/plain")
+
     def _answer(self, ordinary: Callable[[str], tuple[int, Any]]) -> None:
-        name = self.path.removeprefix("/realms/hub")
+        name = self.path.removeprefix(_REALM)
         self.server.oidc.asked[name] += 1
         if name in self.server.oidc.answers:
             self.server.oidc.answers[name](self)

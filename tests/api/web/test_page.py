@@ -1,0 +1,152 @@
+"""The page's addresses and files: which there are, how long a browser keeps them, and what bounds them there."""
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+
+from api.web.assets import FOLDER, Assets
+from tests.api.web.site import Visitor
+
+PAGES = ["/", "/jobs", "/jobs/", "/jobs/job-1", "/jobs/job-1/", "/jobs/job-1/artifacts?path=plots%2F&preview=a"]
+IMPORT = re.compile(r"""^(?:import|export)\s[^;]*?from\s+"([^"]+)"|\bimport\("([^"]+)"\)""", re.MULTILINE)
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+    "trusted-types": "'none'",
+}
+
+
+class Document(HTMLParser):
+    """What a document refers to, and what it has within itself that the policy forbids."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.urls: list[str] = []
+        self.forbidden: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        if tag == "style" or (tag == "script" and "src" not in given):
+            self.forbidden.append(tag)
+        self.forbidden += [name for name in given if name.startswith("on") or name == "style"]
+        if tag in ("script", "link"):
+            self.urls.append(given.get("src") or given.get("href") or "")
+
+
+def bounded(headers: object) -> None:
+    """Fail unless an answer has what bounds a page."""
+    given = dict(headers)  # type: ignore[call-overload]
+    policy = dict(part.split(" ", 1) for part in given["Content-Security-Policy"].split("; "))
+    assert policy == POLICY
+    assert given["X-Content-Type-Options"] == "nosniff"
+    assert given["Referrer-Policy"] == "no-referrer"
+    assert given["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_place_has_an_address_which_is_bounded_and_asked_for_anew(visitor: Visitor, path: str) -> None:
+    answer = visitor.open(path)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    bounded(answer.headers)
+    assert answer.headers["Cache-Control"] == "no-cache"
+    again = visitor.ask("GET", path, {"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_document_holds_neither_script_nor_style(visitor: Visitor) -> None:
+    assert Document(visitor.open("/").text).forbidden == []
+
+
+def test_all_that_the_page_is_made_of_is_served_for_ever_at_this_version_s_addresses(visitor: Visitor) -> None:
+    waiting = Document(visitor.open("/jobs/job-1").text).urls
+    seen: set[str] = set()
+    while waiting:
+        url = waiting.pop()
+        if url in seen:
+            continue
+        seen.add(url)
+        answer = visitor.ask("GET", url)
+        assert answer.status_code == 200, url
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        if url.endswith(".js"):
+            assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+            waiting += [urljoin(url, a or b) for a, b in IMPORT.findall(answer.text)]
+    assert {url.split("/")[2] for url in seen} == {Assets().version()}
+    scripts = {url.split("/", 3)[3] for url in seen if url.endswith(".js")}
+    assert scripts == {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.js")}
+
+
+def test_without_the_version_or_with_another_a_file_is_asked_for_anew(visitor: Visitor) -> None:
+    for path in ("/static/main.js", "/static/v0123456789abcdef/main.js"):
+        answer = visitor.ask("GET", path)
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-cache")
+        again = visitor.ask("GET", path, {"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "index.html",
+        "none.js",
+        "v0123456789abcdef/index.html",
+        "%2e%2e/view.py",
+        "..%2fassets.py",
+        "v0123456789abcdef/..%2f..%2fheaders.py",
+        "%2fetc/passwd",
+        "%00.js",
+        "a" * 300 + ".js",
+        "jobs",
+    ],
+)
+def test_nothing_but_the_page_s_files_is_served(visitor: Visitor, path: str) -> None:
+    answer = visitor.ask("GET", f"/static/{path}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+def test_a_link_in_the_folder_leads_nowhere_else(tmp_path: Path) -> None:
+    assert not [path for path in FOLDER.rglob("*") if path.is_symlink()]
+
+
+def test_the_version_is_that_of_the_contents(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "index.html").write_text('<script src="/static/main.js"></script>')
+    script = tmp_path / "sub/main.js"
+    script.write_text("one")
+    assets = Assets(tmp_path)
+    first = assets.version()
+    assert assets.shell() == f'<script src="/static/{first}/main.js"></script>'
+    os.utime(script, (1, 1))
+    assert assets.version() == first
+    script.write_text("two")
+    second = assets.version()
+    assert second != first
+    script.rename(tmp_path / "main.js")
+    assert assets.version() not in (first, second)
+
+
+def test_what_a_client_asks_for_in_vain_is_told_in_json_and_to_a_person_on_a_page(visitor: Visitor) -> None:
+    hostile = "/jobs/a/b/%3Cscript%3Ealert(1)%3C/script%3E"
+    assert visitor.ask("GET", hostile, {"Accept": "*/*"}).json()["error"]["code"] == "NOT_FOUND"
+    shown = visitor.open(hostile)
+    assert (shown.status_code, shown.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    bounded(shown.headers)
+    assert "There is no such page" in shown.text
+    assert 'href="/"' in shown.text
+    assert "alert" not in shown.text
+    found = Document(shown.text)
+    assert found.forbidden == []
+    assert [visitor.ask("GET", url).status_code for url in found.urls] == [200] * len(found.urls)
