@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import flask
 
 from api.app import create_app
+from api.auth.signin import what_lacks
 from api.cleanup.command import add_cleanup_options, run_cleanup
 from api.cluster import Cluster, compose_cluster, find_cluster
 from api.schema.schema import SCHEMA
@@ -77,6 +78,8 @@ def _tell_start(settings: Settings, environ: Mapping[str, str]) -> None:
         logger.warning("unknown setting name=%s: it has no effect", name)
     told = " ".join(f"{row.field}={'***' if row.secret else getattr(settings, row.field)!r}" for row in TABLE)
     logger.info("starting version=%s %s", __version__, told)
+    for name in what_lacks(settings):
+        logger.warning("nobody can sign in at the issuer: %s is not set; the page takes tokens", name)
 
 
 def _default(row: Setting) -> str:

@@ -31,12 +31,13 @@ class Answer(NamedTuple):
 
 @dataclass
 class Served:
-    """A running service: `store` is its directory, `cluster` the API server that it asks."""
+    """A running service. `store`: its directory; `cluster`: the API server that it asks; `said`: its log, once ended."""
 
     store: Path
     cluster: ApiServer
     port: int
     process: subprocess.Popen[str]
+    said: str = ""
 
     def ask(
         self, method: str, path: str, body: str | None = None, timeout: float = PATIENCE_SECONDS, **headers: str
@@ -74,7 +75,7 @@ class Served:
 
 @contextlib.contextmanager
 def serving(folder: Path, **settings: str) -> Iterator[Served]:
-    """Start the service and wait until it is ready; end it at the end."""
+    """Start the service and wait until it is ready; end it at the end. In settings `PORT` is its port."""
     store = folder / "phfs"
     (store / "groups").mkdir(parents=True)
     with ApiServer() as cluster, socket.create_server(("127.0.0.1", 0)) as probe:
@@ -88,8 +89,9 @@ def serving(folder: Path, **settings: str) -> Iterator[Served]:
             "PHJOB_API_AUTH": "none",
             "PHJOB_CLEANUP_ENABLED": "false",
         }
+        environ |= {name: text.replace("PORT", str(port)) for name, text in settings.items()}
         process = subprocess.Popen(
-            [sys.executable, "-m", "api", "serve"], env=environ | settings, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "api", "serve"], env=environ, stderr=subprocess.PIPE, text=True
         )
         served = Served(store, cluster, port, process)
         try:
@@ -97,7 +99,7 @@ def serving(folder: Path, **settings: str) -> Iterator[Served]:
             yield served
         finally:
             process.terminate()
-            process.communicate(timeout=PATIENCE_SECONDS)
+            _, served.said = process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def _wait_ready(served: Served) -> None:
