@@ -109,6 +109,10 @@ golden: .venv/.stamp ## Build the manifests anew into tests/manifests/golden, an
 e2e: .venv/.stamp ## Test the whole on the cluster of KUBECONFIG, from images that its nodes have (see CONTRIBUTING.md; KEEP=1: leave it)
 	SIDECAR_IMAGE=$(SIDECAR_IMAGE) API_IMAGE=$(API_IMAGE) $(BIN)/pytest tests/e2e --durations=15
 
+.PHONY: screenshots
+screenshots: .venv/.stamp ## Take pictures of the page in every state into screenshots/, and those of the README
+	$(BIN)/python -m tests.web.screenshots screenshots
+
 .PHONY: bench
 bench: .venv/.stamp ## Measure
 	$(BIN)/python -m bench

@@ -16,8 +16,7 @@ export function extendDialog(job, run) {
   const date = h("input", { type: "date", id: "until-date", "aria-label": "Day", value: localDay(now + DAY_MS), min: localDay(now) });
   const choices = MORE_DAYS.map((days, at) =>
     choice(`more-${days}`, later(days), at === 0, [`${days} more days, until `, time(later(days))]));
-  const own = choice("until-own", "date", false, ["Until the end of"]);
-  own.append(date);
+  const own = choice("until-own", "date", false, ["Until the end of"], date);
   date.addEventListener("input", () => (own.querySelector("input").checked = true));
   return openDialog({
     title: "Keep it longer",
@@ -70,9 +69,10 @@ export function deleteDialog(job, run) {
   });
 }
 
-function choice(id, value, checked, words) {
+function choice(id, value, checked, words, ...more) {
   return h("div", { class: "choice" },
-    h("input", { type: "radio", name: "until", id, value, checked }), h("label", { for: id }, words));
+    h("input", { type: "radio", name: "until", id, value, checked }),
+    h("div", { class: "pair" }, h("label", { for: id }, words), more));
 }
 
 function localDay(ms) {

@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { bytes, count, relativeTime, time } from "../format.js";
 import { icon } from "../icons.js";
 import { shown } from "../names.js";
+import { hasEnded } from "../phase.js";
 import { focusHeading } from "../router.js";
 import { toast } from "../tell.js";
 import { deleteDialog, extendDialog, pinDialog, unpinDialog } from "./decide.js";
@@ -16,9 +17,9 @@ export function retentionBar(isAllowed, refresh) {
   const element = h("section", { class: "retention bar", "aria-label": "How long it is kept" });
   let before = "";
   function update(job) {
-    const { expiredAt, pinned, pinnedBy, pinnedAt, note, totalCount } = job.artifact ?? {};
+    const { expiredAt, pinned, pinnedBy, pinnedAt, note, totalCount, state } = job.artifact ?? {};
     const isShown = hasFiles(job);
-    const told = JSON.stringify([isShown, expiredAt, pinned, pinnedBy, pinnedAt, note, totalCount]);
+    const told = JSON.stringify([isShown, expiredAt, pinned, pinnedBy, pinnedAt, note, totalCount, state]);
     if (told === before) return;
     before = told;
     const focused = element.contains(document.activeElement) && document.activeElement.dataset.does;
@@ -53,7 +54,8 @@ function words({ expiredAt, pinned, pinnedBy, pinnedAt, note }) {
 
 function buttons(job, isAllowed, refresh) {
   if (!isAllowed) return [];
-  const { pinned } = job.artifact;
+  const { pinned, state } = job.artifact;
+  const isDone = hasEnded(job) && !["syncing", "collecting"].includes(state);
   const change = (query, done) => async (variables) => {
     const data = await ask(query, { id: job.id, ...variables });
     return () => {
@@ -66,7 +68,7 @@ function buttons(job, isAllowed, refresh) {
     !pinned && ["extend", "Keep longer", () => extendDialog(job, change(EXTEND, () => "It is kept longer."))],
     !pinned && ["pin", "Pin", () => pinDialog(change(PIN, () => "Pinned."))],
     pinned && ["unpin", "Unpin", () => unpinDialog(change(UNPIN, () => "Unpinned."))],
-    !pinned && ["delete", "Delete now", () => deleteDialog(job, change(DELETE, removed))],
+    !pinned && isDone && ["delete", "Delete now", () => deleteDialog(job, change(DELETE, removed))],
   ];
   return all.filter(Boolean).map(([does, text, onclick]) =>
     h("button", { type: "button", "data-does": does, class: does === "delete" ? "danger" : "", onclick }, text));
