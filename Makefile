@@ -105,6 +105,14 @@ golden: .venv/.stamp ## Build the manifests anew into tests/manifests/golden, an
 	done
 	git diff --stat -- tests/manifests/golden
 
+.PHONY: dashboards
+dashboards: .venv/.stamp ## Write Grafana's dashboards anew from manifests/dashboards
+	$(BIN)/python -m manifests.dashboards
+
+.PHONY: dashboards-check
+dashboards-check: .venv/.stamp ## Print every panel's title, expression and what a Prometheus answers (PROMETHEUS=http://...)
+	$(BIN)/python -m manifests.dashboards $(or $(PROMETHEUS),$(error say which: make dashboards-check PROMETHEUS=http://host:9090))
+
 .PHONY: e2e
 e2e: .venv/.stamp ## Test the whole on the cluster of KUBECONFIG, from images that its nodes have (see CONTRIBUTING.md; KEEP=1: leave it)
 	SIDECAR_IMAGE=$(SIDECAR_IMAGE) API_IMAGE=$(API_IMAGE) $(BIN)/pytest tests/e2e --durations=15

@@ -1,0 +1,44 @@
+"""The dashboard of a group's users: how their jobs' artifacts fare, and how much they keep.
+
+Its series are there where PHJOB_METRICS_GROUPS is set.
+"""
+
+from manifests.dashboards.expressions import grown, now, speed
+from manifests.dashboards.panels import Graph, Number, Rows
+
+_GROUP = 'group=~"$group"'
+_NONE = " or vector(0)"
+
+ROWS: Rows = {
+    "Do we keep what our jobs leave?": [
+        Graph(
+            "What became of our jobs' artifacts?",
+            {"{{state}}": grown("group_results", "state", _GROUP) + _NONE},
+            stacked=True,
+            span=12,
+        ),
+        Graph(
+            "How often did our jobs leave more than is allowed?",
+            {"{{group}}": grown("group_over_limit", "group", _GROUP) + _NONE},
+            stacked=True,
+            span=12,
+        ),
+    ],
+    "How much do we keep?": [
+        Number("How much do we keep?", {"": now("group_kept_bytes", "sum", where=_GROUP)}, "bytes", span=4),
+        Number("How many files is that?", {"": now("group_kept_files", "sum", where=_GROUP)}, span=4),
+        Number("Of how many jobs?", {"": now("group_kept_jobs", "sum", where=_GROUP)}, span=4),
+        Graph(
+            "How fast do our jobs fill the store?",
+            {"{{group}}": speed("group_collected_bytes", "group", _GROUP) + _NONE},
+            "Bps",
+            span=12,
+        ),
+        Graph(
+            "How many files do our jobs leave?",
+            {"{{group}}": grown("group_collected_files", "group", _GROUP) + _NONE},
+            stacked=True,
+            span=12,
+        ),
+    ],
+}

@@ -1,0 +1,121 @@
+"""Panels, each with the question that it answers as its title: the few forms that the dashboards are made of.
+
+Expressions answer on an idle or fresh installation too: what has not been seen yet is 0, not a hole.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.models import common as forms
+from grafana_foundation_sdk.models import dashboard as models
+
+SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+Queries = Mapping[str, str]  # expressions by legend, in which {{label}} is the label's value
+
+
+@dataclass(frozen=True)
+class Number:
+    """One figure, or a few. Coloured from `warn` and `bad` on; below them, where those go down. `words`: for values."""
+
+    title: str
+    queries: Queries
+    unit: str = "short"
+    warn: float | None = None
+    bad: float | None = None
+    words: Mapping[str, str] | None = None
+    span: int = 4
+
+    def build(self) -> stat.Panel:
+        panel = (
+            stat.Panel()
+            .title(self.title)
+            .datasource(SOURCE)
+            .unit(self.unit)
+            .span(self.span)
+            .height(4)
+            .no_value("no answer")
+            .graph_mode(forms.BigValueGraphMode.NONE)
+            .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+            .thresholds(_thresholds(self.warn, self.bad))
+        )
+        if self.words:
+            results = {value: models.ValueMappingResult(text=text) for value, text in self.words.items()}
+            panel.mappings([models.ValueMap(options=results)])
+        for legend, query in self.queries.items():
+            panel.with_target(_query(legend, query).instant())
+        return panel
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Something over time. `stacked`: as bars on one another, for counts that add up."""
+
+    title: str
+    queries: Queries
+    unit: str = "short"
+    stacked: bool = False
+    span: int = 8
+
+    def build(self) -> timeseries.Panel:
+        legend = common.VizLegendOptions().show_legend(True).placement(forms.LegendPlacement.BOTTOM)
+        panel = (
+            timeseries.Panel()
+            .title(self.title)
+            .datasource(SOURCE)
+            .unit(self.unit)
+            .span(self.span)
+            .height(8)
+            .min(0)
+            .no_value("no answer")
+            .legend(legend.display_mode(forms.LegendDisplayMode.LIST))
+            .tooltip(common.VizTooltipOptions().mode(forms.TooltipDisplayMode.MULTI))
+        )
+        if self.stacked:
+            panel.draw_style(forms.GraphDrawStyle.BARS).fill_opacity(70)
+            panel.stacking(common.StackingConfig().mode(forms.StackingMode.NORMAL))
+        for name, query in self.queries.items():
+            panel.with_target(_query(name, query))
+        return panel
+
+
+Panel = Number | Graph
+Rows = Mapping[str, list[Panel]]  # by their titles
+
+
+def board(uid: str, title: str, description: str, rows: Rows) -> dashboard.Dashboard:
+    """A dashboard of these rows. It asks the Prometheus that is chosen on it."""
+    found = (
+        dashboard.Dashboard(title)
+        .uid(uid)
+        .description(description)
+        .tags(["phjob-artifacts"])
+        .readonly()
+        .time("now-6h", "now")
+        .refresh("1m")
+        .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
+    )
+    numbers = count(1)
+    for name, panels in rows.items():
+        found.with_row(dashboard.Row(name).id(next(numbers)))
+        for panel in panels:
+            found.with_panel(panel.build().id(next(numbers)))
+    return found
+
+
+def _query(legend: str, expression: str) -> prometheus.Dataquery:
+    return prometheus.Dataquery().expr(expression).legend_format(legend).datasource(SOURCE)
+
+
+def _thresholds(warn: float | None, bad: float | None) -> dashboard.ThresholdsConfig:
+    falling = warn is not None and bad is not None and bad < warn
+    low, high = (bad, warn) if falling else (warn, bad)
+    colours = ("red", "orange", "green") if falling else ("green", "orange", "red")
+    steps = [models.Threshold(value=None, color=colours[0])]
+    if low is not None:
+        steps.append(models.Threshold(value=low, color=colours[1]))
+    if high is not None:
+        steps.append(models.Threshold(value=high, color=colours[2]))
+    return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
