@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.files import headers
 from api.files.target import read_target
 from artifacts.names import encode_path, path_problem
 from tests.web.artifacts.conftest import Modules
@@ -129,6 +130,16 @@ def test_the_name_tells_how_a_file_is_previewed(modules: Modules, path: str, kin
     assert modules.call("kinds.js", "kindOf", path) == kind
 
 
+def test_what_opens_in_a_tab_is_what_the_api_serves_to_be_seen(modules: Modules) -> None:
+    words = (
+        headers._TEXT_ENDINGS | headers._TEXT_NAMES | set(headers._IMAGES) | {"html", "svg", "xml", "pdf", "exe", ""}
+    )
+    paths = {f"{before}{word}" for word in words | {word.upper() for word in words} for before in ("", "a.", "a.b/")}
+    served = {path for path in paths if headers.content_type(path.rsplit("/", 1)[-1]) != "application/octet-stream"}
+    assert {path for path in paths if modules.call("kinds.js", "isShown", path)} == served
+    assert len(served) > 100
+
+
 @pytest.mark.parametrize(
     ("content", "options", "expected"),
     [
@@ -137,7 +148,7 @@ def test_the_name_tells_how_a_file_is_previewed(modules: Modules, path: str, kin
         (b"\xef\xbb\xbfa", {}, {"text": "a", "encoding": "UTF-8"}),
         ("ab€".encode()[:-1], {"isEnd": False}, {"text": "ab", "encoding": "UTF-8"}),
         ("€ab".encode()[1:], {"isStart": False}, {"text": "ab", "encoding": "UTF-8"}),
-        ("ab€".encode()[:-1], {}, {"text": "abâ‚", "encoding": "Windows-1252"}),
+        ("ab€".encode()[:-1], {}, {"text": "abâ\u201a", "encoding": "Windows-1252"}),
         (b"caf\xe9", {}, {"text": "café", "encoding": "Windows-1252"}),
         ("hä".encode("utf-16"), {}, {"text": "hä", "encoding": "UTF-16"}),
         ("hä".encode("utf-16-be"), {}, None),

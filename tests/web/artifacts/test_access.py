@@ -1,0 +1,109 @@
+"""The Artifacts tab works by keyboard alone, on a phone, in the dark, and for a screen reader."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.artifacts.conftest import Open
+from tests.web.artifacts.folders import HOSTILE, address
+from tests.web.conftest import Visit
+from tests.web.site import Site
+from tests.web.test_access import NO_POLICY, PHONE, problems
+
+PLACES = {
+    "a folder": address("job-mixed"),
+    "a folder in it": address("job-mixed", path="plots/"),
+    "nothing found": address("job-mixed", search="none"),
+    "hostile names": address("job-hostile"),
+    "an image": address("job-mixed", file="plots/loss.png"),
+    "a table": address("job-mixed", file="results.csv"),
+    "a text": address("job-mixed", file="README.md"),
+    "a large text": address("job-mixed", file="train.log"),
+    "a broken image": address("job-mixed", file="broken.png"),
+    "no such file": address("job-mixed", file="none"),
+}
+
+
+def settle(page: Page) -> None:
+    """Wait until the tab shows what it has asked for."""
+    expect(page.locator(".files-end p")).not_to_have_text("")
+    expect(page.get_by_text("Loading…")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_any_state(visit: Visit, left: Site, scheme: str) -> None:
+    page = visit(left, color_scheme=scheme, **NO_POLICY)
+    found = []
+    for path in PLACES.values():
+        page.goto(left.url + path)
+        settle(page)
+        found += problems(page, **({} if scheme == "light" else {"runOnly": ["color-contrast"]}))
+    assert found == []
+
+
+def test_everything_is_done_by_keyboard(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    expect(page.locator(".files tbody tr")).to_have_count(11)
+    keys = page.keyboard
+    page.get_by_role("columnheader", name="Modified").get_by_role("button").focus()
+    keys.press("Tab")
+    expect(page.locator(":focus")).to_contain_text("README.md")
+    keys.press("End")
+    expect(page.locator(":focus")).to_contain_text("train.log")
+    keys.press("ArrowUp")
+    keys.press("ArrowUp")
+    expect(page.locator(":focus")).to_have_text("plots/")
+    keys.press("Enter")
+    expect(page.locator(".files tbody tr")).to_have_count(3)
+    page.get_by_role("searchbox").focus()
+    keys.type("loss")
+    expect(page.locator(".files tbody tr")).to_have_count(1)
+    for _ in range(20):
+        keys.press("Tab")
+        if "loss.png" in page.locator(":focus").inner_text():
+            break
+    keys.press("Tab")
+    expect(page.locator(":focus")).to_have_accessible_name("Preview loss.png")
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("img")).to_be_visible()
+    reached = set()
+    for _ in range(8):
+        keys.press("Tab")
+        reached.add(page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent"))
+    assert {"Close", "Download", "Copy path", "Copy SHA-256", "Copy curl line"} <= reached
+    keys.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.locator(":focus")).to_have_accessible_name("Preview loss.png")
+
+
+def test_a_table_is_one_to_a_screen_reader(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed", path="plots/"))
+    expect(page.get_by_role("table", name="Files in plots/")).to_be_visible()
+    row = page.get_by_role("table").get_by_role("row").nth(1)
+    expect(row.get_by_role("rowheader")).to_contain_text("acc.png")
+    expect(row.get_by_role("cell")).to_have_count(3)
+    expect(page.get_by_role("columnheader")).to_have_text(["Name", "Size", "Modified", "Actions"])
+
+
+@pytest.mark.parametrize("path", PLACES.values(), ids=PLACES)
+def test_a_phone_shows_it_without_scrolling_sideways(visit: Visit, left: Site, path: str) -> None:
+    page = visit(left, path, **PHONE)
+    settle(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    if "file=" not in path:
+        return
+    dialog = page.get_by_role("dialog")
+    assert dialog.evaluate("(dialog) => dialog.scrollWidth") <= 360
+    box = dialog.get_by_role("button", name="Close").bounding_box()
+    assert box
+    assert box["x"] + box["width"] <= 360
+
+
+def test_a_phone_shows_names_sizes_and_times(visit: Visit, left: Site) -> None:
+    page = visit(left, address("job-hostile"), **PHONE)
+    expect(page.locator(".files tbody tr")).to_have_count(len(HOSTILE))
+    for cell in ("th", ".size", ".time", ".acts"):
+        for box in (each.bounding_box() for each in page.locator(f".files tbody {cell}").all()):
+            assert box
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 360

@@ -1,0 +1,153 @@
+"""The Artifacts tab's list: what it shows, in what order, folder by folder, and the addresses of all that."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.artifacts.conftest import Open
+from tests.web.artifacts.folders import MIXED, address
+from tests.web.conftest import Visit
+from tests.web.site import Site
+
+TOP = [
+    "README.md",
+    "big.json",
+    "broken.json",
+    "broken.png",
+    "empty.txt",
+    "latin.txt",
+    "metrics.json",
+    "model.bin",
+    "plots/",
+    "results.csv",
+    "train.log",
+]
+
+
+def expect_names(page: Page, expected: list[str]) -> None:
+    """Names as they are seen: what is for screen readers alone is left out."""
+    hint = re.compile(r" \(in a new tab\)$")
+    expect(page.locator(".files tbody tr")).to_have_count(len(expected))
+    assert [hint.sub("", name) for name in page.locator(".files tbody th").all_text_contents()] == expected
+
+
+def test_a_folder_is_listed_with_sizes_and_times(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    expect_names(page, TOP)
+    row = page.get_by_role("row", name="model.bin")
+    expect(row.get_by_role("cell").nth(0)).to_have_text("1.2 MiB")
+    expect(row.locator("time")).to_have_attribute("datetime", re.compile(r"^20\d\d-.*Z$"))
+    expect(row.locator("time")).to_have_attribute("title", re.compile(r"UTC$"))
+    expect(page.get_by_role("status").filter(has_text="11 entries")).to_be_visible()
+    expect(page.get_by_role("row", name="plots/").get_by_role("cell").nth(0)).to_have_text("Folder")
+
+
+def test_a_heading_sorts_and_says_so(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    size = page.get_by_role("columnheader", name="Size")
+    expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
+    size.get_by_role("button").click()
+    expect(size).to_have_attribute("aria-sort", "descending")
+    expect(page.get_by_role("columnheader", name="Name")).not_to_have_attribute("aria-sort", re.compile("."))
+    by_size = sorted((name for name in MIXED if "/" not in name), key=lambda name: (-len(MIXED[name]), name))
+    expect(page.locator(".files tbody tr").first).to_contain_text(by_size[0])
+    assert [name.split(" (")[0] for name in page.locator(".files tbody th").all_text_contents()][:3] == by_size[:3]
+    expect(page).to_have_url(re.compile(re.escape("?sort=-size") + "$"))
+    size.get_by_role("button").click()
+    expect(size).to_have_attribute("aria-sort", "ascending")
+    expect(page.locator(".files tbody tr").last).to_contain_text(by_size[0])
+    page.get_by_role("columnheader", name="Modified").get_by_role("button").click()
+    expect(page.get_by_role("columnheader", name="Modified")).to_have_attribute("aria-sort", "descending")
+    page.reload()
+    expect(page.get_by_role("columnheader", name="Modified")).to_have_attribute("aria-sort", "descending")
+
+
+def test_folders_are_entered_and_left_and_back_leads_back(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    page.get_by_role("link", name="plots/", exact=True).click()
+    expect_names(page, ["acc.png", "deep/", "loss.png"])
+    page.get_by_role("link", name="deep/", exact=True).click()
+    expect_names(page, ["notes.txt"])
+    crumbs = page.get_by_role("navigation", name="Folders")
+    expect(crumbs.get_by_role("listitem")).to_have_text(["All files", "plots", "deep"])
+    expect(page).to_have_url(re.compile(re.escape("?path=plots%2Fdeep%2F") + "$"))
+    page.go_back()
+    expect_names(page, ["acc.png", "deep/", "loss.png"])
+    page.go_forward()
+    crumbs.get_by_role("link", name="All files").click()
+    expect_names(page, TOP)
+    page.go_back()
+    page.go_back()
+    page.go_back()
+    expect_names(page, TOP)
+    expect(page).to_have_url(re.compile(re.escape("/artifacts") + "$"))
+
+
+@pytest.mark.parametrize("path", ["plots/deep/", "plots/deep"])
+def test_a_folder_has_an_address(open_tab: Open, path: str) -> None:
+    page = open_tab(address("job-mixed", path=path))
+    expect_names(page, ["notes.txt"])
+
+
+@pytest.mark.parametrize("path", ["none/", "README.md"])
+def test_an_address_of_no_folder_says_so(open_tab: Open, path: str) -> None:
+    page = open_tab(address("job-mixed", path=path))
+    expect(page.get_by_text("There is no folder")).to_be_visible()
+    page.get_by_role("navigation", name="Folders").get_by_role("link", name="All files").click()
+    expect_names(page, TOP)
+
+
+@pytest.mark.parametrize("path", ["..", "../../other", "/", "a//b"])
+def test_an_address_that_can_be_no_folder_shows_all(open_tab: Open, path: str) -> None:
+    page = open_tab(address("job-mixed", path=path))
+    expect_names(page, TOP)
+
+
+def test_search_finds_below_the_folder_and_is_part_of_the_address(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    field = page.get_by_role("searchbox", name="Search all files")
+    field.press_sequentially("NOTES")
+    expect_names(page, ["plots/deep/notes.txt"])
+    expect(page.get_by_role("status").filter(has_text="1 file found")).to_be_visible()
+    expect(page).to_have_url(re.compile(re.escape("?search=NOTES") + "$"))
+    expect(field).to_be_focused()
+    field.fill("<b>none</b>")
+    expect(page.get_by_text("No file has “<b>none</b>” in its path.")).to_be_visible()
+    field.fill("")
+    expect_names(page, TOP)
+    open_tab(address("job-mixed", path="plots/", search="png"), page)
+    expect(page.get_by_role("searchbox", name="Search in plots/")).to_have_value("png")
+    expect_names(page, ["acc.png", "loss.png"])
+
+
+def test_typing_asks_once(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    expect_names(page, TOP)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or "") if "graphql" in request.url else None)
+    page.get_by_role("searchbox").press_sequentially("notes", delay=20)
+    expect_names(page, ["plots/deep/notes.txt"])
+    assert sum("itemsConnection" in body for body in asked) == 1
+
+
+def test_what_goes_wrong_is_told_and_can_be_tried_again(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    expect_names(page, TOP)
+    page.route("**/api/graphql", lambda route: route.abort())
+    page.get_by_role("link", name="plots/", exact=True).click()
+    notice = page.get_by_role("alert").filter(has_text="The files cannot be listed.")
+    expect(notice).to_contain_text("The service cannot be reached.")
+    page.unroute("**/api/graphql")
+    notice.get_by_role("button", name="Try again").click()
+    expect_names(page, ["acc.png", "deep/", "loss.png"])
+    expect(notice).to_have_count(0)
+
+
+def test_files_that_go_meanwhile_are_not_shown_on(visit: Visit, site: Site) -> None:
+    site.world.leave(site.world.add("job-1"))
+    page = visit(site, address("job-1"))
+    expect(page.locator(".files tbody tr")).to_have_count(3)
+    page.get_by_role("button", name="Delete now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").last.click()
+    expect(page.locator(".files")).to_have_count(0)

@@ -1,0 +1,210 @@
+"""Previews: what is shown of each kind of file, how much of it is loaded, and the way in and out."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.web.artifacts.conftest import NOWHERE, Open
+from tests.web.artifacts.folders import MIB, MIXED, address
+
+Preview = Callable[[str], Locator]
+
+
+@pytest.fixture
+def preview(open_tab: Open) -> Preview:
+    """`preview(file)`: the dialog at that file's address."""
+
+    def preview(file: str, job: str = "job-mixed") -> Locator:
+        dialog = open_tab(address(job, file=file)).get_by_role("dialog")
+        expect(dialog.locator(".preview-content, [role=alert]").first).to_be_visible()
+        expect(dialog.get_by_text("Loading…")).to_have_count(0)
+        return dialog
+
+    return preview
+
+
+def cells(dialog: Locator, row: int) -> list[str]:
+    return dialog.get_by_role("row").nth(row).locator("th, td").all_text_contents()
+
+
+def test_an_image_is_shown(preview: Preview) -> None:
+    image = preview("plots/loss.png").get_by_role("img")
+    expect(image).to_be_visible()
+    expect(image).to_have_accessible_name("The image loss.png")
+    image.evaluate("(image) => image.decode()")
+    assert image.evaluate("(image) => image.naturalWidth") == 80
+
+
+def test_what_calls_itself_an_image_and_is_none_is_told(preview: Preview) -> None:
+    expect(preview("broken.png").get_by_role("alert")).to_contain_text("The browser cannot show this image.")
+
+
+def test_a_csv_is_a_table_or_a_text(preview: Preview) -> None:
+    dialog = preview("results.csv")
+    assert cells(dialog, 0) == ["", "id", "remark"]
+    assert cells(dialog, 1) == ["1", "0", "line one\nline, two"]
+    expect(dialog.get_by_role("row")).to_have_count(501)
+    expect(dialog.get_by_text("These are the first 500 rows; there are more.")).to_be_visible()
+    dialog.get_by_role("button", name="Show as plain text").click()
+    expect(dialog.get_by_role("region", name="Text")).to_contain_text('0,"line one\nline, two"')
+    expect(dialog.get_by_role("button", name="Show as a table")).to_be_focused()
+
+
+def test_json_is_indented_and_keeps_its_digits(preview: Preview) -> None:
+    text = preview("metrics.json").get_by_role("region", name="Text")
+    assert text.text_content() == '{\n  "loss": [\n    0.5,\n    0.25\n  ],\n  "seed": 12345678901234567890\n}'
+
+
+def test_what_calls_itself_json_and_is_none_is_shown_as_it_is(preview: Preview) -> None:
+    dialog = preview("broken.json")
+    expect(dialog.get_by_text("This is not JSON: a name in quotes is missing, line 1, column 9.")).to_be_visible()
+    assert dialog.get_by_role("region", name="Text").text_content() == '{"a": 1,}'
+    expect(dialog.get_by_role("button", name="Show as")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("model.bin", "This file is not text, so it cannot be shown here. Download it."),
+        ("empty.txt", "This file is empty."),
+        ("latin.txt", "Read as Windows-1252."),
+    ],
+)
+def test_what_is_no_plain_text_is_told(preview: Preview, file: str, words: str) -> None:
+    expect(preview(file).get_by_text(words)).to_be_visible()
+
+
+@pytest.mark.parametrize("file", ["none.txt", "plots", ".primehub/metadata/report.json"])
+def test_what_is_not_there_is_told(preview: Preview, file: str) -> None:
+    expect(preview(file).get_by_role("alert")).to_contain_text("There is no such file.")
+
+
+def test_a_large_file_is_loaded_in_parts_and_only_as_the_reader_says(open_tab: Open) -> None:
+    page = open_tab(NOWHERE)
+    ranges: list[str] = []
+    page.on(
+        "request",
+        lambda request: ranges.append(request.headers.get("range", "")) if "/files/" in request.url else None,
+    )
+    open_tab(address("job-mixed", file="train.log"), page)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("This file has 2.3 MiB, too much to be shown as a whole.")).to_be_visible()
+    assert ranges == ["bytes=0-4095"]
+    dialog.get_by_role("button", name="Show the first 256 KiB").click()
+    text = dialog.get_by_role("region", name="Text")
+    expect(dialog.get_by_text("The first 256 KiB of 2.3 MiB.")).to_be_visible()
+    assert text.text_content() == MIXED["train.log"][: MIB // 4].decode()
+    dialog.get_by_role("button", name="Show the last 256 KiB").click()
+    expect(dialog.get_by_text("The last 256 KiB of 2.3 MiB.")).to_be_visible()
+    assert text.text_content() == MIXED["train.log"][-MIB // 4 :].decode()
+    assert ranges[1:] == ["bytes=0-262143", "bytes=-262144"]
+
+
+def test_the_beginning_of_large_json_is_indented(preview: Preview) -> None:
+    dialog = preview("big.json")
+    dialog.get_by_role("button", name="Show the first 256 KiB").click()
+    expect(dialog.get_by_role("region", name="Text")).to_contain_text("[\n  1234567890123456789,\n")
+    expect(dialog.get_by_text("This is not JSON")).to_have_count(0)
+
+
+def test_it_opens_from_the_list_and_closes_to_it(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    link = page.get_by_role("link", name="Preview metrics.json")
+    link.click()
+    dialog = page.get_by_role("dialog", name="metrics.json")
+    expect(dialog).to_be_visible()
+    expect(page).to_have_url(re.compile(re.escape("?file=metrics.json") + "$"))
+    expect(dialog.get_by_role("heading")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page).to_have_url(re.compile(re.escape("/artifacts") + "$"))
+    expect(link).to_be_focused()
+    page.go_forward()
+    expect(dialog).to_be_visible()
+    page.go_back()
+    expect(dialog).to_have_count(0)
+
+
+@pytest.mark.parametrize("way", ["button", "escape", "beside"])
+def test_a_linked_preview_closes_to_its_folder(open_tab: Open, way: str) -> None:
+    page = open_tab(address("job-mixed", file="plots/loss.png"))
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("2 of 2")).to_be_visible()
+    if way == "button":
+        dialog.get_by_role("button", name="Close").click()
+    elif way == "escape":
+        page.keyboard.press("Escape")
+    else:
+        page.mouse.click(3, 300)
+    expect(dialog).to_have_count(0)
+    expect(page).to_have_url(re.compile(re.escape("?path=plots%2F") + "$"))
+    expect(page.locator(".files tbody tr")).to_have_count(3)
+
+
+def test_one_steps_from_file_to_file(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed", sort="-name"))
+    page.get_by_role("link", name="Preview train.log").click()
+    dialog = page.get_by_role("dialog")
+    forward, back = dialog.get_by_role("button", name="Next"), dialog.get_by_role("button", name="Previous")
+    expect(back).to_have_attribute("aria-disabled", "true")
+    for name in ("results.csv", "model.bin"):  # the folder between them is none of them
+        forward.click()
+        expect(dialog).to_have_accessible_name(name)
+    expect(forward).to_be_focused()
+    expect(dialog.get_by_text("3 of 10")).to_be_visible()
+    back.click()
+    expect(dialog).to_have_accessible_name("results.csv")
+    assert "file=results.csv" in page.url
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page).to_have_url(re.compile(re.escape("?sort=-name") + "$"))  # all steps are one step back
+    expect(page.get_by_role("row", name="results.csv").get_by_role("rowheader").get_by_role("link")).to_be_focused()
+
+
+def test_stepping_past_what_is_listed_lists_more(open_tab: Open) -> None:
+    page = open_tab(address("job-many", file="shard-00199.bin"))
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("200 of 200 or more")).to_be_visible()
+    dialog.get_by_role("button", name="Next").click()
+    expect(dialog).to_have_accessible_name("shard-00200.bin")
+
+
+def test_what_goes_wrong_is_told_and_can_be_tried_again(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    page.route("**/api/files/**", lambda route: route.abort())
+    page.get_by_role("link", name="Preview README.md").click()
+    notice = page.get_by_role("dialog").get_by_role("alert")
+    expect(notice).to_contain_text("The service cannot be reached.")
+    page.unroute("**/api/files/**")
+    notice.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("region", name="Text")).to_contain_text("# Title")
+
+
+def test_path_digest_and_a_line_for_curl_are_copied(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed", file="plots/acc.png"))
+    dialog = page.get_by_role("dialog")
+    copied = {}
+    for what in ("path", "SHA-256", "curl line"):
+        dialog.get_by_role("button", name=f"Copy {what}", exact=True).click()
+        expect(dialog.get_by_role("status").filter(has_text=f"Copied: {what}")).to_have_count(1)
+        copied[what] = page.evaluate("navigator.clipboard.readText()")
+    assert copied["path"] == "/phfs/jobArtifacts/job-mixed/plots/acc.png"
+    assert len(copied["SHA-256"]) == 64
+    origin = page.evaluate("location.origin")
+    url = f"{origin}/api/files/groups/vision/jobArtifacts/job-mixed/plots/acc.png?download=1"
+    line = f"curl --fail --header \"Authorization: Bearer $TOKEN\" '{url}' --output 'acc.png'"
+    assert copied["curl line"] == line
+
+
+def test_without_the_clipboard_a_selection_is_copied(open_tab: Open) -> None:
+    page = open_tab(NOWHERE)
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.add_init_script("addEventListener('copy', () => (window.copied = String(document.activeElement.value)))")
+    open_tab(address("job-mixed", file="README.md"), page)
+    button = page.get_by_role("button", name="Copy path")
+    button.click()
+    expect(button).to_have_text("Copied")
+    expect(button).to_be_focused()
+    assert page.evaluate("copied") == "/phfs/jobArtifacts/job-mixed/README.md"

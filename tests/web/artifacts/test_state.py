@@ -1,0 +1,138 @@
+"""What the tab's address tells, what the tab says of how much there is, and how a text is cut for the screen."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.web.artifacts.conftest import Modules
+
+HERE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PLAIN = {"path": "", "order": "name", "isDescending": False, "search": "", "file": ""}
+
+
+def read(modules: Modules, query: str) -> Any:
+    return modules.run("state.js", "(module, query) => module.readState(new URLSearchParams(query))", query)
+
+
+def written(modules: Modules, state: dict[str, Any]) -> str:
+    text = modules.run("state.js", "(module, state) => module.writeState(state).toString()", state)
+    assert isinstance(text, str)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("query", "state"),
+    [
+        ("", {}),
+        ("path=a/b/", {"path": "a/b/"}),
+        ("path=a", {"path": "a/"}),
+        ("path=../a", {}),
+        ("path=%2F", {}),
+        ("sort=-size", {"order": "size", "isDescending": True}),
+        ("sort=time", {"order": "time"}),
+        ("sort=-name", {"isDescending": True}),
+        ("sort=-constructor", {}),
+        ("sort=--size", {}),
+        ("search=%3Cb%3E", {"search": "<b>"}),
+        ("file=a/b.txt", {"path": "a/", "file": "a/b.txt"}),
+        ("file=a/b.txt&path=", {"file": "a/b.txt"}),
+        ("file=a/b.txt&search=b", {"search": "b", "file": "a/b.txt"}),
+        ("file=a/../b", {}),
+        ("file=a/", {}),
+        ("unknown=1", {}),
+    ],
+)
+def test_an_address_tells_what_is_shown(modules: Modules, query: str, state: dict[str, Any]) -> None:
+    assert read(modules, query) == PLAIN | state
+
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6).filter(
+    lambda name: "/" not in name and name not in (".", "..")
+)
+states = st.fixed_dictionaries(
+    {
+        "path": st.lists(names, max_size=3).map(lambda parts: "".join(f"{part}/" for part in parts)),
+        "order": st.sampled_from(["name", "size", "time"]),
+        "isDescending": st.booleans(),
+        "search": st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
+    }
+)
+
+
+@given(states, st.one_of(st.just(""), names))
+@HERE
+def test_what_is_written_is_read_back(modules: Modules, state: dict[str, Any], name: str) -> None:
+    shown = state | {"file": state["path"] + name if name else ""}
+    query = written(modules, shown)
+    assert query.isascii()
+    assert read(modules, query) == shown
+    assert all(value for _, value in parse_qsl(query, keep_blank_values=True))
+
+
+@pytest.mark.parametrize(
+    ("before", "order", "after"),
+    [
+        ({}, "size", {"order": "size", "isDescending": True}),
+        ({"order": "size", "isDescending": True}, "size", {"order": "size", "isDescending": False}),
+        ({"order": "size", "isDescending": True}, "name", {"order": "name", "isDescending": False}),
+        ({}, "name", {"isDescending": True}),
+    ],
+)
+def test_a_heading_sorts_by_the_largest_first_and_then_the_other_way(
+    modules: Modules, before: dict[str, Any], order: str, after: dict[str, Any]
+) -> None:
+    assert modules.call("state.js", "sortedBy", PLAIN | before, order) == PLAIN | after
+
+
+@pytest.mark.parametrize(
+    ("listing", "words"),
+    [
+        ({"length": 1, "total": 1, "hasMore": False}, "1 entry"),
+        ({"length": 12, "total": 12, "hasMore": False}, "12 entries"),
+        ({"length": 200, "total": 12345, "hasMore": True}, "200 of 12,345 entries"),
+        ({"length": 200, "total": None, "hasMore": True}, "the first 200 entries"),
+        ({"length": 1, "total": 1, "hasMore": False, "search": "x"}, "1 file found"),
+        ({"length": 200, "total": 300, "hasMore": True, "search": "x"}, "200 of 300 files found"),
+    ],
+)
+def test_how_much_is_shown_is_told(modules: Modules, listing: dict[str, Any], words: str) -> None:
+    state = {"state": PLAIN | {"search": listing.get("search", "")}}
+    assert modules.call("words.js", "countWords", listing | state) == words
+
+
+@pytest.mark.parametrize(
+    ("state", "place", "words"),
+    [
+        ("expired", {}, "The artifacts have expired and are no longer kept."),
+        ("rejected", {}, "Nothing was kept: the job left more than the limits allow."),
+        ("empty", {}, "The job left no files in its artifacts folder."),
+        ("__proto__", {}, "There are no files."),
+        (None, {}, "There are no files."),
+        ("sealed", {"path": "a\u202e/"}, "There is no folder a\\u{202E}/ among the artifacts, or nothing in it."),
+        ("sealed", {"path": "a/", "search": "x"}, "No file in a/ has “x” in its path."),
+    ],
+)
+def test_why_there_is_nothing_is_told(modules: Modules, state: str | None, place: dict[str, str], words: str) -> None:
+    assert modules.call("words.js", "emptyWords", state, PLAIN | place) == words
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]) | st.just("\n"), max_size=40))
+@HERE
+def test_blocks_together_are_the_text(modules: Modules, text: str) -> None:
+    blocks = modules.call("blocks.js", "blocksOf", text)
+    assert "".join(block["text"] for block in blocks) == text
+    assert sum(block["lines"] for block in blocks) == text.count("\n") + (not text.endswith("\n") and bool(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "longest"),
+    [("\n" * 1000, 2, 500), ("x" * 5000, 3, 2000), ("\U0001d56c" * 1500, 2, 2000), (("y" * 999 + "\n") * 20, 3, 8000)],
+)
+def test_no_block_is_too_long_for_the_screen(modules: Modules, text: str, count: int, longest: int) -> None:
+    blocks = modules.call("blocks.js", "blocksOf", text)
+    assert "".join(block["text"] for block in blocks) == text
+    assert len(blocks) == count
+    assert max(len(block["text"].encode("utf-16-le")) // 2 for block in blocks) <= longest + 1
