@@ -35,7 +35,7 @@ OUTCOMES = {
     "already-injected": "the pod has its sidecar",
     "opted-out": "the pod, or the default for all pods, says that nothing is to be collected",
     "name-taken": f"the pod has a container {SIDECAR} or a volume {MASK} of its own: give it another name",
-    "old-kubernetes": "sidecars need Kubernetes 1.29 or newer, and this cluster is older, or does not tell its version",
+    "old-kubernetes": "sidecars need Kubernetes 1.29 or newer, and the cluster or a node is older, or tells no version",
     "not-linux": "the pod is not for Linux",
     "no-main": f"the pod has no container {MAIN}",
     "no-home": "main has no emptyDir or PersistentVolumeClaim at /home/jovyan that can be mounted before it starts",
