@@ -1,7 +1,9 @@
 """The Flask application: the parts' blueprints, the probes, `/metrics`, and one form for whatever goes wrong."""
 
 import logging
+import re
 import secrets
+from urllib.parse import quote
 
 import flask
 from werkzeug.exceptions import HTTPException
@@ -11,19 +13,21 @@ from api.auth.origins import Origins
 from api.auth.request import request_caller
 from api.auth.tokens import Authenticators
 from api.errors import ApiError, Unavailable, error_body
+from api.files.target import ROOT
 from api.files.view import files_blueprint
 from api.health import health_blueprint
 from api.schema.failures import graphql_body
 from api.schema.view import GRAPHQL_PATH, graphql_blueprint
 from api.services import Services
 from api.web.compose import web_blueprints
-from api.web.plain import plain_page, wants_page
+from api.web.plain import START, plain_page, wants_page
 from artifacts.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
 Answer = tuple[flask.Response, int]
 
+_FILE = re.compile(re.escape(ROOT) + r"groups/[^/]+/jobArtifacts/([^/]+)/")
 _NO_PAGE = "the address may be mistyped, or shortened when it was copied"
 _ABSENT = "there is nothing at this address: GraphQL is at /api/graphql, downloads are below /api/files/"
 
@@ -49,7 +53,10 @@ def create_app(services: Services, authenticators: Authenticators, is_local: boo
 
 
 def _told(status: int, code: str, message: str) -> Answer:
-    """The one form of errors; GraphQL's where that was asked, whatever refused it."""
+    """The one form of errors; GraphQL's where that was asked, whatever refused it, and a page to who follows a link."""
+    if (match := _FILE.match(flask.request.path)) and wants_page():
+        job = (f"/jobs/{quote(match[1])}/artifacts", "The job's artifacts")
+        return plain_page(status, "This cannot be shown", message, [job, START]), status
     is_graphql = flask.request.path == GRAPHQL_PATH
     return flask.jsonify(graphql_body(code, message) if is_graphql else error_body(status, code, message)), status
 

@@ -118,8 +118,9 @@ def _forsake(error: BaseException | None) -> None:
 
 
 def _protect(response: flask.Response) -> flask.Response:
-    """Every answer here, refusals too, is safe to open in a browser."""
-    response.headers.update(PROTECTION)
+    """Every answer here, refusals too, is safe to open in a browser; a page of our own has its own policy."""
+    for name, text in PROTECTION.items():
+        response.headers.setdefault(name, text)
     if response.status_code == Unavailable.status:
         response.headers["Retry-After"] = str(_RETRY_SECONDS)
     return response

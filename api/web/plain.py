@@ -10,7 +10,7 @@ from api.web.headers import PAGE
 Link = tuple[str, str]
 
 START: Link = ("/", "All jobs")
-_LINK = Markup('      <a class="button" href="{}">{}</a>\n')
+_LINK = Markup('<a class="button{}" href="{}">{}</a>')
 _PAGE = Markup("""\
 <!doctype html>
 <html lang="en">
@@ -29,18 +29,20 @@ _PAGE = Markup("""\
     <main id="main" class="empty">
       <h1>{title}</h1>
       <p class="muted">{text}</p>
-{links}    </main>
+      <p>{links}</p>
+    </main>
   </body>
 </html>
 """)
 
 
 def plain_page(status: int, title: str, text: str, links: Sequence[Link] = (START,)) -> flask.Response:
-    """The page. `text`: a sentence as errors have it, without capital and full stop. `links`: address and words."""
+    """The page. `text`: a sentence as errors have it, without capital and full stop. `links`: address and words; the
+    first is what to do."""
     filled = _PAGE.format(
         title=title,
         text=sentence(text),
-        links=Markup("").join(_LINK.format(*link) for link in links),
+        links=Markup(" ").join(_LINK.format("" if at else " primary", *link) for at, link in enumerate(links)),
     )
     response = flask.Response(filled, status, content_type="text/html; charset=utf-8", headers=PAGE)
     response.headers["Cache-Control"] = "no-store"

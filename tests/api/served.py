@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class Served:
-    """A running service. `store`: its directory; `cluster`: the API server that it asks; `said`: its log, once ended."""
+    """A running service. `store`: its directory; `cluster`: the API server it asks; `said`: its log, once ended."""
 
     store: Path
     cluster: ApiServer

@@ -10,14 +10,18 @@ export function signInView(session, enter) {
     { class: "signin card padded stack" },
     h("h1", null, "Sign in"),
     session.notice && h("p", { class: "notice warn", role: "status" }, session.notice),
-    session.signInUrl ? button(session.signInUrl) : tokenForm(enter),
+    ...(session.signInUrl ? atIssuer(session.signInUrl, enter) : [tokenForm(enter)]),
   );
   return { element, title: "Sign in" };
 }
 
-function button(url) {
+function atIssuer(url, enter) {
   const next = location.pathname + location.search;
-  return h("a", { class: "button primary", href: `${url}?next=${encodeURIComponent(next)}` }, "Sign in");
+  return [
+    h("p", { class: "muted" }, "You are led to your organisation's sign-in page, and back to this one."),
+    h("a", { class: "button primary", href: `${url}?next=${encodeURIComponent(next)}` }, "Sign in"),
+    h("details", null, h("summary", { class: "muted small" }, "Sign in with a token"), tokenForm(enter)),
+  ];
 }
 
 function tokenForm(enter) {

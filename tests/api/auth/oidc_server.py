@@ -220,7 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         oidc, url = self.server.oidc, urlsplit(self.path)
         ways = {"/auth": oidc.codes.authorize, "/logout": oidc.codes.sign_out}
-        if way := ways.get(url.path.removeprefix(_REALM)):
+        if way := ways.get(name := url.path.removeprefix(_REALM)):
+            oidc.asked[name] += 1
             self._lead(lambda: way(dict(parse_qsl(url.query, strict_parsing=True))))
             return
         documents = {"/.well-known/openid-configuration": oidc.discovery, "/certs": {"keys": oidc.published}}

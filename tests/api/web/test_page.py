@@ -150,3 +150,15 @@ def test_what_a_client_asks_for_in_vain_is_told_in_json_and_to_a_person_on_a_pag
     found = Document(shown.text)
     assert found.forbidden == []
     assert [visitor.ask("GET", url).status_code for url in found.urls] == [200] * len(found.urls)
+
+
+@pytest.mark.parametrize("name", ["none.txt", "%3Cscript%3Ealert(1)%3C%2Fscript%3E"])
+def test_a_link_to_a_file_that_does_not_work_leads_to_the_job(visitor: Visitor, name: str) -> None:
+    path = f"/api/files/groups/team-a/jobArtifacts/job-1/{name}?user=a&expires=1&key=b&signature=c"
+    assert visitor.ask("GET", path, {"Accept": "*/*"}).json()["error"]["code"] == "UNAUTHENTICATED"
+    shown = visitor.open(path)
+    assert (shown.status_code, shown.headers["Content-Type"]) == (401, "text/html; charset=utf-8")
+    bounded(shown.headers)
+    assert "This link does not work, or not any more" in shown.text
+    assert 'href="/jobs/job-1/artifacts"' in shown.text
+    assert "alert" not in shown.text

@@ -1,0 +1,123 @@
+"""Signing in at an issuer, in a browser to which it is another site; and by the address that local mode prints."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from api.auth.cookies import COOKIE
+from api.auth.tokens import Authenticators
+from tests.api.auth.oidc_server import CLIENT, OidcServer, oidc_server
+from tests.api.web.site import Known, Web, oidc_settings, serving
+from tests.web.conftest import Browse
+
+PLACE = "/jobs/job-1/artifacts?path=plots%2F"
+
+
+@pytest.fixture
+def oidc() -> Iterator[OidcServer]:
+    with oidc_server() as server:
+        yield server
+
+
+@pytest.fixture
+def hub(tmp_path: Path, oidc: OidcServer) -> Iterator[str]:
+    """The service's URL. A browser takes localhost and the issuer's 127.0.0.1 for two sites."""
+    with serving(tmp_path, oidc_settings(oidc, PHJOB_API_ORIGIN="http://localhost:PORT")) as web:
+        url = web.url.replace("127.0.0.1", "localhost")
+        oidc.codes.redirects.add(f"{url}/api/session/callback")
+        yield url
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Web]:
+    """A service as in local mode, to which the name is the token."""
+    with serving(tmp_path, authenticators=Authenticators(opaque=Known()), is_local=True) as web:
+        yield web
+
+
+def sign_in(page: Page) -> None:
+    page.get_by_role("main").get_by_role("link", name="Sign in").click()
+    expect(page.get_by_role("banner")).to_contain_text("ann")
+
+
+def test_one_signs_in_at_the_issuer_and_is_back_where_one_was(browse: Browse, hub: str) -> None:
+    page = browse(hub, PLACE)
+    sign_in(page)
+    assert page.url == hub + PLACE
+    assert page.evaluate("document.cookie") == ""
+    page.reload()
+    expect(page.get_by_role("banner")).to_contain_text("ann")
+    page.go_back()
+    expect(page.get_by_role("banner")).to_contain_text("ann")
+
+
+def test_a_session_that_the_issuer_renews_goes_on_unnoticed(browse: Browse, hub: str, oidc: OidcServer) -> None:
+    page = browse(hub, "/")
+    sign_in(page)
+    expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
+    expired = oidc.token(azp=CLIENT, exp=int(time.time()) - 100)
+    page.context.add_cookies([{"name": COOKIE, "value": expired, "url": hub}])
+    with page.expect_response(lambda answer: answer.url.endswith("/api/graphql") and answer.ok):
+        page.get_by_label("Search").fill("more")
+    expect(page.get_by_role("heading", name="No job is like that")).to_be_visible()
+    assert page.url == f"{hub}/?search=more"
+    assert oidc.asked["/token"] == 2
+
+
+def test_a_session_that_was_ended_there_is_told_and_leads_back(browse: Browse, hub: str, oidc: OidcServer) -> None:
+    page = browse(hub, "/?state=Failed")
+    sign_in(page)
+    oidc.codes.end_sessions()
+    page.context.add_cookies([{"name": COOKIE, "value": oidc.token(azp=CLIENT, exp=1), "url": hub}])
+    page.get_by_label("Search").fill("more")
+    expect(page.get_by_text("Your session has ended. Sign in again to go on.")).to_be_visible()
+    expect(page.get_by_role("banner")).not_to_contain_text("ann")
+    page.reload()
+    expect(page.get_by_text("Your session has expired. Sign in again to go on.")).to_be_visible()
+    sign_in(page)
+    assert page.url == f"{hub}/?state=Failed&search=more"
+
+
+def test_signing_out_ends_the_session_there_too(browse: Browse, hub: str, oidc: OidcServer) -> None:
+    page = browse(hub, PLACE)
+    sign_in(page)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("main").get_by_role("link", name="Sign in")).to_be_visible()
+    assert page.url == f"{hub}/"
+    assert page.context.cookies() == []
+    assert oidc.asked["/logout"] == 1
+
+
+def test_whoever_is_refused_there_can_try_again(browse: Browse, hub: str, oidc: OidcServer) -> None:
+    oidc.codes.denies = "access_denied"
+    page = browse(hub, PLACE)
+    page.get_by_role("main").get_by_role("link", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Signing in did not work")).to_be_visible()
+    expect(page.get_by_text("The sign-in service let nobody in: it was cancelled there, or refused.")).to_be_visible()
+    oidc.codes.denies = ""
+    page.get_by_role("link", name="Try again").click()
+    expect(page.get_by_role("banner")).to_contain_text("ann")
+    assert page.url == hub + PLACE
+
+
+def test_the_address_that_local_mode_prints_signs_in_and_sends_no_token(browse: Browse, local: Web) -> None:
+    page = browse(local.url, "/static/icon.svg")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{local.url}/jobs?state=Failed#token=alice")
+    expect(page.get_by_role("banner")).to_contain_text("alice")
+    assert page.url == f"{local.url}/jobs?state=Failed"
+    assert [url for url in asked if "alice" in url.partition("#")[0]] == []
+    page.goto(f"{local.url}/jobs?state=Failed#token=root")  # into the open page, which is not loaded anew
+    expect(page.get_by_role("banner")).to_contain_text("root")
+    assert page.url == f"{local.url}/jobs?state=Failed"
+
+
+def test_an_address_of_an_earlier_start_is_told(browse: Browse, local: Web) -> None:
+    page = browse(local.url, "/#token=earlier")
+    expect(page.get_by_role("status").filter(has_text="The token in the address is not accepted")).to_be_visible()
+    expect(page.get_by_label("Token")).to_be_visible()
+    assert page.url == f"{local.url}/"
