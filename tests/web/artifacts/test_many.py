@@ -68,6 +68,20 @@ def test_more_are_shown_by_a_button_and_the_first_of_them_has_the_focus(open_tab
     expect(page.locator(":focus")).to_contain_text("shard-00200.bin")
 
 
+def test_the_list_stays_where_it_is_under_a_preview(open_tab: Open) -> None:
+    page = open_tab(address("job-many"))
+    link = page.get_by_role("link", name="Preview shard-00150.bin")
+    link.scroll_into_view_if_needed()
+    top = page.evaluate("scrollY")
+    assert top > 5_000
+    link.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert page.evaluate("scrollY") == top
+    page.keyboard.press("Escape")
+    expect(link).to_be_focused()
+    assert page.evaluate("scrollY") == top
+
+
 def test_back_finds_the_folder_as_it_was_left(open_tab: Open) -> None:
     page = open_tab(address("job-many"))
     page.get_by_role("button", name="Show 200 more").press("Enter")

@@ -87,10 +87,18 @@ export function contentOf({ name, size }, url, signal) {
     if (!found) return show(above, note(BINARY));
     const told = [...above, found.encoding !== "UTF-8" && note(`Read as ${found.encoding}.`)];
     const tell = (words) => void told.push(note(words));
-    const picture = part.isStart ? PICTURES[kind] : undefined;
+    if (!part.isStart) return showEnd(told, found.text);
+    const picture = PICTURES[kind];
     const made = picture?.make(found.text, { isWhole: part.isEnd, path: name, tell });
     if (!made) return show(told, textPicture(found.text));
     return showEither(told, picture.words, [made, textPicture(found.text)]);
+  }
+
+  /** From the first whole line, and scrolled to the last. */
+  function showEnd(above, text) {
+    const [picture] = textPicture(text.slice(text.indexOf("\n") + 1));
+    show(above, picture);
+    picture.scrollTop = picture.scrollHeight;
   }
 
   /** The first of two pictures, and a button for the other. */
