@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from artifacts.environment import Setting, choice, flag, listen, number, read_settings, words
+from artifacts.log import LOG_FORMAT
 from artifacts.names import check_job_name, group_path
 
 MIB = 1024 * 1024
@@ -127,6 +128,7 @@ TABLE = (
     ),
     _row("pod_uid", "", lambda text: text[:64], "UID of the pod, which tells this pod's files from an earlier one's"),
     _row("log_level", "info", choice("debug", "info", "warning", "error"), "least level of the log"),
+    LOG_FORMAT,
 )
 
 
@@ -163,6 +165,7 @@ class Settings:
     main_status: str
     pod_uid: str
     log_level: str
+    log_format: str
 
     @property
     def limit_size_bytes(self) -> int:

@@ -10,7 +10,7 @@ from artifacts.errors import ArtifactError, ConfigError
 from artifacts.report import REASONS, Skipped
 from artifacts.settings import TABLE, Settings
 from sidecar.plan import Plan
-from sidecar.process import configure_log, make_syncer
+from sidecar.process import log_to_stderr, make_syncer
 from sidecar.scan import Scan, merge_skipped
 from sidecar.stamp import size_of
 from sidecar.sync import Syncer
@@ -35,7 +35,7 @@ def run_command(arguments: list[str]) -> int:
     """`--once`, `--dry-run`, `--help`. Exit code 0: done; 1: something could not be stored; 2: settings are wrong;
     130: interrupted."""
     options = _parser().parse_args(arguments)
-    configure_log(os.environ.get("PHJOB_ARTIFACT_LOG_LEVEL", "warning"))
+    log_to_stderr(os.environ, "warning")
     try:
         settings = Settings.from_env(os.environ)
         syncer = make_syncer(settings)

@@ -187,5 +187,5 @@ def _read_main_status(path: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             return read_main(json.loads(file.read(4096)))
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("cannot read how main ended path=%s: %s", path, error)
+        log.warning("cannot read how main ended path=%s error=%s", path, error)
         return {}

@@ -82,7 +82,7 @@ class Manifest:
                     for entry in read_entries(lines, header, most):
                         self._take(entry)
         except InvalidDocument as error:
-            log.warning("manifest ignored from here on: %s", error)
+            log.warning("manifest ignored from here on error=%s", error)
         except StoreError as error:
             if error.cause.errno not in _ABSENT:
                 raise

@@ -5,18 +5,21 @@ syncer's own numbers when they are asked for, so nothing else in the sidecar nee
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from artifacts.report import REASONS, STATES, Report
+from artifacts.scrape import wants_openmetrics
 from sidecar.journal import Totals
 
+_PREFIX = "phjob_artifact_sidecar_"
 _POLL_SECONDS = 3600.0  # for a shutdown that never comes: each one would be a wake-up
 _REQUEST_SECONDS = 5.0  # a client that says nothing must not hold the one thread that serves
 
@@ -28,43 +31,54 @@ class SidecarCollector(Collector):
         self._report, self._totals = report, totals
 
     def collect(self) -> Iterator[Metric]:
-        report, totals = self._report, self._totals
-        yield _counter(
-            "phjob_artifact_copied_files", "Files copied to the store, again ones included.", totals.copied_files
-        )
-        yield _counter("phjob_artifact_copied_bytes", "Bytes copied to the store.", totals.copied_bytes)
-        yield _counter("phjob_artifact_removed_files", "Copies removed from the store.", totals.removed_files)
-        yield _counter("phjob_artifact_store_errors", "Operations that the store failed.", totals.store_errors)
+        yield InfoMetricFamily("phjob_artifact_build", "Always 1", {"part": "sidecar", "version": self._report.version})
+        yield from self._done()
+        yield from self._stands()
+
+    def _done(self) -> Iterator[Metric]:
+        totals = self._totals
+        yield _counter("copied_files", "Files copied to the store, again ones included", totals.copied_files)
+        yield _counter("copied_bytes", "Bytes copied to the store", totals.copied_bytes)
+        yield _counter("removed_files", "Copies removed from the store", totals.removed_files)
+        yield _counter("store_errors", "Operations that the store failed", totals.store_errors)
         yield SummaryMetricFamily(
-            "phjob_artifact_sync_seconds", "Syncs, and the time they took.", totals.syncs, totals.sync_seconds
+            f"{_PREFIX}sync_seconds", "Syncs, and the time they took", totals.syncs, totals.sync_seconds
         )
-        yield _gauge("phjob_artifact_last_sync_timestamp_seconds", "When the last sync ended.", totals.last_sync_at)
-        yield _gauge("phjob_artifact_collected_files", "Files in the job folder now.", report.collected.files)
-        yield _gauge("phjob_artifact_collected_bytes", "Bytes in the job folder now.", report.collected.bytes)
-        skipped = GaugeMetricFamily("phjob_artifact_skipped_files", "Files left out now, by reason.", labels=["reason"])
-        for reason in REASONS:
-            row = report.skipped.get(reason)
-            skipped.add_metric([reason], row.files if row else 0)
-        yield skipped
-        used = GaugeMetricFamily(
-            "phjob_artifact_limit_used_ratio", "What was found, of what is allowed.", labels=["limit"]
-        )
-        used.add_metric(["files"], report.found.files / max(1, report.limit_files))
-        used.add_metric(["bytes"], report.found.bytes / max(1, report.limit_bytes))
-        yield used
-        states = GaugeMetricFamily("phjob_artifact_state", "1 for the state the sync is in.", labels=["state"])
-        for state in STATES:
-            states.add_metric([state], state == report.state)
-        yield states
-        yield InfoMetricFamily("phjob_artifact_build", "The sidecar's version.", {"version": report.version})
+        last = "When the last sync ended; 0: none yet"
+        yield GaugeMetricFamily(f"{_PREFIX}last_sync_timestamp_seconds", last, totals.last_sync_at)
+
+    def _stands(self) -> Iterator[Metric]:
+        report = self._report
+        yield GaugeMetricFamily(f"{_PREFIX}files", "Files in the job folder now", report.collected.files)
+        yield GaugeMetricFamily(f"{_PREFIX}bytes", "Bytes in the job folder now", report.collected.bytes)
+        rows = dict(report.skipped)
+        left_out = {reason: rows[reason].files if reason in rows else 0 for reason in REASONS}
+        yield _gauges("skipped_files", "Files left out now", "reason", left_out)
+        used = {
+            "files": report.found.files / max(1, report.limit_files),
+            "bytes": report.found.bytes / max(1, report.limit_bytes),
+        }
+        yield _gauges("limit_used_ratio", "What was found, of what is allowed", "limit", used)
+        states = {state: float(state == report.state) for state in STATES}
+        yield _gauges("state", "1 for the state the sync is in", "state", states)
 
 
 def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(name, text, value)
+    return CounterMetricFamily(_PREFIX + name, text, value)
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value)
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(_PREFIX + name, text, labels=[label])
+    for value, number in values.items():
+        family.add_metric([value], number)
+    return family
+
+
+def _expose(registry: CollectorRegistry, accept: str) -> tuple[str, bytes]:
+    """Content type and text."""
+    if wants_openmetrics(accept):
+        return openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+    return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry)
 
 
 class _Server(HTTPServer):
@@ -84,7 +98,7 @@ def serve_metrics(address: tuple[str, int], report: Report, totals: Totals) -> H
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/metrics":
-                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+                self._answer(200, *_expose(registry, self.headers.get("Accept", "")))
             elif path == "/healthz":
                 self._answer(200, "text/plain; charset=utf-8", b"ok\n")
             else:

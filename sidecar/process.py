@@ -7,7 +7,6 @@ that a store which hangs cannot keep the pod: past its deadline the process says
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from artifacts import __version__
 from artifacts.errors import ConfigError
 from artifacts.layout import job_folder
+from artifacts.log import LOG_FORMAT, configure_log
 from artifacts.report import Count, Report
 from artifacts.settings import TABLE, Settings, unknown_settings
 from sidecar.deadline import deadlines
@@ -23,41 +23,41 @@ from sidecar.method import choose_method
 from sidecar.signals import SIGNALS
 from sidecar.source import Source, View
 from sidecar.store import Store, file_system_of
+from sidecar.story import Story
 from sidecar.sync import Syncer
 from sidecar.termination import Termination
-from sidecar.verdict import files_and_size
 
 log = logging.getLogger("sidecar")
 
 
 def run(environ: Mapping[str, str]) -> int:
     """The sidecar until SIGTERM. It never fails for the job's sake: with settings it cannot use it only waits."""
-    configure_log(environ.get("PHJOB_ARTIFACT_LOG_LEVEL", "info"))
+    log_to_stderr(environ, "info")
     try:
         settings = Settings.from_env(environ)
         syncer = make_syncer(settings)
     except (ConfigError, OSError) as error:
         problems = error.problems if isinstance(error, ConfigError) else [str(error)]
         for problem in problems:
-            log.error("nothing will be collected: %s", problem)
+            log.error("nothing will be collected problem=%s", problem)
         return _wait_in_vain(environ, "; ".join(problems))
     for name in unknown_settings(environ):
         log.warning("unknown setting, ignored name=%s", name)
     if not settings.enabled:
-        log.info("switched off, nothing will be collected job=%s", settings.job)
+        log.info("switched off, nothing will be collected")
         return _wait_in_vain(environ, "")
     Sidecar(settings, syncer).run()
     logging.shutdown()
     os._exit(0)  # threads that hang on a dead store would keep an ordinary exit from ending
 
 
-def configure_log(level: str) -> None:
-    """One line an event, to stderr, in UTC."""
-    logging.Formatter.converter = time.gmtime
-    form = "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s"
+def log_to_stderr(environ: Mapping[str, str], default: str) -> None:
+    """As the settings say, and where one of them is wrong, somehow: that is told in the log."""
+    level = environ.get("PHJOB_ARTIFACT_LOG_LEVEL", default)
     known = level if level in ("debug", "info", "warning", "error") else "info"
+    common = {"job": environ.get("PHJOB_NAME", ""), "group": environ.get("PRIMEHUB_GROUP", "")}
+    configure_log(environ.get(LOG_FORMAT.env, ""), getattr(logging, known.upper()), common)
     logging.getLogger("watchdog").setLevel(logging.INFO)  # it says a word on every event
-    logging.basicConfig(stream=sys.stderr, level=known.upper(), format=form, datefmt="%Y-%m-%dT%H:%M:%S", force=True)
 
 
 def make_syncer(settings: Settings) -> Syncer:
@@ -94,16 +94,12 @@ class Sidecar:
         self._settings, self._syncer = settings, syncer
         self._loop = Loop(syncer, settings.sync_seconds, settings.quiet_seconds)
         self._termination = Termination(settings.termination_log)
+        self._story = Story()
         self._prestop: float | None = None
         syncer.applier.progress = self._progress
 
     def run(self) -> None:
-        settings = self._settings
-        log.info(
-            "started version=%s job=%s group=%s folder=%s limits=%s over_limit=%s",
-            __version__, settings.job, settings.group, settings.path,
-            files_and_size(settings.limit_files, settings.limit_size_bytes), settings.over_limit,
-        )  # fmt: skip
+        self._story.start(self._settings)
         self._termination.write(self._syncer.report)
         self._loop.start()
         self._serve_metrics()
@@ -113,6 +109,8 @@ class Sidecar:
     def _progress(self, report: Report, todo: Count | None) -> None:
         if todo is None:
             self._termination.write(report)
+            if not self._syncer.stopping.is_set():
+                self._story.look(report)
         else:
             self._termination.write_progress(report, todo)
 
@@ -125,7 +123,7 @@ class Sidecar:
             serve_metrics(self._settings.metrics_listen, self._syncer.report, self._syncer.journal.totals)
         except OSError as error:
             # The port is main's network too. The controller counts from the summary, so nothing is lost.
-            log.info("metrics not served port=%d: %s", self._settings.metrics_listen[1], error.strerror)
+            log.info("metrics not served port=%d error=%s", self._settings.metrics_listen[1], error.strerror)
 
     def _wait_for_end(self) -> None:
         while (caught := signal.sigwait(SIGNALS)) == signal.SIGUSR1:
@@ -142,6 +140,7 @@ class Sidecar:
         report.message = "main has ended; the last sync is under way"
         report.state = "incomplete"
         self._termination.write(report)
+        self._story.end(limits.sync - terminated)
         self._loop.finish(limits.sync, limits.main)
         threading.Thread(target=syncer.announce, name="announce", daemon=True).start()
         if not self._loop.done.wait(limits.sync - time.monotonic()):
@@ -151,16 +150,8 @@ class Sidecar:
                 report.message = "time ran out before everything was stored"
         lag = time.monotonic() - terminated
         self._termination.write(report, lag_seconds=lag)
-        self._log_end(report, lag)
+        self._story.tell(report, lag)
         self._linger(limits.exit)
-
-    def _log_end(self, report: Report, lag: float) -> None:
-        log.info(
-            "%s job=%s files=%d bytes=%d seconds=%.3f: %s",
-            report.state, report.job, report.collected.files, report.collected.bytes, lag, report.message,
-        )  # fmt: skip
-        for reason, row in sorted(report.skipped.items()):
-            log.warning("left out reason=%s files=%d first=%s %s", reason, row.files, row.paths[0], row.detail)
 
     def _linger(self, until: float) -> None:
         seconds = min(self._syncer.linger_seconds(), until - time.monotonic())

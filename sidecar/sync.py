@@ -57,7 +57,7 @@ class Syncer:
                 self._pass(self._moment(last=False, eager=eager))
             except StoreError as error:
                 self.applier.suspect(error)
-                log.warning("sync failed, will be tried again: %s", error)
+                log.warning("sync failed, will be tried again error=%s", error)
 
     def end(self, ended_at: float) -> None:
         """Main has ended, at `ended_at` (UNIX seconds), from which the retention counts. Called by another thread:
@@ -71,7 +71,7 @@ class Syncer:
             self.journal.announce()
         except StoreError as error:
             self.applier.untidy = True
-            log.warning("cannot announce the last sync: %s", error)
+            log.warning("cannot announce the last sync error=%s", error)
 
     def finish(self, deadline: float) -> None:
         """The last sync: until everything is stored, or `deadline` (monotonic seconds), then the seal."""
@@ -156,7 +156,7 @@ class Syncer:
             return self._pass(self._moment(last=True, eager=True))
         except StoreError as error:
             self.applier.suspect(error)
-            log.warning("last sync failed, tried again while there is time: %s", error)
+            log.warning("last sync failed, tried again while there is time error=%s", error)
             failed: dict[str, Skipped] = {}
             for path, mark in self.scan.files.items():
                 if not self._manifest.records.get(path, b"").startswith(mark):
@@ -182,7 +182,7 @@ class Syncer:
                 return
             except StoreError as error:
                 self.applier.suspect(error)
-                log.warning("cannot seal, tried again while there is time: %s", error)
+                log.warning("cannot seal, tried again while there is time error=%s", error)
                 self.report.state, self.report.sealed_at = "incomplete", 0.0
                 self.report.message = f"{message}; the report could not be written: {error}"
                 conflicts += isinstance(error, StoreConflict)

@@ -72,7 +72,7 @@ class Watch(FileSystemEventHandler):
                 self._hint()
         except Exception as error:  # noqa: BLE001
             # ENOSPC (watches), EMFILE (instances), a folder that vanished: whatever it is, the timer goes on.
-            log.info("folder not watched, the timer finds changes: %s", error)
+            log.info("folder not watched, the timer finds changes error=%s", error)
             self._stop()
 
     def rest(self) -> None:
@@ -100,7 +100,7 @@ class Watch(FileSystemEventHandler):
                 observer.stop()
             except Exception as error:  # noqa: BLE001
                 # Folders that are swapped quickly confuse its books. Its threads stay, and use the descriptor: once.
-                log.warning("watch given up, the timer finds changes: %r", error)
+                log.warning("watch given up, the timer finds changes error=%s", repr(error))
                 self._is_broken, self._fd = True, -1
                 return
             observer.join()

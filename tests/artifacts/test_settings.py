@@ -41,6 +41,7 @@ DEFAULTS = {
     "main_status": "",
     "pod_uid": "",
     "log_level": "info",
+    "log_format": "text",
 }
 
 

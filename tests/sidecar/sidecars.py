@@ -21,7 +21,7 @@ from artifacts.errors import InvalidDocument
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, TEMPORARY, job_folder
 from artifacts.names import encode_path
 from artifacts.report import Report, read_report
-from artifacts.settings import Settings
+from artifacts.settings import TABLE, Settings
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_SECONDS = 20.0
@@ -112,7 +112,11 @@ class Job:
             "store": self.phfs,
             "termination_log": self.termination,
         }
-        names = {f"PHJOB_ARTIFACT_{field.upper()}": str(value) for field, value in (values | settings).items()}
+        known = {row.field: row.env for row in TABLE}
+        names = {
+            known.get(field, f"PHJOB_ARTIFACT_{field.upper()}"): str(value)
+            for field, value in (values | settings).items()
+        }
         return {"PATH": os.environ["PATH"], "PHJOB_NAME": self.name, "PRIMEHUB_GROUP": "g"} | names
 
     def settings(self, **settings: object) -> Settings:

@@ -45,16 +45,19 @@ def test_numbers_are_live_and_name_neither_job_nor_group_nor_file(job: Job, port
         until(lambda: answers(port), "an answer")
         text = get(port, "/metrics")
         now = series(text)
-        assert now["phjob_artifact_copied_files_total"] == now["phjob_artifact_collected_files"] == 2
-        assert now["phjob_artifact_copied_bytes_total"] == now["phjob_artifact_collected_bytes"] == 12
-        assert now["phjob_artifact_sync_seconds_count"] >= 1
-        assert abs(now["phjob_artifact_last_sync_timestamp_seconds"] - time.time()) < 30
-        assert now['phjob_artifact_skipped_files{reason="broken_link"}'] == 1
-        assert now['phjob_artifact_state{state="syncing"}'] == 1
-        assert now['phjob_artifact_limit_used_ratio{limit="files"}'] == 2 / 8
+        assert now["phjob_artifact_sidecar_copied_files_total"] == now["phjob_artifact_sidecar_files"] == 2
+        assert now["phjob_artifact_sidecar_copied_bytes_total"] == now["phjob_artifact_sidecar_bytes"] == 12
+        assert now["phjob_artifact_sidecar_sync_seconds_count"] >= 1
+        assert abs(now["phjob_artifact_sidecar_last_sync_timestamp_seconds"] - time.time()) < 30
+        assert now['phjob_artifact_sidecar_skipped_files{reason="broken_link"}'] == 1
+        assert now['phjob_artifact_sidecar_state{state="syncing"}'] == 1
+        assert now['phjob_artifact_sidecar_limit_used_ratio{limit="files"}'] == 2 / 8
         assert not [word for word in ("secret-name", "job-1", '"g"', 'broken"') if word in text]
         (job.artifacts / "secret-name").unlink()
-        until(lambda: series(get(port, "/metrics"))["phjob_artifact_removed_files_total"] == 1, "a removal counted")
+        until(
+            lambda: series(get(port, "/metrics"))["phjob_artifact_sidecar_removed_files_total"] == 1,
+            "a removal counted",
+        )
         assert sidecar.end() == 0
 
 

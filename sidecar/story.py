@@ -1,0 +1,59 @@
+"""What the log tells a user: that the sidecar runs, when the first files are kept, that a limit is passed, how it
+ended, and what was left out. A line for each, once; what goes wrong in between is told where it does.
+"""
+
+import logging
+import time
+
+from artifacts import __version__
+from artifacts.report import REASONS, Report, Skipped
+from artifacts.settings import Settings
+from sidecar.verdict import INCOMPLETE, files_and_size, over_limit
+
+log = logging.getLogger(__name__)
+
+
+class Story:
+    """Of one job."""
+
+    def __init__(self) -> None:
+        self._is_kept = self._is_exceeded = False
+
+    def start(self, settings: Settings) -> None:
+        """The sidecar runs."""
+        limit = files_and_size(settings.limit_files, settings.limit_size_bytes)
+        log.info(
+            "started version=%s folder=%s limit=%s over_limit=%s",
+            __version__, settings.path, limit, settings.over_limit,
+        )  # fmt: skip
+
+    def look(self, report: Report) -> None:
+        """A sync has ended while main runs."""
+        kept = report.collected.files
+        if kept and not self._is_kept:
+            log.info("first files are in the store files=%d bytes=%d", kept, report.collected.bytes)
+        if report.limit_exceeded and not self._is_exceeded:
+            log.warning("a limit is passed, for now policy=%s message=%s", report.over_limit, over_limit(report))
+        self._is_kept, self._is_exceeded = self._is_kept or kept > 0, report.limit_exceeded
+
+    def end(self, seconds: float) -> None:
+        """Main has ended; at most so many seconds are left."""
+        log.info("main has ended, the last sync begins most_seconds=%.1f", seconds)
+
+    def tell(self, report: Report, seconds: float) -> None:
+        """How it ended, so many seconds after main."""
+        level = logging.INFO if report.state in ("sealed", "empty") else logging.WARNING
+        expiry = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(report.expired_at)) if report.expired_at else "none"
+        kept = report.collected
+        log.log(
+            level, "ended state=%s files=%d bytes=%d seconds=%.3f expires=%s message=%s",
+            report.state, kept.files, kept.bytes, seconds, expiry, report.message,
+        )  # fmt: skip
+        for reason, row in sorted(report.skipped.items()):
+            _tell_left_out(reason, row)
+
+
+def _tell_left_out(reason: str, row: Skipped) -> None:
+    level = logging.WARNING if reason in INCOMPLETE or reason == "over_limit" else logging.INFO
+    why = f"{REASONS[reason]} ({row.detail})" if row.detail else REASONS[reason]
+    log.log(level, "left out reason=%s files=%d first=%s why=%s", reason, row.files, row.paths[0], why)
