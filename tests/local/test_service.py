@@ -149,6 +149,22 @@ def test_every_start_has_a_token_of_its_own(jobs: Jobs) -> None:
     assert len(tokens) == 2
 
 
+def test_the_page_s_address_that_is_printed_signs_in(jobs: Jobs) -> None:
+    with serving(jobs) as server:
+        api = Api(jobs)
+        said = stop(jobs, server)
+    (address,) = [line.strip() for line in said.splitlines() if line.strip().startswith("http")]
+    assert address == f"http://{api.host}/#token={api.token}"
+    with serving(jobs):
+        api = Api(jobs)
+        own = {"Content_Type": "application/json", "Origin": f"http://{api.host}"}
+        assert api.send("GET", "/")[0] == 200
+        status, answer = api.send("POST", "/api/session", json.dumps({"token": api.token}), **own)
+        assert (status, json.loads(answer)["local"]) == (200, True)
+        earlier = json.dumps({"token": address.partition("=")[2]})
+        assert api.send("POST", "/api/session", earlier, **own)[0] == 401
+
+
 def test_an_address_that_is_another_service_s_stays(jobs: Jobs) -> None:
     with serving(jobs) as server:
         Api(jobs)
