@@ -10,9 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 SETTLING_SECONDS = 1.0
+
+# How long an example takes says something of what else the machine does, not of the code.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

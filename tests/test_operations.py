@@ -7,6 +7,7 @@ from artifacts.environment import Setting
 from controller.inject.pod import OUTCOME, RESULT
 from controller.reconcile import settings
 from controller.reconcile.events import _REASONS as NOTICES
+from controller.reconcile.events import SWITCHED_OFF
 from controller.reconcile.names import INJECTION_LABEL
 from controller.reconcile.outcome import NOT_INJECTED_REASONS
 from controller.settings import TABLE as WEBHOOK
@@ -28,7 +29,7 @@ def test_it_lists_every_setting_of_controller_and_webhook_and_no_other() -> None
 
 def test_it_lists_every_event_with_its_meaning() -> None:
     listed = {each for each in rows(PAGE, 3) if each[1] in ("Normal", "Warning")}
-    assert listed == {(f"`{reason}`", kind, words) for kind, reason, words in NOTICES.values()}
+    assert listed == {(f"`{reason}`", kind, words) for kind, reason, words in (*NOTICES.values(), SWITCHED_OFF)}
 
 
 def test_it_lists_every_reason_why_a_pod_has_no_sidecar() -> None:

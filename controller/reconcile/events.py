@@ -27,6 +27,7 @@ _REASONS = {
     UNKNOWN: ("Warning", "ArtifactsUnknown", "it is not known what was collected"),
     NOT_INJECTED: ("Warning", "ArtifactsNotCollected", "artifacts are not collected"),
 }
+SWITCHED_OFF = ("Warning", "CollectorSwitchedOff", "sidecars failed again and again, so no pod gets one any more")
 _FAILURES = ("PodCreationFailed", "OverRequeueLimit", "OverActivateDeadline", "PodUnknown")
 _MOST_NAME, _MOST_MESSAGE = 200, 1000
 
@@ -45,6 +46,12 @@ def artifact_notice(artifact: Artifact) -> Notice:
     """What users are told of an artifact that is news."""
     kind, reason, words = _REASONS[artifact.state]
     return Notice(kind, reason, f"{words}: {artifact.message}" if artifact.message else words, artifact.pod_uid)
+
+
+def off_notice(pod_uid: str, trouble: str, remedy: str) -> Notice:
+    """What is told on the job whose pod's sidecar was one failure too many."""
+    kind, reason, words = SWITCHED_OFF
+    return Notice(kind, reason, f"{words}; here {trouble}. Mend the cause, then: {remedy}", pod_uid)
 
 
 def status_notice(job: PhJob, after: Mapping[str, Any]) -> Notice | None:

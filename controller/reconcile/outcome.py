@@ -14,6 +14,7 @@ from controller.reconcile.artifact import COLLECTING, NOT_INJECTED, SYNCING, UNK
 from controller.reconcile.documents import printable, rfc3339
 from controller.reconcile.pod import Pod
 from controller.reconcile.settings import Settings
+from controller.reconcile.sidecar import collecting_until, crash
 
 # Why a pod has no sidecar: what injection says, and what only the reconciler sees.
 NOT_INJECTED_REASONS = {
@@ -22,7 +23,6 @@ NOT_INJECTED_REASONS = {
     "quota": "with the sidecar the pod would have been more than the quota allows",
     "start": "the sidecar could not be started",
 }
-_SLACK_SECONDS = 60.0  # for a kubelet to notice, and to tell
 _MOST_EXPIRY = 253402300799  # the end of the year 9999: what dates can say
 
 
@@ -52,13 +52,12 @@ def next_artifact(before: Artifact | None, pod: Pod | None, settings: Settings, 
     if pod.main_ended and now >= collecting_until(pod, settings, now):
         text = f"the sidecar had not ended {now - (pod.main.finished_at or now):.0f} s after main"
         return Artifact(UNKNOWN, pod.uid, text)
-    return Artifact(COLLECTING if pod.main_ended else SYNCING, pod.uid)
+    return Artifact(COLLECTING if pod.main_ended else SYNCING, pod.uid, _trouble(pod))
 
 
-def collecting_until(pod: Pod, settings: Settings, now: float) -> float:
-    """Until when the sidecar may hold its pod after main's end."""
-    bound = min(float(settings.collecting_seconds), pod.grace_seconds + _SLACK_SECONDS)
-    return (pod.main.finished_at or now) + bound
+def _trouble(pod: Pod) -> str:
+    """What users should know while the job runs. The same however often it is started again."""
+    return "the sidecar ended early, with no word: perhaps nothing is collected" if crash(pod) else ""
 
 
 def read_told(pod: Pod) -> Told:
@@ -104,8 +103,9 @@ def _final(pod: Pod) -> Artifact:
 
 
 def _silence(pod: Pod) -> str:
-    sidecar = pod.sidecar
-    return f"it ended: exit code {sidecar.exit_code}" if sidecar.has_failed else "it was killed, or never started"
+    if pod.sidecar.lost:
+        return "the kubelet lost sight of it"
+    return crash(pod) or "it was killed, or never started"
 
 
 def _summary(pod: Pod) -> dict[str, Any] | None:

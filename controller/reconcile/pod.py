@@ -16,13 +16,15 @@ _MOST_SUMMARY = 4096
 _USUAL_GRACE = 30  # Kubernetes' own, where a pod does not say
 _KILLED = (137, 143)  # by SIGKILL, SIGTERM
 _WAITS_IN_ORDER = ("PodInitializing", "ContainerCreating")
+_LOST = "ContainerStatusUnknown"  # what a kubelet says of a container that it has removed before it looked
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """A container's. Times are UNIX seconds, None where it did not start or end. `waiting`: a reason, when it waits.
 
-    `said`: the termination message of its present end, or of the one before its restart.
+    `said`: the termination message of its present end, or of the one before its restart. `lost`: the kubelet knows
+    of an end nothing but that it was; the exit code and the words that it then gives are its own.
     """
 
     started_at: float | None = None
@@ -34,6 +36,7 @@ class State:
     message: str = ""
     restarts: int = 0
     said: str = ""
+    lost: bool = False
 
     @property
     def trouble(self) -> str:
@@ -142,17 +145,23 @@ def _state(status: Mapping[str, Any]) -> State:
     state, last = part(status, "state"), part(part(status, "lastState"), "terminated")
     waiting, running, ended = (part(state, name) for name in ("waiting", "running", "terminated"))
     began = moment(running, "startedAt") or moment(ended, "startedAt") or moment(last, "startedAt")
+    known, before = ({} if _is_lost(each) else each for each in (ended, last))
     return State(
         started_at=began,
         ended="terminated" in state,
-        finished_at=moment(ended, "finishedAt"),
-        exit_code=_exit_code(ended),
-        reason=text(ended, "reason", 128),
+        finished_at=moment(known, "finishedAt"),
+        exit_code=_exit_code(known),
+        reason=text(known, "reason", 128),
         waiting=text(waiting, "reason", 128),
-        message=text(waiting, "message") or text(ended, "message"),
+        message=text(waiting, "message") or text(known, "message"),
         restarts=whole(status, "restartCount") or 0,
-        said=text(ended, "message", _MOST_SUMMARY) or text(last, "message", _MOST_SUMMARY),
+        said=text(known, "message", _MOST_SUMMARY) or text(before, "message", _MOST_SUMMARY),
+        lost=_is_lost(ended) or _is_lost(last),
     )
+
+
+def _is_lost(ended: Mapping[str, Any]) -> bool:
+    return text(ended, "reason") == _LOST
 
 
 def _exit_code(ended: Mapping[str, Any]) -> int | None:

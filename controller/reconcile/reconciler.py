@@ -14,16 +14,16 @@ from typing import Any
 
 from controller.inject.pod import RESULT
 from controller.reconcile.artifact import Artifact, is_news, write_artifact, write_result
-from controller.reconcile.breaker import Breaker
-from controller.reconcile.documents import rfc3339
-from controller.reconcile.events import Events, artifact_notice, status_notice
+from controller.reconcile.breaker import Breaker, Judged
+from controller.reconcile.documents import printable, rfc3339
+from controller.reconcile.events import Events, artifact_notice, off_notice, status_notice
 from controller.reconcile.metrics import ReconcilerMetrics
 from controller.reconcile.outcome import Told, next_artifact, read_told
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.refusal import NO_RIGHT, QUOTA, judge
 from controller.reconcile.settings import Settings
-from controller.reconcile.sidecar import has_crashed, has_worked, look_at_sidecar, sidecar_trouble
+from controller.reconcile.sidecar import crash, has_worked, is_recent, look_at_sidecar, sidecar_trouble
 from controller.reconcile.spawn import Unmakeable, make_pod
 from controller.reconcile.status import (
     Action,
@@ -89,7 +89,7 @@ class Reconciler:
         now = self._now()
         pod = self._find_pod(key, job)
         if pod and pod.owner_uid == job.uid:
-            self._judge_sidecar(pod, now)
+            self._judge_sidecar(job, pod, now)
         look_at = self._reconcile(key, job, pod, now) if self._settings.reconcile else self._watch(job, pod, now)
         if pod and pod.gone:
             self._forget(key)
@@ -135,14 +135,19 @@ class Reconciler:
         except errors.NotFound:
             return None
 
-    def _judge_sidecar(self, pod: Pod, now: float) -> None:
-        if has_worked(pod, self._settings, now):
-            self._breaker.started(pod.uid)
+    def _judge_sidecar(self, job: PhJob, pod: Pod, now: float) -> None:
+        trouble = sidecar_trouble(pod, self._settings, now)
+        if not trouble and is_recent(pod, self._settings, now):
+            trouble = crash(pod)
+            if has_worked(pod, self._settings, now):
+                self._breaker.started(pod.uid)
+        judged = self._breaker.failed(pod.uid) if trouble else Judged.BEFORE
+        if judged is Judged.BEFORE:
             return
-        trouble = sidecar_trouble(pod, self._settings, now) or has_crashed(pod)
-        if trouble and self._breaker.failed(pod.uid):
-            self._metrics.start_failures.inc()
-            logger.warning("sidecar does not start pod=%s trouble=%a", pod.name, trouble[:200])
+        self._metrics.start_failures.inc()
+        logger.warning("sidecar fails pod=%s trouble=%a", pod.name, trouble[:200])
+        if judged is Judged.SWITCHED_OFF:
+            self._api.events.tell(job, off_notice(pod.uid, printable(trouble), self._breaker.remedy), now)
 
     def _write_status(self, job: PhJob, decision: Decision) -> str:
         """Write what is new; returns the PhJob's version. Raises Conflict where it has changed meanwhile."""

@@ -4,9 +4,11 @@ To the kubelet a sidecar has started once its process has, so one that crashes a
 started again and again beside it.
 """
 
-from controller.reconcile.outcome import collecting_until
 from controller.reconcile.pod import Pod
 from controller.reconcile.settings import Settings
+
+_SLACK_SECONDS = 60.0  # for a kubelet to notice, and to tell
+_RECENT_SECONDS = 900.0  # a kubelet waits no more than 300 before it starts a container again
 
 
 def sidecar_trouble(pod: Pod, settings: Settings, now: float) -> str:
@@ -37,10 +39,26 @@ def look_at_sidecar(pod: Pod, settings: Settings, now: float) -> float | None:
     if pod.main_ended:
         over_at = collecting_until(pod, settings, now)
         return over_at if now < over_at else None
-    if pod.main_started or pod.scheduled_at is None:
+    if pod.main_started:
+        began = pod.sidecar.started_at
+        worked_at = None if began is None else began + settings.trouble_seconds
+        return worked_at if worked_at is not None and now < worked_at else None
+    if pod.scheduled_at is None:
         return None
     times = (pod.scheduled_at + settings.trouble_seconds, pod.scheduled_at + settings.start_seconds)
     return min((at for at in times if at > now), default=None)
+
+
+def collecting_until(pod: Pod, settings: Settings, now: float) -> float:
+    """Until when the sidecar may hold its pod after main's end."""
+    bound = min(float(settings.collecting_seconds), pod.grace_seconds + _SLACK_SECONDS)
+    return (pod.main.finished_at or now) + bound
+
+
+def is_recent(pod: Pod, settings: Settings, now: float) -> bool:
+    """Whether how the sidecar fares says something of sidecars now: who comes to lead sees pods of days ago too."""
+    began = pod.sidecar.started_at
+    return began is None or now < began + settings.trouble_seconds + _RECENT_SECONDS
 
 
 def has_worked(pod: Pod, settings: Settings, now: float) -> bool:
@@ -53,10 +71,10 @@ def has_worked(pod: Pod, settings: Settings, now: float) -> bool:
     return began is not None and now >= began + settings.trouble_seconds
 
 
-def has_crashed(pod: Pod) -> str:
+def crash(pod: Pod) -> str:
     """How the sidecar crashed beside main, leaving no word, or ""."""
     sidecar = pod.sidecar
-    if not pod.injected or not pod.main_started or sidecar.said:
+    if not pod.injected or not pod.main_started or sidecar.said or sidecar.lost:
         return ""
     if sidecar.has_failed:
         return f"it ended: exit code {sidecar.exit_code}"

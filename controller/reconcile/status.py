@@ -12,11 +12,11 @@ from typing import Any
 from artifacts.note import noted_expiry
 from controller.reconcile.artifact import NOT_INJECTED, Artifact
 from controller.reconcile.documents import printable, rfc3339, text
-from controller.reconcile.outcome import NOT_INJECTED_REASONS, collecting_until, next_artifact
+from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod
 from controller.reconcile.settings import Settings
-from controller.reconcile.sidecar import complaint, look_at_sidecar, sidecar_trouble
+from controller.reconcile.sidecar import collecting_until, complaint, look_at_sidecar, sidecar_trouble
 
 CANCELLED, OVERDUE = "Cancelled", "OverActivateDeadline"  # PrimeHub's spelling
 SHORT_GRACE_SECONDS = 1  # for a pod whose main has ended, or never ran
@@ -146,7 +146,8 @@ def _running(job: PhJob, pod: Pod, artifact: Artifact | None, settings: Settings
             status["message"] = pod.message
         if pod.is_deleting:
             status["message"] = "its pod is being deleted"
-        return Decision(status, artifact, look_at=over_at)
+        times = [at for at in (over_at, look_at_sidecar(pod, settings, now)) if at is not None]
+        return Decision(status, artifact, look_at=min(times, default=None))
     if text(job.status, "reason") == OVERDUE:
         reason = OVERDUE  # a cancel that comes later changes nothing
     if pod.deleting_at is not None and now >= pod.deleting_at + _LOST_SECONDS:
@@ -179,7 +180,7 @@ def _end_of_main(job: PhJob, pod: Pod, artifact: Artifact | None, now: float) ->
 def _failure(pod: Pod) -> str:
     parts = []
     if pod.main.ended:
-        ended = f"main ended: exit code {pod.main.exit_code}"
+        ended = f"main ended: exit code {'unknown' if pod.main.exit_code is None else pod.main.exit_code}"
         parts.append(f"{ended} ({pod.main.reason})" if pod.main.reason else ended)
         parts.append(pod.main.message)
     if pod.reason or pod.message:

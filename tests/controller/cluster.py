@@ -92,6 +92,13 @@ def ended(code: int = 0, at: float = NOW + 10, since: float | None = NOW, messag
     }
 
 
+def lost() -> Document:
+    """What a kubelet says of a container that it removed before it looked, as one of 1.34 does of evicted pods."""
+    words = "The container could not be located when the pod was terminated"
+    told = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": words}
+    return {"terminated": told | {"startedAt": None, "finishedAt": None}}
+
+
 def waiting(reason: str, message: str = "") -> Document:
     return {"waiting": {"reason": reason, "message": message}}
 

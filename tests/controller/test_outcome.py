@@ -1,6 +1,7 @@
 """What is told of artifacts, from what pods tell; each pod is news once."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 
 from controller.reconcile.artifact import Artifact, is_news, read_artifact, read_result, write_artifact, write_result
 from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact, read_told
-from controller.reconcile.pod import Pod
-from tests.controller.cluster import NOW, POD_UID, SETTINGS, ended, pod, running, summary, waiting
+from controller.reconcile.pod import Pod, read_pod
+from tests.controller.cluster import NOW, POD_UID, SETTINGS, ended, lost, pod, pod_document, running, summary, waiting
 from tests.controller.test_status import PODS
 
 
@@ -31,6 +32,7 @@ TABLE = {
     "killed between two syncs": (pod(**FINISHED, sidecar=ended(message=summary("syncing"))), "incomplete"),
     "no word": (pod(**FINISHED, sidecar=ended()), "unknown"),
     "nonsense": (pod(**FINISHED, sidecar=ended(message='{"version": 1, "state": []}')), "unknown"),
+    "evicted, lost sight of": (pod(main=ended(137), phase="Failed", sidecar=lost()), "unknown"),
     "evicted, with a word": (pod(phase="Failed", sidecar=ended(message=summary())), "sealed"),
     "sidecar restarts while main runs": (pod(main=running(), sidecar=ended(message=summary())), "syncing"),
     "no webhook": (pod(), "not-injected"),
@@ -58,6 +60,42 @@ def test_no_terminal_takes_orders_from_a_sidecars_word() -> None:
     artifact = told(pod(**FINISHED, sidecar=ended(message=summary(message="a\x1b[2J\nb\u202e"))))
     assert artifact is not None
     assert artifact.message == "a [2J b"
+
+
+def test_of_a_sidecar_that_was_lost_sight_of_the_word_before_its_restart_counts() -> None:
+    document = pod_document(main=ended(137), phase="Failed", sidecar=lost())
+    (status,) = document["status"]["initContainerStatuses"]
+    status["lastState"] = ended(message=summary("syncing"))
+    artifact = told(read_pod(document))
+    assert artifact is not None
+    assert (artifact.state, artifact.files) == ("incomplete", 2)
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "words"),
+    [
+        (lost(), "the kubelet lost sight of it"),
+        (ended(3), "it ended: exit code 3"),
+        (ended(137), "it was killed, or never started"),
+    ],
+)
+def test_why_there_is_no_word_is_told(sidecar: dict[str, Any], words: str) -> None:
+    artifact = told(pod(**FINISHED, sidecar=sidecar))
+    assert artifact is not None
+    assert artifact.message == f"the sidecar left no word: {words}"
+
+
+def test_that_a_sidecar_crashed_is_told_while_main_runs_and_in_the_same_words_each_time() -> None:
+    document = pod_document(main=running(), sidecar=ended(1), phase="Running")
+    first = told(read_pod(document))
+    assert first is not None
+    assert (first.state, first.message) == (
+        "syncing",
+        "the sidecar ended early, with no word: perhaps nothing is collected",
+    )
+    (status,) = document["status"]["initContainerStatuses"]
+    status |= {"state": waiting("CrashLoopBackOff"), "lastState": ended(1), "restartCount": 4}
+    assert told(read_pod(document), first) == first
 
 
 def test_without_the_sidecars_clock_the_kubelets_tells_the_lag() -> None:

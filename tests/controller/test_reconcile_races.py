@@ -146,3 +146,16 @@ def test_a_sidecar_that_crashed_beside_main_counts_against_injection(server: Api
     found.pods.change("ADDED", pod)
     found.reconciler.reconcile("ns/job")
     assert found.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == 1.0
+
+
+@pytest.mark.parametrize(("began", "counted"), [(NOW - 86400, 0.0), (NOW - 600, 1.0)])
+def test_who_comes_to_lead_does_not_count_what_crashed_days_ago(
+    server: ApiServer, client: Client, began: float, counted: float
+) -> None:
+    crashed = ended(1, at=began + 1, since=began)
+    job, pod = put(server, pod_document(main=ended(at=began + 2, since=began), sidecar=crashed, phase="Succeeded"))
+    found = Replica(client)
+    found.phjobs.change("ADDED", job)
+    found.pods.change("ADDED", pod)
+    found.reconciler.reconcile("ns/job")
+    assert found.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == counted

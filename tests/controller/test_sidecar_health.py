@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from controller.reconcile.breaker import Breaker
+from controller.reconcile.breaker import Breaker, Judged
 from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF
 from controller.reconcile.pod import Pod, read_pod
-from controller.reconcile.sidecar import has_crashed, has_worked
+from controller.reconcile.sidecar import crash, has_worked
 from kube.objects import Objects, Resource
-from tests.controller.cluster import NOW, SETTINGS, ended, pod, pod_document, running, summary, waiting
+from tests.controller.cluster import NOW, SETTINGS, ended, lost, pod, pod_document, running, summary, waiting
 from tests.kube.apiserver import ApiServer
 
 WORD = ended(message=summary())
@@ -24,6 +24,12 @@ def restarted(state: dict[str, Any], times: int = 1, last: str = "") -> Pod:
     return read_pod(document)
 
 
+def read_lost_before() -> Pod:
+    document = pod_document(main=ended(137), sidecar=waiting("PodInitializing"), phase="Failed")
+    document["status"]["initContainerStatuses"][0] |= {"restartCount": 1, "lastState": lost()}
+    return read_pod(document)
+
+
 # Of each pod: whether its sidecar is said to work, and to have crashed, 20 s and 60 s after its start.
 TABLE = {
     "no sidecar": (pod(main=running()), (False, False), ""),
@@ -31,6 +37,8 @@ TABLE = {
     "both run": (pod(main=running(), sidecar=running()), (False, True), ""),
     "it has left its word": (pod(main=ended(), sidecar=WORD, phase="Succeeded"), (True, True), ""),
     "it was killed with no word": (pod(main=ended(), sidecar=ended(137), phase="Failed"), (False, False), ""),
+    "the kubelet lost sight of it": (restarted(lost()), (False, False), ""),
+    "... or of the one before": (read_lost_before(), (False, False), ""),
     "it ended well with no word": (pod(main=ended(), sidecar=ended(0), phase="Succeeded"), (False, False), ""),
     "it failed, and main runs": (pod(main=running(), sidecar=ended(1)), (False, False), "it ended: exit code 1"),
     "it failed, and main is done": (
@@ -47,7 +55,7 @@ TABLE = {
 @pytest.mark.parametrize(("found", "worked", "crashed"), TABLE.values(), ids=TABLE)
 def test_a_sidecar_works_or_crashed_or_nobody_knows(found: Pod, worked: tuple[bool, bool], crashed: str) -> None:
     assert (has_worked(found, SETTINGS, NOW + 20), has_worked(found, SETTINGS, NOW + 60)) == worked
-    assert has_crashed(found) == crashed
+    assert crash(found) == crashed
 
 
 @pytest.fixture
@@ -61,10 +69,12 @@ def namespaces() -> Iterator[Objects]:
 
 def test_so_many_failures_in_a_row_switch_injection_off(namespaces: Objects) -> None:
     breaker = Breaker(namespaces, "ns", 3)
+    judged = []
     for step in ("failed a", "failed a", "failed b", "started c", "failed d", "failed e"):
         word, uid = step.split()
-        getattr(breaker, word)(uid)
+        judged.append(getattr(breaker, word)(uid))
         assert not breaker.is_off, step
-    breaker.failed("f")
+    assert judged == [Judged.FAILED, Judged.BEFORE, Judged.FAILED, None, Judged.FAILED, Judged.FAILED]
+    assert breaker.failed("f") is Judged.SWITCHED_OFF
     assert breaker.is_off
     assert namespaces.get("ns")["metadata"]["labels"] == {INJECTION_LABEL: INJECTION_OFF}

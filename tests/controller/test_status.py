@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from controller.reconcile.artifact import Artifact
 from controller.reconcile.documents import text
 from controller.reconcile.phjob import FINAL_PHASES, PhJob, read_phjob
-from controller.reconcile.pod import Pod
+from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.status import CreatePod, Decision, DeletePhJob, DeletePod, decide
 from tests.controller.cluster import (
     NOW,
@@ -19,7 +19,9 @@ from tests.controller.cluster import (
     ended,
     job,
     job_document,
+    lost,
     pod,
+    pod_document,
     rfc3339,
     running,
     summary,
@@ -184,6 +186,22 @@ def test_finish_time_exit_code_and_reason_are_mains_while_the_sidecar_collects()
         "requeued": 0,
     }
     assert decision.artifact == Artifact("collecting", POD_UID)
+
+
+def test_of_an_evicted_main_that_was_lost_sight_of_nothing_is_made_up() -> None:
+    document = pod_document(main=lost(), sidecar=ended(message=summary()), phase="Failed")
+    document["status"] |= {"reason": "Evicted", "message": "Usage of EmptyDir volume exceeds the limit"}
+    status = decide(job(RUNNING), read_pod(document), SETTINGS, NOW + 20).status
+    assert (status["phase"], status["reason"], status["startTime"]) == ("Failed", "PodFailed", rfc3339(NOW))
+    assert status["message"] == "main ended: exit code unknown; Evicted: Usage of EmptyDir volume exceeds the limit"
+    assert "exitCode" not in status
+
+
+def test_when_a_sidecar_has_run_for_a_while_it_is_looked_at() -> None:
+    both = pod(main=running(), sidecar=running(), phase="Running")
+    assert decide(job(RUNNING, activeDeadlineSeconds=0), both, SETTINGS, NOW + 20).look_at == NOW + 30
+    assert decide(job(RUNNING, activeDeadlineSeconds=25), both, SETTINGS, NOW + 20).look_at == NOW + 25
+    assert decide(job(RUNNING, activeDeadlineSeconds=0), both, SETTINGS, NOW + 40).look_at is None
 
 
 def test_a_job_without_its_sidecar_is_made_anew_without_it() -> None:
