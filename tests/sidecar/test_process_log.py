@@ -27,7 +27,7 @@ def test_a_job_that_ends_well_is_told_in_four_lines(job: Job) -> None:
         sidecar.wait_kept("a")
         until(lambda: "first files" in sidecar.log(), "a line")
         job.write("b", "")
-        sidecar.wait_kept("b")
+        sidecar.wait_kept("a", "b")
         assert sidecar.end() == 0
         lines = told(sidecar.log())
     common = "job=job-1 group=g"
