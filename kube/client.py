@@ -7,8 +7,9 @@ import json
 import math
 import re
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -16,9 +17,11 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from kube.access import Access
-from kube.errors import NotConfigured, Refused, Unreachable, refusal
+from kube.errors import KubeError, NotConfigured, Refused, Unreachable, refusal
 
 Document = dict[str, Any]
+# The method (WATCH for a stream), the seconds until its answer, and the error where it had one.
+Answered = Callable[[str, float, KubeError | None], None]
 
 TIMEOUT_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
@@ -37,6 +40,11 @@ class Client:
         self._root = urlsplit(access.server).path.rstrip("/")
         self._requests = _pool(access, connections, block=True)
         self._streams = _pool(access, _KEPT_STREAMS, block=False)
+        self._answered: Answered = lambda method, seconds, error: None
+
+    def observe(self, answered: Answered) -> None:
+        """Call `answered` from now on when a request has its answer, or a stream has begun."""
+        self._answered = answered
 
     def request(
         self,
@@ -49,6 +57,12 @@ class Client:
         timeout: float = TIMEOUT_SECONDS,
     ) -> Document:
         """The answer's document. Raises the errors of kube.errors; `timeout` is for each wait for the server."""
+        with self._observed(method):
+            return self._request(method, path, query, body, content_type, timeout)
+
+    def _request(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content_type: str, timeout: float
+    ) -> Document:
         headers = self._headers()
         content = None
         if body is not None:
@@ -70,6 +84,10 @@ class Client:
 
     def stream(self, path: str, query: Mapping[str, str], idle_seconds: float) -> "Stream":
         """The lines of an answer that goes on; Unreachable once the server has been silent for `idle_seconds`."""
+        with self._observed("WATCH"):
+            return self._stream(path, query, idle_seconds)
+
+    def _stream(self, path: str, query: Mapping[str, str], idle_seconds: float) -> "Stream":
         try:
             response = self._streams.urlopen(
                 "GET",
@@ -91,6 +109,17 @@ class Client:
         """Close the connections that rest. Streams are closed by those who opened them."""
         self._requests.close()
         self._streams.close()
+
+    @contextmanager
+    def _observed(self, method: str) -> Iterator[None]:
+        began, problem = time.monotonic(), None
+        try:
+            yield
+        except KubeError as error:
+            problem = error
+            raise
+        finally:
+            self._answered(method, time.monotonic() - began, problem)
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> str:
         return self._root + path + ("?" + urlencode(query) if query else "")

@@ -200,3 +200,20 @@ def test_a_document_keeps_every_field_that_the_server_sent(server: ApiServer, cl
     created = Objects(client, WIDGETS).create(odd)
     assert created["spec"] == odd["spec"]
     assert json.loads(json.dumps(created)) == created
+
+
+def test_each_request_is_told_with_its_method_and_its_error(server: ApiServer) -> None:
+    client = Client(Access(server.url, lambda: TOKEN))
+    told: list[tuple[str, str | None]] = []
+    client.observe(lambda method, seconds, error: told.append((method, type(error).__name__ if error else None)))
+    widgets = Objects(client, WIDGETS)
+    widgets.create(widget("a"))
+    with pytest.raises(errors.AlreadyExists):
+        widgets.create(widget("a"))
+    server.script.add("status", any_request, code=503)
+    with pytest.raises(errors.ServerFault):
+        widgets.get("a")
+    with widgets.watch({}, "", 1, 5.0) as stream:
+        next(iter(stream))
+    client.close()
+    assert told == [("POST", None), ("POST", "AlreadyExists"), ("GET", "ServerFault"), ("WATCH", None)]
