@@ -12,8 +12,9 @@ SYNCING = "syncing"
 COLLECTING = "collecting"
 UNKNOWN = "unknown"
 NOT_INJECTED = "not-injected"
+EXPIRED = "expired"  # what a PhJob shows later, when the artifacts of its pod are kept no more
 
-# Those of a report, and what only the controller can know.
+# What becomes of a pod's artifacts: the states of a report, and what only the controller can know.
 ALL_STATES = {
     **STATES,
     COLLECTING: "main has ended, and the sidecar still collects",
@@ -27,7 +28,7 @@ _MOST_MESSAGE = 512
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """`pod_uid`: the pod that it tells of, and the mark that this pod has been counted once it is no more pending.
-    `reason`: why not, a word; for NOT_INJECTED one of outcome.NOT_INJECTED_REASONS."""
+    `reason`: why not, a word; for NOT_INJECTED one of outcome.NOT_INJECTED_REASONS, for EXPIRED the state before."""
 
     state: str
     pod_uid: str
@@ -44,7 +45,7 @@ class Artifact:
 
 def read_artifact(value: Any) -> Artifact | None:
     """The artifact in a document's field; None for what is none."""
-    if not isinstance(value, Mapping) or text(value, "state") not in ALL_STATES:
+    if not isinstance(value, Mapping) or text(value, "state") not in (*ALL_STATES, EXPIRED):
         return None
     return Artifact(
         state=text(value, "state"),
@@ -59,7 +60,7 @@ def read_artifact(value: Any) -> Artifact | None:
 
 def write_artifact(artifact: Artifact) -> dict[str, Any]:
     """The document's field, for a merge patch: what is not known is null, so that nothing of an earlier pod stays."""
-    is_known = artifact.state in STATES and not artifact.is_pending
+    is_known = artifact.state in (*STATES, EXPIRED) and not artifact.is_pending
     return {
         "state": artifact.state,
         "reason": artifact.reason or None,

@@ -17,6 +17,7 @@ from controller.reconcile.artifact import Artifact, is_news, write_artifact, wri
 from controller.reconcile.breaker import Breaker, Judged
 from controller.reconcile.documents import printable, rfc3339
 from controller.reconcile.events import Events, artifact_notice, off_notice, status_notice
+from controller.reconcile.expiry import after_expiry, look_at_expiry
 from controller.reconcile.metrics import ReconcilerMetrics
 from controller.reconcile.outcome import Told, next_artifact, read_told
 from controller.reconcile.phjob import PhJob
@@ -112,12 +113,15 @@ class Reconciler:
         """Another controller runs the job: only its artifacts are told of, in an annotation."""
         own = pod if pod and pod.owner_uid == job.uid else None
         result = next_artifact(job.result, own, self._settings, now)
+        if job.has_ended and result == job.result:
+            result = after_expiry(job, result, now)
         if result and result != job.result:
             metadata = {**_unchanged(job), "annotations": {RESULT: write_result(result)}}
             self._seen.phjobs.wrote(self._api.phjobs.merge(job.name, {"metadata": metadata}))
             if is_news(job.result, result):
                 self._tell_artifact(job, result, own, now)
-        return look_at_sidecar(own, self._settings, now) if own else None
+        look_at = look_at_sidecar(own, self._settings, now) if own else None
+        return look_at_expiry(job, result, now) if look_at is None and job.has_ended else look_at
 
     def _find_pod(self, key: str, job: PhJob) -> Pod | None:
         """The pod as it is or was. Before it is said that there is none, the API server is asked itself."""

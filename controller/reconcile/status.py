@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from artifacts.note import noted_expiry
 from controller.reconcile.artifact import NOT_INJECTED, Artifact
 from controller.reconcile.documents import printable, rfc3339, text
+from controller.reconcile.expiry import after_expiry, kept_until, look_at_expiry
 from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod
@@ -193,28 +193,29 @@ def _failure(pod: Pod) -> str:
 def _after_the_end(job: PhJob, pod: Pod | None, artifact: Artifact | None, settings: Settings, now: float) -> Decision:
     """The phase is final. The sidecar may still collect; later the pod goes, and last the PhJob."""
     status = job.status if job.finished_at is not None else {**job.status, "finishTime": rfc3339(now)}
-    times = []
+    told = artifact if artifact != job.artifact else after_expiry(job, artifact, now)
+    expiry = look_at_expiry(job, told, now)
+    times = [] if expiry is None else [expiry]
     if pod and not pod.gone and not pod.is_finished:
         # Main ended, or was given up; the kubelet ends the sidecar. What it does not end is ended here.
         over_at = collecting_until(pod, settings, job.finished_at or now)
         if pod.is_deleting:
-            return Decision(status, artifact, look_at=over_at if now < over_at else None)
+            return Decision(status, told, look_at=over_at if now < over_at else None)
         if not pod.main_ended:
-            return Decision(status, artifact, DeletePod(pod.uid, grace_seconds=_grace(pod)))
+            return Decision(status, told, DeletePod(pod.uid, grace_seconds=_grace(pod)))
         if now >= over_at:
-            return Decision(status, artifact, DeletePod(pod.uid, grace_seconds=SHORT_GRACE_SECONDS))
+            return Decision(status, told, DeletePod(pod.uid, grace_seconds=SHORT_GRACE_SECONDS))
         times.append(over_at)
     ttl = settings.ttl_seconds if job.ttl_seconds is None else job.ttl_seconds
     if not ttl or (artifact and artifact.is_pending):
-        return Decision(status, artifact, look_at=min(times, default=None))
+        return Decision(status, told, look_at=min(times, default=None))
     pod_until = (job.finished_at or now) + ttl
-    told = artifact.expired_at if artifact else 0
-    until = max(pod_until, float(noted_expiry(job.noted_expiry, told, job.finished_at)))
+    until = max(pod_until, kept_until(job, artifact))
     if now >= until:
         return Decision(status, artifact, DeletePhJob())
     if now >= pod_until and pod and not pod.is_deleting:
-        return Decision(status, artifact, DeletePod(pod.uid), until)
-    return Decision(status, artifact, look_at=min([*times, until if now >= pod_until else pod_until]))
+        return Decision(status, told, DeletePod(pod.uid), until)
+    return Decision(status, told, look_at=min([*times, until if now >= pod_until else pod_until]))
 
 
 def _end(job: PhJob, artifact: Artifact | None, end: tuple[str, str], message: str, now: float) -> Decision:

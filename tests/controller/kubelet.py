@@ -3,6 +3,7 @@
 Main does what its command says: `sleep` goes on until the pod is deleted, `exit N` ends with N, all else ends well.
 """
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,16 @@ class World:
     def add_job(self, name: str, command: str = "true", **given: Any) -> None:
         spec = {"groupName": "Team_A", "userName": "ann", "image": "python", "command": command}
         self.server.put(f"{PHJOBS}/{name}", {"metadata": {}, "spec": spec | given.pop("spec", {}), **given})
+
+    def artifact(self, name: str) -> Document:
+        """What the status tells of the artifacts."""
+        return self.status(name).get("artifact") or {}
+
+    def result(self, name: str) -> Document:
+        """What the annotation tells of them."""
+        annotations = self.job(name)["metadata"].get("annotations") or {}
+        found: Document = json.loads(annotations.get("primehub.io/artifact-result", "{}"))
+        return found
 
     def job(self, name: str) -> Document:
         return self.server.objects.get(read_path(f"{PHJOBS}/{name}"))

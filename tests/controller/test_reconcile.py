@@ -1,6 +1,5 @@
 """The reconciler against an API server over real HTTP, with faults: every job comes to its end, and is told of once."""
 
-import json
 import time
 import urllib.error
 import urllib.request
@@ -202,13 +201,8 @@ def test_beside_another_controller_only_artifacts_are_told_of(server: ApiServer)
         client.request("POST", PODS, body={"metadata": metadata, "spec": spec})
         client.close()
 
-        def result() -> Document:
-            text = found.job("job")["metadata"].get("annotations", {}).get("primehub.io/artifact-result", "{}")
-            loaded: Document = json.loads(text)
-            return loaded
-
-        until(lambda: result().get("state") == "sealed", "the annotation")
-        assert result()["files"] == 2
+        until(lambda: found.result("job").get("state") == "sealed", "the annotation")
+        assert found.result("job")["files"] == 2
         assert found.status("job") == {"phase": "Running", "reason": "PodRunning"}
         until(lambda: found.events("job") == ["ArtifactsCollected"], "its event")
         assert samples(controller, "phjob_artifact_results_total") == {"sealed": 1.0}

@@ -277,6 +277,10 @@ PODS = st.builds(
     deleting=st.sampled_from([None, None, NOW + 30, NOW - 500]),
     owner=st.sampled_from(["job-uid", "job-uid", "other"]),
 )
+OVER = [
+    {"state": "sealed", "podUid": POD_UID, "expiredAt": int(NOW) + 10},
+    {"state": "expired", "podUid": POD_UID, "expiredAt": int(NOW) + 30, "reason": "unknown"},
+]
 STATUSES = st.fixed_dictionaries(
     {},
     optional={
@@ -285,7 +289,7 @@ STATUSES = st.fixed_dictionaries(
         "startTime": st.sampled_from([rfc3339(NOW), "yesterday", 7]),
         "finishTime": st.sampled_from([rfc3339(NOW), None]),
         "requeued": st.sampled_from([0, 3, -1, "x"]),
-        "artifact": st.sampled_from([None, 7, {"state": "syncing", "podUid": POD_UID}, {"state": "sealed"}]),
+        "artifact": st.sampled_from([None, 7, {"state": "syncing", "podUid": POD_UID}, {"state": "sealed"}, *OVER]),
     },
 )
 SPECS = st.fixed_dictionaries(

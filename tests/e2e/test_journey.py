@@ -75,6 +75,7 @@ def test_what_has_expired_is_removed_by_the_cleanup(system: System) -> None:
     assert system.store.tree(name) == {}
     assert (system.service.artifact(name)["state"], system.service.names(name)) == ("expired", set())
     assert system.metrics("api")["phjob_artifact_cleanup_removed_total"] == before + 1
+    system.wait(lambda: system.job(name)["status"]["artifact"]["state"] == "expired", "the PhJob says so")
 
 
 def test_the_sample_does_as_the_readme_says(system: System) -> None:
