@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.reconcile.artifact import NOT_INJECTED, UNKNOWN, Artifact
-from controller.reconcile.documents import rfc3339, text
+from controller.reconcile.documents import printable, rfc3339, text
 from controller.reconcile.names import API_VERSION, KIND
 from controller.reconcile.phjob import PhJob
 from kube import errors
@@ -52,6 +52,13 @@ def off_notice(pod_uid: str, trouble: str, remedy: str) -> Notice:
     """What is told on the job whose pod's sidecar was one failure too many."""
     kind, reason, words = SWITCHED_OFF
     return Notice(kind, reason, f"{words}; here {trouble}. Mend the cause, then: {remedy}", pod_uid)
+
+
+def instance_type_notice(job: PhJob, cpu: str, memory: str) -> Notice:
+    """What is told of a job that names an instance type: those are PrimeHub's, and nothing is looked up here."""
+    given = ", ".join(f"{name} {amount}" for name, amount in (("CPU", cpu), ("memory", memory)) if amount)
+    message = f"spec.instanceType {printable(job.spec.instance_type[:64])} sets no resources here: main gets"
+    return Notice("Warning", "InstanceTypeIgnored", f"{message} {given or 'neither requests nor limits'}, no GPU", "")
 
 
 def status_notice(job: PhJob, after: Mapping[str, Any]) -> Notice | None:

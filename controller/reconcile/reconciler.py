@@ -16,7 +16,7 @@ from controller.inject.pod import RESULT
 from controller.reconcile.artifact import Artifact, is_news, write_artifact, write_result
 from controller.reconcile.breaker import Breaker, Judged
 from controller.reconcile.documents import printable, rfc3339
-from controller.reconcile.events import Events, artifact_notice, off_notice, status_notice
+from controller.reconcile.events import Events, artifact_notice, instance_type_notice, off_notice, status_notice
 from controller.reconcile.expiry import after_expiry, look_at_expiry
 from controller.reconcile.metrics import ReconcilerMetrics
 from controller.reconcile.outcome import Told, next_artifact, read_told
@@ -212,7 +212,7 @@ class Reconciler:
         if now < not_before <= now + _QUOTA_SECONDS:
             return not_before
         try:
-            self._make(job, action.without)
+            self._make(job, action.without, now)
         except errors.AlreadyExists:
             return now + _SOON_SECONDS
         except Unmakeable as error:
@@ -230,7 +230,7 @@ class Reconciler:
         self._not_before.pop(key, None)
         return None
 
-    def _make(self, job: PhJob, without: str) -> None:
+    def _make(self, job: PhJob, without: str, now: float) -> None:
         """Create the pod; where it is over a quota with its sidecar, without."""
         try:
             created = self._api.pods.create(make_pod(job, self._settings, without))
@@ -241,6 +241,9 @@ class Reconciler:
             created = self._api.pods.create(make_pod(job, self._settings, without))
         logger.info("made pod=%s%s", job.name, f" without_sidecar={without}" if without else "")
         self._seen.pods.wrote(created)
+        if job.spec.instance_type:
+            notice = instance_type_notice(job, self._settings.main_cpu, self._settings.main_memory)
+            self._api.events.tell(job, notice, now)
 
     def _fail(self, job: PhJob, message: str, now: float) -> None:
         status = {**job.status, "phase": "Failed", "reason": "PodCreationFailed", "message": message[:1024]}

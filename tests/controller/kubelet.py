@@ -67,8 +67,16 @@ class World:
 
     def events(self, name: str) -> list[str]:
         """The reasons of the events on a job."""
+        return sorted(each["reason"] for each in self._events(name))
+
+    def message(self, name: str, reason: str) -> str:
+        """Of the one event of that reason on a job."""
+        (message,) = (each["message"] for each in self._events(name) if each["reason"] == reason)
+        return str(message)
+
+    def _events(self, name: str) -> list[Document]:
         found = self.server.objects.all(read_path(EVENTS))
-        return sorted(each["reason"] for each in found if each["involvedObject"]["name"] == name)
+        return [each for each in found if each["involvedObject"]["name"] == name]
 
     def _create(self, pod: Document) -> Document:
         objects, name = self.server.objects, pod["metadata"]["name"]

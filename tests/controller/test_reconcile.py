@@ -238,6 +238,17 @@ def test_finished_jobs_cost_no_request(server: ApiServer) -> None:
         assert asked == []
 
 
+def test_that_an_instance_type_sets_no_resources_is_told_once(server: ApiServer) -> None:
+    with world(server) as (found, _), controlling(server, main_cpu="2"):
+        found.add_job("job", spec={"instanceType": "gpu-1"})
+        until(lambda: found.phase("job") == ("Succeeded", "sealed"), "its end")
+        until(lambda: len(found.events("job")) == 2, "events")
+        assert found.events("job") == ["ArtifactsCollected", "InstanceTypeIgnored"]
+        assert found.message("job", "InstanceTypeIgnored") == (
+            "spec.instanceType gpu-1 sets no resources here: main gets CPU 2, no GPU"
+        )
+
+
 ODD: list[dict[str, Any]] = [
     {"spec": {"groupName": "../other"}},
     {"spec": {"groupName": ["x"], "command": {"x": 1}}},
