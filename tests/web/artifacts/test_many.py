@@ -82,6 +82,16 @@ def test_the_list_stays_where_it_is_under_a_preview(open_tab: Open) -> None:
     assert page.evaluate("scrollY") == top
 
 
+def test_back_from_elsewhere_finds_the_place(open_tab: Open) -> None:
+    page = open_tab(address("job-many"))
+    link = page.get_by_role("link", name="Preview shard-00150.bin")
+    link.scroll_into_view_if_needed()
+    page.get_by_role("navigation", name="Breadcrumb").get_by_role("link").evaluate("(link) => link.click()")
+    expect(page.locator(".files")).to_have_count(0)
+    page.go_back()
+    expect(link).to_be_in_viewport()
+
+
 def test_back_finds_the_folder_as_it_was_left(open_tab: Open) -> None:
     page = open_tab(address("job-many"))
     page.get_by_role("button", name="Show 200 more").press("Enter")

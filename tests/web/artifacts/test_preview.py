@@ -8,6 +8,8 @@ from playwright.sync_api import Locator, expect
 
 from tests.web.artifacts.conftest import NOWHERE, Open
 from tests.web.artifacts.folders import MIB, MIXED, address
+from tests.web.conftest import Visit
+from tests.web.site import Site
 
 Preview = Callable[[str], Locator]
 
@@ -182,6 +184,17 @@ def test_what_goes_wrong_is_told_and_can_be_tried_again(open_tab: Open) -> None:
     page.unroute("**/api/files/**")
     notice.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("region", name="Text")).to_contain_text("# Title")
+
+
+def test_a_session_that_ends_leaves_no_preview_over_the_sign_in(visit: Visit, site: Site) -> None:
+    site.world.leave(site.world.add("job-1"))
+    page = visit(site, address("job-1", file="metrics.csv"))
+    dialog = page.get_by_role("dialog", name="metrics.csv")
+    expect(dialog.get_by_role("table")).to_be_visible()
+    del site.people.known["alice"]
+    dialog.get_by_role("button", name="Next").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.locator("dialog")).to_have_count(0)
 
 
 def test_path_digest_and_a_line_for_curl_are_copied(open_tab: Open) -> None:

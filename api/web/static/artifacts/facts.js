@@ -20,7 +20,7 @@ export function factsOf(file, prefix, tell) {
       "div",
       { class: "actions start" },
       saveLink(saved, "Download", { class: "button primary" }),
-      isShown(file.name) && openLink(fileUrl(prefix, file.name), file.name, "Open"),
+      isShown(file.name) && openLink(prefix, file.name, "Open"),
       h("span", { class: "muted number" }, bytes(file.size)),
       h("span", { class: "muted number" }, "modified ", time(file.lastModified, { exact: true })),
     ),

@@ -30,10 +30,10 @@ function folderCells(node, name, prefix) {
 }
 
 function fileCells(node, name, state, prefix) {
-  const [url, said] = [fileUrl(prefix, node.name), visible(name)];
+  const said = visible(name);
   const file = { ...state, file: node.name };
   return [
-    h("th", HEADER, openLink(url, node.name, shown(name))),
+    h("th", HEADER, openLink(prefix, node.name, shown(name))),
     h("td", { role: "cell", class: "size number" }, bytes(node.size)),
     h("td", { role: "cell", class: "time number" }, time(node.lastModified)),
     h(
@@ -46,10 +46,10 @@ function fileCells(node, name, state, prefix) {
 }
 
 /** To the file as the API serves it: in a tab of its own, or, where the browser cannot show it, saved. */
-export function openLink(url, path, ...children) {
-  if (!isShown(path)) return saveLink(url, children);
+export function openLink(prefix, path, ...children) {
+  if (!isShown(path)) return saveLink(fileUrl(prefix, path, { download: true }), children);
   const hint = h("span", { class: "unseen" }, " (in a new tab)");
-  return h("a", { href: url, target: "_blank", rel: "noopener" }, children, hint);
+  return h("a", { href: fileUrl(prefix, path), target: "_blank", rel: "noopener" }, children, hint);
 }
 
 /** To another state of the tab, in which its part `key` is `value`. */

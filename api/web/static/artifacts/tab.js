@@ -6,11 +6,13 @@
 // plain ones work as long as the reader is signed in, and for nobody else.
 
 import { h } from "../dom.js";
-import { announce, problem } from "../tell.js";
+import { problem, toast } from "../tell.js";
 import { filesView } from "./files.js";
 import { save } from "./part.js";
 import { filePreview } from "./preview.js";
 import { readState, writeState } from "./state.js";
+
+const SOON_MS = 1000; // a download that begins within it needs no word
 
 /**
  * The Artifacts tab of a job that has ended. `job`: as the job page has asked for it (job/query.js).
@@ -41,12 +43,14 @@ export function artifactsTab({ job, params, onParams }) {
   }
 
   async function onSave(url) {
-    announce("The download is being prepared.");
+    const saying = setTimeout(() => toast("The download is being prepared."), SOON_MS);
     try {
       await save(url);
     } catch (error) {
       const again = h("button", { type: "button", onclick: () => onSave(url) }, "Try again");
       (preview.isOpen ? preview : files).fail(problem("It cannot be downloaded.", error.message, again));
+    } finally {
+      clearTimeout(saying);
     }
   }
 

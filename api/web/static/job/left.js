@@ -7,7 +7,7 @@ import { hasFiles } from "./files.js";
 import { happenedPanel } from "./panel.js";
 import { retentionBar } from "./retention.js";
 
-/** { element, show(job, params), close() }. */
+/** { element, show(job, params), close(), ready() }: `ready` answers a promise of the first files, if there are any. */
 export function artifactsPanel(isAllowed, refresh) {
   const panel = happenedPanel();
   const files = h("div");
@@ -33,7 +33,7 @@ export function artifactsPanel(isAllowed, refresh) {
     files.replaceChildren();
   }
 
-  return { element, show, close };
+  return { element, show, close, ready: () => tab?.ready };
 }
 
 function onParams(params, options) {

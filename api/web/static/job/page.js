@@ -15,7 +15,7 @@ import { tabList } from "./tabs.js";
 const TABS = [{ name: "details", label: "Details" }, { name: "artifacts", label: "Artifacts" }];
 const NOT_YET = "The Artifacts tab opens when the job has ended.";
 
-/** { element, show(job), fail(error), go(place) }. `refresh()`: have the job asked for anew. */
+/** { element, show(job), fail(error), go(place), ready() }. `refresh()`: have the job asked for anew. */
 export function jobPage(id, session, refresh, signal) {
   const address = `/jobs/${encodeURIComponent(id)}`;
   const isAllowed = (job) => mayChange(session.user, job.groupName);
@@ -73,7 +73,7 @@ export function jobPage(id, session, refresh, signal) {
     return true;
   }
 
-  return { element: h("div", { class: "stack" }, head.element, body), show, fail, go: goTo };
+  return { element: h("div", { class: "stack" }, head.element, body), show, fail, go: goTo, ready: left.ready };
 }
 
 /** What a screen reader is told when the job goes on. */

@@ -26,7 +26,7 @@ export function jobView(place, signal, session) {
     onError: page.fail,
   });
   signal.addEventListener("abort", () => tellNetwork(""));
-  return { element: page.element, title: visible(id), ready: asked.first, update: page.go };
+  return { element: page.element, title: visible(id), ready: asked.first.then(page.ready), update: page.go };
 }
 
 /** Whether nothing about the job changes by itself any more, but its expiry. */
