@@ -8,7 +8,7 @@ API_VERSION, KIND = "primehub.io/v1alpha1", "PhJob"
 GROUP_LABEL, USER_LABEL = "primehub.io/group", "primehub.io/user"
 
 ENABLED = ANNOTATION + "enabled"
-# On a pod that was made without the sidecar on purpose: why ("quota", "start").
+# On a pod that was made without the sidecar on purpose: why ("quota", "refused", "start").
 WITHOUT = "primehub.io/without-artifact-sidecar"
 # On the namespace: "off" keeps the API server from asking the webhook.
 INJECTION_LABEL, INJECTION_OFF = "primehub.io/artifact-injection", "off"

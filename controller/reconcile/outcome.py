@@ -21,6 +21,7 @@ NOT_INJECTED_REASONS = {
     **{name: text for name, text in OUTCOMES.items() if name not in ("injected", "already-injected", "opted-out")},
     "webhook": "the webhook was not asked: it was down, or is switched off",
     "quota": "with the sidecar the pod would have been more than the quota allows",
+    "refused": "the API server takes the pod without the sidecar alone; the controller's log says why",
     "start": "the sidecar could not be started",
 }
 _MOST_EXPIRY = 253402300799  # the end of the year 9999: what dates can say

@@ -231,14 +231,16 @@ class Reconciler:
         return None
 
     def _make(self, job: PhJob, without: str, now: float) -> None:
-        """Create the pod; where it is over a quota with its sidecar, without."""
+        """Create the pod; where it may not be with its sidecar, without."""
         try:
             created = self._api.pods.create(make_pod(job, self._settings, without))
-        except errors.Forbidden as error:
-            if without or judge(error) != QUOTA:
+        except (errors.Forbidden, errors.Invalid) as error:
+            verdict = judge(error)
+            if without or verdict == NO_RIGHT:
                 raise
-            without = "quota"
+            without = "quota" if verdict == QUOTA else "refused"
             created = self._api.pods.create(make_pod(job, self._settings, without))
+            logger.warning("refused with its sidecar pod=%s error=%a", job.name, error.message[:500])
         logger.info("made pod=%s%s", job.name, f" without_sidecar={without}" if without else "")
         self._seen.pods.wrote(created)
         if job.spec.instance_type:

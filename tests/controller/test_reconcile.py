@@ -19,7 +19,6 @@ from tests.controller.kubelet import NAMESPACE, PHJOBS, PODS, world
 from tests.kube.apiserver import ApiServer, read_path
 from tests.kube.caches import until
 from tests.kube.faults import Request
-from tests.kube.objectstore import Document, Fault
 
 QUICK = replace(SETTINGS, lease_seconds=1.0, resync_seconds=0.2)
 
@@ -110,56 +109,6 @@ def test_without_a_webhook_jobs_run_and_their_users_are_told(server: ApiServer) 
         assert found.status("job")["artifact"]["reason"] == "webhook"
         until(lambda: found.events("job") == ["ArtifactsNotCollected"], "its event")
         assert samples(controller, "phjob_artifact_not_injected_total") == {"webhook": 1.0}
-
-
-def test_a_quota_that_the_sidecar_breaks_costs_the_artifacts_not_the_job(server: ApiServer) -> None:
-    def refuse(pod: Document) -> None:
-        if pod["metadata"]["annotations"].get("primehub.io/artifact-enabled") != "false":
-            raise Fault(403, "Forbidden", 'pods "job" is forbidden: exceeded quota: q, requested: limits.memory=256Mi')
-
-    with world(server) as (found, _), controlling(server):
-        found.refuse = refuse
-        found.add_job("job")
-        until(lambda: found.phase("job") == ("Succeeded", "not-injected"), "its end")
-        assert found.status("job")["artifact"]["reason"] == "quota"
-
-
-def test_a_quota_that_the_job_breaks_itself_lets_it_wait_as_primehub_does(server: ApiServer) -> None:
-    def refuse(_: Document) -> None:
-        raise Fault(403, "Forbidden", 'pods "job" is forbidden: exceeded quota: q')
-
-    with world(server) as (found, _), controlling(server):
-        found.refuse = refuse
-        found.add_job("job")
-        until(lambda: found.status("job").get("reason") == "OverQuota", "it waits")
-        assert (found.phase("job")[0], found.status("job")["requeued"]) == ("Pending", 1)
-        asked = [each for each in server.requests if each.method == "POST" and each.path.endswith("/pods")]
-        assert len(asked) == 2  # with the sidecar and without; not again for a while
-
-
-@pytest.mark.parametrize(
-    ("message", "fails"),
-    [
-        ('pods is forbidden: User "x" cannot create resource "pods" in API group ""', False),
-        ('pods "job" is forbidden: violates PodSecurity "restricted:latest"', True),
-    ],
-)
-def test_a_right_that_we_lack_fails_no_job_but_a_pod_that_may_not_be_does(
-    server: ApiServer, message: str, fails: bool
-) -> None:
-    def refuse(_: Document) -> None:
-        raise Fault(403, "Forbidden", message)
-
-    with world(server) as (found, _), controlling(server) as controller:
-        found.refuse = refuse
-        found.add_job("job")
-        until(lambda: samples(controller, "phjob_artifact_api_errors_total").get("Forbidden"), "it is refused")
-        if fails:
-            until(lambda: found.status("job").get("reason") == "PodCreationFailed", "its end")
-            assert message in found.status("job")["message"]
-        else:
-            found.refuse = lambda _: None
-            until(lambda: found.phase("job") == ("Succeeded", "sealed"), "its end")
 
 
 def test_a_sidecar_that_cannot_start_is_left_out_and_after_three_none_is_injected(server: ApiServer) -> None:
