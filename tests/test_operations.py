@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from artifacts.environment import Setting
-from controller.inject.pod import OUTCOME, RESULT
+from controller.inject.pod import ANNOTATION, OUTCOME, RESULT
+from controller.inject.wishes import _WISHES
 from controller.reconcile import settings
 from controller.reconcile.events import _REASONS as NOTICES
 from controller.reconcile.events import SWITCHED_OFF
@@ -38,7 +39,8 @@ def test_it_lists_every_reason_why_a_pod_has_no_sidecar() -> None:
 
 def test_labels_and_annotations_are_those_of_the_code() -> None:
     told = {name.replace("\\", "") for name in re.findall(r"primehub\\?\.io/[a-z-]*[a-z]", PAGE)}
-    assert told == {INJECTION_LABEL, RESULT, OUTCOME}
+    wishes = {ANNOTATION + name.replace("_", "-") for name in _WISHES}
+    assert told - wishes == {INJECTION_LABEL, RESULT, OUTCOME}
 
 
 def test_folders_are_there() -> None:

@@ -129,6 +129,17 @@ def test_an_evicted_job_keeps_what_had_been_copied(system: System) -> None:
     assert system.service.names("end-evicted") == {"f"}
 
 
+def test_every_end_is_told_alike_by_the_phjob_by_graphql_and_by_the_report(system: System) -> None:
+    for name, status in system.all_ended([*COMMANDS, "end-hungry"]).items():
+        told, report = status["artifact"], system.store.report(name)
+        assert system.service.artifact(name)["state"] == told["state"], name
+        if told["state"] == "sealed":
+            assert (report["state"], report["collected"]["files"]) == ("sealed", told["files"])
+            assert report["sealedAt"]
+    assert system.store.report("end-true") == {}
+    assert not system.store.report("end-at-once")["sealedAt"]
+
+
 def test_every_end_is_counted(system: System) -> None:
     system.all_ended([*COMMANDS, "end-hungry"])
     counted = system.metrics("controller")

@@ -150,13 +150,21 @@ def sidecar_image(system: System) -> Iterator[Any]:
     use(before)
 
 
-def test_a_sidecar_that_ends_at_once_holds_no_job_for_long(system: System, sidecar_image: Any) -> None:
+def test_sidecars_that_end_at_once_hold_no_job_for_long_and_are_switched_off(
+    system: System, sidecar_image: Any
+) -> None:
     sidecar_image(system.image)  # in which there is no sidecar
-    status = system.ended(system.create_job("fault-crash", LEAVE))
-    assert status["phase"] == "Succeeded"
-    # It may have run just long enough for the kubelet to start main.
-    assert status["artifact"]["state"] in ("not-injected", "unknown")
-    assert {"ArtifactsNotCollected", "ArtifactsUnknown"} & system.events("fault-crash").keys()
+    names = [system.create_job(f"fault-crash-{number}", LEAVE) for number in range(3)]
+    for name, status in system.all_ended(names).items():
+        assert status["phase"] == "Succeeded"
+        # It may have run just long enough for the kubelet to start main.
+        assert status["artifact"]["state"] in ("not-injected", "unknown")
+        assert {"ArtifactsNotCollected", "ArtifactsUnknown"} & system.events(name).keys()
+    found = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
+    assert found["metadata"]["labels"][BREAKER] == "off"  # three in a row
+    told = [event for name in names for event in system.events(name).items() if event[0] == "CollectorSwitchedOff"]
+    assert len(told) == 1
+    assert f"kubectl label namespace {system.namespace} {BREAKER}-" in told[0][1]
 
 
 def test_sidecars_whose_image_is_missing_hold_no_job_for_long_and_are_switched_off(
@@ -175,3 +183,17 @@ def test_sidecars_whose_image_is_missing_hold_no_job_for_long_and_are_switched_o
     counted = system.metrics("controller")
     assert counted["phjob_artifact_sidecar_start_failures_total"] >= 3
     assert counted["phjob_artifact_injection_off"] == 1
+
+
+def test_a_limit_that_the_sidecar_breaks_costs_the_artifacts_not_the_job(system: System) -> None:
+    """The API server refuses a pod for any of its containers."""
+    limit = {"type": "Container", "max": {"memory": "128Mi"}, "default": {"memory": "128Mi"}}
+    with system.objects("limitranges") as ranges:
+        ranges.create({"metadata": {"name": "small"}, "spec": {"limits": [limit]}})
+        try:
+            status = system.ended(system.create_job("fault-limit", LEAVE))
+        finally:
+            ranges.delete("small")
+    assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")
+    assert status["artifact"]["reason"] == "refused"
+    assert system.metrics("controller")['phjob_artifact_not_injected_total{reason="refused"}'] >= 1

@@ -9,6 +9,8 @@ from tests.machine import require
 
 LEAVE = ("import os, pathlib", "os.umask(0o077)", "folder = pathlib.Path('artifacts')", "folder.mkdir()")
 WRITE = "\n".join([*LEAVE, "(folder / 'f').write_text('kept')"])
+# As images do that start as root and become the user of the job: only that one, and a capability, can read this.
+SWITCH = "\n".join([WRITE, "os.chown(folder / 'f', 1000, 1000)", "os.chown(folder, 1000, 1000)"])
 RESTRICTED = {
     "runAsNonRoot": True,
     "allowPrivilegeEscalation": False,
@@ -17,6 +19,7 @@ RESTRICTED = {
 }
 CONTEXTS = {
     "main-root": {},
+    "main-switches": {},
     "main-first-user": {**RESTRICTED, "runAsUser": 1001, "runAsGroup": 1001},
     "main-second-user": {**RESTRICTED, "runAsUser": 1002, "runAsGroup": 1002},
     "main-read-only": {"readOnlyRootFilesystem": True},
@@ -33,7 +36,7 @@ def pods(system: System) -> None:
 
 
 def start(system: System, name: str) -> None:
-    pod = system.pod(name, "python3", "-c", WRITE)
+    pod = system.pod(name, "python3", "-c", SWITCH if name == "main-switches" else WRITE)
     pod["spec"]["containers"][0]["securityContext"] = CONTEXTS[name]
     system.create_pod(pod)
 

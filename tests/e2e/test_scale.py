@@ -16,11 +16,13 @@ from tests.e2e.system import SIDECAR, System, ended_state, summary_of
 JOBS = 100
 LEAVE = "mkdir artifacts; for n in 1 2 3; do echo $n > artifacts/$n; done"
 PAIRS = 5
+RESIDENT = f"trap 'exit 0' TERM; {LEAVE}; sleep 1000 & wait"
 STARTED = "mkdir -p /phfs/started; date +%s.%N > /phfs/started/$PHJOB_NAME"
 PARTS = ("webhook", "controller", "api")
 
 
 def test_a_hundred_jobs_at_once_are_all_collected(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+    resident = system.create_job("scale-resident", RESIDENT)
     names = [f"scale-{number}" for number in range(JOBS)]
     before, began = requests(), time.monotonic()
     for name in names:
@@ -34,9 +36,10 @@ def test_a_hundred_jobs_at_once_are_all_collected(system: System, capsys: pytest
         f"{JOBS} jobs at once: all collected after {took:.0f} s",
         f"main's end told to the sidecar, to sealed: {quantiles(lags(pods, names))}",
         f"main's end to the sidecar's, by the kubelet's clock of whole seconds: {quantiles(gaps(pods, names))}",
-        f"memory: {', '.join(memory(system))}",
+        f"memory: {', '.join(memory(system, resident))}",
         f"API calls per job, and one for its event: {calls(after - before)}",
     ]
+    system.service.ask("mutation($id: ID!) { cancelPhJob(where: {id: $id}) { id } }", id=resident)
     with capsys.disabled():
         print("\n" + "\n".join(said))
 
@@ -50,9 +53,15 @@ def test_what_a_sidecar_adds_to_a_pods_start(system: System, capsys: pytest.Capt
             system.create_job(name, STARTED, {"primehub.io/artifact-enabled": str(kind == "with").lower()})
             wait_for_end(system, name)
             collected.append(float(system.store.read(f"started/{name}")) - began)
+            assert (SIDECAR in started_containers(system.pods()[name])) == (kind == "with")
     more = statistics.median(seconds["with"]) - statistics.median(seconds["without"])
     with capsys.disabled():
         print(f"\nfrom a PhJob to its main's first command: {more:+.2f} s with a sidecar (median of {PAIRS})", seconds)
+
+
+def started_containers(pod: dict[str, Any]) -> list[str]:
+    status = pod["status"]
+    return [each["name"] for each in [*status.get("initContainerStatuses", []), *status["containerStatuses"]]]
 
 
 def wait_for_end(system: System, name: str) -> None:
@@ -82,14 +91,20 @@ def quantiles(values: list[float]) -> str:
     return f"p50 {statistics.median(ordered):.2f} s, p99 {ordered[int(len(ordered) * 0.99) - 1]:.2f} s"
 
 
-def memory(system: System) -> list[str]:
-    """The working set of each part's pods, as the kubelets measure it."""
-    found = []
+def memory(system: System, resident: str) -> list[str]:
+    """The working set of each part, as the kubelets measure it: of pods, and of the sidecar in the pod `resident`."""
+    found: dict[str, Any] = {}
     for node in kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split():
         summary = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
-        found += [pod for pod in summary["pods"] if pod["podRef"]["namespace"] == system.namespace]
-    used = {pod["podRef"]["name"]: pod.get("memory", {}).get("workingSetBytes", 0) >> 20 for pod in found}
-    return [f"{part} {max((used.get(pod, 0) for pod in system.pods_of(part)), default=0)} MB" for part in PARTS]
+        pods = [pod for pod in summary["pods"] if pod["podRef"]["namespace"] == system.namespace]
+        found |= {pod["podRef"]["name"]: pod for pod in pods}
+    [sidecar] = [each for each in found[resident]["containers"] if each["name"] == SIDECAR]
+    used = {part: max(map(megabytes, (found[pod] for pod in system.pods_of(part)))) for part in PARTS}
+    return [f"{part} {amount} MB" for part, amount in (used | {"a sidecar": megabytes(sidecar)}).items()]
+
+
+def megabytes(measured: dict[str, Any]) -> int:
+    return int(measured.get("memory", {}).get("workingSetBytes", 0)) >> 20
 
 
 def requests() -> Counter[str]:
