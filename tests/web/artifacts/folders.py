@@ -59,6 +59,7 @@ HOSTILE = {
     "turned.txt": ("\u202eא" * 200_000).encode(),
     "lines.txt": b"\n" * MIB,
     "-rf": b"option",
+    "w" * 200 + ".txt": b"one long word",
 }
 MANY = {f"shard-{number:05d}.bin": b"x" * (number % 777) for number in range(9_900)} | {
     f"shard-00300-parts/part-{number:03d}.txt": b"y" for number in range(100)

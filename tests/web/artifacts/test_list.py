@@ -144,6 +144,18 @@ def test_what_goes_wrong_is_told_and_can_be_tried_again(open_tab: Open) -> None:
     expect(notice).to_have_count(0)
 
 
+def test_files_that_come_meanwhile_are_shown(visit: Visit, site: Site) -> None:
+    job = site.world.add("job-1")
+    site.world.leave(job, {"first": b"1"}, state="syncing")
+    claimed = site.world.data / "jobs/job-1"
+    claimed.mkdir(parents=True)  # the collector is not done
+    page = visit(site, address("job-1"))
+    expect_names(page, ["first"])
+    site.world.leave(job, {"first": b"1", "second": b"2"}, state="syncing")
+    expect(page.locator(".files tbody tr")).to_have_count(2)
+    expect_names(page, ["first", "second"])
+
+
 def test_files_that_go_meanwhile_are_not_shown_on(visit: Visit, site: Site) -> None:
     site.world.leave(site.world.add("job-1"))
     page = visit(site, address("job-1"))
