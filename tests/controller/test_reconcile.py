@@ -20,6 +20,7 @@ from tests.kube.apiserver import ApiServer, read_path
 from tests.kube.caches import until
 from tests.kube.faults import Request
 
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/phjob-artifacts-controller"
 QUICK = replace(SETTINGS, lease_seconds=1.0, resync_seconds=0.2)
 
 
@@ -137,6 +138,18 @@ def test_a_sidecar_that_cannot_start_is_left_out_and_after_three_none_is_injecte
         labels = server.objects.get(read_path(NAMESPACE))["metadata"]["labels"]
         assert labels == {"team": "a", "primehub.io/artifact-injection": "off"}
         assert samples(controller, "phjob_artifact_injection_off") == {"": 1.0}
+
+
+def test_who_does_not_lead_does_nothing(server: ApiServer) -> None:
+    lease = {"holderIdentity": "b", "leaseDurationSeconds": 3600, "leaseTransitions": 1}
+    server.put(LEASE, {"metadata": {}, "spec": lease})
+    with world(server) as (found, _), controlling(server) as controller:
+        found.add_job("job")
+        until(lambda: controller.not_ready() == "", "it knows the job")
+        until(lambda: len([each for each in server.requests if each.path == LEASE]) > 1, "it has tried to lead twice")
+        assert [each.method for each in server.requests if each.method not in ("GET", "PUT")] == []
+        assert found.status("job") == {}
+        assert samples(controller, "phjob_artifact_reconciles_total") == {}
 
 
 def test_beside_another_controller_only_artifacts_are_told_of(server: ApiServer) -> None:

@@ -159,3 +159,29 @@ def test_who_comes_to_lead_does_not_count_what_crashed_days_ago(
     found.pods.change("ADDED", pod)
     found.reconciler.reconcile("ns/job")
     assert found.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == counted
+
+
+def test_a_pod_is_deleted_gracefully_and_only_if_it_is_still_that_pod(server: ApiServer, client: Client) -> None:
+    job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
+    job = server.put(f"{PHJOBS}/job", {**job, "spec": {**job["spec"], "cancel": True}})
+    found = Replica(client)
+    found.phjobs.change("ADDED", job)
+    found.pods.change("ADDED", pod)
+    found.reconciler.reconcile("ns/job")
+    (deletion,) = [each for each in server.requests if each.method == "DELETE"]
+    assert deletion.path == f"{PODS}/job"
+    assert deletion.body["gracePeriodSeconds"] == 30
+    assert deletion.body["preconditions"] == {"uid": pod["metadata"]["uid"]}
+
+
+def test_another_pod_of_the_name_is_not_deleted(server: ApiServer, client: Client) -> None:
+    job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
+    job = server.put(f"{PHJOBS}/job", {**job, "spec": {**job["spec"], "cancel": True}})
+    late = Replica(client)
+    late.phjobs.change("ADDED", job)
+    late.pods.change("ADDED", pod)
+    server.remove(f"{PODS}/job")
+    server.put(f"{PODS}/job", {**pod, "metadata": {"name": "job", "labels": {"other": "pod"}}})
+    with pytest.raises(errors.Conflict):
+        late.reconciler.reconcile("ns/job")
+    assert server.objects.get(read_path(f"{PODS}/job"))["metadata"]["labels"] == {"other": "pod"}
