@@ -43,14 +43,18 @@ venv: .venv/.stamp ## Make .venv with everything the project uses, locked (the o
 	GOBIN=$(CURDIR)/.tools go install github.com/versity/versitygw/cmd/versitygw@v$(VERSITYGW)
 	mv .tools/versitygw $@
 
-.tools/crds: .tools/crds-$(CERT_MANAGER)-$(PROMETHEUS_OPERATOR)
+# The number is in the name, so that one more makes them anew.
+CRDS := $(addprefix cert-manager/cert-manager@v$(CERT_MANAGER):deploy/crds/cert-manager.io_,certificates.yaml issuers.yaml) \
+	$(addprefix prometheus-operator/prometheus-operator@v$(PROMETHEUS_OPERATOR):example/prometheus-operator-crd/monitoring.coreos.com_,\
+		podmonitors.yaml servicemonitors.yaml prometheusrules.yaml)
+CRDS_FOLDER := .tools/crds-$(CERT_MANAGER)-$(PROMETHEUS_OPERATOR)-$(words $(CRDS))
+
+.tools/crds: $(CRDS_FOLDER)
 	ln -sfn $(notdir $<) $@
 
-.tools/crds-$(CERT_MANAGER)-$(PROMETHEUS_OPERATOR):
+$(CRDS_FOLDER):
 	mkdir -p $@.new
-	for each in cert-manager/cert-manager@v$(CERT_MANAGER):deploy/crds/cert-manager.io_certificates.yaml \
-			cert-manager/cert-manager@v$(CERT_MANAGER):deploy/crds/cert-manager.io_issuers.yaml \
-			prometheus-operator/prometheus-operator@v$(PROMETHEUS_OPERATOR):example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml; do \
+	for each in $(CRDS); do \
 		folder=$$(go mod download -json github.com/$${each%%:*} | sed -n 's/^\t"Dir": "\(.*\)".*/\1/p') && \
 		install -m 644 "$$folder/$${each#*:}" $@.new || exit; \
 	done
@@ -104,6 +108,13 @@ golden: .venv/.stamp ## Build the manifests anew into tests/manifests/golden, an
 		$(BIN)/kubectl kustomize $$each > tests/manifests/golden/$$(basename $$each).txt || exit; \
 	done
 	git diff --stat -- tests/manifests/golden
+
+RULES := manifests/components/prometheus
+
+.PHONY: rules
+rules: ## Make the Prometheus operator's rules anew of the plain ones
+	sed -i '/^  groups:$$/q' $(RULES)/prometheusrule.yaml
+	sed -s '1,/^groups:$$/d; s/./  &/' $(RULES)/rules/*.yaml >> $(RULES)/prometheusrule.yaml
 
 .PHONY: dashboards
 dashboards: .venv/.stamp ## Write Grafana's dashboards anew from manifests/dashboards

@@ -17,7 +17,8 @@ FOREIGN = [
 
 
 def test_there_are_such_objects() -> None:
-    assert {each["kind"] for each in FOREIGN} == {"Certificate", "Issuer", "PodMonitor"}
+    kinds = {"Certificate", "Issuer", "PodMonitor", "ServiceMonitor", "PrometheusRule"}
+    assert {each["kind"] for each in FOREIGN} == kinds
 
 
 @pytest.mark.parametrize("document", FOREIGN, ids=lambda each: f"{each['kind']}-{each['metadata']['name']}")
