@@ -11,8 +11,15 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.machine import require
 from tests.web.site import Site, Stage, make_site, staging
 from tests.web.states import STATES
-from tests.web.visitors import PATIENCE_MS, Visitors
+from tests.web.visitors import PATIENCE_MS, READER, Visitors
 
+_CALL = """async ([module, name, given]) => {
+    const made = (await import(module))[name](...given);
+    const { textContent: text, title, outerHTML: html } = made ?? {};
+    return made instanceof Element ? { text, title, html } : made;
+}"""
+
+Call = Callable[..., Any]
 Browse = Callable[..., Page]
 Visit = Callable[..., Page]
 
@@ -54,6 +61,20 @@ def states(tmp_path_factory: pytest.TempPathFactory, stage: Stage) -> Site:
     for make in STATES.values():
         make(site.world)
     return site
+
+
+@pytest.fixture(scope="session")
+def call(browser: Browser, states: Site) -> Iterator[Call]:
+    """`call(module, function, *arguments)`: what a function of the page returns; of an element its text and HTML."""
+    with browser.new_context(**READER) as context:
+        page = context.new_page()
+        states.enter()
+        page.goto(f"{states.url}/static/format.js")  # a page without a script, and none of ours
+
+        def call(module: str, function: str, *arguments: Any) -> Any:
+            return page.evaluate(_CALL, [f"{states.url}/static/{module}.js", function, list(arguments)])
+
+        yield call
 
 
 @pytest.fixture

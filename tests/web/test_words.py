@@ -1,58 +1,34 @@
 """What the page makes of numbers, times and names, in the reader's zone and with nothing hidden in a name."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from playwright.sync_api import Browser, Page
 
 from api.jobs.job import format_time
-from tests.web.site import Site
+from tests.web.conftest import Call
 
 
-@pytest.fixture(scope="module")
-def page(browser: Browser, states: Site) -> Iterator[Page]:
-    with browser.new_context(locale="en-US", timezone_id="Europe/Berlin") as context:
-        page = context.new_page()
-        page.goto(f"{states.url}/static/format.js")
-        yield page
-
-
-def call(page: Page, module: str, function: str, *arguments: Any) -> Any:
-    """What a module's function returns; of an element its text and title."""
-    return page.evaluate(
-        """async ([module, name, given]) => {
-             const made = (await import(`/static/${module}.js`))[name](...given);
-             const { textContent: text, title, outerHTML: html } = made ?? {};
-             return made instanceof Element ? { text, title, html } : made;
-           }""",
-        [module, function, list(arguments)],
-    )
-
-
-def test_numbers_are_told_as_people_read_them(page: Page) -> None:
+def test_numbers_are_told_as_people_read_them(call: Call) -> None:
     sizes = {0: "0 bytes", 1: "1 byte", 1023: "1023 bytes", 1024: "1 KiB", 1536: "1.5 KiB", 104857600: "100 MiB"}
     sizes |= {1048570: "1 MiB", 5 * 2**40: "5 TiB"}
-    assert {size: call(page, "format", "bytes", size) for size in sizes} == sizes
-    assert [call(page, "format", "count", number, "file") for number in (0, 1, 1204)] == [
+    assert {size: call("format", "bytes", size) for size in sizes} == sizes
+    assert [call("format", "count", number, "file") for number in (0, 1, 1204)] == [
         "0 files",
         "1 file",
         "1,204 files",
     ]
     spans = {0: "0 s", 59.4: "59 s", 60: "1 min", 61: "1 min 1 s", 7800: "2 h 10 min", 93600: "1 d 2 h"}
-    assert {seconds: call(page, "format", "duration", seconds) for seconds in spans} == spans
-    assert [call(page, "format", "bytes", None), call(page, "format", "count", None, "file")] == ["\u2013"] * 2
+    assert {seconds: call("format", "duration", seconds) for seconds in spans} == spans
+    assert [call("format", "bytes", None), call("format", "count", None, "file")] == ["\u2013"] * 2
 
 
-def test_times_are_in_the_readers_zone_and_utc_is_in_their_title(page: Page) -> None:
-    told = call(page, "format", "time", "2026-07-01T22:30:15Z", {"exact": True})
+def test_times_are_in_the_readers_zone_and_utc_is_in_their_title(call: Call) -> None:
+    told = call("format", "time", "2026-07-01T22:30:15Z", {"exact": True})
     assert (told["text"], told["title"]) == ("Jul 2, 2026, 00:30:15", "2026-07-01 22:30:15 UTC")
-    near = call(page, "format", "relativeTime", "2026-07-01T22:30:15Z")
+    near = call("format", "relativeTime", "2026-07-01T22:30:15Z")
     assert near["title"] == "Jul 2, 2026, 00:30:15 (2026-07-01 22:30:15 UTC)"
     now = 1_800_000_000
     spans = {6 * 86400 + 5: "in 6 days", 86399: "in 23 hours", 30: "in less than a minute", -5: "just now"}
     spans |= {-180: "3 minutes ago", -86400: "1 day ago", 400 * 86400: "in 1 year"}
-    told = {span: call(page, "format", "relative", format_time(now + span), now * 1000) for span in spans}
+    told = {span: call("format", "relative", format_time(now + span), now * 1000) for span in spans}
     assert told == spans
 
 
@@ -68,14 +44,14 @@ def test_times_are_in_the_readers_zone_and_utc_is_in_their_title(page: Page) -> 
         ("\u2028\u3164\ue000", "\\u{2028}\\u{3164}\\u{E000}"),
     ],
 )
-def test_what_cannot_be_seen_in_a_name_is_shown(page: Page, name: str, text: str) -> None:
-    assert call(page, "names", "visible", name) == text
-    made = call(page, "names", "shown", name)
+def test_what_cannot_be_seen_in_a_name_is_shown(call: Call, name: str, text: str) -> None:
+    assert call("names", "visible", name) == text
+    made = call("names", "shown", name)
     assert made["text"] == text
     assert made["html"].startswith("<bdi>")
     assert made["html"].count('class="escape"') == text.count("\\")
 
 
-def test_a_name_is_never_markup(page: Page) -> None:
-    made = call(page, "names", "shown", "<img src=x onerror=alert(1)>")
+def test_a_name_is_never_markup(call: Call) -> None:
+    made = call("names", "shown", "<img src=x onerror=alert(1)>")
     assert made["html"] == "<bdi>&lt;img src=x onerror=alert(1)&gt;</bdi>"

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, 
 from api.auth.cookies import COOKIE
 
 PATIENCE_MS = 10_000
-READER = {"locale": "en-US", "timezone_id": "Europe/Berlin", "reduced_motion": "reduce"}
+READER: dict[str, Any] = {"locale": "en-US", "timezone_id": "Europe/Berlin", "reduced_motion": "reduce"}
 # The browser's own word on a response that a test wants to be an error.
 _EXPECTED = re.compile(r"Failed to load resource: (the server responded with a status of [45]|net::ERR_)")
 

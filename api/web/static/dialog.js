@@ -31,11 +31,10 @@ export function openDialog({ title, body, does, isDanger = false, run }) {
     h("h2", { id: "dialog-title" }, title),
     body,
     wrong,
-    h("div", { class: "actions" }, cancel, agree),
+    h("div", { class: "actions" }, cancel, agree), // in this order: where nothing is asked for, Enter alone does nothing
   );
   const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => dialog.remove() }, form);
   document.body.append(dialog);
   dialog.showModal();
-  if (isDanger) cancel.focus(); // so that Enter alone removes nothing
   return dialog;
 }

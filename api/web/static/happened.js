@@ -72,7 +72,10 @@ function sealed(job, artifact, report) {
 
 function partly(report, kept) {
   const title = `Only a part was kept: ${filesAndSize(kept)} of ${filesAndSize(report.found)}.`;
-  return { tone: "warn", title, lines: [limits(report), "What fits was kept, in the order of the paths."], hint: fewer(report) };
+  const which = report.overLimit === "keep"
+    ? "What fits was kept, in the order of the paths."
+    : "It grew past the limit while the last files were copied, so nothing more was kept.";
+  return { tone: "warn", title, lines: [limits(report), which], hint: fewer(report) };
 }
 
 function rejected(job, artifact, report) {

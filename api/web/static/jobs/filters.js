@@ -41,7 +41,7 @@ export function filters(groups, onChange) {
   function show(params) {
     offer([params.get("group"), ...groups]);
     for (const [control, name] of [[state, "state"], [group, "group"]]) control.value = params.get(name) ?? "";
-    if (search !== document.activeElement) search.value = params.get("search") ?? "";
+    search.value = params.get("search") ?? "";
     groupField.hidden = group.options.length < 3 && !group.value;
   }
 
