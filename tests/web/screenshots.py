@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.web import gallery
+from tests.web.artifacts.folders import HOSTILE, MIXED
 from tests.web.site import Site, make_site, staging
 from tests.web.states import STATES
 from tests.web.visitors import Visitors
@@ -43,6 +44,11 @@ def go_offline(page: Page) -> None:
     expect(page.get_by_text("cannot be reached")).to_be_visible()
 
 
+def look(page: Page) -> None:
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.wait_for_timeout(300)  # for what is within
+
+
 VIEWS = {
     "list": View("/"),
     "list-dark": View("/", DARK),
@@ -65,19 +71,40 @@ VIEWS = {
     "offline": View("/jobs/job-running", DESKTOP | {"clock": True}, go_offline),
 }
 
+LEFT = "/jobs/job-mixed/artifacts"
+FILES = {
+    "files": View(LEFT),
+    "files-dark": View(LEFT, DARK),
+    "files-folder": View(f"{LEFT}?path=plots%2F"),
+    "files-search": View(f"{LEFT}?search=o&sort=-size"),
+    "files-nothing-found": View(f"{LEFT}?search=zzz"),
+    "preview-image": View(f"{LEFT}?file=plots%2Floss.png", DESKTOP, look),
+    "preview-table": View(f"{LEFT}?file=results.csv", DESKTOP, look),
+    "preview-json": View(f"{LEFT}?file=metrics.json", DARK, look),
+    "preview-text": View(f"{LEFT}?file=README.md", DESKTOP, look),
+    "preview-large": View(f"{LEFT}?file=train.log", DESKTOP, look),
+    "preview-none": View(f"{LEFT}?file=model.bin", DESKTOP, look),
+    "preview-phone": View(f"{LEFT}?file=results.csv", PHONE, look),
+    "files-hostile": View("/jobs/job-hostile/artifacts"),
+    "preview-hostile": View("/jobs/job-hostile/artifacts?file=page.html", DESKTOP, look),
+}
+
 
 def main(folder: Path) -> None:
     """Write them all into `folder`, which is made anew, and those of the README."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     README.mkdir(parents=True, exist_ok=True)
-    with _visiting() as (visitors, states, shown, empty):
+    with _visiting() as (visitors, states, shown, left, local):
         for name in STATES:
             place = "" if name.startswith(("job-waiting", "job-running")) else "/artifacts"
             _take(visitors, states, View(f"/jobs/{name}{place}"), folder / f"{name}.png")
         for name, view in VIEWS.items():
             _take(visitors, states, view, folder / f"{name}.png")
-        _take(visitors, empty, View("/"), folder / "list-empty.png")
+        for name, view in FILES.items():
+            _take(visitors, left, view, folder / f"{name}.png")
+        _take(visitors, local, View("/"), folder / "list-empty.png")
+        _take(visitors, local, View("/", act=click("Run a command")), folder / "dialog-run.png")
         small = {"viewport": {"width": 1000, "height": 400}}
         _take(visitors, shown, View("/", small), README / "jobs.png")
         _take(visitors, shown, View("/jobs/job-202611281310-34s0ti/artifacts", small), README / "artifacts.png")
@@ -87,14 +114,17 @@ def main(folder: Path) -> None:
 
 
 @contextmanager
-def _visiting() -> Iterator[tuple[Visitors, Site, Site, Site]]:
+def _visiting() -> Iterator[tuple[Visitors, Site, Site, Site, Site]]:
     with TemporaryDirectory() as data, staging() as stage, sync_playwright() as playwright:
-        states, shown, empty = (make_site(Path(data, name), stage) for name in ("states", "shown", "empty"))
+        states, shown, left = (make_site(Path(data, name), stage) for name in ("states", "shown", "left"))
+        local = make_site(Path(data, "local"), stage, is_local=True)
         for make in STATES.values():
             make(states.world)
         gallery.fill(shown.world)
+        for job, files in {"job-mixed": MIXED, "job-hostile": HOSTILE}.items():
+            left.world.leave(left.world.add(job), files)
         visitors = Visitors(playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"]))
-        yield visitors, states, shown, empty
+        yield visitors, states, shown, left, local
         visitors.close()
 
 

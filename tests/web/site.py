@@ -93,8 +93,8 @@ def staging() -> Iterator[Stage]:
         thread.join()
 
 
-def make_site(data: Path, stage: Stage) -> Site:
-    """A service over the data directory."""
+def make_site(data: Path, stage: Stage, is_local: bool = False) -> Site:
+    """A service over the data directory. `is_local`: as in local mode, where the page runs commands."""
     (data / "phfs").mkdir(parents=True, exist_ok=True)
     people = People()
     environ = {
@@ -104,6 +104,7 @@ def make_site(data: Path, stage: Stage) -> Site:
         "PHJOB_CLEANUP_ENABLED": "false",
     }
     parts = compose(Settings.from_env(environ), LocalJobs(data), FileLock(data / ".cleanup-lock"))
-    site = Site(World(data), people, create_app(parts.services, Authenticators(opaque=people)), stage)
+    app = create_app(parts.services, Authenticators(opaque=people), is_local=is_local)
+    site = Site(World(data), people, app, stage)
     site.enter()
     return site
