@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from api import listing
 from tests.web.artifacts.conftest import NOWHERE, Open
 from tests.web.artifacts.folders import MANY, address
+from tests.web.conftest import Visit
+from tests.web.site import Site
 
 MOST_MS = 1000  # what may hold the page up at once; measured: 90, on a machine with nothing else to do
 WATCH = """
@@ -49,7 +52,7 @@ def test_ten_thousand_files_are_shown_as_one_scrolls(watched: Page, open_tab: Op
     watched.evaluate(SCROLL, 9_901)
     expect(rows).to_have_count(9_901)
     expect(watched.get_by_text("9,901 entries", exact=True)).to_be_visible()
-    expect(watched.get_by_role("button", name="Show 200 more")).to_be_hidden()
+    expect(watched.get_by_role("button", name="Show more")).to_be_hidden()
     assert rows.nth(5_001).get_attribute("data-name") == "shard-05000.bin"
 
 
@@ -62,9 +65,22 @@ def test_they_are_sorted_and_searched_by_the_api(watched: Page, open_tab: Open) 
     assert len([name for name in MANY if "part-" in name]) == 100
 
 
+def test_too_many_to_be_sorted_are_shown_by_name(visit: Visit, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "MOST_FILES", 250)
+    site.world.leave(site.world.add("job-1"), {f"f{number:03d}": b"x" for number in range(300)})
+    page = visit(site, address("job-1", sort="-size"))
+    notice = page.get_by_role("alert").filter(has_text="The files cannot be listed.")
+    expect(notice).to_contain_text("there are more than")
+    notice.get_by_role("button", name="Show all by name").click()
+    expect(page.get_by_text("the first 200 entries")).to_be_visible()
+    expect(notice).to_have_count(0)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.get_by_text("300 entries", exact=True)).to_be_visible()
+
+
 def test_more_are_shown_by_a_button_and_the_first_of_them_has_the_focus(open_tab: Open) -> None:
     page = open_tab(address("job-many"))
-    page.get_by_role("button", name="Show 200 more").press("Enter")
+    page.get_by_role("button", name="Show more").press("Enter")
     expect(page.locator(":focus")).to_contain_text("shard-00200.bin")
 
 
@@ -94,7 +110,7 @@ def test_back_from_elsewhere_finds_the_place(open_tab: Open) -> None:
 
 def test_back_finds_the_folder_as_it_was_left(open_tab: Open) -> None:
     page = open_tab(address("job-many"))
-    page.get_by_role("button", name="Show 200 more").press("Enter")
+    page.get_by_role("button", name="Show more").press("Enter")
     folder = page.get_by_role("link", name="shard-00300-parts/", exact=True)
     folder.scroll_into_view_if_needed()
     top = page.evaluate("scrollY")

@@ -5,7 +5,7 @@ import { visible } from "../names.js";
 import { problem } from "../tell.js";
 import { folderBar } from "./bar.js";
 import { fileList } from "./list.js";
-import { Listings, PAGE_SIZE } from "./listing.js";
+import { Listings } from "./listing.js";
 import { sortedBy } from "./state.js";
 import { countWords, emptyWords } from "./words.js";
 
@@ -30,7 +30,7 @@ export function filesView({ id, go, onSave, onMore }) {
   const list = fileList({ onSort, onGo, onSave });
   const notices = h("div", { class: "stack close" });
   const counts = h("p", { class: "muted small", role: "status" });
-  const more = h("button", { type: "button", hidden: true, onclick: moreByHand }, `Show ${PAGE_SIZE} more`);
+  const more = h("button", { type: "button", hidden: true, onclick: moreByHand }, "Show more");
   const end = h("div", { class: "files-end" }, counts, more);
   const card = h("div", { class: "card files-card" }, list.element, end);
   const element = h("div", { class: "stack" }, bar.element, notices, card);
@@ -45,7 +45,7 @@ export function filesView({ id, go, onSave, onMore }) {
     notices.replaceChildren();
     list.show(listing, `Files in ${visible(state.path) || "the artifacts folder"}`);
     showEnd();
-    if (listing.pages.length === 0) await load();
+    if (!listing.isKnown) await load();
     else watch();
   }
 
@@ -59,7 +59,7 @@ export function filesView({ id, go, onSave, onMore }) {
   async function load() {
     const asked = listing;
     if (!asked.hasMore) return;
-    counts.textContent = asked.pages.length === 0 ? "Loading…" : counts.textContent;
+    counts.textContent = !asked.isKnown ? "Loading…" : counts.textContent;
     try {
       await asked.more(ending.signal);
     } catch (error) {

@@ -1,18 +1,18 @@
-// The list of a folder's files: a table that grows page by page.
+// The list of a folder's files: a table that grows part by part.
 //
-// Each page is a part of the table that the browser lays out only near where one looks (content-visibility), so that
-// ten thousand rows cost little. Such parts cannot be laid out as a table's; roles tell what they are.
+// A part is laid out by the browser only near where one looks (content-visibility), so that ten thousand rows cost
+// little. Such parts cannot be laid out as a table's; roles tell what they are.
 
 import { h } from "../dom.js";
 import { fileRow } from "./row.js";
 import { ORDERS } from "./state.js";
 
 const LABELS = { name: "Name", size: "Size", time: "Modified" };
-const AT_ONCE = 5; // pages put into the table before the browser gets to draw
+const AT_ONCE = 5; // parts that are put into the table before the browser gets to draw, when a list is shown anew
 
 /**
  * `onSort(order)`, `onGo({path} or {file})`, `onSave(url)`. Answers { element, show(listing, label), add(listing),
- * focus(name), focusAt(index) }: `show` begins anew, `add` appends the pages that are not shown yet.
+ * focus(name), focusAt(index) }: `show` begins anew, `add` appends the parts that are not shown yet.
  */
 export function fileList({ onSort, onGo, onSave }) {
   const heads = Object.fromEntries(Object.keys(ORDERS).map((order) => [order, columnHead(order, onSort)]));
@@ -23,7 +23,7 @@ export function fileList({ onSort, onGo, onSave }) {
     caption,
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, Object.values(heads), actionsHead())),
   );
-  let shownPages = 0;
+  let shownParts = 0;
   let filling = null;
 
   function clicked(event) {
@@ -40,15 +40,15 @@ export function fileList({ onSort, onGo, onSave }) {
     caption.textContent = label;
     for (const [order, head] of Object.entries(heads)) setSort(head, order, listing.state);
     for (const body of [...table.tBodies]) body.remove();
-    [shownPages, filling] = [0, listing];
-    add(listing);
+    [shownParts, filling] = [0, listing];
+    add(listing, AT_ONCE);
   }
 
-  async function add(listing) {
-    for (let count = 1; filling === listing && shownPages < listing.pages.length; count += 1) {
-      table.append(pageBody(listing.pages[shownPages], listing));
-      shownPages += 1;
-      if (count % AT_ONCE === 0) await new Promise((resolve) => setTimeout(resolve));
+  async function add(listing, atOnce = 1) {
+    for (let count = 1; filling === listing && shownParts < listing.parts.length; count += 1) {
+      table.append(partBody(listing.parts[shownParts], listing));
+      shownParts += 1;
+      if (count % atOnce === 0) await new Promise((resolve) => setTimeout(resolve));
     }
   }
 
@@ -66,9 +66,9 @@ export function fileList({ onSort, onGo, onSave }) {
   return { element: table, show, add, focus, focusAt };
 }
 
-function pageBody(page, listing) {
-  const body = h("tbody", { role: "rowgroup" }, page.map((node) => fileRow(node, listing)));
-  body.style.setProperty("--rows", page.length);
+function partBody(part, listing) {
+  const body = h("tbody", { role: "rowgroup" }, part.map((node) => fileRow(node, listing)));
+  body.style.setProperty("--rows", part.length);
   return body;
 }
 

@@ -4,7 +4,9 @@ import { ask } from "../ask.js";
 import { isFolder } from "./paths.js";
 import { ORDERS } from "./state.js";
 
-export const PAGE_SIZE = 200;
+const FIRST_PAGE = 200; // few, to be there soon
+const LATER_PAGE = 1000; // what the API gives at most
+const PART = 200; // rows that are put into the list at once
 
 const PAGE = `
   query Files($id: ID!, $first: Int!, $after: String, $prefix: String!, $recursive: Boolean!,
@@ -34,12 +36,12 @@ export async function askFile(id, name, signal) {
 }
 
 /**
- * What is known of a folder so far. `pages`: lists of {name, size, lastModified}, a folder's name with a slash at its
- * end; `prefix`: the job folder's; `total`: null where nobody knows; `hasMore`.
+ * What is known of a folder so far. `parts`: lists of {name, size, lastModified}, a folder's name with a slash at its
+ * end; `prefix`: the job folder's; `total`: null where nobody knows; `isKnown`: something was answered; `hasMore`.
  */
 export class Listing {
   constructor(id, state) {
-    Object.assign(this, { id, state, pages: [], prefix: "", total: null, hasMore: true });
+    Object.assign(this, { id, state, parts: [], prefix: "", total: null, isKnown: false, hasMore: true });
     Object.assign(this, { after: null, asking: null });
   }
 
@@ -52,23 +54,24 @@ export class Listing {
   async #ask(signal) {
     const { path, order, isDescending, search } = this.state;
     const orderBy = { [ORDERS[order]]: isDescending ? "desc" : "asc" };
+    const isFirst = this.parts.length === 0;
     const wanted = { prefix: path, recursive: search !== "", orderBy, search };
-    const page = { first: PAGE_SIZE, after: this.after, isFirst: this.pages.length === 0 };
+    const page = { first: isFirst ? FIRST_PAGE : LATER_PAGE, after: this.after, isFirst };
     const { artifact } = (await ask(PAGE, { id: this.id, ...wanted, ...page }, { signal })).phJob;
     const { totalCount = this.total, pageInfo, nodes } = artifact.itemsConnection;
-    Object.assign(this, { prefix: artifact.prefix, total: totalCount, hasMore: pageInfo.hasNextPage });
+    Object.assign(this, { prefix: artifact.prefix, total: totalCount, isKnown: true, hasMore: pageInfo.hasNextPage });
     this.after = pageInfo.endCursor;
-    this.pages.push(nodes);
+    for (let at = 0; at < nodes.length; at += PART) this.parts.push(nodes.slice(at, at + PART));
   }
 
   /** How many files and folders are known. */
   get length() {
-    return this.pages.reduce((sum, page) => sum + page.length, 0);
+    return this.parts.reduce((sum, part) => sum + part.length, 0);
   }
 
   /** The paths of the files among them. */
   get files() {
-    return this.pages.flat().map((node) => node.name).filter((name) => !isFolder(name));
+    return this.parts.flat().map((node) => node.name).filter((name) => !isFolder(name));
   }
 }
 
