@@ -11,7 +11,7 @@ from controller.reconcile.artifact import Artifact, is_news, read_artifact, read
 from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact, read_told
 from controller.reconcile.pod import Pod, read_pod
 from tests.controller.cluster import NOW, POD_UID, SETTINGS, ended, lost, pod, pod_document, running, summary, waiting
-from tests.controller.test_status import PODS
+from tests.controller.test_status_settles import PODS
 
 
 def told(found: Pod | None, before: Artifact | None = None, now: float = NOW + 20) -> Artifact | None:

@@ -4,21 +4,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from controller.reconcile.artifact import Artifact
 from controller.reconcile.documents import text
-from controller.reconcile.phjob import FINAL_PHASES, PhJob, read_phjob
+from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod, read_pod
-from controller.reconcile.status import CreatePod, Decision, DeletePhJob, DeletePod, decide
+from controller.reconcile.status import CreatePod, DeletePhJob, DeletePod, decide
 from tests.controller.cluster import (
     NOW,
     POD_UID,
     SETTINGS,
     ended,
     job,
-    job_document,
     lost,
     pod,
     pod_document,
@@ -80,6 +77,11 @@ TABLE = {
         pod(main=running()),
         ("Running", "OverActivateDeadline", DeletePod(POD_UID, grace_seconds=120)),
     ),
+    "over the installation's deadline": (
+        job(RUNNING),
+        pod(main=running(NOW - 86400)),
+        ("Running", "OverActivateDeadline", DeletePod(POD_UID, grace_seconds=120)),
+    ),
     "over its deadline, cancelled later": (
         job(RUNNING | {"reason": "OverActivateDeadline"}, activeDeadlineSeconds=5, cancel=True),
         pod(main=ended(143), deleting=NOW),
@@ -122,6 +124,11 @@ TABLE = {
         job(PREPARING | {"requeued": 3}, requeueLimit=2),
         None,
         ("Failed", "OverRequeueLimit", None),
+    ),
+    "queued again as often as it may be": (
+        job(PREPARING | {"requeued": 2}, requeueLimit=2),
+        None,
+        ("Preparing", "PodPending", CreatePod()),
     ),
     "another's pod is in the way": (job(), pod(owner="other"), ("Pending", "PodPending", None)),
     "its sidecar's image is missing": (
@@ -251,79 +258,3 @@ def test_the_phjob_stays_while_its_artifacts_are_collected() -> None:
     found = replace(job(DONE, ttlSecondsAfterFinished=1), artifact=Artifact("syncing", POD_UID))
     collecting = pod(main=ended(at=NOW), sidecar=running(), phase="Running")
     assert decide(found, collecting, SETTINGS, NOW + 60).action is None
-
-
-CONTAINERS = st.sampled_from(
-    [
-        None,
-        {},
-        running(),
-        ended(),
-        ended(7),
-        ended(137, since=None),
-        waiting("ImagePullBackOff"),
-        waiting("PodInitializing"),
-        ended(message=summary()),
-        ended(message="nonsense"),
-    ]
-)
-PODS = st.builds(
-    pod,
-    main=CONTAINERS,
-    sidecar=CONTAINERS,
-    phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown", ""]),
-    created=st.sampled_from([NOW, NOW - 500]),
-    scheduled=st.sampled_from([None, NOW, NOW - 500]),
-    deleting=st.sampled_from([None, None, NOW + 30, NOW - 500]),
-    owner=st.sampled_from(["job-uid", "job-uid", "other"]),
-)
-OVER = [
-    {"state": "sealed", "podUid": POD_UID, "expiredAt": int(NOW) + 10},
-    {"state": "expired", "podUid": POD_UID, "expiredAt": int(NOW) + 30, "reason": "unknown"},
-]
-STATUSES = st.fixed_dictionaries(
-    {},
-    optional={
-        "phase": st.sampled_from(["", "Pending", "Preparing", "Running", *FINAL_PHASES]),
-        "reason": st.sampled_from(["PodPending", "Cancelled", "OverActivateDeadline", "OverQuota"]),
-        "startTime": st.sampled_from([rfc3339(NOW), "yesterday", 7]),
-        "finishTime": st.sampled_from([rfc3339(NOW), None]),
-        "requeued": st.sampled_from([0, 3, -1, "x"]),
-        "artifact": st.sampled_from([None, 7, {"state": "syncing", "podUid": POD_UID}, {"state": "sealed"}, *OVER]),
-    },
-)
-SPECS = st.fixed_dictionaries(
-    {},
-    optional={
-        "cancel": st.booleans(),
-        "requeueLimit": st.sampled_from([0, 2]),
-        "activeDeadlineSeconds": st.sampled_from([0, 5, 10**6]),
-        "ttlSecondsAfterFinished": st.sampled_from([0, 5, 10**6]),
-    },
-)
-
-
-@settings(max_examples=400, deadline=None)
-@given(STATUSES, SPECS, st.none() | PODS, st.booleans())
-def test_decisions_settle_and_an_end_stays_an_end(
-    status: dict[str, Any], spec: dict[str, Any], of: Pod | None, gone: bool
-) -> None:
-    """Whatever is seen: once written, the same sight asks for no other status, and for the same deed."""
-    of = replace(of, gone=True) if of and gone else of
-    found = job(status, **spec)
-    now = NOW + 20
-    steps: list[Decision] = []
-    for _ in range(4):
-        steps.append(decide(found, of, SETTINGS, now))
-        document = job_document({**steps[-1].status}, **spec)
-        after = replace(read_phjob(document), artifact=steps[-1].artifact)
-        if found.has_ended:
-            assert after.phase == found.phase
-        found = after
-    assert steps[-1] == steps[-2]
-    if isinstance(steps[-1].action, DeletePod):
-        assert of is not None
-        assert steps[-1].action.uid == of.uid
-        assert of.owner_uid == "job-uid"
-    if isinstance(steps[-1].action, CreatePod):
-        assert of is None or of.gone
