@@ -5,6 +5,8 @@ two, and asks for none twice. Modules import one another by relative addresses, 
 """
 
 import hashlib
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "static"
@@ -15,19 +17,23 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 _LENGTH = 16
+_FRESH_SECONDS = 0.5  # a page asks for all files at once
 
 State = list[tuple[str, int, int]]
 
 
 class Assets:
-    """The files below `folder`. Whoever edits one need not restart."""
+    """The files below `folder`. Whoever edits one need not restart. `clock`: monotonic seconds."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path = FOLDER, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._clock = folder, clock
         self._known: tuple[State, str] = ([], "")
+        self._looked_at = float("-inf")
 
     def version(self) -> str:
         """Of what the files hold, the same on every machine: `v` and 16 hexadecimal digits."""
+        if self._clock() - self._looked_at < _FRESH_SECONDS:
+            return self._known[1]
         state = self._look()
         if self._known[0] != state:
             digest = hashlib.sha256()
@@ -35,6 +41,7 @@ class Assets:
                 content = (self._folder / name).read_bytes()
                 digest.update(f"{name}\0{len(content)}\0".encode() + content)
             self._known = state, f"v{digest.hexdigest()[:_LENGTH]}"
+        self._looked_at = self._clock()
         return self._known[1]
 
     def shell(self) -> str:

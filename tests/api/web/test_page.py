@@ -1,5 +1,6 @@
 """The page's addresses and files: which there are, how long a browser keeps them, and what bounds them there."""
 
+import itertools
 import os
 import re
 from html.parser import HTMLParser
@@ -126,7 +127,8 @@ def test_the_version_is_that_of_the_contents(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text('<script src="/static/main.js"></script>')
     script = tmp_path / "sub/main.js"
     script.write_text("one")
-    assets = Assets(tmp_path)
+    clock = itertools.count(0)
+    assets = Assets(tmp_path, lambda: next(clock))
     first = assets.version()
     assert assets.shell() == f'<script src="/static/{first}/main.js"></script>'
     os.utime(script, (1, 1))
