@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 Answer = tuple[flask.Response, int]
 
+_COUNT = "count_error"
 _FILE = re.compile(re.escape(ROOT) + r"groups/[^/]+/jobArtifacts/([^/]+)/")
 _NO_PAGE = "the address may be mistyped, or shortened when it was copied"
 _ABSENT = "there is nothing at this address: GraphQL is at /api/graphql, downloads are below /api/files/"
@@ -45,6 +46,7 @@ def create_app(services: Services, authenticators: Authenticators, is_local: boo
     app.register_blueprint(health_blueprint(services))
     for blueprint in web_blueprints(services, authenticators, origins, is_local):
         app.register_blueprint(blueprint)
+    app.extensions[_COUNT] = services.metrics.count_error
     app.register_error_handler(ApiError, _refused)
     app.register_error_handler(StoreError, _store_failed)
     app.register_error_handler(HTTPException, _not_served)
@@ -53,7 +55,10 @@ def create_app(services: Services, authenticators: Authenticators, is_local: boo
 
 
 def _told(status: int, code: str, message: str) -> Answer:
-    """The one form of errors; GraphQL's where that was asked, whatever refused it, and a page to who follows a link."""
+    """The one form of errors; GraphQL's where that was asked, whatever refused it, and a page to who follows a link.
+    All are counted but the probes', which are asked again and again."""
+    if flask.request.blueprint != "health":
+        flask.current_app.extensions[_COUNT](code)
     if (match := _FILE.match(flask.request.path)) and wants_page():
         job = (f"/jobs/{quote(match[1])}/artifacts", "The job's artifacts")
         return plain_page(status, "This cannot be shown", message, [job, START]), status
@@ -66,7 +71,7 @@ def _refused(error: ApiError) -> Answer:
 
 
 def _store_failed(error: StoreError) -> Answer:
-    logger.warning("store failed %s", error)
+    logger.warning("store failed error=%s", error)
     return _refused(Unavailable("the store does not answer as it should; try again in a while"))
 
 
@@ -86,5 +91,5 @@ def _not_served(error: HTTPException) -> Answer:
 def _failed(error: Exception) -> Answer:
     """What nobody thought of: told by a number that leads to its trace in the log, and by nothing else."""
     number = secrets.token_hex(8)
-    logger.error("request failed error=%s path=%r", number, flask.request.path, exc_info=error)
+    logger.error("request failed number=%s path=%s", number, flask.request.path, exc_info=error)
     return _told(500, ApiError.code, f"something went wrong here; in the log it is {number}")

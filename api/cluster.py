@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from prometheus_client import CollectorRegistry
+
 from api.auth.kubernetes import KubernetesAuthenticator
 from api.auth.tokens import Authenticators, make_authenticators
 from api.cleanup.locks import LeaseLock
 from api.compose import Parts, compose
 from api.jobs.kubernetes import KubernetesJobs
+from api.metrics import PREFIX
 from api.settings import Settings
 from artifacts import __version__
 from artifacts.errors import ConfigError
 from kube.access import Access, load_access, own_namespace
 from kube.client import Client
 from kube.errors import NotConfigured
+from kube.metrics import KubeMetrics
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,12 @@ def compose_cluster(settings: Settings, access: Access, namespace: str) -> Clust
     """The parts over a cluster."""
     agent = f"phjob-artifacts-api/{__version__}"
     client, reviews = Client(access, agent=agent), Client(access, agent=agent)  # a flood of tokens delays no Lease
+    registry = CollectorRegistry()
+    metrics = KubeMetrics(registry, PREFIX)
+    for each in (client, reviews):
+        each.observe(metrics.answered)
     jobs = KubernetesJobs(client, namespace)
+    metrics.show_ages({"phjobs": lambda: jobs.seconds_since_activity})
     authenticator = KubernetesAuthenticator(reviews, namespace, settings.token_audiences, settings.group_prefix)
-    parts = compose(settings, jobs, LeaseLock(client, namespace))
+    parts = compose(settings, jobs, LeaseLock(client, namespace), registry=registry)
     return Cluster(parts, jobs, make_authenticators(settings, authenticator))

@@ -16,8 +16,9 @@ from api.schema.schema import SCHEMA
 from api.server import Server
 from api.settings import TABLE, Settings, unknown_settings
 from artifacts import __version__
-from artifacts.environment import Setting
+from artifacts.environment import Setting, told_settings
 from artifacts.errors import ConfigError
+from artifacts.log import LOG_FORMAT, configure_log
 
 logger = logging.getLogger("api")
 
@@ -32,14 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "schema":
         print(SCHEMA)
         return 0
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    logging.captureWarnings(True)
+    configure_log(os.environ.get(LOG_FORMAT.env, ""))
     try:
         settings = Settings.from_env(os.environ)
         return _serve(settings, os.environ) if options.command == "serve" else _cleanup(settings, options)
     except ConfigError as error:
         for problem in error.problems:
-            logger.error("not started: %s", problem)
+            logger.error("not started problem=%s", problem)
         return _CONFIG_ERROR
 
 
@@ -75,11 +75,12 @@ def _cleanup(settings: Settings, options: argparse.Namespace) -> int:
 
 def _tell_start(settings: Settings, environ: Mapping[str, str]) -> None:
     for name in unknown_settings(environ):
-        logger.warning("unknown setting name=%s: it has no effect", name)
-    told = " ".join(f"{row.field}={'***' if row.secret else getattr(settings, row.field)!r}" for row in TABLE)
-    logger.info("starting version=%s %s", __version__, told)
+        logger.warning("unknown setting, it has no effect name=%s", name)
+    logger.info("starting version=%s", __version__)
+    for name, text in told_settings(TABLE, environ):
+        logger.info("setting name=%s value=%s", name, text)
     for name in what_lacks(settings):
-        logger.warning("nobody can sign in at the issuer: %s is not set; the page takes tokens", name)
+        logger.warning("nobody can sign in at the issuer, the page takes tokens not_set=%s", name)
 
 
 def _default(row: Setting) -> str:

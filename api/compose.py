@@ -17,6 +17,7 @@ from api.retention.terms import StoreTerms
 from api.services import Services
 from api.settings import Settings
 from api.store.factory import open_store
+from api.store.measured import MeasuredStore
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,16 @@ class Parts:
             self.timetable.stop()
 
 
-def compose(settings: Settings, jobs: Jobs, lock: CleanupLock, clock: Callable[[], float] = time.time) -> Parts:
-    """The parts over these jobs, with the store that the settings name."""
-    metrics = Metrics(CollectorRegistry())
-    store = open_store(settings.store)
+def compose(
+    settings: Settings,
+    jobs: Jobs,
+    lock: CleanupLock,
+    clock: Callable[[], float] = time.time,
+    registry: CollectorRegistry | None = None,
+) -> Parts:
+    """The parts over these jobs, with the store that the settings name. `registry`: the process's, if it has one."""
+    metrics = Metrics(registry or CollectorRegistry(), settings.metrics_groups, clock)
+    store = MeasuredStore(open_store(settings.store), metrics.store_seconds, metrics.store_errors)
     rules = Rules(settings.retention_seconds, settings.max_retention_seconds)
     cleaner = StoreCleaner(store, jobs, settings, metrics, lock, clock)
     services = Services(

@@ -93,13 +93,20 @@ class Unavailable(ApiError):
     code = "UNAVAILABLE"
 
 
+# What errors are told with, GraphQL's own included.
+CODES = (
+    *("BAD_USER_INPUT", "UNAUTHENTICATED", "NOT_AUTH", "NOT_FOUND", "CONFLICT", "REFUSED_BY_GUARD", "EXPIRED"),
+    *("TOO_LARGE", "UNAVAILABLE", "INTERNAL_SERVER_ERROR", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"),
+)
+
+
 @contextmanager
 def reaching_store() -> Iterator[None]:
     """Tell a store that fails within as Unavailable; what failed is for the log."""
     try:
         yield
     except StoreError as error:
-        logger.warning("store failed %s", error)
+        logger.warning("store failed error=%s", error)
         raise Unavailable("the store does not answer as it should; try again in a while") from error
 
 

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 
 import flask
-from prometheus_client.exposition import choose_encoder
 
 from api.errors import ApiError, Unavailable
+from api.metrics import expose
 from api.services import Services
 from artifacts.errors import ArtifactError
 
@@ -32,8 +32,8 @@ def health_blueprint(services: Services) -> flask.Blueprint:
 
     @blueprint.get("/metrics")
     def metrics() -> flask.Response:
-        encode, content_type = choose_encoder(flask.request.headers.get("Accept", ""))
-        return flask.Response(encode(services.metrics.registry), content_type=content_type)
+        text, content_type = expose(services.metrics.registry, flask.request.headers.get("Accept", ""))
+        return flask.Response(text, content_type=content_type)
 
     return blueprint
 

@@ -52,7 +52,7 @@ def digests(store: Store, prefix: str, sizes: Mapping[str, int], on_read: OnRead
                 if not wanted:
                     break
     except _UNREADABLE as error:
-        logger.info("no digests prefix=%s: %s", prefix, error)
+        _tell("no digests", prefix, error)
     return found
 
 
@@ -70,9 +70,14 @@ def totals(store: Store, prefix: str, on_read: OnRead) -> Totals | None:
                 if b'"pending":true' not in line[match.end() :]:
                     files, size = files + 1, size + int(match[2])
     except _UNREADABLE as error:
-        logger.info("no totals prefix=%s: %s", prefix, error)
+        _tell("no totals", prefix, error)
         return None
     return Totals(files, size)
+
+
+def _tell(what: str, prefix: str, error: Exception) -> None:
+    _, group, _, job, _ = prefix.split("/")
+    logger.info("manifest not used group=%s job=%s what=%s error=%s", group, job, what, error)
 
 
 def _entries(lines: Iterator[bytes], header: Header, wanted: Collection[bytes]) -> Iterator[Entry]:

@@ -1,46 +1,146 @@
-"""The API's metrics: made once with a registry that is passed in. Labels are bounded: never job, user or file."""
+"""The API's metrics: made once with a registry that is passed in. Labels are bounded: never job, user or file.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+docs/metrics.md is held to them. Every series but a group's starts at 0, so that alerts see the first increase.
+"""
 
+import time
+from collections.abc import Callable, Sequence
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from api.cleanup.kept import KeptCollector
+from api.cleanup.last_run import LastRun
+from api.errors import CODES
+from api.store.store import Space
 from artifacts import __version__
+from artifacts.scrape import wants_openmetrics
 
+PREFIX = "phjob_artifact"
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_STORE_LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
+_KINDS, _ENDS = ("file", "zip"), ("complete", "aborted", "refused")
 _OPERATIONS = ("query", "mutation", "refused")
 _CLEANUP_RESULTS = ("success", "failure", "refused")
+STORE_OPERATIONS = ("list", "stat", "open", "read", "write", "delete", "remove", "check")
 
 
 class Metrics:
-    """Every metric that the service has, by what it counts. Series that alerts look at start at 0."""
+    """Every metric that the service has, by what it counts. `groups`: most that are told by name."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, groups: int = 0, clock: Callable[[], float] = time.time) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # each would be one more series
         self.registry = registry
-        self.graphql_seconds = Histogram(
-            "phjob_artifact_graphql_seconds",
-            "Time to answer a GraphQL request",
-            ["operation"],
-            buckets=_LATENCY,
-            registry=registry,
+        self._clock, self._oldest_due = clock, 0.0
+        self.graphql_seconds = self._histogram(
+            "graphql_seconds", "Time to answer a GraphQL request", _LATENCY, "operation", _OPERATIONS
         )
-        self.downloads = Counter("phjob_artifact_downloads", "Downloads by end", ["kind", "result"], registry=registry)
-        self.download_bytes = Counter("phjob_artifact_download_bytes", "Bytes sent by downloads", registry=registry)
-        self.downloads_active = Gauge("phjob_artifact_downloads_active", "Downloads under way", registry=registry)
-        self.store_errors = Counter("phjob_artifact_store_errors", "Requests that the store failed", registry=registry)
-        self.cleanup_due = Gauge("phjob_artifact_cleanup_due", "Job folders due at the last plan", registry=registry)
-        self.cleanup_removed = Counter("phjob_artifact_cleanup_removed", "Job folders removed", registry=registry)
-        self.cleanup_freed_bytes = Counter("phjob_artifact_cleanup_freed_bytes", "Bytes removed", registry=registry)
-        self.cleanup_failed = Counter(
-            "phjob_artifact_cleanup_failed", "Job folders that could not be removed", registry=registry
+        self._errors = self._counter(
+            "request_errors",
+            "Requests and GraphQL fields that were answered with an error",
+            "code",
+            (*CODES, "other"),
         )
-        self.cleanup_runs = Counter("phjob_artifact_cleanup_runs", "Runs by result", ["result"], registry=registry)
-        self.cleanup_last_success = Gauge(
-            "phjob_artifact_cleanup_last_success_timestamp_seconds", "End of the last good run", registry=registry
+        self.downloads = Counter(
+            f"{PREFIX}_downloads", "Downloads by how they ended", ["kind", "result"], registry=registry
         )
-        info = Gauge("phjob_artifact_build_info", "Always 1", ["part", "version"], registry=registry)
-        info.labels("api", __version__).set(1)
-        for operation in _OPERATIONS:
-            self.graphql_seconds.labels(operation)
-        for kind in ("file", "zip"):
-            for result in ("complete", "aborted", "refused"):
-                self.downloads.labels(kind, result)
-        for result in _CLEANUP_RESULTS:
-            self.cleanup_runs.labels(result)
+        for kind in _KINDS:
+            for end in _ENDS:
+                self.downloads.labels(kind, end)
+        self.download_bytes = self._counter("download_bytes", "Bytes sent by downloads")
+        self.downloads_active = self._gauge("downloads_active", "Downloads under way")
+        self._add_store()
+        self._add_cleanup()
+        self.kept = KeptCollector(f"{PREFIX}_", groups)
+        registry.register(self.kept)
+        ProcessCollector(registry=registry)
+        Info(f"{PREFIX}_build", "Always 1", registry=registry).info({"part": "api", "version": __version__})
+
+    def count_error(self, code: str) -> None:
+        """An error that was answered."""
+        self._errors.labels(code if code in CODES else "other").inc()
+
+    def show_last_run(self, run: LastRun) -> None:
+        """What the last run over all groups has told."""
+        self._cleanup_due.set(run.due)
+        self._cleanup_last_run.set(run.ended_at)
+        self._cleanup_last_run_seconds.set(run.seconds)
+        self._oldest_due = run.oldest_due
+
+    def show_space(self, space: Space | None) -> None:
+        """The store's, where it has any."""
+        size, available = space or (0, 0)
+        self._store_size.set(size)
+        self._store_available.set(available)
+
+    def _add_store(self) -> None:
+        self.store_seconds = self._histogram(
+            "store_seconds",
+            "Time the store took; of a list, until its first entry",
+            _STORE_LATENCY,
+            "operation",
+            STORE_OPERATIONS,
+        )
+        self.store_errors = self._counter(
+            "store_errors", "Requests that the store failed", "operation", STORE_OPERATIONS
+        )
+        self._store_size = self._gauge(
+            "store_size_bytes", "Size of the file system that holds the store; 0: it has none, as a bucket"
+        )
+        self._store_available = self._gauge("store_available_bytes", "What is free of it")
+
+    def _add_cleanup(self) -> None:
+        self.cleanup_runs = self._counter("cleanup_runs", "Runs by result", "result", _CLEANUP_RESULTS)
+        self.cleanup_removed = self._counter("cleanup_removed", "Job folders removed")
+        self.cleanup_freed_bytes = self._counter("cleanup_freed_bytes", "Bytes removed")
+        self.cleanup_failed = self._counter("cleanup_failed", "Job folders that could not be looked at or removed")
+        self._cleanup_due = self._gauge("cleanup_due", "Job folders that the last run over all groups found due")
+        oldest = self._gauge(
+            "cleanup_oldest_due_age_seconds",
+            "How long the oldest artifacts that this run left behind have been due; 0: none",
+        )
+        oldest.set_function(self._oldest_due_age)
+        self._cleanup_last_run = self._gauge(
+            "cleanup_last_run_timestamp_seconds", "End of the last run over all groups, good or bad; 0: never"
+        )
+        self._cleanup_last_run_seconds = self._gauge("cleanup_last_run_seconds", "How long it took")
+        self.cleanup_last_success = self._gauge(
+            "cleanup_last_success_timestamp_seconds", "End of the last good run over all groups; 0: never"
+        )
+
+    def _oldest_due_age(self) -> float:
+        return max(0.0, self._clock() - self._oldest_due) if self._oldest_due else 0.0
+
+    def _counter(self, name: str, text: str, label: str = "", values: Sequence[str] = ()) -> Counter:
+        counter = Counter(f"{PREFIX}_{name}", text, [label] if label else [], registry=self.registry)
+        for value in values:
+            counter.labels(value)
+        return counter
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", text, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: Sequence[float], label: str, values: Sequence[str]
+    ) -> Histogram:
+        histogram = Histogram(f"{PREFIX}_{name}", text, [label], buckets=buckets, registry=self.registry)
+        for value in values:
+            histogram.labels(value)
+        return histogram
+
+
+def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """The text that a scraper is given, and its content type."""
+    if wants_openmetrics(accept):
+        return openmetrics.generate_latest(registry), openmetrics.CONTENT_TYPE_LATEST  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4

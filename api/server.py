@@ -16,6 +16,7 @@ from gunicorn.arbiter import Arbiter
 
 from api.auth.tokens import MAX_TOKEN_BYTES
 from api.worker import Worker
+from artifacts.log import adopt
 
 # Seconds a peer may go without taking or giving a byte in the middle of a request or an answer.
 STALLED_SECONDS = 60
@@ -54,6 +55,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "proc_name": "phjob-artifacts-api",
             "loglevel": "warning",
             "control_socket_disable": True,  # nobody is to control it but by signals
+            "on_starting": lambda _: adopt("gunicorn.error"),
             "when_ready": self._bound_waiting,
             "worker_exit": lambda server, worker: self._stop(),
         }

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from artifacts.environment import Setting, choice, flag, listen, number, read_settings, words
 from artifacts.errors import ConfigError
+from artifacts.log import LOG_FORMAT
+from artifacts.scrape import METRICS_GROUPS
 from artifacts.settings import MAX_RETENTION_SECONDS
 
 PREFIX = "PHJOB_API_"
@@ -125,6 +127,8 @@ TABLE = (
     _cleanup("cleanup_workers", "96", number(1, 256), "jobs looked at or removed at once"),
     _cleanup("cleanup_max_share", "0.5", number(0, 1, float), "share of all jobs that one run removes"),
     _cleanup("cleanup_floor", "100", number(0, 10**9), "jobs that one run may remove whatever their share"),
+    METRICS_GROUPS,
+    LOG_FORMAT,
 )
 
 
@@ -160,6 +164,8 @@ class Settings:
     cleanup_workers: int
     cleanup_max_share: float
     cleanup_floor: int
+    metrics_groups: int
+    log_format: str
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":

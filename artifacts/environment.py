@@ -3,7 +3,7 @@
 The sidecar's and the API's tables are made of these rows; whatever is wrong is told at once, in one ConfigError.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,13 @@ def read_settings(table: Iterable[Setting], environ: Mapping[str, str]) -> dict[
     if problems:
         raise ConfigError(problems)
     return values
+
+
+def told_settings(table: Iterable[Setting], environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Names and texts of the settings that are set, for the log: a secret's text is `***`."""
+    for row in table:
+        if row.env in environ or (row.secret and row.env + "_FILE" in environ):
+            yield row.env, "***" if row.secret else environ[row.env].strip()
 
 
 def choice(*words: str) -> Callable[[str], str]:

@@ -180,6 +180,8 @@ class _Memory:
 
     def check(self) -> None: ...
 
+    def space(self) -> None: ...
+
 
 class _Jobs:
     """PhJobs that have ended."""

@@ -6,6 +6,7 @@ from typing import Any
 import flask
 from gunicorn.app.base import BaseApplication
 
+from artifacts.log import adopt
 from controller.tls import ServedCertificate
 
 _GRACE_SECONDS = 10
@@ -38,6 +39,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "limit_request_fields": 64,
             "proc_name": "phjob-artifacts-webhook",
             "loglevel": "warning",
+            "on_starting": lambda _: adopt("gunicorn.error"),
             "control_socket_disable": True,  # nobody is to control it but by signals
             "certfile": self._folder,  # says that it is TLS; what is served comes from the next line
             "ssl_context": lambda _config, _default: self._certificate.context(),

@@ -79,8 +79,10 @@ class Election:
         if leads == self._led:
             return
         self._led = leads
-        event = "leading" if leads else "no longer leading"
-        logger.info("%s lease=%s identity=%s", event, self._lease.name, self._lease.identity)
+        if leads:
+            logger.info("leading lease=%s identity=%s", self._lease.name, self._lease.identity)
+        else:
+            logger.info("no longer leading lease=%s identity=%s", self._lease.name, self._lease.identity)
         try:
             self._on_change(leads)
         except Exception:

@@ -124,7 +124,7 @@ class SignIn:
                 {"nonce": attempt.nonce, "client_id": self._client.id, "access_token": access},
             ).validate(leeway=LEEWAY_SECONDS)
         except (JoseError, NotAuthenticated) as error:
-            logger.warning("sign-in failed: the ID token is not accepted (%s)", type(error).__name__)
+            logger.warning("sign-in failed reason=%s", f"the ID token is not accepted: {type(error).__name__}")
             raise NotAuthenticated("the sign-in service's answer is not accepted; sign in again") from None
 
 
@@ -155,7 +155,7 @@ def _reaching() -> Iterator[None]:
 def _read_tokens(document: Mapping[str, Any]) -> Tokens:
     access, renewal = document.get("access_token"), document.get("refresh_token")
     if not isinstance(access, str):
-        logger.warning("sign-in failed: the issuer gave no access_token")
+        logger.warning("sign-in failed reason=%s", "the issuer gave no access_token")
         raise Unavailable(_NOT_NOW)
     return Tokens(access, renewal if isinstance(renewal, str) else "")
 

@@ -32,13 +32,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What a run did: job folders removed, files and bytes in them, job folders that could not be removed wholly."""
+    """What a run did: job folders removed, files and bytes in them, job folders that could not be looked at or removed
+    wholly; `left`: those of them that are due."""
 
     removed: int = 0
     files: int = 0
     bytes: int = 0
     failed: int = 0
     plan: Plan = field(default_factory=lambda: Plan(0, ()))
+    left: Sequence[Candidate] = ()
 
 
 class Cleaner(Protocol):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from api.auth.caller import Caller
 from api.cleanup.cleaner import Candidate, Cleaned, Plan
+from api.cleanup.last_run import LastRun, oldest_of, write_last_run
 from api.cleanup.locks import CleanupLock
 from api.cleanup.parallel import each
 from api.cleanup.plan import clock_problem, refusal
@@ -29,7 +30,6 @@ from api.errors import (
 )
 from api.folder import JobFolder
 from api.jobs.source import Jobs
-from api.log import value
 from api.metrics import Metrics
 from api.retention.expiry import EARLIEST, Evidence, Rules, decide
 from api.retention.look import Listed, Look
@@ -77,18 +77,23 @@ class StoreCleaner:
 
     def clean(self, groups: Sequence[str] | None, *, force: bool = False) -> Cleaned:
         """Remove what is due."""
+        begun = self._clock()
         with self._lock.hold() as is_held, self._counting_failures(), reaching_store():
             self._jobs.check()
             if not force and (problem := clock_problem(self._clock(), store_time(self._store))):
                 raise Refused(problem)
             survey = Survey(self._parts, groups, self._told, mend=True)
             due = [found for found in survey if self._may_go_on(is_held) and found.due]
-            self._metrics.cleanup_due.set(len(due))
             plan = Plan(survey.looked_at, due, refusal=self._refusal(due, survey))
             if plan.refusal and not force:
+                if groups is None:
+                    self._note_run(begun, len(due), due)
                 raise Refused(plan.refusal)
             cleaned = self._remove_all(plan, survey, is_held)
-            self._finish(cleaned, survey, groups)
+            self._tidy(survey)
+            if groups is None:
+                self._note_run(begun, len(due), cleaned.left, good=not cleaned.failed)
+            self._tell(cleaned)
             return cleaned
 
     def delete(self, folder: JobFolder, caller: Caller) -> Removed:
@@ -139,15 +144,21 @@ class StoreCleaner:
         return True
 
     def _remove_all(self, plan: Plan, survey: Survey, is_held: Callable[[], bool]) -> Cleaned:
-        jobs = files = size = failed = 0
-        for removed in each(plan.due, lambda due: self._remove_due(due, survey, is_held), self._parts.workers):
+        jobs = files = size = 0
+        left: list[Candidate] = []
+        self._metrics.cleanup_failed.inc(survey.failed)
+
+        def work(due: Candidate) -> Removed | None:
+            return self._remove_due(due, survey, is_held)
+
+        for due, removed in zip(plan.due, each(plan.due, work, self._parts.workers), strict=True):
             self._may_go_on(is_held)
             if removed is None:
-                failed += 1
+                left.append(due)
                 self._metrics.cleanup_failed.inc()
             elif removed is not _KEPT:
                 jobs, files, size = jobs + 1, files + removed.files, size + removed.bytes
-        return Cleaned(jobs, files, size, failed + survey.failed, plan)
+        return Cleaned(jobs, files, size, len(left) + survey.failed, plan, left)
 
     def _remove_due(self, due: Candidate, survey: Survey, is_held: Callable[[], bool]) -> Removed | None:
         """What was removed; None where that failed. Looks anew whether it may go."""
@@ -156,19 +167,19 @@ class StoreCleaner:
             folder = JobFolder(due.group, due.job, survey.phjob(due.group, due.job))
             listed = survey.notes.of(due.group, due.job)
             if why := self._begin(folder, listed.removal):
-                logger.info("kept group=%s job=%s why=%s", due.group, due.job, value(why))
+                logger.info("kept group=%s job=%s why=%s", due.group, due.job, why)
                 return _KEPT
             removed = self._remove(folder, listed)
             self._note_removed(folder)
         except (StoreError, ApiError) as error:
-            logger.warning("not removed group=%s job=%s error=%s", due.group, due.job, value(error))
+            logger.warning("not removed group=%s job=%s error=%s", due.group, due.job, error)
             return None
         except Exception:  # one folder that nobody thought of stops no other
             logger.exception("not removed group=%s job=%s", due.group, due.job)
             return None
         self._metrics.cleanup_removed.inc()
         self._metrics.cleanup_freed_bytes.inc(removed.bytes)
-        logger.info("removed group=%s job=%s files=%d bytes=%d why=%s", due.group, due.job, *removed, value(due.why))
+        logger.info("removed group=%s job=%s files=%d bytes=%d why=%s", due.group, due.job, *removed, due.why)
         return removed
 
     def _why_kept(self, folder: JobFolder, deleting: bool = False) -> str:
@@ -216,16 +227,24 @@ class StoreCleaner:
             try:
                 self._jobs.note_expiry(folder.phjob, -now)
             except ApiError as error:
-                logger.warning("not noted as removed group=%s job=%s error=%s", folder.group, folder.job, value(error))
+                logger.warning("not noted as removed group=%s job=%s error=%s", folder.group, folder.job, error)
 
-    def _finish(self, cleaned: Cleaned, survey: Survey, groups: Sequence[str] | None) -> None:
-        """Tidy up what is noted of folders that are gone, and tell how it went."""
-        for group, job in survey.orphans:
-            self._forget(JobFolder(group, job, survey.phjob(group, job)), survey.notes.of(group, job))
-        if groups is None and not cleaned.failed:
-            now = self._clock()
+    def _note_run(self, begun: float, due: int, left: Sequence[Candidate], good: bool = False) -> None:
+        """Let every replica know of a run over all groups."""
+        now = self._clock()
+        run = LastRun(now, max(0.0, now - begun), due, oldest_of(left))
+        write_last_run(self._store, run)
+        self._metrics.show_last_run(run)
+        if good:
             write_last_success(self._store, now)
             self._metrics.cleanup_last_success.set(now)
+
+    def _tidy(self, survey: Survey) -> None:
+        """Forget what is noted of folders that are gone."""
+        for group, job in survey.orphans:
+            self._forget(JobFolder(group, job, survey.phjob(group, job)), survey.notes.of(group, job))
+
+    def _tell(self, cleaned: Cleaned) -> None:
         self._metrics.cleanup_runs.labels("failure" if cleaned.failed else "success").inc()
         logger.info(
             "cleaned looked_at=%d due=%d removed=%d files=%d bytes=%d failed=%d",
@@ -263,7 +282,7 @@ class StoreCleaner:
             yield
         except Refused as error:
             runs.labels("refused").inc()
-            logger.error("refused to clean why=%s", value(error))
+            logger.error("refused to clean why=%s", error)
             raise
         except BaseException:
             runs.labels("failure").inc()

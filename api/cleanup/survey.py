@@ -12,7 +12,6 @@ from api.errors import ApiError
 from api.folder import JobFolder
 from api.jobs.job import Job
 from api.jobs.source import Jobs
-from api.log import value
 from api.retention.expiry import Evidence, Rules, decide, is_first_sight, is_going
 from api.retention.look import Listed, Look
 from api.retention.record import EXTENSIONS, FIRST_SEEN, PINS, REMOVALS, removal_key
@@ -107,7 +106,7 @@ class Survey:
         try:
             return self._examined(JobFolder(group, job, self.phjob(group, job)))
         except (StoreError, ApiError) as error:
-            logger.warning("not looked at group=%s job=%s error=%s", group, job, value(error))
+            logger.warning("not looked at group=%s job=%s error=%s", group, job, error)
         except Exception:  # one folder that nobody thought of stops no other
             logger.exception("not looked at group=%s job=%s", group, job)
         return Candidate(group, job, False, None, "it could not be looked at"), True
@@ -116,9 +115,7 @@ class Survey:
         now, listed = self.parts.clock(), self.notes.of(folder.group, folder.job)
         evidence = self._look.evidence(folder, now, listed, whole=listed.record)
         if evidence.record_problem:
-            logger.error(
-                "unreadable record group=%s job=%s why=%s", folder.group, folder.job, value(evidence.record_problem)
-            )
+            logger.error("unreadable record group=%s job=%s why=%s", folder.group, folder.job, evidence.record_problem)
         elif self._mend:
             self._mended(folder, evidence, now, listed)
         found = candidate(folder.group, folder.job, decide(evidence, now, self.parts.rules), now)
@@ -145,7 +142,7 @@ class Survey:
         try:
             return group, list(self._names(f"groups/{group}/{JOB_ARTIFACTS}/", check_job_name))
         except StoreError as error:
-            logger.warning("not listed group=%s error=%s", group, value(error))
+            logger.warning("not listed group=%s error=%s", group, error)
             return group, None
 
     def _listed(self, group: str, jobs: Sequence[str] | None) -> Sequence[str]:
@@ -165,7 +162,7 @@ class Survey:
                 yield name
             elif item.size is None and prefix + name not in self._told and len(self._told) < _MAX_TOLD:
                 self._told.add(prefix + name)
-                logger.warning("left alone folder=%r why=its name is none that we give", prefix + name)
+                logger.warning("left alone folder=%s why=%s", prefix + name, "its name is none that we give")
 
     def _noted(self, *places: str) -> dict[str, set[str]]:
         noted: dict[str, set[str]] = {}

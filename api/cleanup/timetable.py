@@ -11,9 +11,8 @@ from collections.abc import Callable
 import schedule
 
 from api.cleanup.run import StoreCleaner
-from api.cleanup.success import read_last_success
+from api.cleanup.shown import measure_stored, show_stored
 from api.errors import ApiError, Conflict, Refused, Unavailable
-from api.log import value
 from api.metrics import Metrics
 from api.store.store import Store
 from artifacts.errors import StoreError
@@ -22,6 +21,7 @@ DAY = 86400
 LOOK_SECONDS = 60
 RETRY_SECONDS = 3600  # after a run that failed, or that the guard refused
 TAKEN_SECONDS = 300  # after finding that another replica cleans
+MEASURED_SECONDS = DAY / 2  # for which what was measured is good enough: a run that fails is tried every hour
 
 logger = logging.getLogger(__name__)
 
@@ -61,25 +61,27 @@ class Timetable:
         self._thread.join()
 
     def look(self) -> None:
-        """Clean if it is time."""
+        """Clean if it is time, and show what the store tells of cleanups, whoever did them."""
         now = self._clock()
         try:
-            last_success = read_last_success(self._store)
+            last_success = show_stored(self._store, self._metrics)
         except StoreError as error:
-            logger.warning("timetable does not know the last cleanup error=%s", value(error))
+            logger.warning("timetable does not know the last cleanup error=%s", error)
             return
-        if last_success is not None:
-            self._metrics.cleanup_last_success.set(last_success)
         begin, end = self._not_before
         if is_overdue(now, self._at, last_success) and not begin <= now < end and self._knows_jobs():
-            self._not_before = (now, now + self._clean())
+            again = self._clean()
+            self._not_before = (now, now + again)
+            measured_at = self._metrics.kept.shown.measured_at
+            if again != TAKEN_SECONDS and not now - MEASURED_SECONDS <= measured_at <= now:
+                measure_stored(self._store, self._metrics, self._clock, lambda: not self._stopping.is_set())
 
     def _knows_jobs(self) -> bool:
         """Whether the jobs have been read; at the start they are yet to be."""
         try:
             self._cleaner.check()
         except Unavailable as error:
-            logger.info("cleanup put off why=%s", value(error))
+            logger.info("cleanup put off why=%s", error)
             return False
         return True
 
@@ -90,10 +92,10 @@ class Timetable:
         except Refused:  # told already
             return RETRY_SECONDS
         except Conflict as error:
-            logger.info("cleanup put off why=%s", value(error))
+            logger.info("cleanup put off why=%s", error)
             return TAKEN_SECONDS
         except ApiError as error:
-            logger.warning("cleanup failed error=%s", value(error))
+            logger.warning("cleanup failed error=%s", error)
         except Exception:
             logger.exception("cleanup failed")
         return RETRY_SECONDS

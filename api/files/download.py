@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from api.auth.caller import Caller
 from api.folder import JobFolder
-from api.log import value
 from api.metrics import Metrics
 from artifacts.errors import ArtifactError
 
@@ -28,12 +27,11 @@ class Request:
     caller: Caller
     range: str = ""
 
-    def __str__(self) -> str:
-        user = self.caller.username or self.caller.id
-        return (
-            f"group={value(self.folder.group)} job={value(self.folder.job)} path={value(self.path)}"
-            f" user={value(user)} range={value(self.range)}"
-        )
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Group, job, path, user, range."""
+        folder, caller = self.folder, self.caller
+        return folder.group, folder.job, self.path, caller.username or caller.id, self.range
 
 
 class Download:
@@ -77,7 +75,10 @@ class Download:
             self._end("complete")
             raise
         except (ArtifactError, OSError) as error:
-            logger.warning("download failed %s error=%s", self._request, value(str(error) or type(error).__name__))
+            logger.warning(
+                "download failed group=%s job=%s path=%s user=%s range=%s error=%s",
+                *self._request.told, str(error) or type(error).__name__,
+            )  # fmt: skip
             # The server closes the connection after any error; this one it takes for the client's and adds no trace.
             raise ConnectionResetError(errno.ECONNRESET, "the download failed half-way") from error
 
@@ -88,4 +89,7 @@ class Download:
         self._held.close()
         self._metrics.downloads.labels(self._request.kind, result).inc()
         self._metrics.download_bytes.inc(self._sent)
-        logger.info("download %s bytes=%d result=%s", self._request, self._sent, result)
+        logger.info(
+            "download group=%s job=%s path=%s user=%s range=%s bytes=%d result=%s",
+            *self._request.told, self._sent, result,
+        )  # fmt: skip

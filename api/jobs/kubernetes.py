@@ -61,6 +61,11 @@ class KubernetesJobs:
         """End it."""
         self._cache.stop()
 
+    @property
+    def seconds_since_activity(self) -> float:
+        """Since the API server last said anything of PhJobs."""
+        return self._cache.seconds_since_activity
+
     def get(self, job: str) -> Job | None:
         self.check()
         return self._known(job)
@@ -99,7 +104,7 @@ class KubernetesJobs:
         try:
             self._patch(job, {"metadata": {"annotations": {EXPIRY_NOTE: str(expired_at)}}})
         except NotFound:
-            logger.debug("gone, nothing to note on job=%s", job.id)
+            logger.debug("gone, nothing to note group=%s job=%s", job.group, job.id)
 
     def check(self) -> None:
         if not self._cache.synced:

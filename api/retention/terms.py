@@ -138,7 +138,9 @@ class StoreTerms:
 
 def _tell(what: str, folder: JobFolder, record: Record, caller: Caller) -> None:
     until = "none" if record.until is None else format_time(record.until)
-    logger.info("%s group=%s job=%s until=%s user=%s", what, folder.group, folder.job, until, caller_name(caller))
+    logger.info(
+        "decided what=%s group=%s job=%s until=%s user=%s", what, folder.group, folder.job, until, caller_name(caller)
+    )
 
 
 def bring_in_line(store: Store, jobs: Jobs, folder: JobFolder, evidence: Evidence) -> None:

@@ -86,7 +86,7 @@ class Mutation(ObjectType):
     def resolve_create_ph_job(_: None, info: ResolveInfo, data: Mapping[str, Any]) -> JobRow:
         request: Request = info.context
         job = request.services.jobs.create(read_draft(request, data))
-        return _created("created", job, request)
+        return _created("new", job, request)
 
     @staticmethod
     def resolve_rerun_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> JobRow:
@@ -110,7 +110,7 @@ class Mutation(ObjectType):
         job = _own_job(request, where["id"])
         if not job.has_ended:
             request.services.jobs.cancel(job)
-            logger.info("cancelled group=%s job=%s user=%r", job.group, job.id, request.caller.username)
+            logger.info("cancelled group=%s job=%s user=%s", job.group, job.id, request.caller.username)
         return Cancelled(job.id)
 
     @staticmethod
@@ -211,5 +211,5 @@ def _own_job(request: Request, name: str) -> Job:
 
 
 def _created(what: str, job: Job, request: Request) -> JobRow:
-    logger.info("%s group=%s job=%s user=%r", what, job.group, job.id, request.caller.username)
+    logger.info("created how=%s group=%s job=%s user=%s", what, job.group, job.id, request.caller.username)
     return JobRow(job, request)

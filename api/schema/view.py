@@ -51,6 +51,8 @@ def graphql_blueprint(services: Services, authenticate: Callable[[], Caller]) ->
         given, status = answer()
         response = _response(given, status)
         services.metrics.graphql_seconds.labels(given.kind).observe(time.perf_counter() - begun)
+        for error in given.errors:
+            services.metrics.count_error(error["extensions"]["code"])
         return response
 
     return blueprint

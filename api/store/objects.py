@@ -105,6 +105,9 @@ class BucketStore:
     def check(self) -> None:
         next(iter(self._keys.pages(self._base + _NOWHERE, "", True)), None)
 
+    def space(self) -> None:
+        """A bucket has no bounds."""
+
     def _head(self, action: str, key: str) -> "ObjectMeta":
         self._check(key)
         with store_errors(action, key):

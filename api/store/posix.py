@@ -15,7 +15,7 @@ from api.store.guard import check_key, check_prefix, check_removable
 from api.store.listing import ignored, list_folder
 from api.store.mounts import is_fuse
 from api.store.removal import remove_folder
-from api.store.store import Changed, Item, Missing, OnRead, Removed, Stat
+from api.store.store import Changed, Item, Missing, OnRead, Removed, Space, Stat
 from api.store.writing import write_file
 from artifacts.errors import InvalidDocument, StoreConflict, StoreError
 from artifacts.names import is_key
@@ -102,6 +102,11 @@ class PosixStore:
             os.scandir(folder) as entries,
         ):
             next(entries, None)
+
+    def space(self) -> Space:
+        with _errors("reach", self._root), self._opened_root() as root:
+            told = os.statvfs(root)
+            return Space(told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize)
 
     @contextlib.contextmanager
     def _opened_root(self) -> Iterator[int]:

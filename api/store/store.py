@@ -40,6 +40,13 @@ class Removed(NamedTuple):
     bytes: int
 
 
+class Space(NamedTuple):
+    """Of the file system that holds a store: its size and what is free of it, in bytes."""
+
+    size: int
+    available: int
+
+
 class Missing(ArtifactError):
     """There is no such file."""
 
@@ -100,3 +107,6 @@ class Store(Protocol):
 
     def check(self) -> None:
         """Raise StoreError where the store cannot be reached."""
+
+    def space(self) -> Space | None:
+        """How full it is, as it tells itself; None of one that has no bounds. Raises StoreError."""

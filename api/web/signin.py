@@ -15,7 +15,6 @@ from api.auth.caller import Authenticator
 from api.auth.cookies import write_tokens
 from api.auth.signin import SignIn
 from api.errors import ApiError
-from api.log import value
 from api.web.plain import START, plain_page
 
 logger = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ def signin_blueprint(sign_in: SignIn, attempts: Attempts, authenticator: Authent
         except ApiError as error:
             response = _failed(error, then)
         else:
-            logger.info("signed in user=%s", value(caller.username))
+            logger.info("signed in user=%s", caller.username)
             response = _redirect(then)
             write_tokens(response, tokens.access, tokens.renewal, secure=has_tls)
         keep(response, "", 0)

@@ -182,7 +182,7 @@ def test_without_a_cluster_the_command_says_so_and_ends() -> None:
     command = [sys.executable, "-m", "api", "serve"]
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert "not started: no cluster is named" in ended.stderr
+    assert 'not started problem="no cluster is named' in ended.stderr
 
 
 def test_everybody_is_let_in_on_loopback_alone() -> None:

@@ -12,6 +12,7 @@ from api.errors import Conflict, NotAuthorized, NotFound, Refused
 from api.retention.record import FOREVER, extension_key, pin_key, sighting_key
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.cleanup.worlds import ALICE, DAY, FILES, World, directory_world
+from tests.lines import lines_of
 
 
 @pytest.fixture
@@ -75,10 +76,10 @@ def test_nothing_outside_job_folders_is_touched(world: World, caplog: pytest.Log
     for _ in range(2):
         world.cleaner.clean(None)
     assert [key for key in others if key not in world.stored("groups/")] == others[-2:]
-    assert [record.getMessage() for record in caplog.records if "left alone" in record.getMessage()] == [
-        "left alone folder='groups/Upper_Case' why=its name is none that we give",
-        "left alone folder='groups/a/jobArtifacts/.hidden' why=its name is none that we give",
-        "left alone folder='groups/a/jobArtifacts/Not A Job' why=its name is none that we give",
+    assert [line for line in lines_of(caplog.records) if "left alone" in line] == [
+        'left alone folder=groups/Upper_Case why="its name is none that we give"',
+        'left alone folder=groups/a/jobArtifacts/.hidden why="its name is none that we give"',
+        'left alone folder="groups/a/jobArtifacts/Not A Job" why="its name is none that we give"',
     ]
 
 
@@ -193,7 +194,7 @@ def test_each_removal_is_told_and_counted(world: World, caplog: pytest.LogCaptur
     world.fill("job-1")
     world.cleaner.clean(None)
     size = sum(map(len, FILES.values()))
-    lines = [record.getMessage() for record in caplog.records]
+    lines = lines_of(caplog.records)
     assert f'removed group=a job=job-1 files=3 bytes={size} why="as its expiredAt says"' in lines
     assert f"cleaned looked_at=1 due=1 removed=1 files=3 bytes={size} failed=0" in lines
     value = world.metrics.registry.get_sample_value
@@ -238,7 +239,7 @@ def test_an_unreadable_record_holds_and_counts_as_a_failure(world: World, caplog
     world.store.write(pin_key("a", "job-1"), b"\x00")
     cleaned = world.cleaner.clean(None)
     assert (cleaned.removed, cleaned.failed) == (0, 1)
-    assert 'unreadable record group=a job=job-1 why="it is no JSON"' in caplog.text
+    assert 'unreadable record group=a job=job-1 why="it is no JSON"' in lines_of(caplog.records)
     with pytest.raises(Conflict):
         world.cleaner.delete(world.folder("job-1"), ALICE)
 
@@ -262,10 +263,11 @@ def test_a_folder_that_fails_in_ways_nobody_thought_of_stops_no_other(
     assert (cleaned.removed, cleaned.failed) == (1, 2)
     assert world.left() == ["a/job-1", "a/job-2"]
     value = world.metrics.registry.get_sample_value
-    assert value("phjob_artifact_cleanup_failed_total") == 1
+    assert value("phjob_artifact_cleanup_failed_total") == 2
     assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 1
     assert world.stored("phjob-artifacts/cleanup/") == [
         "phjob-artifacts/cleanup/clock",
+        "phjob-artifacts/cleanup/last-run",
         "phjob-artifacts/cleanup/lock",
     ]
     assert "ZeroDivisionError" in caplog.text

@@ -70,7 +70,12 @@ class Served:
 
     @contextmanager
     def opened(
-        self, path: str = "", user: str = "alice", method: str = "GET", headers: Mapping[str, str] | None = None
+        self,
+        path: str = "",
+        user: str = "alice",
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
     ) -> Iterator[http.client.HTTPResponse]:
         """An answer of which only the headers have been read."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -79,7 +84,7 @@ class Served:
             own = {"Authorization": f"Bearer {user}"} if user else {}
             for name, value in (own | dict(headers or {})).items():
                 connection.putheader(name, value)
-            connection.endheaders()
+            connection.endheaders(body or None)
             with connection.getresponse() as response:
                 yield response
 

@@ -11,6 +11,7 @@ import pytest
 from tests.api.files.conftest import Serve
 from tests.api.files.served import FOLDER, Served
 from tests.api.files.stores import FaultyStore, fails
+from tests.lines import lines_of
 from tests.sidecar.sidecars import until
 
 MIB = 1024 * 1024
@@ -82,7 +83,7 @@ def test_a_store_that_fails_half_way_breaks_the_connection_and_is_told(
     kind, shown = ("zip", "/") if "zip" in asked else ("file", "big.bin")
     assert served.ended(kind, "aborted") == 1
     where = f'group=team-a job=job-1 path={shown} user=alice range=""'
-    told = [record.getMessage() for record in caplog.records if record.name == "api.files.download"]
+    told = lines_of(caplog.records, "api.files.download")
     assert told[0].startswith(f"download failed {where} error=")
     assert "Input/output error" in told[0]
     assert told[1].startswith(f"download {where} bytes=")

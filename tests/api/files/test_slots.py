@@ -9,6 +9,7 @@ import pytest
 from tests.api.files.conftest import Serve
 from tests.api.files.served import FOLDER, ROOT, Served, make_app
 from tests.api.files.stores import FaultyStore, fails
+from tests.lines import lines_of
 from tests.sidecar.sidecars import until
 
 BIG = 64 * 1024 * 1024  # more than the buffers between server and client take
@@ -109,7 +110,7 @@ def lines(audit: pytest.LogCaptureFixture, count: int) -> list[str]:
     """So many lines: a client has the last byte before the server has noted that it has."""
 
     def told() -> list[str]:
-        return [record.getMessage() for record in audit.records if record.name == "api.files.download"]
+        return lines_of(audit.records, "api.files.download")
 
     until(lambda: len(told()) >= count, f"{count} lines")
     return told()

@@ -3,9 +3,6 @@
 import re
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
-
-from api.metrics import Metrics
 from api.retention.expiry import EARLIEST, MAX_BYTES
 from api.retention.record import FOREVER, MAX_NOTE
 from api.settings import CLEANUP, TABLE
@@ -22,17 +19,6 @@ def test_the_page_lists_every_setting_of_retention_and_cleanup_and_no_other() ->
     settings = [row for row in TABLE if row.env.startswith((CLEANUP, "PHJOB_ARTIFACT_"))]
     expected = {(f"`{row.env}`", f"`{row.default}`", row.help) for row in settings}
     assert {row for row in rows(3) if row[0].startswith("`PHJOB_")} == expected
-
-
-def test_the_page_lists_every_metric_of_the_cleanup() -> None:
-    registry = CollectorRegistry()
-    Metrics(registry)
-    expected = {
-        (f"`{metric.name}{'_total' if metric.type == 'counter' else ''}`", metric.documentation)
-        for metric in registry.collect()
-        if metric.name.startswith("phjob_artifact_cleanup_")
-    }
-    assert {row for row in rows(2) if row[0].startswith("`phjob_")} == expected
 
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:

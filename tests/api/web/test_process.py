@@ -34,4 +34,4 @@ def test_people_sign_in_and_the_log_tells_who_but_no_secret(tmp_path: Path, oidc
 def test_what_people_lack_to_sign_in_is_told_at_the_start(tmp_path: Path, oidc: OidcServer, lacking: str) -> None:
     with serving(tmp_path, **oidc_settings(oidc, **{lacking: ""})) as served:
         pass
-    assert f"nobody can sign in at the issuer: {lacking} is not set; the page takes tokens" in served.said
+    assert f"nobody can sign in at the issuer, the page takes tokens not_set={lacking}" in served.said

@@ -1,0 +1,129 @@
+"""How much is kept, by group: measured by a walk through the store after the daily cleanup, and kept in the store.
+
+The walk is the only way to know: what reports say is their jobs' word. Nobody waits for it, so it lists one folder
+after another; it ends where it takes too long, and then what was measured before stays.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from api.store.store import Item, Missing, Store
+from api.usage import Tally, tally
+from artifacts.errors import InvalidDocument, InvalidName
+from artifacts.layout import JOB_ARTIFACTS
+from artifacts.names import group_path
+
+KEPT = "phjob-artifacts/cleanup/kept"
+MOST_SECONDS = 1800.0
+_MOST_FILES = 100_000_000
+_MOST_BYTES = 16 * 1024 * 1024
+_OTHER = "other"
+_FIGURES = {
+    "jobs": "Job folders in the store, when it was last measured",
+    "files": "Files in them",
+    "bytes": "Bytes in them",
+}
+
+Figures = tuple[int, int, int]  # jobs, files, bytes
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was kept at `measured_at` (UNIX seconds), by group path."""
+
+    measured_at: float
+    groups: Mapping[str, Figures]
+
+    @property
+    def total(self) -> Figures:
+        return _sum(self.groups.values())
+
+
+def measure_kept(store: Store, clock: Callable[[], float], may_go_on: Callable[[], bool]) -> Kept | None:
+    """Walk through all groups; None where that was given up. Raises StoreError."""
+    until = time.monotonic() + MOST_SECONDS
+
+    def in_time() -> bool:
+        return may_go_on() and time.monotonic() < until
+
+    groups: dict[str, Figures] = {}
+    for group in list(_groups(store)):
+        items = _while(in_time, store.list(f"groups/{group}/{JOB_ARTIFACTS}/"))
+        counted: Tally = tally(items, in_time, _MOST_FILES)
+        if not (counted.complete and in_time()):
+            return None
+        if counted.jobs:
+            groups[group] = (counted.jobs, counted.files, counted.bytes)
+    return Kept(clock(), groups)
+
+
+def write_kept(store: Store, kept: Kept) -> None:
+    """Note it. Raises StoreError."""
+    store.write(KEPT, json.dumps({"measured_at": kept.measured_at, "groups": kept.groups}).encode())
+
+
+def read_kept(store: Store) -> Kept | None:
+    """None where nothing that can be read is there. Raises StoreError."""
+    try:
+        told = json.loads(store.read(KEPT, _MOST_BYTES))
+        rows = told["groups"].items()
+        groups = {str(group): (int(jobs), int(files), int(size)) for group, (jobs, files, size) in rows}
+        return Kept(float(told["measured_at"]), groups)
+    except (Missing, InvalidDocument, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+class KeptCollector(Collector):
+    """The series of what is kept. `most`: groups that are told by name, the largest; 0: none, and no others."""
+
+    def __init__(self, prefix: str, most: int) -> None:
+        self._prefix, self._most = prefix, most
+        self.shown = Kept(0.0, {})
+
+    def collect(self) -> Iterator[Metric]:
+        kept = self.shown
+        for (name, text), total in zip(_FIGURES.items(), kept.total, strict=True):
+            yield GaugeMetricFamily(f"{self._prefix}kept_{name}", text, total)
+        text = "When the store was last measured: after each daily cleanup; 0: never"
+        yield GaugeMetricFamily(f"{self._prefix}kept_measured_timestamp_seconds", text, kept.measured_at)
+        if self._most:
+            yield from self._by_group(kept)
+
+    def _by_group(self, kept: Kept) -> Iterator[Metric]:
+        largest = sorted(kept.groups.items(), key=lambda row: row[1][2], reverse=True)
+        shown = {**dict(largest[: self._most]), _OTHER: _sum(figures for _, figures in largest[self._most :])}
+        for place, name in enumerate(_FIGURES):
+            text = f"As kept_{name}, by group, where that is switched on"
+            family = GaugeMetricFamily(f"{self._prefix}group_kept_{name}", text, labels=["group"])
+            for group, figures in shown.items():
+                family.add_metric([group], figures[place])
+            yield family
+
+
+def _sum(rows: Iterable[Figures]) -> Figures:
+    jobs = files = size = 0
+    for row in rows:
+        jobs, files, size = jobs + row[0], files + row[1], size + row[2]
+    return jobs, files, size
+
+
+def _groups(store: Store) -> Iterator[str]:
+    for item in store.list("groups/", recursive=False):
+        name = item.name.rstrip("/")
+        try:
+            if item.size is None and group_path(name) == name:
+                yield name
+        except InvalidName:
+            continue
+
+
+def _while(in_time: Callable[[], bool], items: Iterator[Item]) -> Iterator[Item]:
+    for item in items:
+        if not in_time():
+            return
+        yield item

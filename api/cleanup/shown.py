@@ -1,0 +1,51 @@
+"""What metrics show of the store itself: how cleanups went, whoever ran them, how much is kept, and what is free."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from api.cleanup.kept import measure_kept, read_kept, write_kept
+from api.cleanup.last_run import read_last_run
+from api.cleanup.success import read_last_success
+from api.metrics import Metrics
+from api.store.store import Store
+from artifacts.errors import StoreError
+
+logger = logging.getLogger(__name__)
+
+
+def show_stored(store: Store, metrics: Metrics) -> float | None:
+    """Show it; returns when the last cleanup succeeded, as `read_last_success` does. Raises StoreError."""
+    last_success = read_last_success(store)
+    if last_success is not None:
+        metrics.cleanup_last_success.set(last_success)
+    if run := read_last_run(store):
+        metrics.show_last_run(run)
+    if kept := read_kept(store):
+        metrics.kept.shown = kept
+    with suppress(StoreError):  # it has been counted, and hinders no cleanup
+        metrics.show_space(store.space())
+    return last_success
+
+
+def measure_stored(store: Store, metrics: Metrics, clock: Callable[[], float], may_go_on: Callable[[], bool]) -> None:
+    """Measure how much is kept, for all replicas to show; what fails is told."""
+    begun = clock()
+    try:
+        kept = measure_kept(store, clock, may_go_on)
+        if kept is None:
+            logger.warning("what is kept was not measured, the walk was given up seconds=%.0f", clock() - begun)
+            return
+        write_kept(store, kept)
+    except StoreError as error:
+        logger.warning("what is kept was not measured error=%s", error)
+        return
+    except Exception:  # what nobody thought of ends no timetable
+        logger.exception("what is kept was not measured")
+        return
+    metrics.kept.shown = kept
+    jobs, files, size = kept.total
+    logger.info(
+        "measured what is kept groups=%d jobs=%d files=%d bytes=%d seconds=%.1f",
+        len(kept.groups), jobs, files, size, clock() - begun,
+    )  # fmt: skip

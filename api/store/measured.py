@@ -1,0 +1,96 @@
+"""A store whose requests are timed, and whose failures are counted: around any other."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Histogram
+
+from api.store.store import Item, OnRead, OpenFile, Removed, Space, Stat, Store
+from artifacts.errors import StoreError
+
+
+class MeasuredStore:
+    """`api.store.store.Store` over `store`. `seconds` and `errors` have the label operation.
+
+    A list is timed until its first entry, a file until it is open: what follows is as fast as its reader.
+    """
+
+    def __init__(self, store: Store, seconds: Histogram, errors: Counter) -> None:
+        self._store, self._seconds, self._errors = store, seconds, errors
+
+    def list(
+        self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
+    ) -> Iterator[Item]:
+        items = self._store.list(prefix, after=after, recursive=recursive, on_read=on_read)
+        with self._timed("list"):
+            first = next(items, None)
+        if first is not None:
+            yield first
+            with _counted(self._errors, "list"):
+                yield from items
+
+    def stat(self, key: str) -> Stat:
+        with self._timed("stat"):
+            return self._store.stat(key)
+
+    def open(self, key: str) -> OpenFile:
+        with self._timed("open"):
+            return _MeasuredFile(self._store.open(key), self._errors)
+
+    def read(self, key: str, most: int) -> bytes:
+        with self._timed("read"):
+            return self._store.read(key, most)
+
+    def write(self, key: str, content: bytes) -> None:
+        with self._timed("write"):
+            self._store.write(key, content)
+
+    def delete(self, key: str) -> None:
+        with self._timed("delete"):
+            self._store.delete(key)
+
+    def remove(self, prefix: str, last: Sequence[str] = ()) -> Removed:
+        with self._timed("remove"):
+            return self._store.remove(prefix, last)
+
+    def check(self) -> None:
+        with self._timed("check"):
+            self._store.check()
+
+    def space(self) -> Space | None:
+        with self._timed("check"):
+            return self._store.space()
+
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            with _counted(self._errors, operation):
+                yield
+        finally:
+            self._seconds.labels(operation).observe(time.perf_counter() - began)
+
+
+class _MeasuredFile:
+    """An open file, whose failures to be read are counted."""
+
+    def __init__(self, file: OpenFile, errors: Counter) -> None:
+        self._file, self._errors = file, errors
+        self.stat = file.stat
+
+    def chunks(self, start: int, length: int) -> Iterator[bytes]:
+        with _counted(self._errors, "read"):
+            yield from self._file.chunks(start, length)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@contextmanager
+def _counted(errors: Counter, operation: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        errors.labels(operation).inc()
+        raise

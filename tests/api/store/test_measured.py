@@ -1,0 +1,109 @@
+"""Requests to the store are timed and their failures counted, and nothing else is changed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from api.metrics import STORE_OPERATIONS, Metrics
+from api.store.measured import MeasuredStore
+from api.store.posix import PosixStore
+from api.store.store import Missing, Store
+from artifacts.errors import StoreError
+
+FOLDER = "groups/a/jobArtifacts/job/"
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> PosixStore:
+    return PosixStore(str(tmp_path))
+
+
+@pytest.fixture
+def store(plain: PosixStore, metrics: Metrics) -> Store:
+    return MeasuredStore(plain, metrics.store_seconds, metrics.store_errors)
+
+
+def counted(metrics: Metrics, name: str) -> dict[str, float]:
+    values = {
+        each: metrics.registry.get_sample_value(f"phjob_artifact_store_{name}", {"operation": each})
+        for each in STORE_OPERATIONS
+    }
+    return {each: value for each, value in values.items() if value}
+
+
+def test_every_operation_does_what_the_store_does_and_is_timed(store: Store, metrics: Metrics) -> None:
+    store.write(FOLDER + "a", b"abc")
+    store.write(FOLDER + "b", b"")
+    assert [item.name for item in store.list(FOLDER)] == ["a", "b"]
+    assert [item.name for item in store.list(FOLDER, after="a", recursive=False)] == ["b"]
+    assert list(store.list("groups/none/jobArtifacts/x/")) == []
+    assert store.stat(FOLDER + "a").size == 3
+    file = store.open(FOLDER + "a")
+    assert (b"".join(file.chunks(1, 2)), file.stat.size) == (b"bc", 3)
+    file.close()
+    assert store.read(FOLDER + "a", 10) == b"abc"
+    store.delete(FOLDER + "b")
+    assert store.remove(FOLDER) == (1, 3)
+    store.check()
+    space = store.space()
+    assert space is not None
+    assert space.size > 0
+    times = {"write": 2, "list": 3, "stat": 1, "open": 1, "read": 1, "delete": 1, "remove": 1, "check": 2}
+    assert counted(metrics, "seconds_count") == times
+    assert counted(metrics, "errors_total") == {}
+
+
+def test_what_is_not_there_is_no_failure(store: Store, metrics: Metrics) -> None:
+    with pytest.raises(Missing):
+        store.stat(FOLDER + "a")
+    assert counted(metrics, "errors_total") == {}
+
+
+def test_failures_are_counted_by_operation_also_half_way(
+    store: Store, plain: PosixStore, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> Any:
+        raise StoreError("do", "x", OSError(5, "Input/output error"))
+
+    def break_off(*_: object, **__: object) -> Iterator[Any]:
+        yield from ["first", "second"]
+        fail()
+
+    for name in ("stat", "read", "write", "delete", "remove", "check"):
+        monkeypatch.setattr(plain, name, fail)
+    monkeypatch.setattr(plain, "list", break_off)
+    for call in (store.stat, store.delete, store.remove):
+        with pytest.raises(StoreError):
+            call("x")
+    with pytest.raises(StoreError):
+        store.read("x", 1)
+    with pytest.raises(StoreError):
+        store.write("x", b"")
+    with pytest.raises(StoreError):
+        store.check()
+    items = store.list("x/")
+    assert [str(next(items)), str(next(items))] == ["first", "second"]
+    with pytest.raises(StoreError):
+        next(items)
+    file = type("File", (), {"stat": None, "chunks": break_off, "close": lambda self: None})()
+    monkeypatch.setattr(plain, "open", lambda key: file)
+    with pytest.raises(StoreError):
+        list(store.open("x").chunks(0, 9))
+    errors = dict.fromkeys(("stat", "delete", "remove", "write", "check", "list"), 1)
+    assert counted(metrics, "errors_total") == errors | {"read": 2}
+
+
+def test_a_list_that_nobody_reads_on_is_closed(store: Store, plain: PosixStore) -> None:
+    for name in "abc":
+        plain.write(FOLDER + name, b"")
+    items = store.list(FOLDER)
+    next(items)
+    items.close()  # type: ignore[attr-defined]  # the fixtures see to it that no descriptor is left

@@ -1,0 +1,88 @@
+"""What the API shows a scraper over HTTP, and which errors it counts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from api.errors import CODES, ApiError, BadInput
+from api.schema import failures
+from tests.api.cleanup.worlds import directory_world
+from tests.api.files.served import Served, serving
+
+QUERY = b'{"query": "{ phJob(where: {id: \\"nowhere\\"}) { id } a: me { id } }"}'
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    world = directory_world(tmp_path / "phfs")
+    world.add_phjob("job-1", "team-a")
+    with serving(world, tmp_path / "phfs") as served:
+        yield served
+
+
+def errors(served: Served) -> dict[str, float]:
+    """Those counted, by code."""
+    counts = {code: served.counted("request_errors_total", code=code) for code in (*CODES, "other")}
+    return {code: count for code, count in counts.items() if count}
+
+
+def ask(served: Served, body: bytes, user: str = "alice") -> int:
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    with served.opened("/api/graphql", user, "POST", headers, body) as response:
+        response.read()
+        return response.status
+
+
+def test_errors_are_counted_by_the_code_that_is_told_the_probes_apart(served: Served) -> None:
+    served.get("/nowhere")
+    served.get("x", user="")
+    served.get("x")
+    served.get("/api/graphql")
+    ask(served, QUERY)
+    ask(served, b'{"query": "{"}')
+    ask(served, b'{"query": "{ nothing }"}')
+    ask(served, b"[]")
+    served.root.rename(served.root.with_name("away"))
+    assert served.get("/readyz").status == 503
+    assert errors(served) == {
+        "NOT_FOUND": 3,
+        "UNAUTHENTICATED": 1,
+        "other": 1,  # a method that is not allowed
+        "GRAPHQL_PARSE_FAILED": 1,
+        "GRAPHQL_VALIDATION_FAILED": 1,
+        "BAD_USER_INPUT": 1,
+    }
+
+
+def test_every_code_that_errors_have_is_counted_by_its_name() -> None:
+    told = {ApiError.code, BadInput.code, *(each.code for each in _subclasses(ApiError))}
+    told |= {failures.PARSE_FAILED, failures.VALIDATION_FAILED, failures.BAD_USER_INPUT}
+    assert told == set(CODES)
+
+
+def _subclasses(of: type[Any]) -> Iterator[type[Any]]:
+    for each in of.__subclasses__():
+        if each.__module__.startswith("api."):
+            yield each
+            yield from _subclasses(each)
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "text/plain", "application/openmetrics-text; version=x", "\x7f;=,;;"])
+def test_a_scraper_is_given_plain_text(served: Served, accept: str) -> None:
+    answer = served.get("/metrics", headers={"Accept": accept})
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    names = {family.name for family in read_text(answer.body.decode())}
+    assert "phjob_artifact_graphql_seconds" in names
+    assert not [name for name in names if name.endswith("_created")]
+
+
+def test_a_scraper_that_asks_for_openmetrics_is_given_that(served: Served) -> None:
+    answer = served.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0,*/*;q=0.1"})
+    assert answer.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    families = {family.name: family.type for family in read_openmetrics(answer.body.decode())}  # type: ignore[no-untyped-call]
+    assert families["phjob_artifact_build"] == "info"
+    assert families["phjob_artifact_downloads"] == "counter"
