@@ -1,0 +1,51 @@
+"""The rules for Prometheus as they are committed, and the series that docs/metrics.md promises."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from tests.machine import require
+
+ROOT = Path(__file__).parents[2]
+COMPONENT = ROOT / "manifests/components/prometheus"
+RULES = sorted((COMPONENT / "rules").glob("*.yaml"))
+RUNBOOKS = ROOT / "docs/runbooks.md"
+METRICS = (ROOT / "docs/metrics.md").read_text()
+
+Rule = dict[str, Any]
+
+_SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum")}
+
+
+def groups() -> list[dict[str, Any]]:
+    return [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
+
+
+def rules() -> Iterator[Rule]:
+    for group in groups():
+        yield from group["rules"]
+
+
+def alerts() -> dict[str, Rule]:
+    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+def documented() -> dict[str, set[str]]:
+    """The series of each metric of docs/metrics.md, by the metric's name."""
+    rows = re.findall(r"^\| `(phjob_artifact_\w+)` \| (\w+) ", METRICS, re.MULTILINE)
+    return {name: {name + suffix for suffix in _SUFFIXES.get(kind, ("",))} for name, kind in rows}
+
+
+def promtool(*arguments: str | Path, given: str = "") -> str:
+    """What it prints; a failure, with that, where it finds fault."""
+    program = shutil.which("promtool")
+    require(program, "promtool (Debian's package prometheus)")
+    command = [str(program), *map(str, arguments)]
+    found = subprocess.run(command, input=given, capture_output=True, text=True, timeout=55, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
