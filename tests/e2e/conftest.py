@@ -20,7 +20,7 @@ from kube.client import Client
 from kube.objects import Objects, Resource
 from tests.e2e import hub
 from tests.e2e.diagnosis import diagnose
-from tests.e2e.installation import NAMESPACE, ROOT, install, leftovers, remove, write_overlay
+from tests.e2e.installation import NAMESPACE, ROOT, end_jobs, install, leftovers, remove, write_overlay
 from tests.e2e.kubectl import kubectl
 from tests.e2e.service import Service, make_token, reach
 from tests.e2e.store import READER, Store, reader
@@ -156,6 +156,7 @@ def system(access: Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield system
     if keep:
         return
+    end_jobs(NAMESPACE)
     system.store.empty()
     remove(overlay)
     assert leftovers() == []

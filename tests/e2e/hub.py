@@ -12,6 +12,7 @@ from kube import errors
 from kube.client import Client
 from kube.objects import Objects, Resource
 from tests.e2e.accounts import grant, make_account
+from tests.e2e.installation import end_jobs
 from tests.e2e.kubectl import kubectl
 from tests.e2e.system import Document, System
 
@@ -41,6 +42,7 @@ def given(admin: Client, s3_image: str) -> Iterator[None]:
         grant(admin, NAMESPACE, ADMINISTRATOR, ADMINISTRATION)
         yield
     finally:
+        end_jobs(NAMESPACE)
         kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", seconds=130)
         kubectl("delete", "persistentvolume", CLAIM)
 

@@ -74,6 +74,12 @@ def _pods(name: str, namespace: str) -> list[str]:
     return kubectl("-n", namespace, "get", "pods", "-l", selector, "-o", "name").split()
 
 
+def end_jobs(namespace: str) -> None:
+    """Have no job run on that a test which failed has left: each would hold what follows for its grace period."""
+    chosen = ("-l", "app=primehub-job", "--field-selector=status.phase=Running")
+    kubectl("-n", namespace, "delete", "pods", *chosen, "--grace-period=1", "--timeout=50s")
+
+
 def remove(overlay: Path) -> None:
     """Delete what is there of it, and wait until that is done."""
     kubectl("delete", "-k", str(overlay), "--ignore-not-found", "--timeout=240s", seconds=300)
