@@ -45,6 +45,9 @@ REASONS = {
     "not_reached": "time ran out before their turn",
 }
 
+# Left out for these, a file that was wanted is missing; for the others that was the rule.
+INCOMPLETE = frozenset(REASONS.keys() - {"over_limit", "excluded", "broken_link", "link_loop", "special_file"})
+
 
 @dataclass
 class Count:

@@ -5,14 +5,14 @@ import logging
 import os
 import signal
 import socket
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from artifacts import __version__
-from artifacts.environment import Setting
+from artifacts.environment import Setting, told_settings
 from artifacts.errors import ConfigError
+from artifacts.log import LOG_FORMAT, configure_log
 from controller.reconcile.run import Controller
 from controller.reconcile.settings import TABLE, Settings
 from kube.access import load_access, own_namespace
@@ -28,13 +28,12 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit code 2: settings that are wrong."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    logging.captureWarnings(True)
+    configure_log(os.environ.get(LOG_FORMAT.env, ""))
     try:
         return _reconcile(os.environ) if options.command == "reconcile" else _serve_webhook(os.environ)
     except (ConfigError, NotConfigured) as error:
         for problem in str(error).split("\n"):
-            logger.error("not started: %s", problem)
+            logger.error("not started problem=%s", problem)
         return _CONFIG_ERROR
 
 
@@ -42,7 +41,9 @@ def _reconcile(environ: Mapping[str, str]) -> int:
     settings = Settings.from_env(environ)
     if not settings.namespace:
         settings = replace(settings, namespace=own_namespace())
-    logger.info("starting version=%s %s", __version__, settings)
+    logger.info("starting version=%s namespace=%s", __version__, settings.namespace)
+    for name, text in told_settings(TABLE, environ):
+        logger.info("setting name=%s value=%s", name, text)
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # before there are threads: they are waited for here
     client = Client(
         load_access(environ), agent=f"phjob-artifacts-controller/{__version__}", connections=settings.workers + 4

@@ -1,21 +1,21 @@
 """The webhook: every pod of a PhJob on its way to the API server comes by here. Stateless.
 
 It fails open: whatever goes wrong here, the pod passes unchanged, with a warning, a log line and a count. What is
-logged never holds a pod, nor the message of an error that may quote one.
+logged of a pod is its name and its group, never the message of an error that may quote more of it.
 """
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flask
-from prometheus_client.exposition import choose_encoder
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from controller.inject.facts import Facts
 from controller.inject.injection import inject
-from controller.metrics import WebhookMetrics
+from controller.inject.pod import GROUP_LABEL
+from controller.metrics import WebhookMetrics, expose
 from controller.patch import make_patch
 from controller.review import BadReview, Request, answer, read_review
 from controller.settings import Settings
@@ -56,8 +56,8 @@ def create_app(
 
     @app.get("/metrics")
     def show_metrics() -> flask.Response:
-        encode, content_type = choose_encoder(flask.request.headers.get("Accept", ""))
-        return flask.Response(encode(metrics.registry), content_type=content_type)
+        text, content_type = expose(metrics.registry, flask.request.headers.get("Accept", ""))
+        return flask.Response(text, content_type=content_type)
 
     return app
 
@@ -84,11 +84,30 @@ def _reviewed(
     except Exception as error:  # noqa: BLE001 - a job never fails for the collector's sake
         metrics.requests.labels("error").inc()
         last = traceback.extract_tb(error.__traceback__)[-1]
-        logger.error("pod passed unchanged error=%s at=%s:%s", type(error).__name__, last.name, last.lineno)
+        kind, place = type(error).__name__, f"{last.name}:{last.lineno}"
+        logger.error("pod passed unchanged job=%s group=%s error=%s at=%s", *_who(request.pod), kind, place)
         return answer(request.uid, warnings=[_FAILED])
     metrics.requests.labels(injection.outcome).inc()
-    logger.info("looked at a pod outcome=%s uid=%a", injection.outcome, request.uid)
+    who = _who(request.pod)
+    logger.info("looked at a pod job=%s group=%s outcome=%s uid=%s", *who, injection.outcome, request.uid)
     return reviewed
+
+
+def _who(pod: Mapping[str, Any]) -> tuple[str, str]:
+    """What lines of the log call it: its name and its group, as far as it says them."""
+    metadata = _part(pod, "metadata")
+    name, start = _word(metadata, "name"), _word(metadata, "generateName")
+    return name or start, _word(_part(metadata, "labels"), GROUP_LABEL).removeprefix("escaped-")
+
+
+def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _word(document: Mapping[str, Any], name: str) -> str:
+    value = document.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _text(text: str, status: int = 200) -> flask.Response:

@@ -7,14 +7,14 @@ import time
 from collections.abc import Mapping
 
 from artifacts.errors import ArtifactError, ConfigError
-from artifacts.report import REASONS, Skipped
+from artifacts.report import INCOMPLETE, REASONS, Skipped
 from artifacts.settings import TABLE, Settings
 from sidecar.plan import Plan
 from sidecar.process import log_to_stderr, make_syncer
 from sidecar.scan import Scan, merge_skipped
 from sidecar.stamp import size_of
 from sidecar.sync import Syncer
-from sidecar.verdict import INCOMPLETE, files_and_size, size_text
+from sidecar.verdict import files_and_size, size_text
 
 _SHOWN = 20
 

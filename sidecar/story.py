@@ -6,9 +6,9 @@ import logging
 import time
 
 from artifacts import __version__
-from artifacts.report import REASONS, Report, Skipped
+from artifacts.report import INCOMPLETE, REASONS, Report, Skipped
 from artifacts.settings import Settings
-from sidecar.verdict import INCOMPLETE, files_and_size, over_limit
+from sidecar.verdict import files_and_size, over_limit
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import time
 
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.layout import job_prefix
-from artifacts.report import MAX_PATHS, Count, Skipped
+from artifacts.report import INCOMPLETE, MAX_PATHS, Count, Skipped
 from artifacts.settings import Settings
 from sidecar import stamp
 from sidecar.apply import IMPATIENT, PATIENT, Applier, leave_out
@@ -23,7 +23,7 @@ from sidecar.scan import Scan, add_skipped, merge_skipped, scan_source
 from sidecar.source import Source
 from sidecar.store import Store
 from sidecar.transfer import probe
-from sidecar.verdict import INCOMPLETE, over_limit, verdict
+from sidecar.verdict import over_limit, verdict
 
 log = logging.getLogger(__name__)
 

@@ -1,10 +1,7 @@
 """How it ended, in a word and a sentence: the state of a sealed report, and what a person should know. Pure."""
 
-from artifacts.report import REASONS, Report, Skipped
+from artifacts.report import INCOMPLETE, REASONS, Report, Skipped
 from artifacts.settings import MIB
-
-# Left out for these, a file that was wanted is missing; for the others that was the rule.
-INCOMPLETE = REASONS.keys() - {"over_limit", "excluded", "broken_link", "link_loop", "special_file"}
 
 
 def verdict(report: Report, rejected: bool, truncated: bool) -> tuple[str, str]:

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from artifacts.manifest import Entry, Header, format_entry
-from artifacts.report import REASONS, STATES, Report, format_report
+from artifacts.report import INCOMPLETE, REASONS, STATES, Report, format_report
 from artifacts.settings import TABLE
-from sidecar.verdict import INCOMPLETE
 
 ROOT = Path(__file__).parents[1]
 CONTRACT = (ROOT / "docs/contract.md").read_text()

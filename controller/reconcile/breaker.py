@@ -83,7 +83,5 @@ class Breaker:
             logger.error("injection could not be switched off namespace=%s error=%s", self._namespace, error)
             return False
         self.is_off = True
-        logger.error(
-            "injection is switched off namespace=%s: sidecars fail; mend it, then: %s", self._namespace, self.remedy
-        )
+        logger.error("injection is switched off, sidecars fail namespace=%s remedy=%s", self._namespace, self.remedy)
         return True

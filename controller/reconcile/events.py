@@ -85,7 +85,9 @@ class Events:
         except errors.AlreadyExists:
             return
         except errors.KubeError as error:
-            logger.warning("event not written phjob=%s reason=%s error=%s", job.name, notice.reason, error)
+            logger.warning(
+                "event not written job=%s group=%s reason=%s error=%s", job.name, job.spec.group, notice.reason, error
+            )
 
 
 def make_event(job: PhJob, notice: Notice, now: float) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import CollectorRegistry
+
+from controller.metrics import expose
 
 _REQUEST_SECONDS = 5.0
 _PLAIN = "text/plain; charset=utf-8"
@@ -34,7 +35,8 @@ class HealthServer:
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 if path == "/metrics":
-                    self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+                    text, kind = expose(registry, self.headers.get("Accept", ""))
+                    self._answer(200, kind, text)
                 elif path in problems:
                     said = problems[path]()
                     self._answer(503 if said else 200, _PLAIN, f"{said or 'ok'}\n".encode())

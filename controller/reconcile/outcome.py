@@ -4,7 +4,7 @@ The sidecar leaves its summary as its termination message; it is read as hostile
 its uid in what was written before.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from artifacts.errors import InvalidDocument
@@ -27,14 +27,6 @@ NOT_INJECTED_REASONS = {
 _MOST_EXPIRY = 253402300799  # the end of the year 9999: what dates can say
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the sidecar's summary says beside what the PhJob keeps of it."""
-
-    limit_exceeded: bool = False
-    lag_seconds: float | None = None
-
-
 def next_artifact(before: Artifact | None, pod: Pod | None, settings: Settings, now: float) -> Artifact | None:
     """What there is to tell now; `before` where nothing is new. `pod`: None where it is certain that there is none."""
     if pod is None or (before and before.pod_uid != pod.uid):
@@ -48,7 +40,7 @@ def next_artifact(before: Artifact | None, pod: Pod | None, settings: Settings, 
         return _without_sidecar(before, pod, settings)
     if not (before and before.is_pending) and (pod.never_ran or not (pod.main_started or pod.is_finished)):
         return before
-    if _is_over(pod):
+    if is_over(pod):
         return _final(pod)
     if pod.main_ended and now >= collecting_until(pod, settings, now):
         text = f"the sidecar had not ended {now - (pod.main.finished_at or now):.0f} s after main"
@@ -61,13 +53,12 @@ def _trouble(pod: Pod) -> str:
     return "the sidecar ended early, with no word: perhaps nothing is collected" if crash(pod) else ""
 
 
-def read_told(pod: Pod) -> Told:
-    """What the metrics want of the summary."""
-    summary = _summary(pod) or {}
-    lag = summary.get("lagSeconds")
-    if lag is None and pod.main.finished_at is not None and pod.sidecar.finished_at is not None:
-        lag = max(0.0, pod.sidecar.finished_at - pod.main.finished_at)
-    return Told(summary.get("limitExceeded") is True, lag)
+def read_word(pod: Pod) -> dict[str, Any]:
+    """The fields of the sidecar's summary; none where it left none that can be read."""
+    try:
+        return read_summary(pod.sidecar.said.encode("utf-8", "replace")) if pod.sidecar.said else {}
+    except InvalidDocument:
+        return {}
 
 
 def _has_started_after_all(before: Artifact, pod: Pod) -> bool:
@@ -86,14 +77,14 @@ def _without_sidecar(before: Artifact | None, pod: Pod, settings: Settings) -> A
     return Artifact(NOT_INJECTED, pod.uid, NOT_INJECTED_REASONS[reason], reason=reason)
 
 
-def _is_over(pod: Pod) -> bool:
+def is_over(pod: Pod) -> bool:
     """Whether the sidecar has said its last. Of a finished pod no container runs, whatever their states say."""
     return pod.gone or pod.is_finished or (pod.main_ended and pod.sidecar.ended)
 
 
 def _final(pod: Pod) -> Artifact:
-    summary = _summary(pod)
-    if summary is None:
+    summary = read_word(pod)
+    if not summary:
         return Artifact(UNKNOWN, pod.uid, f"the sidecar left no word: {_silence(pod)}")
     state, message = summary["state"], summary["message"]
     if state == SYNCING:  # it was killed between two syncs, so more may have come since the last
@@ -107,13 +98,6 @@ def _silence(pod: Pod) -> str:
     if pod.sidecar.lost:
         return "the kubelet lost sight of it"
     return crash(pod) or "it was killed, or never started"
-
-
-def _summary(pod: Pod) -> dict[str, Any] | None:
-    try:
-        return read_summary(pod.sidecar.said.encode("utf-8", "replace")) if pod.sidecar.said else None
-    except InvalidDocument:
-        return None
 
 
 def _words(state: str, summary: dict[str, Any]) -> str:

@@ -15,11 +15,12 @@ from typing import Any
 from controller.inject.pod import RESULT
 from controller.reconcile.artifact import Artifact, is_news, write_artifact, write_result
 from controller.reconcile.breaker import Breaker, Judged
+from controller.reconcile.counted import count, is_counted
 from controller.reconcile.documents import printable, rfc3339
 from controller.reconcile.events import Events, artifact_notice, instance_type_notice, off_notice, status_notice
 from controller.reconcile.expiry import after_expiry, look_at_expiry
 from controller.reconcile.metrics import ReconcilerMetrics
-from controller.reconcile.outcome import Told, next_artifact, read_told
+from controller.reconcile.outcome import next_artifact
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.refusal import NO_RIGHT, QUOTA, judge
@@ -99,8 +100,7 @@ class Reconciler:
     def _reconcile(self, key: str, job: PhJob, pod: Pod | None, now: float) -> float | None:
         decision = decide(job, pod, self._settings, now)
         version = self._write_status(job, decision)
-        if is_news(job.artifact, decision.artifact):
-            self._tell_artifact(job, decision.artifact, pod, now)
+        self._tell_artifact(job, job.artifact, decision.artifact, pod, now)
         if notice := status_notice(job, decision.status):
             self._api.events.tell(job, notice, now)
         if decision.action:
@@ -118,8 +118,7 @@ class Reconciler:
         if result and result != job.result:
             metadata = {**_unchanged(job), "annotations": {RESULT: write_result(result)}}
             self._seen.phjobs.wrote(self._api.phjobs.merge(job.name, {"metadata": metadata}))
-            if is_news(job.result, result):
-                self._tell_artifact(job, result, own, now)
+            self._tell_artifact(job, job.result, result, own, now)
         look_at = look_at_sidecar(own, self._settings, now) if own else None
         return look_at_expiry(job, result, now) if look_at is None and job.has_ended else look_at
 
@@ -149,7 +148,7 @@ class Reconciler:
         if judged is Judged.BEFORE:
             return
         self._metrics.start_failures.inc()
-        logger.warning("sidecar fails pod=%s trouble=%a", pod.name, trouble[:200])
+        logger.warning("sidecar fails job=%s group=%s trouble=%s", *_who(job), trouble[:200])
         if judged is Judged.SWITCHED_OFF:
             self._api.events.tell(job, off_notice(pod.uid, printable(trouble), self._breaker.remedy), now)
 
@@ -168,18 +167,25 @@ class Reconciler:
         written = self._api.phjobs.merge(job.name, patch, "status")
         self._seen.phjobs.wrote(written)
         if job.phase != decision.status.get("phase"):
-            logger.info("phase phjob=%s from=%s to=%s", job.name, job.phase or "none", decision.status.get("phase"))
+            after = decision.status.get("phase")
+            logger.info("phase job=%s group=%s from=%s to=%s", *_who(job), job.phase or "none", after)
         version = written["metadata"]["resourceVersion"]
         return version if isinstance(version, str) else ""
 
-    def _tell_artifact(self, job: PhJob, artifact: Artifact | None, pod: Pod | None, now: float) -> None:
-        assert artifact is not None
-        told = read_told(pod) if pod and pod.uid == artifact.pod_uid else Told()
-        self._metrics.count(artifact, told)
-        self._api.events.tell(job, artifact_notice(artifact), now)
-        logger.info(
-            "outcome phjob=%s state=%s files=%s bytes=%s", job.name, artifact.state, artifact.files, artifact.bytes
-        )
+    def _tell_artifact(
+        self, job: PhJob, before: Artifact | None, after: Artifact | None, pod: Pod | None, now: float
+    ) -> None:
+        """Count and tell what is new of what has been written."""
+        if after is None:
+            return
+        if is_counted(before, after, pod):
+            self._metrics.count(count(after, pod, job.spec.group))
+        if is_news(before, after):
+            self._api.events.tell(job, artifact_notice(after), now)
+            logger.info(
+                "artifacts job=%s group=%s state=%s files=%d bytes=%d message=%s",
+                *_who(job), after.state, after.files, after.bytes, after.message,
+            )  # fmt: skip
 
     def _act(self, key: str, job: PhJob, action: Action, now: float) -> float | None:
         """Returns when to look again, where that is sooner than was decided."""
@@ -192,7 +198,7 @@ class Reconciler:
                 self._api.phjobs.delete(job.name, uid=job.uid, version=job.version, propagation="Background")
             except errors.NotFound:
                 return None
-            logger.info("removed phjob=%s: its time is over", job.name)
+            logger.info("removed, its time is over job=%s group=%s", *_who(job))
         return None
 
     def _delete_pod(self, job: PhJob, action: DeletePod) -> None:
@@ -205,7 +211,7 @@ class Reconciler:
         if answer.get("metadata", {}).get("deletionGracePeriodSeconds"):  # else it is gone already
             self._seen.pods.wrote(answer)
         grace = "its own" if action.grace_seconds is None else action.grace_seconds
-        logger.info("deleted pod=%s grace=%s", job.name, grace)
+        logger.info("deleted its pod job=%s group=%s grace=%s", *_who(job), grace)
 
     def _create(self, key: str, job: PhJob, action: CreatePod, now: float) -> float | None:
         not_before = self._not_before.get(key, 0.0)
@@ -218,7 +224,6 @@ class Reconciler:
         except Unmakeable as error:
             self._fail(job, str(error), now)
         except (errors.Forbidden, errors.Invalid) as error:
-            self._metrics.count_error(error)
             verdict = judge(error)
             if verdict == NO_RIGHT:
                 raise
@@ -240,8 +245,8 @@ class Reconciler:
                 raise
             without = "quota" if verdict == QUOTA else "refused"
             created = self._api.pods.create(make_pod(job, self._settings, without))
-            logger.warning("refused with its sidecar pod=%s error=%a", job.name, error.message[:500])
-        logger.info("made pod=%s%s", job.name, f" without_sidecar={without}" if without else "")
+            logger.warning("pod refused with its sidecar job=%s group=%s error=%s", *_who(job), error.message[:500])
+        logger.info("made its pod job=%s group=%s without_sidecar=%s", *_who(job), without or "no")
         self._seen.pods.wrote(created)
         if job.spec.instance_type:
             notice = instance_type_notice(job, self._settings.main_cpu, self._settings.main_memory)
@@ -275,6 +280,11 @@ class Reconciler:
         self._not_before.pop(key, None)
         with self._lock:
             self._departed.pop(key, None)
+
+
+def _who(job: PhJob) -> tuple[str, str]:
+    """What lines of the log call it: its name and its group."""
+    return job.name, job.spec.group
 
 
 def _unchanged(job: PhJob) -> dict[str, str]:

@@ -3,10 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
+from controller.metrics import PREFIX
+from controller.reconcile.artifact import PENDING
 from controller.reconcile.breaker import Breaker
+from controller.reconcile.counted import group_label
 from controller.reconcile.events import Events
 from controller.reconcile.health import HealthServer
 from controller.reconcile.metrics import ReconcilerMetrics
@@ -22,6 +26,7 @@ from kube.cache import Cache
 from kube.client import Client
 from kube.holding import Election
 from kube.lease import Lease, LeaseTiming
+from kube.metrics import KubeMetrics
 from kube.objects import Objects, Resource
 from kube.queue import WorkQueue
 
@@ -41,7 +46,9 @@ class Controller:
         pods = Objects(client, Resource("", "v1", "pods", namespace))
         self._phjobs: Cache[PhJob] = Cache(phjobs, read_phjob)
         self._pods: Cache[Pod] = Cache(pods, read_pod, selectors=_PODS_OF_JOBS)
-        self._metrics = ReconcilerMetrics(CollectorRegistry())
+        self._metrics = ReconcilerMetrics(CollectorRegistry(), settings.metrics_groups)
+        self._kube = KubeMetrics(self._metrics.registry, PREFIX)
+        client.observe(self._kube.answered)
         self._queue = WorkQueue(waited=self._metrics.queue_seconds.observe)
         self._breaker = Breaker(Objects(client, Resource("", "v1", "namespaces")), namespace, settings.breaker_failures)
         self._reconciler = Reconciler(
@@ -54,7 +61,7 @@ class Controller:
         lease = Lease(client, namespace, settings.lease, identity, LeaseTiming(settings.lease_seconds))
         self._election = Election(lease, self._on_lead)
         duties = _duties(client, settings)
-        self._upkeep = Upkeep(duties, lambda: self._election.is_leader, self._metrics.count_error)
+        self._upkeep = Upkeep(duties, lambda: self._election.is_leader)
         self._stop, self._look = threading.Event(), threading.Event()
         self._threads = [
             threading.Thread(target=self._work, name=f"worker {number}", daemon=True)
@@ -70,6 +77,7 @@ class Controller:
             self._health = HealthServer(self._settings.listen, self._metrics.registry, self.problem, self.not_ready)
         for known in (self._phjobs.objects, self._pods.objects):
             known.on_change(lambda key, _old, _new: self._queue.add(key))
+        self._phjobs.objects.on_change(self._note_group)
         self._phjobs.start()
         self._pods.start()
         self._upkeep.start()
@@ -121,13 +129,12 @@ class Controller:
                 self._metrics.reconciles.labels("retry").inc()
             except errors.KubeError as error:
                 failed, after = True, getattr(error, "retry_after", 0.0)
-                self._metrics.count_error(error)
                 self._metrics.reconciles.labels("retry").inc()
-                logger.warning("to be tried again phjob=%s error=%s", key, error)
+                logger.warning("to be tried again job=%s group=%s error=%s", *self._who(key), error)
             except Exception:
                 failed = True
                 self._metrics.reconciles.labels("error").inc()
-                logger.exception("fault phjob=%s", key)
+                logger.exception("fault job=%s group=%s", *self._who(key))
             self._queue.done(key, failed=failed, after=after)
 
     def _work_on(self, key: str) -> None:
@@ -150,8 +157,8 @@ class Controller:
                 return
         self._add(self._phjobs.objects.all_keys())
         while not self._stop.is_set():
+            self._breaker.look()  # by every replica: the metric of one that led before is looked at too
             if self._election.is_leader:
-                self._breaker.look()
                 self._add([f"{job.namespace}/{job.name}" for job in self._phjobs.objects.values() if _is_open(job)])
             self._look.wait(self._settings.resync_seconds)
             self._look.clear()
@@ -159,6 +166,19 @@ class Controller:
     def _add(self, keys: list[str]) -> None:
         for key in keys:
             self._queue.add(key)
+
+    def _who(self, key: str) -> tuple[str, str]:
+        """What lines of the log call it: its name and its group."""
+        job = self._phjobs.objects.get(key)
+        return key.partition("/")[2], job.spec.group if job else ""
+
+    def _note_group(self, _key: str, old: PhJob | None, new: PhJob | None) -> None:
+        if new and not old:
+            self._metrics.know_group(group_label(new.spec.group))
+
+    def _open_pods(self, state: str) -> int:
+        told = (job.artifact if self._settings.reconcile else job.result for job in self._phjobs.objects.values())
+        return sum(artifact is not None and artifact.state == state for artifact in told)
 
     def _ages(self) -> dict[str, Callable[[], float]]:
         return {
@@ -168,10 +188,13 @@ class Controller:
 
     def _show(self) -> None:
         show = self._metrics.show
-        show("phjob_artifact_queue_depth", "PhJobs that are due to be worked on", lambda: len(self._queue))
-        show("phjob_artifact_leader", "1 while this replica leads", lambda: self._election.is_leader)
-        show("phjob_artifact_injection_off", "1 while no pod is injected", lambda: self._breaker.is_off)
-        self._metrics.show_ages(self._ages())
+        show("queue_depth", "PhJobs that are due to be worked on", lambda: len(self._queue))
+        show("leader", "1 while this replica leads", lambda: self._election.is_leader)
+        off = "1 while the namespace's label keeps all pods from being injected"
+        show("injection_off", off, lambda: self._breaker.is_off)
+        states = {state: partial(self._open_pods, state) for state in PENDING}
+        self._metrics.show_each("open_pods", "Pods whose artifacts are being collected now", "state", states)
+        self._kube.show_ages(self._ages())
 
 
 def _duties(client: Client, settings: Settings) -> list[Duty]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from artifacts.environment import Setting, flag, listen, number, read_settings
+from artifacts.log import LOG_FORMAT
+from artifacts.scrape import METRICS_GROUPS
 from artifacts.settings import PREFIX as ARTIFACT
 from controller.inject.quantity import parse_quantity
 
@@ -47,6 +49,8 @@ TABLE = (
     _row("trouble_seconds", "30", number(0, 3600), "seconds for a sidecar that fails to start to do better"),
     _row("start_seconds", "120", number(1, 3600), "seconds for a sidecar to start that tells no failure"),
     _row("breaker_failures", "3", number(0, 1000), "sidecars in a row that fail to start, until none is injected"),
+    METRICS_GROUPS,
+    LOG_FORMAT,
     Setting("collects", ARTIFACT + "ENABLED", "true", flag, "false: no pod gets a sidecar unless it asks for one"),
 )
 
@@ -78,6 +82,8 @@ class Settings:
     trouble_seconds: int
     start_seconds: int
     breaker_failures: int
+    metrics_groups: int
+    log_format: str
     collects: bool
 
     @classmethod

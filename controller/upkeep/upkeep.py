@@ -29,10 +29,9 @@ class Upkeep:
         self,
         duties: Sequence[Duty],
         leads: Callable[[], bool],
-        failed: Callable[[Exception], None],
         seconds: float = 60.0,
     ) -> None:
-        self._duties, self._leads, self._failed, self._seconds = duties, leads, failed, seconds
+        self._duties, self._leads, self._seconds = duties, leads, seconds
         self._retry = Backoff(_FIRST_RETRY, _LAST_RETRY)
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
@@ -62,10 +61,9 @@ class Upkeep:
         try:
             duty.look()
         except errors.KubeError as error:
-            self._failed(error)
-            logger.warning("to be tried again duty=%a error=%s", duty.name, error)
+            logger.warning("to be tried again duty=%s error=%s", duty.name, error)
             return False
         except Exception:  # what others wrote into these objects must not end the thread
-            logger.exception("fault duty=%a", duty.name)
+            logger.exception("fault duty=%s", duty.name)
             return False
         return True

@@ -48,7 +48,7 @@ def test_an_event_that_cannot_be_written_is_logged_and_stops_nothing(
 ) -> None:
     server.script.add("status", lambda request: request.method == "POST", code=code, times=3)
     events.tell(job(), NOTICE, NOW)
-    assert "event not written phjob=job reason=ArtifactsIncomplete" in caplog.text
+    assert "event not written job=job group=Team_A reason=ArtifactsIncomplete" in caplog.text
 
 
 def test_an_event_fits_into_what_the_api_server_takes() -> None:

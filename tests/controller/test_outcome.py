@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.reconcile.artifact import Artifact, is_news, read_artifact, read_result, write_artifact, write_result
-from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact, read_told
+from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact
 from controller.reconcile.pod import Pod, read_pod
 from tests.controller.cluster import NOW, POD_UID, SETTINGS, ended, lost, pod, pod_document, running, summary, waiting
 from tests.controller.test_status_settles import PODS
@@ -53,7 +53,6 @@ def test_states(case: str) -> None:
 def test_what_the_sidecar_says_is_kept() -> None:
     found = pod(**FINISHED, sidecar=ended(message=summary(expiredAt=5, message="2 files", lagSeconds=1.5)))
     assert told(found) == Artifact("sealed", POD_UID, "2 files", 2, 300, 5)
-    assert read_told(found).lag_seconds == 1.5
 
 
 def test_no_terminal_takes_orders_from_a_sidecars_word() -> None:
@@ -96,10 +95,6 @@ def test_that_a_sidecar_crashed_is_told_while_main_runs_and_in_the_same_words_ea
     (status,) = document["status"]["initContainerStatuses"]
     status |= {"state": waiting("CrashLoopBackOff"), "lastState": ended(1), "restartCount": 4}
     assert told(read_pod(document), first) == first
-
-
-def test_without_the_sidecars_clock_the_kubelets_tells_the_lag() -> None:
-    assert read_told(pod(**FINISHED, sidecar=ended(at=NOW + 14))).lag_seconds == 4.0
 
 
 @pytest.mark.parametrize("reason", [name for name in NOT_INJECTED_REASONS if name not in ("webhook", "quota", "start")])

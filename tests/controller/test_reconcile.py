@@ -69,8 +69,8 @@ def test_jobs_come_to_their_ends_and_are_told_of_once(server: ApiServer) -> None
         until(lambda: all("ArtifactsCollected" in found.events(name) for name in ends), "events")
         assert found.events("ok") == ["ArtifactsCollected"]
         assert found.events("overdue") == ["ArtifactsCollected", "OverActivateDeadline"]
-        assert samples(controller, "phjob_artifact_results_total") == {"sealed": 4.0}
-        assert samples(controller, "phjob_artifact_result_files_total") == {"": 8.0}
+        assert samples(controller, "phjob_artifact_results_total") == {"sealed,none": 4.0}
+        assert samples(controller, "phjob_artifact_collected_files_total") == {"": 8.0}
         writes = [each for each in server.requests if each.path.startswith(f"{PHJOBS}/ok") and each.method != "GET"]
         assert len(writes) <= 6
 
@@ -109,7 +109,7 @@ def test_without_a_webhook_jobs_run_and_their_users_are_told(server: ApiServer) 
         until(lambda: found.phase("job") == ("Succeeded", "not-injected"), "its end")
         assert found.status("job")["artifact"]["reason"] == "webhook"
         until(lambda: found.events("job") == ["ArtifactsNotCollected"], "its event")
-        assert samples(controller, "phjob_artifact_not_injected_total") == {"webhook": 1.0}
+        assert samples(controller, "phjob_artifact_results_total") == {"not-injected,webhook": 1.0}
 
 
 def test_a_sidecar_that_cannot_start_is_left_out_and_after_three_none_is_injected(server: ApiServer) -> None:
@@ -133,7 +133,7 @@ def test_a_sidecar_that_cannot_start_is_left_out_and_after_three_none_is_injecte
             until(lambda name=name: "ArtifactsNotCollected" in found.events(name), name)  # type: ignore[misc]
         told = [event for name in names for event in found.events(name) if event != "ArtifactsNotCollected"]
         assert told == ["CollectorSwitchedOff"]  # on the last of them
-        assert samples(controller, "phjob_artifact_not_injected_total") == {"start": 3.0}
+        assert samples(controller, "phjob_artifact_results_total") == {"not-injected,start": 3.0}
         assert samples(controller, "phjob_artifact_sidecar_start_failures_total") == {"": 3.0}
         labels = server.objects.get(read_path(NAMESPACE))["metadata"]["labels"]
         assert labels == {"team": "a", "primehub.io/artifact-injection": "off"}
@@ -167,7 +167,7 @@ def test_beside_another_controller_only_artifacts_are_told_of(server: ApiServer)
         assert found.result("job")["files"] == 2
         assert found.status("job") == {"phase": "Running", "reason": "PodRunning"}
         until(lambda: found.events("job") == ["ArtifactsCollected"], "its event")
-        assert samples(controller, "phjob_artifact_results_total") == {"sealed": 1.0}
+        assert samples(controller, "phjob_artifact_results_total") == {"sealed,none": 1.0}
 
 
 def test_a_pod_that_vanished_while_nobody_looked_is_unknown(server: ApiServer) -> None:
@@ -178,12 +178,12 @@ def test_a_pod_that_vanished_while_nobody_looked_is_unknown(server: ApiServer) -
         with controlling(server) as controller:
             until(lambda: found.phase("job") == ("Failed", "unknown"), "its end")
             until(lambda: found.events("job") == ["ArtifactsUnknown", "PodUnknown"], "events")
-            assert samples(controller, "phjob_artifact_results_total") == {"unknown": 1.0}
+            assert samples(controller, "phjob_artifact_results_total") == {"unknown,vanished": 1.0}
         with controlling(server) as controller:
             until(lambda: controller.registry.get_sample_value("phjob_artifact_leader"), "it leads")
             found.add_job("other")
             until(lambda: found.events("other") == ["ArtifactsCollected"], "another's end")
-            assert samples(controller, "phjob_artifact_results_total") == {"sealed": 1.0}
+            assert samples(controller, "phjob_artifact_results_total") == {"sealed,none": 1.0}
 
 
 def test_finished_jobs_cost_no_request(server: ApiServer) -> None:

@@ -45,8 +45,9 @@ class Replica:
             lambda: NOW + 20,
         )
 
-    def count(self, state: str) -> float | None:
-        return self.registry.get_sample_value("phjob_artifact_results_total", {"state": state})
+    def count(self, state: str, reason: str = "none") -> float | None:
+        labels = {"state": state, "reason": reason}
+        return self.registry.get_sample_value("phjob_artifact_results_total", labels)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_a_pod_that_may_not_be_with_its_sidecar_costs_the_artifacts_not_the_job(
         until(lambda: found.phase("job") == ("Succeeded", "not-injected"), "its end")
         assert found.artifact("job")["reason"] == reason
         until(lambda: found.events("job") == ["ArtifactsNotCollected"], "its event")
-        assert samples(controller, "phjob_artifact_not_injected_total") == {reason: 1.0}
+        assert samples(controller, "phjob_artifact_results_total") == {f"not-injected,{reason}": 1.0}
 
 
 def test_a_quota_that_the_job_breaks_itself_lets_it_wait_as_primehub_does(server: ApiServer) -> None:
@@ -71,7 +71,7 @@ def test_a_right_that_we_lack_fails_no_job_but_a_pod_that_may_not_be_does(
     with world(server) as (found, _), controlling(server) as controller:
         found.refuse = refuse
         found.add_job("job")
-        until(lambda: samples(controller, "phjob_artifact_api_errors_total").get("Forbidden"), "it is refused")
+        until(lambda: samples(controller, "phjob_artifact_kubernetes_errors_total").get("Forbidden"), "it is refused")
         if fails:
             until(lambda: found.status("job").get("reason") == "PodCreationFailed", "its end")
             assert message in found.status("job")["message"]

@@ -31,6 +31,8 @@ def test_promised_defaults() -> None:
         trouble_seconds=30,
         start_seconds=120,
         breaker_failures=3,
+        metrics_groups=0,
+        log_format="text",
         collects=True,
     )
 
@@ -43,4 +45,5 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_names_continue_the_parts() -> None:
-    assert {row.env for row in TABLE if not row.env.startswith(PREFIX)} == {"PHJOB_ARTIFACT_ENABLED"}
+    others = {"PHJOB_ARTIFACT_ENABLED", "PHJOB_METRICS_GROUPS", "PHJOB_LOG_FORMAT"}
+    assert {row.env for row in TABLE if not row.env.startswith(PREFIX)} == others

@@ -102,7 +102,7 @@ def test_with_a_kubelet_that_knows_no_native_sidecars_pods_get_none(server: ApiS
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("PHJOB_SIDECAR_IMAGE", "", b"not started: PHJOB_SIDECAR_IMAGE"),
+        ("PHJOB_SIDECAR_IMAGE", "", b'not started problem="PHJOB_SIDECAR_IMAGE'),
         ("PHJOB_WEBHOOK_THREADS", "1", b"PHJOB_WEBHOOK_THREADS='1': use a whole number from 2 to 1024"),
         ("KUBECONFIG", "/nowhere", b"KUBECONFIG=/nowhere cannot be used"),
     ],

@@ -19,6 +19,7 @@ from controller.inject.injection import OUTCOMES
 from controller.metrics import WebhookMetrics
 from controller.review import answer
 from tests.controller.pods import NEW, SETTINGS, Document, injected, make_pod, primehub_pod
+from tests.lines import lines_of
 
 UID = "705ab4f5-6393-11e8-b7cc-42010a800002"
 
@@ -145,16 +146,18 @@ def test_a_failure_lets_the_pod_pass_unchanged_and_is_told(
     assert "webhook failed" in response["warnings"][0]
     assert hook.counted("error") == 1
     (line,) = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
-    assert line.startswith("pod passed unchanged error=")
+    assert line.startswith("pod passed unchanged job=")
     assert "secret-in-the-message" not in caplog.text
 
 
-def test_no_part_of_a_pod_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_of_a_pod_is_logged_but_its_name_and_its_group(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     pod = make_pod(main={"env": [{"name": "PASSWORD", "value": "hunter2"}], "command": ["sh", "-c", "hunter2"]})
-    pod["metadata"]["name"] = "hunter2"
+    pod["metadata"] |= {"name": "job-1 group=b"}
+    pod["metadata"]["annotations"] = {"note": "hunter2"}
     Webhook().send(pod)
-    assert "injected" in caplog.text
+    told = 'looked at a pod job="job-1 group=b" group=phusers outcome=injected uid='
+    assert [line[: len(told)] for line in lines_of(caplog.records)] == [told]
     assert "hunter2" not in caplog.text
 
 

@@ -143,9 +143,9 @@ def test_every_end_is_told_alike_by_the_phjob_by_graphql_and_by_the_report(syste
 def test_every_end_is_counted(system: System) -> None:
     system.all_ended([*COMMANDS, "end-hungry"])
     counted = system.metrics("controller")
-    assert counted['phjob_artifact_results_total{state="sealed"}'] >= 5
-    assert counted['phjob_artifact_results_total{state="empty"}'] >= 1
-    assert counted["phjob_artifact_result_files_total"] >= 5
+    assert counted['phjob_artifact_results_total{reason="none",state="sealed"}'] >= 5
+    assert counted['phjob_artifact_results_total{reason="none",state="empty"}'] >= 1
+    assert counted["phjob_artifact_collected_files_total"] >= 5
     assert counted['phjob_artifact_reconciles_total{result="error"}'] == 0
 
 

@@ -43,7 +43,7 @@ def test_while_the_webhook_is_down_jobs_run_and_their_owners_are_told(system: Sy
     assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")
     assert status["artifact"]["reason"] == "webhook"
     assert "webhook" in system.events("fault-webhook")["ArtifactsNotCollected"]
-    assert system.metrics("controller")['phjob_artifact_not_injected_total{reason="webhook"}'] >= 1
+    assert system.metrics("controller")['phjob_artifact_results_total{reason="webhook",state="not-injected"}'] >= 1
     roll_out("webhook")
     system.wait(system.injects, "the webhook is back")
     assert system.ended(system.create_job("fault-webhook-back", LEAVE))["artifact"]["state"] == "sealed"
@@ -196,4 +196,4 @@ def test_a_limit_that_the_sidecar_breaks_costs_the_artifacts_not_the_job(system:
             ranges.delete("small")
     assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")
     assert status["artifact"]["reason"] == "refused"
-    assert system.metrics("controller")['phjob_artifact_not_injected_total{reason="refused"}'] >= 1
+    assert system.metrics("controller")['phjob_artifact_results_total{reason="refused",state="not-injected"}'] >= 1

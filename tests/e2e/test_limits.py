@@ -42,4 +42,4 @@ def test_they_are_counted(system: System) -> None:
     system.all_ended(NAMES)
     counted = system.metrics("controller")
     assert counted["phjob_artifact_over_limit_total"] >= 3
-    assert counted['phjob_artifact_results_total{state="rejected"}'] >= 2
+    assert counted['phjob_artifact_results_total{reason="over_limit",state="rejected"}'] >= 2

@@ -2,9 +2,9 @@
 
 import pytest
 
-from artifacts.report import REASONS, STATES, Count, Report, Skipped
+from artifacts.report import INCOMPLETE, REASONS, STATES, Count, Report, Skipped
 from artifacts.settings import MIB
-from sidecar.verdict import INCOMPLETE, files_and_size, size_text, verdict
+from sidecar.verdict import files_and_size, size_text, verdict
 
 OUTSIDE = Skipped(1, 0, ["."], "/tmp/out")
 
