@@ -111,7 +111,7 @@ class Metrics:
         )
         oldest.set_function(self._oldest_due_age)
         self._cleanup_last_run = self._gauge(
-            "cleanup_last_run_timestamp_seconds", "End of the last run over all groups, good or bad; 0: never"
+            "cleanup_last_run_timestamp_seconds", "End of the last run that looked at all groups, good or bad; 0: never"
         )
         self._cleanup_last_run_seconds = self._gauge("cleanup_last_run_seconds", "How long it took")
         self.cleanup_last_success = self._gauge(

@@ -98,7 +98,7 @@ class KeptCollector(Collector):
         largest = sorted(kept.groups.items(), key=lambda row: row[1][2], reverse=True)
         shown = {**dict(largest[: self._most]), _OTHER: _sum(figures for _, figures in largest[self._most :])}
         for place, name in enumerate(_FIGURES):
-            text = f"As kept_{name}, by group, where that is switched on"
+            text = f"As kept_{name}, by group"
             family = GaugeMetricFamily(f"{self._prefix}group_kept_{name}", text, labels=["group"])
             for group, figures in shown.items():
                 family.add_metric([group], figures[place])

@@ -93,7 +93,7 @@ class _Groups:
         self._lock = threading.Lock()
 
         def counter(name: str, *labels: str) -> Counter:
-            text = f"As {name}_total, by group, where that is switched on"
+            text = f"As {name}_total, by group"
             return Counter(f"{PREFIX}_group_{name}", text, ["group", *labels], registry=registry)
 
         self._results = counter("results", "state")

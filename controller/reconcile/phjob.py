@@ -1,5 +1,6 @@
 """What the reconciler keeps in memory of a PhJob, read from the custom resource's document. Pure."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ _MOST_COMMAND = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What is wanted. Left out of jobs that have ended, of which nothing is made any more."""
+    """What is wanted. Of jobs that have ended, of which nothing is made any more, only the group is kept."""
 
     group: str = ""
     group_id: str = ""
@@ -83,7 +84,7 @@ def read_phjob(document: Mapping[str, Any]) -> PhJob:
         active_deadline_seconds=whole(spec, "activeDeadlineSeconds"),
         ttl_seconds=whole(spec, "ttlSecondsAfterFinished"),
         noted_expiry=read_note(text(annotations, EXPIRY_NOTE)),
-        spec=Spec() if ended else _spec(spec, annotations),
+        spec=Spec(_group(spec)) if ended else _spec(spec, annotations),
         status={name: value for name, value in status.items() if name != "artifact"},
         artifact=read_artifact(status.get("artifact")),
         result=read_result(text(annotations, RESULT, 4096)),
@@ -92,7 +93,7 @@ def read_phjob(document: Mapping[str, Any]) -> PhJob:
 
 def _spec(spec: Mapping[str, Any], annotations: Mapping[str, Any]) -> Spec:
     return Spec(
-        group=text(spec, "groupName"),
+        group=_group(spec),
         group_id=text(spec, "groupId"),
         user=text(spec, "userName"),
         instance_type=text(spec, "instanceType"),
@@ -100,3 +101,7 @@ def _spec(spec: Mapping[str, Any], annotations: Mapping[str, Any]) -> Spec:
         command=text(spec, "command", _MOST_COMMAND),
         annotations=pod_annotations({name: value for name, value in annotations.items() if isinstance(value, str)}),
     )
+
+
+def _group(spec: Mapping[str, Any]) -> str:
+    return sys.intern(text(spec, "groupName"))  # few, of many jobs

@@ -1,0 +1,247 @@
+"""docs/metrics.md is held to what the four parts show: as real processes, scraped over HTTP."""
+
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from tests.api.served import serving as serving_api
+from tests.controller.kubelet import world
+from tests.controller.test_cluster import tell_version
+from tests.controller.test_reconcile_process import environ, process
+from tests.controller.test_serve import serving as serving_webhook
+from tests.kube.apiserver import ApiServer
+from tests.kube.caches import until
+from tests.machine import require
+from tests.sidecar.sidecars import Job, running
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/metrics.md").read_text()
+PARTS = ("controller", "webhook", "api", "sidecar")
+OPENMETRICS = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+TEXT = "text/plain;version=0.0.4"
+GROUPS = {"PHJOB_METRICS_GROUPS": "5"}
+
+
+class Row(NamedTuple):
+    """A metric, as the page has it: parts and labels as their words, sorted."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    parts: tuple[str, ...]
+    meaning: str
+
+
+class Family(NamedTuple):
+    """A metric, as one part shows it. `samples`: labels and value of each, without buckets and quantiles."""
+
+    kind: str
+    meaning: str
+    samples: list[tuple[dict[str, str], float]]
+
+
+class Scraped(NamedTuple):
+    """What one part has shown: content types and texts, in both forms."""
+
+    types: tuple[str, str]
+    text: str
+    openmetrics: str
+
+    @property
+    def families(self) -> dict[str, Family]:
+        """By name in queries."""
+        found = {}
+        for family in read_openmetrics(self.openmetrics):  # type: ignore[no-untyped-call]
+            suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+            own = [sample for sample in family.samples if not {"le", "quantile"} & sample.labels.keys()]
+            samples = [(dict(sample.labels), sample.value) for sample in own]
+            found[family.name + suffix] = Family(family.type, family.documentation, samples)
+        return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
+
+
+def scrape(url: str) -> Scraped:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    answers = []
+    for accept in (TEXT, OPENMETRICS):
+        request = urllib.request.Request(f"{url}/metrics", headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+            answers.append((answer.headers["Content-Type"], answer.read().decode()))
+    (plain, text), (other, openmetrics) = answers
+    return Scraped((plain, other), text, openmetrics)
+
+
+def answers(url: str) -> bool:
+    try:
+        return bool(scrape(url))
+    except OSError:
+        return False
+
+
+@contextmanager
+def controller(folder: Path) -> Iterator[str]:
+    """One that has counted a job's artifacts."""
+    folder.mkdir()
+    address = f"127.0.0.1:{free_port()}"
+    with ApiServer() as server, world(server) as (found, _):
+        found.add_job("secret-job")
+        own = {**environ(server, folder), "PHJOB_CONTROLLER_LISTEN": address, **GROUPS}
+        with process(own) as run:
+            until(lambda: found.events("secret-job") or run.poll() is not None, "the job's end is told")
+            yield f"http://{address}"
+
+
+@contextmanager
+def webhook(folder: Path) -> Iterator[str]:
+    folder.mkdir()
+    with ApiServer() as server:
+        tell_version(server)
+        with serving_webhook(server, folder) as found:
+            until(found.is_ready, "it is ready")
+            yield f"https://127.0.0.1:{found.port}"
+
+
+@contextmanager
+def api(folder: Path) -> Iterator[str]:
+    folder.mkdir()
+    with serving_api(folder, PHJOB_CLEANUP_ENABLED="true", **GROUPS) as found:
+        yield f"http://127.0.0.1:{found.port}"
+
+
+@contextmanager
+def sidecar(folder: Path) -> Iterator[str]:
+    folder.mkdir()
+    job, address = Job(folder, name="secret-job"), f"127.0.0.1:{free_port()}"
+    job.write("secret-file", "x")
+    with running(job, metrics_listen=address) as found:
+        found.wait_kept("secret-file")
+        until(lambda: answers(f"http://{address}"), "an answer")
+        yield f"http://{address}"
+        assert found.end() == 0
+
+
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scraped]:
+    """What each part shows. They have ended when this comes back."""
+    folder, found = tmp_path_factory.mktemp("parts"), {}
+    for name, start in zip(PARTS, (controller, webhook, api, sidecar), strict=True):
+        with start(folder / name) as url:
+            found[name] = scrape(url)
+    return found
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(sorted(re.findall(r"`([^` ]+)`", text)))
+
+
+def documented() -> set[Row]:
+    lines = PAGE.replace("| | ", "|  | ").splitlines()
+    found = [cells(line) for line in lines if re.match(r"\| `(phjob_artifact|process)_", line)]
+    return {
+        Row(name.strip("`"), kind, words(labels), tuple(sorted(PARTS if parts == "all" else parts.split(", "))), text)
+        for name, kind, labels, parts, text, question in found
+        if question.endswith("?")
+    }
+
+
+def shown(scraped: dict[str, Scraped]) -> set[Row]:
+    rows: dict[tuple[str, str, tuple[str, ...], str], list[str]] = defaultdict(list)
+    for part, found in scraped.items():
+        for name, family in found.families.items():
+            labels = tuple(sorted({label for sample, _ in family.samples for label in sample}))
+            rows[name, family.kind, labels, family.meaning].append(part)
+    return {Row(name, kind, labels, tuple(sorted(parts)), text) for (name, kind, labels, text), parts in rows.items()}
+
+
+def test_the_table_has_every_metric_that_the_parts_show_and_no_other(scraped: dict[str, Scraped]) -> None:
+    assert sorted(shown(scraped)) == sorted(documented())
+
+
+def test_every_value_of_a_label_is_told_and_no_other(scraped: dict[str, Scraped]) -> None:
+    values: dict[str, set[str]] = defaultdict(set)
+    for found in scraped.values():
+        for family in found.families.values():
+            for labels, _ in family.samples:
+                for label, value in labels.items():
+                    values[label].add(value)
+    del values["version"], values["group"]
+    listed = {label: set(words(text)) for label, text in re.findall(r"^\| `(\w+)` \| ([^|]*) \|$", PAGE, re.MULTILINE)}
+    for state, reasons, _ in re.findall(r"^\| `([\w-]+)` \| ((?:`[\w-]+` ?)+) \| ([^|]+) \|$", PAGE, re.MULTILINE):
+        assert state in values["state"]
+        listed["reason"] |= set(words(reasons))
+    del listed["group"]
+    assert listed == values
+
+
+def test_every_reason_of_a_result_is_told_beside_its_state(scraped: dict[str, Scraped]) -> None:
+    samples = scraped["controller"].families["phjob_artifact_results_total"].samples
+    listed = {
+        (state, reason)
+        for state, reasons, _ in re.findall(r"^\| `([\w-]+)` \| ((?:`[\w-]+` ?)+) \| ([^|]+) \|$", PAGE, re.MULTILINE)
+        for reason in words(reasons)
+    }
+    assert listed == {(labels["state"], labels["reason"]) for labels, _ in samples}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_names_and_texts_are_as_prometheus_wants_them(scraped: dict[str, Scraped], part: str) -> None:
+    promtool = shutil.which("promtool")
+    require(promtool, "promtool, of Debian's package prometheus")
+    done = subprocess.run(
+        [promtool or "", "check", "metrics"], input=scraped[part].text, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_both_forms_tell_the_same_names(scraped: dict[str, Scraped], part: str) -> None:
+    found = scraped[part]
+    assert found.types == (
+        "text/plain; version=0.0.4; charset=utf-8",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    )
+    plain = {sample.name for family in read_text(found.text) for sample in family.samples}
+    strict = {
+        sample.name
+        for family in read_openmetrics(found.openmetrics)  # type: ignore[no-untyped-call]
+        for sample in family.samples
+    }
+    assert plain == strict
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_job_and_no_file_is_named(scraped: dict[str, Scraped], part: str) -> None:
+    assert "secret" not in scraped[part].text
+
+
+def test_the_controller_has_counted_the_job_that_ran(scraped: dict[str, Scraped]) -> None:
+    families = scraped["controller"].families
+    results = [(labels, n) for labels, n in families["phjob_artifact_results_total"].samples if n]
+    assert results == [({"state": "sealed", "reason": "none"}, 1)]
+    groups = [(labels, n) for labels, n in families["phjob_artifact_group_results_total"].samples if n]
+    assert groups == [({"group": "team-a", "state": "sealed"}, 1)]
