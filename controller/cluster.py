@@ -78,8 +78,8 @@ class ClusterFacts:
     def _tell(self, version: Version, oldest: tuple[Version, str] | None) -> None:
         """Once, and when it changes."""
         kubelet, node = ("{}.{}".format(*oldest[0]), oldest[1]) if oldest else ("unknown", "none")
-        told = (*version, kubelet, self._facts.has_native_sidecars)
+        told = ("{}.{}".format(*version), kubelet, self._facts.has_native_sidecars)
         if told != self._told:
             level = logging.INFO if self._facts.has_native_sidecars else logging.WARNING
-            logger.log(level, "versions server=%s.%s oldest_kubelet=%s node=%s sidecars=%s", *told[:3], node, told[3])
+            logger.log(level, "versions server=%s oldest_kubelet=%s node=%s sidecars=%s", *told[:2], node, told[2])
         self._told = told
