@@ -30,8 +30,8 @@ Fields = dict[str, Any]
 
 
 class LineFormatter(logging.Formatter):
-    """A line of either form. `common`: fields of every line; `start`: what a text line begins with, instead of time
-    and level."""
+    """A line of either form. `common`: fields of every line. `start`: what a text line begins with, instead of time
+    and level, where it is a command that speaks to a person, in sentences."""
 
     def __init__(self, form: str, common: Mapping[str, str] | None = None, start: str | None = None) -> None:
         super().__init__()
@@ -43,9 +43,10 @@ class LineFormatter(logging.Formatter):
         if self._is_json:
             head = {"time": _time(record), "level": record.levelname.lower(), "event": event}
             return json.dumps(head | fields)
-        start = f"{_time(record)} {record.levelname} " if self._start is None else self._start
         pairs = "".join(f" {key}={quote(value)}" for key, value in fields.items())
-        return f"{start}{_told(event)}{pairs}"
+        if self._start is not None:
+            return f"{self._start}{_printable(event)}{pairs}"
+        return f"{_time(record)} {record.levelname} {_told(event)}{pairs}"
 
 
 def configure_log(
@@ -120,7 +121,10 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _told(event: str) -> str:
-    """On one line, without what a terminal would take for an order; quoted where it could be taken for pairs."""
-    if "=" in event:
-        return json.dumps(event)
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in event)
+    """Quoted where it could be taken for pairs."""
+    return json.dumps(event) if "=" in event else _printable(event)
+
+
+def _printable(text: str) -> str:
+    """On one line, without what a terminal would take for an order."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

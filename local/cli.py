@@ -18,6 +18,7 @@ from pathlib import Path
 from api import settings as service_settings
 from api.jobs.names import new_name
 from artifacts.errors import ArtifactError
+from artifacts.log import LOG_FORMAT, configure_log
 from artifacts.settings import PREFIX, Settings, unknown_settings
 from local.arguments import parse
 from local.collected import list_files
@@ -49,7 +50,7 @@ _CLEAR_LINE = "\r\x1b[K"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options, command = parse(sys.argv[1:] if arguments is None else arguments)
-    _log_to_stderr(options.name if options.subcommand == "run-queued" else "local")
+    _log_to_stderr(options.name if options.subcommand == "run-queued" else None)
     if options.subcommand == "demo":
         return _demo(options.keep)
     try:
@@ -109,13 +110,20 @@ def _serve(options: argparse.Namespace) -> int:
     service.start()
     try:
         logger.info("jobs queued in %s are run, %d at once, until Ctrl-C", options.data, options.jobs)
-        logger.info("to queue one: %s -- COMMAND...", _command_line("create", options.data))
-        logger.info("the API answers at %s/api/graphql, for example:\n%s", service.url, _curl(service))
-        logger.info("the page; whoever has its address runs commands as you:\n\n    %s\n", service.page)
+        logger.info("the API answers at %s/api/graphql", service.url)
+        if not _is_json():
+            _greet(options.data, service)
         server.run()
     finally:
         service.stop()
     return 0
+
+
+def _greet(data: Path, service: Service) -> None:
+    """What a person goes on with. No line of a log: it holds the token."""
+    print(f"to queue a job: {_command_line('create', data)} -- COMMAND...", file=sys.stderr)
+    print(f"to ask the API, for example:\n{_curl(service)}", file=sys.stderr)
+    print(f"the page; whoever has its address runs commands as you:\n\n    {service.page}\n", file=sys.stderr)
 
 
 def _run_queued(options: argparse.Namespace) -> int:
@@ -160,10 +168,22 @@ def _curl(service: Service) -> str:
 
 
 def _print_end(result: Result, store: Path) -> None:
+    if _is_json():
+        _log_end(result)
+        return
     lines = describe(result.phjob, result.report, list_files(store, FILES_SHOWN), str(store))
     # A reader that has gone (`2>&1 | head`) does not make the job fail.
     with contextlib.suppress(OSError):
         print("\n".join(lines), file=sys.stderr)  # at once, as other jobs tell their end there too
+
+
+def _log_end(result: Result) -> None:
+    told, report = result.phjob["status"], result.report
+    logger.info(
+        "ended job=%s group=%s phase=%s message=%s artifacts=%s told=%s",
+        result.phjob["metadata"]["name"], result.phjob["spec"]["groupName"], told["phase"], told["message"],
+        report.state if report else "not collected", report.message if report else "",
+    )  # fmt: skip
 
 
 def _user() -> str:
@@ -173,9 +193,15 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _log_to_stderr(who: str) -> None:
-    start = _CLEAR_LINE if sys.stderr.isatty() else ""
-    logging.basicConfig(format=f"{start}{who}: %(message)s", level=logging.INFO, stream=sys.stderr)
+def _log_to_stderr(job: str | None) -> None:
+    """Sentences for whoever started the command; or JSON, for who collects logs."""
+    clear = _CLEAR_LINE if sys.stderr.isatty() else ""
+    common = {"job": job} if job and _is_json() else {}
+    configure_log(os.environ.get(LOG_FORMAT.env, ""), common=common, start=f"{clear}{job or 'local'}: ")
+
+
+def _is_json() -> bool:
+    return os.environ.get(LOG_FORMAT.env) == "json"
 
 
 def _redraw(line: str) -> None:
