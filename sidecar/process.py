@@ -140,9 +140,9 @@ class Sidecar:
         report.message = "main has ended; the last sync is under way"
         report.state = "incomplete"
         self._termination.write(report)
-        self._story.end(limits.sync - terminated)
         self._loop.finish(limits.sync, limits.main)
         threading.Thread(target=syncer.announce, name="announce", daemon=True).start()
+        self._story.end(limits.sync - terminated)
         if not self._loop.done.wait(limits.sync - time.monotonic()):
             syncer.applier.abort.set()
             if not self._loop.done.wait(max(0.1, limits.exit - 0.1 - time.monotonic())):

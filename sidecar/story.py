@@ -37,8 +37,8 @@ class Story:
         self._is_kept, self._is_exceeded = self._is_kept or kept > 0, report.limit_exceeded
 
     def end(self, seconds: float) -> None:
-        """Main has ended; at most so many seconds are left."""
-        log.info("main has ended, the last sync begins most_seconds=%.1f", seconds)
+        """Main has ended, and the last sync has begun; at most so many seconds are left."""
+        log.info("main has ended, the last sync is under way most_seconds=%.1f", seconds)
 
     def tell(self, report: Report, seconds: float) -> None:
         """How it ended, so many seconds after main."""
@@ -46,7 +46,7 @@ class Story:
         expiry = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(report.expired_at)) if report.expired_at else "none"
         kept = report.collected
         log.log(
-            level, "ended state=%s files=%d bytes=%d seconds=%.3f expires=%s message=%s",
+            level, "artifacts state=%s files=%d bytes=%d seconds=%.3f expires=%s message=%s",
             report.state, kept.files, kept.bytes, seconds, expiry, report.message,
         )  # fmt: skip
         for reason, row in sorted(report.skipped.items()):

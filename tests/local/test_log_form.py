@@ -22,7 +22,7 @@ def test_a_jobs_end_is_one_line_of_json_where_that_is_asked_for(jobs: Jobs) -> N
     assert (told["event"], told["level"], told["job"], told["group"]) == ("ended", "info", "job-1", "Test_Group")
     assert (told["phase"], told["artifacts"], told["told"]) == ("Succeeded", "sealed", "1 file (2 bytes) in the store")
     lines = documents(jobs.places().sidecar_log.read_text())
-    assert [lines[0]["event"], lines[-1]["event"]] == ["started", "ended"]
+    assert [lines[0]["event"], lines[-1]["event"]] == ["started", "artifacts"]
     assert {(line["job"], line["group"]) for line in lines} == {("job-1", "Test_Group")}
 
 

@@ -35,8 +35,8 @@ def test_a_job_that_ends_well_is_told_in_four_lines(job: Job) -> None:
     assert lines == [
         f"INFO started {common} version=... folder={job.artifacts} {limit}",
         f"INFO first files are in the store {common} files=1 bytes=2048",
-        f"INFO main has ended, the last sync begins {common} most_seconds=...",
-        f"INFO ended {common} state=sealed files=2 bytes=2048 seconds=... expires=..."
+        f"INFO main has ended, the last sync is under way {common} most_seconds=...",
+        f"INFO artifacts {common} state=sealed files=2 bytes=2048 seconds=... expires=..."
         ' message="2 files (2.0 kB) in the store"',
     ]
 
@@ -52,7 +52,7 @@ def test_what_was_left_out_is_told_with_the_reason(job: Job) -> None:
     common = "job=job-1 group=g"
     assert lines[0] == f"WARNING unknown setting, ignored {common} name=PHJOB_ARTIFACT_LIMITFILES"
     assert [line.partition(" seconds=")[0] for line in lines[-3:-2]] == [
-        f"WARNING ended {common} state=incomplete files=1 bytes=1"
+        f"WARNING artifacts {common} state=incomplete files=1 bytes=1"
     ]
     assert lines[-2:] == [
         f'INFO left out {common} reason=excluded files=1 first=notes.tmp why="{REASONS["excluded"]}"',
