@@ -9,10 +9,11 @@ import flask
 from werkzeug.exceptions import HTTPException
 
 from api.auth.browser import protect
+from api.auth.links import SIGNATURE
 from api.auth.origins import Origins
 from api.auth.request import request_caller
 from api.auth.tokens import Authenticators
-from api.errors import ApiError, Unavailable, error_body
+from api.errors import ApiError, NotAuthenticated, Unavailable, error_body
 from api.files.target import ROOT
 from api.files.view import files_blueprint
 from api.health import health_blueprint
@@ -29,6 +30,7 @@ Answer = tuple[flask.Response, int]
 
 _COUNT = "count_error"
 _FILE = re.compile(re.escape(ROOT) + r"groups/[^/]+/jobArtifacts/([^/]+)/")
+_SIGN_IN = "it opens from the job's page, where you may have to sign in first"
 _NO_PAGE = "the address may be mistyped, or shortened when it was copied"
 _ABSENT = "there is nothing at this address: GraphQL is at /api/graphql, downloads are below /api/files/"
 
@@ -61,7 +63,8 @@ def _told(status: int, code: str, message: str) -> Answer:
         flask.current_app.extensions[_COUNT](code)
     if (match := _FILE.match(flask.request.path)) and wants_page():
         job = (f"/jobs/{quote(match[1])}/artifacts", "The job's artifacts")
-        return plain_page(status, "This cannot be shown", message, [job, START]), status
+        is_ours = status == NotAuthenticated.status and SIGNATURE not in flask.request.args
+        return plain_page(status, "This cannot be shown", _SIGN_IN if is_ours else message, [job, START]), status
     is_graphql = flask.request.path == GRAPHQL_PATH
     return flask.jsonify(graphql_body(code, message) if is_graphql else error_body(status, code, message)), status
 

@@ -164,3 +164,14 @@ def test_a_link_to_a_file_that_does_not_work_leads_to_the_job(visitor: Visitor, 
     assert "This link does not work, or not any more" in shown.text
     assert 'href="/jobs/job-1/artifacts"' in shown.text
     assert "alert" not in shown.text
+
+
+def test_whoever_follows_a_link_without_a_session_is_led_to_where_one_signs_in(visitor: Visitor) -> None:
+    path = "/api/files/groups/team-a/jobArtifacts/job-1/none.txt"
+    shown = visitor.open(path, "none")
+    assert shown.status_code == 401
+    assert "It opens from the job&#39;s page, where you may have to sign in first." in shown.text
+    visitor.enter("alice")
+    shown = visitor.open(path, "none")
+    assert shown.status_code == 404
+    assert "sign in first" not in shown.text
