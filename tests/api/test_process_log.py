@@ -1,0 +1,44 @@
+"""What the API's process logs: its own lines and those of the server, in one form, and no secret."""
+
+import json
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.api.served import Served, serving
+from tests.kube.caches import until
+
+SECRETS = {"PHJOB_API_LINK_KEY": "link-key-" * 5, "PHJOB_API_AUTH": "secret", "PHJOB_API_SHARED_SECRET": "s3cret" * 8}
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) .*")
+
+
+def send_nonsense(served: Served) -> None:
+    """What the server itself has to say something of."""
+    with socket.create_connection(("127.0.0.1", served.port)) as client:
+        client.sendall(b"GET /\x1b[2J\njob=x HTTP/9.9\r\n\r\n")
+        client.recv(1000)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_every_line_has_the_form_that_is_set_and_none_a_secret(tmp_path: Path, form: str) -> None:
+    with serving(tmp_path, PHJOB_LOG_FORMAT=form, **SECRETS) as served:
+        served.add_job("job-1", {"a.txt": b"x"})
+        bearer = f"Bearer {SECRETS['PHJOB_API_SHARED_SECRET']}"
+        path = "/api/files/groups/phusers/jobArtifacts/job-1/a.txt"
+        until(lambda: served.ask("GET", path, Authorization=bearer).status == 200, "the job is known")
+        send_nonsense(served)
+    lines = served.said.splitlines()
+    assert all(line.isprintable() for line in lines)
+    for secret in (SECRETS["PHJOB_API_LINK_KEY"], SECRETS["PHJOB_API_SHARED_SECRET"]):
+        assert secret not in served.said
+    if form == "text":
+        assert [line for line in lines if not LINE.fullmatch(line)] == []
+        assert any("INFO setting name=PHJOB_API_LINK_KEY value=***" in line for line in lines)
+        assert any("INFO download group=phusers job=job-1 path=a.txt" in line for line in lines)
+        assert any("WARNING" in line and "127.0.0.1" in line for line in lines)
+    else:
+        told = [json.loads(line) for line in lines]
+        assert {"setting", "download"} <= {each["event"] for each in told}
+        assert any(each["level"] == "warning" and "127.0.0.1" in each["event"] for each in told)
