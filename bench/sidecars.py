@@ -200,7 +200,9 @@ class Sidecar:
     def _has_synced(self) -> bool:
         lines = (self.ask("/metrics") or "").splitlines()
         return any(
-            float(line.split()[1]) > 0 for line in lines if line.startswith("phjob_artifact_sync_seconds_count ")
+            float(line.split()[1]) > 0
+            for line in lines
+            if line.startswith("phjob_artifact_sidecar_sync_seconds_count ")
         )
 
     def _watches(self) -> bool:

@@ -35,6 +35,7 @@ OPENMETRICS = (
 )
 TEXT = "text/plain;version=0.0.4"
 GROUPS = {"PHJOB_METRICS_GROUPS": "5"}
+_ENDS = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 
 
 class Row(NamedTuple):
@@ -206,6 +207,18 @@ def test_every_reason_of_a_result_is_told_beside_its_state(scraped: dict[str, Sc
         for reason in words(reasons)
     }
     assert listed == {(labels["state"], labels["reason"]) for labels, _ in samples}
+
+
+def test_whoever_names_a_metric_names_one_of_the_table() -> None:
+    """Benchmarks, documents, rules and dashboards: with `_bucket`, `_sum` or `_count` where it has those."""
+    names = {row.name for row in documented()}
+    parts = {row.name + end for row in documented() for end in _ENDS.get(row.kind, ())}
+    for folder in ("bench", "docs", "manifests"):
+        files = [each for each in (ROOT / folder).rglob("*") if each.suffix in (".py", ".md", ".yaml", ".json")]
+        assert files
+        for file in files:
+            named = set(re.findall(r"\bphjob_artifact_\w*[a-z0-9]\b", file.read_text()))
+            assert named <= names | parts, file
 
 
 @pytest.mark.parametrize("part", PARTS)
