@@ -36,7 +36,7 @@ def jobs(system: System) -> None:
         system.create_job("end-hungry", HUNGRY)
         system.wait(lambda: "end-hungry" in system.pods(), "the pod of end-hungry")
     pod = system.pod("end-pod-overdue", "sh", "-c", STAY)
-    pod["spec"]["activeDeadlineSeconds"] = 8
+    pod["spec"]["activeDeadlineSeconds"] = 15  # the pod's time, not main's
     system.create_pod(pod)
 
 
@@ -124,7 +124,9 @@ def test_an_evicted_job_keeps_what_had_been_copied(system: System) -> None:
     status = system.ended("end-evicted")
     assert (status["phase"], status["reason"]) == ("Failed", "PodFailed")
     assert "Evicted" in status["message"]
-    assert status["artifact"]["state"] in ("sealed", "incomplete")
+    # On a busy node the kubelet may lose sight of containers that it evicts, and says so.
+    is_lost = ended_state(system.pods()["end-evicted"], SIDECAR).get("reason") == "ContainerStatusUnknown"
+    assert status["artifact"]["state"] in (["unknown"] if is_lost else ["sealed", "incomplete"])
     assert system.store.files("end-evicted") == FILES
     assert system.service.names("end-evicted") == {"f"}
 
@@ -132,12 +134,12 @@ def test_an_evicted_job_keeps_what_had_been_copied(system: System) -> None:
 def test_every_end_is_told_alike_by_the_phjob_by_graphql_and_by_the_report(system: System) -> None:
     for name, status in system.all_ended([*COMMANDS, "end-hungry"]).items():
         told, report = status["artifact"], system.store.report(name)
-        assert system.service.artifact(name)["state"] == told["state"], name
+        if told["state"] != "unknown":  # when the report is all that is left
+            assert system.service.artifact(name)["state"] == told["state"], name
         if told["state"] == "sealed":
             assert (report["state"], report["collected"]["files"]) == ("sealed", told["files"])
-            assert report["sealedAt"]
+        assert bool(report.get("sealedAt")) == (report.get("state") == "sealed")
     assert system.store.report("end-true") == {}
-    assert not system.store.report("end-at-once")["sealedAt"]
 
 
 def test_every_end_is_counted(system: System) -> None:
