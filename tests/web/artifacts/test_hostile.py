@@ -89,7 +89,9 @@ def test_opened_by_its_address_it_runs_nothing(open_tab: Open, name: str) -> Non
     with page.context.expect_event("download" if saved else "page"):
         page.evaluate("(url) => void open(url)", url)
     page.request.get(url)  # what ran would have asked for something by now
-    assert asked == [url]
+    assert [each for each in asked if not each.endswith("/icon.svg")] == [
+        url
+    ]  # the browser asks for that when it likes
     assert page.title() == title
 
 
