@@ -35,6 +35,14 @@ def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(na
     assert {bool(look.get("exp_alerts")) for look in looks} == {True, False}
 
 
+def test_what_is_recorded_over_an_hour_is_what_is_recorded_over_six() -> None:
+    recorded = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
+    short = {name: expression for name, expression in recorded.items() if name.endswith(":increase1h")}
+    assert len(short) == 3
+    for name, expression in short.items():
+        assert expression.replace("[1h]", "[6h]") == recorded[name.replace("1h", "6h")]
+
+
 def test_an_installation_without_jobs_is_quiet(tmp_path: Path) -> None:
     """Nothing is counted, the cleanup runs daily, the certificate is new; Prometheus is there before the pods."""
     still = {
