@@ -39,7 +39,8 @@ def _journey(page: Page, jobs: Jobs) -> None:
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("heading", name="two files")).to_be_visible()
     expect(page.get_by_role("tab", name="Artifacts")).to_have_attribute("aria-disabled", "true")
-    expect(page.locator("#tab-note")).to_contain_text("2 files, 12 bytes collected so far.")
+    collected = "2 files, 12 bytes collected so far."
+    expect(page.locator("#tab-note")).to_contain_text(collected, timeout=30_000)  # a sync comes when it can
     (home,) = jobs.data.glob("jobs/*/home")
     (home / "go").touch()
     expect(page.locator(".phase")).to_have_text("Succeeded")
