@@ -52,6 +52,10 @@ class Store:
             for file in (".primehub/metadata/expiredAt", ".metadata/expiredAt"):
                 self._run("sh", "-c", f"echo 1700000000 > '{self.folder(job)}/{file}'")
 
+    def touch(self, path: str) -> None:
+        """Have an empty file of the group."""
+        self._run("touch", f"/phfs/groups/{self.group}/{path}")
+
     def read(self, path: str) -> str:
         """A file of the group."""
         return self._run("cat", f"/phfs/groups/{self.group}/{path}")

@@ -1,0 +1,118 @@
+"""What the monitors of components/prometheus lead to on a cluster, as its operator has Prometheus find it.
+
+Debian's Prometheus cannot ask Kubernetes itself. It is given files of targets, which are written anew all the time.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from kube.access import Access
+from kube.client import Client
+from kube.objects import Objects, Resource
+from tests.prometheus.rules import COMPONENT
+
+Document = dict[str, Any]
+
+_EVERY_SECONDS = 0.5
+
+
+def monitors() -> list[Document]:
+    return list(yaml.safe_load_all((COMPONENT / "monitors.yaml").read_text()))
+
+
+def scrape(monitor: Document, folder: Path) -> Document:
+    """How Prometheus is told to scrape what the monitor leads to."""
+    name, endpoint = monitor["metadata"]["name"], _endpoint(monitor)
+    return {
+        "job_name": name,
+        "metrics_path": endpoint["path"],
+        "scheme": endpoint.get("scheme", "http"),
+        "tls_config": {"insecure_skip_verify": endpoint.get("tlsConfig", {}).get("insecureSkipVerify", False)},
+        "file_sd_configs": [{"files": [str(folder / f"{name}.json")]}],
+    }
+
+
+@contextmanager
+def kept_up(access: Access, namespace: str, folder: Path) -> Iterator[None]:
+    """The files are there, and as the cluster is, until the end of the block."""
+    stop = threading.Event()
+    client = Client(access)
+
+    def keep_up() -> None:
+        while not stop.wait(_EVERY_SECONDS):
+            _write(client, namespace, folder)
+
+    _write(client, namespace, folder)
+    thread = threading.Thread(target=keep_up, name="targets")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        client.close()
+
+
+def _write(client: Client, namespace: str, folder: Path) -> None:
+    for monitor in monitors():
+        find = _of_services if monitor["kind"] == "ServiceMonitor" else _of_pods
+        text = json.dumps(list(find(client, namespace, monitor)))
+        path = folder / f"{monitor['metadata']['name']}.json"
+        if not path.exists() or path.read_text() != text:
+            written = path.with_suffix(".new")
+            written.write_text(text)
+            written.rename(path)
+
+
+def _of_services(client: Client, namespace: str, monitor: Document) -> Iterator[Document]:
+    """Every pod behind the services, ready or not."""
+    endpoints = {each["metadata"]["name"]: each for each in _list(client, "endpoints", namespace)}
+    for service in _list(client, "services", namespace, monitor):
+        labels = _labels(service, monitor["spec"].get("targetLabels", []))
+        for subset in endpoints.get(service["metadata"]["name"], {}).get("subsets", []):
+            ports = [port["port"] for port in subset["ports"] if port.get("name") == _endpoint(monitor)["port"]]
+            for address in [*subset.get("addresses", []), *subset.get("notReadyAddresses", [])]:
+                pod = address["targetRef"]["name"]
+                yield from (_target(address["ip"], port, labels | {"pod": pod}) for port in ports)
+
+
+def _of_pods(client: Client, namespace: str, monitor: Document) -> Iterator[Document]:
+    """Every pod that has an address and has not ended."""
+    for pod in _list(client, "pods", namespace, monitor):
+        status, spec = pod.get("status", {}), pod["spec"]
+        if status.get("phase") in ("Succeeded", "Failed") or "podIP" not in status:
+            continue
+        labels = _labels(pod, monitor["spec"].get("podTargetLabels", [])) | {"pod": pod["metadata"]["name"]}
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            for port in container.get("ports", []):
+                if port.get("name") == _endpoint(monitor)["port"]:
+                    yield _target(status["podIP"], port["containerPort"], labels)
+
+
+def _list(client: Client, plural: str, namespace: str, monitor: Document | None = None) -> list[Document]:
+    wanted = monitor["spec"]["selector"]["matchLabels"] if monitor else {}
+    selector = {"labelSelector": ",".join(f"{name}={value}" for name, value in wanted.items())}
+    found = Objects(client, Resource("", "v1", plural, namespace))
+    return [each for page in found.pages(selector) for each in page.items]
+
+
+def _endpoint(monitor: Document) -> Document:
+    [endpoint] = monitor["spec"].get("endpoints") or monitor["spec"]["podMetricsEndpoints"]
+    found: Document = endpoint
+    return found
+
+
+def _labels(document: Document, names: list[str]) -> dict[str, str]:
+    """Labels of the object under names that Prometheus can write."""
+    return {re.sub(r"\W", "_", name): document["metadata"]["labels"][name] for name in names}
+
+
+def _target(address: str, port: int, labels: dict[str, str]) -> Document:
+    return {"targets": [f"{address}:{port}"], "labels": labels}
