@@ -127,7 +127,7 @@ def test_results_are_those_of_the_jobs_that_ran(story: Story) -> None:
 
 
 def test_reasons_are_those_of_what_was_done_to_the_jobs(story: Story) -> None:
-    killed = {key for key in story.results if key[1] in ("interrupted", "vanished", "silent")}
+    killed = {key for key in story.results if key[1] in ("interrupted", "vanished", "lost", "silent")}
     assert sum(story.results[key] for key in killed) == 1
     rest = {key: pods for key, pods in story.results.items() if key not in killed}
     assert rest == {
@@ -199,5 +199,6 @@ def problem(command: str) -> str:
     path = f"{KUBECTL.parent}:{os.environ['PATH']}"
     words: dict[str, Any] = {"env": os.environ | {"PATH": path}, "capture_output": True, "text": True, "timeout": 60}
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], check=False, **words)
-    found_nothing = done.returncode == 1 and "| grep" in command and not done.stderr
-    return "" if done.returncode == 0 or found_nothing else f"{command}: {done.returncode} {done.stderr}"
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Defaulted container")]
+    found_nothing = done.returncode == 1 and "| grep" in command and not said
+    return "" if done.returncode == 0 or found_nothing else f"{command}: {done.returncode} {said}"

@@ -41,11 +41,11 @@ def documented() -> dict[str, set[str]]:
     return {name: {name + suffix for suffix in _SUFFIXES.get(kind, ("",))} for name, kind in rows}
 
 
-def promtool(*arguments: str | Path, given: str = "") -> str:
+def promtool(*arguments: str | Path) -> str:
     """What it prints; a failure, with that, where it finds fault."""
     program = shutil.which("promtool")
     require(program, "promtool (Debian's package prometheus)")
     command = [str(program), *map(str, arguments)]
-    found = subprocess.run(command, input=given, capture_output=True, text=True, timeout=55, check=False)
+    found = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
     return found.stdout
