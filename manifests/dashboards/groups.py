@@ -7,7 +7,7 @@ from manifests.dashboards.expressions import grown, now, speed
 from manifests.dashboards.panels import Graph, Number, Rows
 
 _GROUP = 'group=~"$group"'
-_NONE = " or vector(0)"
+_NONE = " or on() vector(0)"
 
 ROWS: Rows = {
     "Do we keep what our jobs leave?": [

@@ -113,7 +113,7 @@ ROWS: Rows = {
     "What do sidecars do now?": [
         Graph(
             "Are jobs close to a limit?",
-            {"fullest, of {{limit}}": now("sidecar_limit_used_ratio", by="limit") + " or vector(0)"},
+            {"fullest, of {{limit}}": now("sidecar_limit_used_ratio", by="limit") + " or on() vector(0)"},
             "percentunit",
         ),
         Graph("How much do sidecars copy?", {"copied": speed("sidecar_copied_bytes") + " or vector(0)"}, "Bps"),
