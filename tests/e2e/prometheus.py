@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,12 @@ class Prometheus:
         """All rules, with what came of their last evaluation."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
+    def has_judged_since(self, moment: float) -> bool:
+        """Whether every rule has been evaluated after that, UNIX seconds."""
+        return all(datetime.fromisoformat(rule["lastEvaluation"]).timestamp() > moment for rule in self.rules())
+
     def answers(self) -> bool:
+        """Whether it is ready."""
         with suppress(OSError, urllib3.exceptions.HTTPError):
             return urllib3.request("GET", f"{self.url}/-/ready", retries=False, timeout=2).status == 200
         return False

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="module")
 def story(system: System, found: Prometheus) -> Story:
     """Jobs that succeed, fail, leave too much and are killed; a download; a cleanup."""
+    begun = time.time()
+    system.wait(lambda: found.has_judged_since(begun), "every rule is evaluated", 30)
     alerts = found.ask(ACTIVE)
     before, results = counted(found), found.values(RESULTS, "state", "reason")
     for name, (command, annotations) in JOBS.items():
