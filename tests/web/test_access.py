@@ -22,7 +22,8 @@ PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
 
 
 def settled(page: Page) -> None:
-    """Wait until the view shows what it has asked for."""
+    """Wait until there is a view, and it shows what it has asked for."""
+    expect(page.locator("#main > *")).not_to_have_count(0)
     expect(page.get_by_text("Looking for")).to_have_count(0)
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
