@@ -21,12 +21,15 @@ RESULT_ANNOTATION = "primehub.io/artifact-result"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the PhJob's status tells of its artifacts: `state` is one of artifacts.report.STATES."""
+    """What the PhJob's status tells of its artifacts: `state` is one of artifacts.report.STATES, or the controller's
+    own (unknown, not-injected, ...), of which `reason` (a word) and `message` (a sentence) say why."""
 
     state: str
     files: int
     bytes: int
     expired_at: int
+    reason: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ def _outcome(value: Any) -> Outcome | None:
     if not isinstance(value, Mapping) or not isinstance(value.get("state"), str):
         return None
     files, size, expired_at = (_whole(value.get(name)) for name in ("files", "bytes", "expiredAt"))
-    return Outcome(value["state"], files, size, expired_at)
+    return Outcome(value["state"], files, size, expired_at, _text(value, "reason"), _text(value, "message"))
 
 
 def _result(text: str) -> Any:

@@ -14,6 +14,7 @@ from graphene import ID, Boolean, Field, InputObjectType, Int, List, NonNull, Ob
 
 from api.errors import TooLarge
 from api.folder import JobFolder
+from api.jobs.job import Outcome
 from api.listing import MOST_FILES, Files, Page, Wanted
 from api.retention.record import FOREVER
 from api.retention.term import Term
@@ -45,8 +46,11 @@ class PhJobArtifact(ObjectType):
         PhJobArtifactItem, description=f"All files; an error past {MOST_FILES}, where itemsConnection goes on."
     )
     state = String(
-        description="syncing, sealed, incomplete, rejected or empty, as the report tells; expired, once all is refused."
+        description="syncing, sealed, incomplete, rejected or empty, as the report tells; expired, once all is refused;"
+        " where there is no report, collecting, unknown or not-injected, as the PhJob's status tells."
     )
+    reason = String(description="Why it is in this state, a word, as the PhJob's status tells; null: it tells none.")
+    message = String(description="The same in a sentence.")
     report = Field(PhJobArtifactReport)
     expired_at = String(description="Until when it is kept, RFC 3339; null while the job runs, or it is pinned.")
     pinned = Boolean()
@@ -115,6 +119,14 @@ class Artifact:
             return told
         unsealed = report.state in ("syncing", "incomplete") and not report.sealed_at
         return "incomplete" if unsealed and not self._is_running else report.state
+
+    @property
+    def reason(self) -> str | None:
+        return self._told_of_state.reason or None if self._told_of_state else None
+
+    @property
+    def message(self) -> str | None:
+        return self._told_of_state.message or None if self._told_of_state else None
 
     @property
     def report(self) -> Report | None:
@@ -204,6 +216,12 @@ class Artifact:
     def _is_removed(self) -> bool:
         """Whether the PhJob tells that its artifacts' time is over, and nothing is there that could know better."""
         return self._is_told_over and self._report is None
+
+    @property
+    def _told_of_state(self) -> Outcome | None:
+        """What the PhJob's status tells, where it tells of the state that is shown."""
+        told = self._job.outcome if self._job else None
+        return told if told and told.state == self.state else None
 
     @property
     def _is_told_over(self) -> bool:

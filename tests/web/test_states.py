@@ -46,8 +46,14 @@ HAPPENED = {
     "withdrawn": ["The job never started, so it left nothing."],
     "empty": ["The job left no files.", "/home/jovyan/artifacts"],
     "expired": ["The artifacts are not kept any more.", "There were 3 files (2.5 KiB).", "cannot be brought back"],
-    "unknown": ["It is not known whether all was collected."],
-    "not-injected": ["Nothing was collected: the job ran without the collector."],
+    "unknown": [
+        "It is not known whether all was collected.",
+        "The reason: its pod was gone before the sidecar's word was read.",
+    ],
+    "not-injected": [
+        "Nothing was collected: the job ran without the collector.",
+        "The reason: the webhook was not asked.",
+    ],
     "hostile": ["Some files are missing: 3 of 4 files were collected."],
 }
 RUNNING = ("waiting", "running", "running-over")

@@ -131,13 +131,18 @@ function expired(job, artifact, report) {
 function unknown(job, artifact) {
   const has = artifact.totalCount ? `${filesAndSize(total(artifact))} are there; there may have been more.` : "";
   const title = "It is not known whether all was collected.";
-  return { tone: "warn", title, lines: ["The pod was gone before the collector could tell.", has].filter(Boolean), hint: ASK };
+  return { tone: "warn", title, lines: [why(artifact), has].filter(Boolean), hint: ASK };
 }
 
 function notInjected(job, artifact) {
   const title = "Nothing was collected: the job ran without the collector.";
   const has = artifact.totalCount ? `${filesAndSize(total(artifact))} are in the job's folder all the same.` : "";
-  return { tone: "warn", title, lines: [has].filter(Boolean), hint: ASK };
+  return { tone: "warn", title, lines: [why(artifact), has].filter(Boolean), hint: ASK };
+}
+
+/** The controller's own words, which an administrator can look for. */
+function why({ message }) {
+  return message ? `The reason: ${message}.` : "";
 }
 
 function nothingKnown(job, artifact) {

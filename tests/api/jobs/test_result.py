@@ -19,6 +19,11 @@ def test_the_annotation_that_the_controller_writes_is_read() -> None:
     assert outcome(write_result(Artifact("sealed", "uid", "", 2, 300, 5))) == Outcome("sealed", 2, 300, 5)
 
 
+def test_why_a_pod_has_no_sidecar_is_read() -> None:
+    told = outcome(write_result(Artifact("not-injected", "uid", "it was not asked", reason="webhook")))
+    assert told == Outcome("not-injected", 0, 0, 0, "webhook", "it was not asked")
+
+
 def test_the_status_goes_first() -> None:
     told = json.dumps({"state": "sealed", "files": 1})
     assert outcome(told, artifact={"state": "rejected"}) == Outcome("rejected", 0, 0, 0)

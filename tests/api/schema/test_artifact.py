@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.jobs.job import format_time
+from api.jobs.job import Outcome, format_time
 from api.retention.record import FOREVER
 from api.schema.budget import MOST_LOOKS
 from api.store.store import Item
@@ -107,6 +107,20 @@ def test_a_job_that_left_nothing_has_no_artifacts(api: Api) -> None:
     nothing |= {"itemsConnection": {"totalCount": 0, "nodes": []}}
     assert shown(api, fields) == nothing | {"state": "empty"}
     assert shown(api, fields.replace("job-1", "job-2")) == nothing | {"state": "empty"}
+
+
+def test_why_the_controller_knows_of_no_artifacts_is_told(api: Api) -> None:
+    told = {"state": "not-injected", "reason": "webhook", "message": "the webhook was not asked"}
+    api.add("job-1", outcome=Outcome(files=0, bytes=0, expired_at=0, **told))
+    assert shown(api, "state reason message") == told
+    listed = api.ask("{ phJobs { artifact { state reason message } } }")["phJobs"]
+    assert listed == [{"artifact": told}]
+
+
+def test_a_report_is_not_explained_by_what_the_status_tells_of_another_state(api: Api) -> None:
+    api.add("job-1", outcome=dataclasses.replace(outcome("unknown", 0, 0, 0), message="its pod was gone"))
+    api.fill("job-1", {"a": b"1"}, state="sealed")
+    assert shown(api, "state reason message") == {"state": "sealed", "reason": None, "message": None}
 
 
 def test_expired_artifacts_are_shown_no_more(api: Api) -> None:

@@ -1,7 +1,7 @@
 // What the job page asks of the API.
 
 const ARTIFACT = `
-  prefix state expiredAt pinned pinnedBy pinnedAt note totalCount totalSize downloadUrl
+  prefix state message expiredAt pinned pinnedBy pinnedAt note totalCount totalSize downloadUrl
   report {
     state message updatedAt sealedAt overLimit limitFiles limitBytes limitExceeded unstable
     main { exitCode signal reason }
