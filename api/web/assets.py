@@ -45,9 +45,15 @@ class Assets:
         return self._known[1]
 
     def shell(self) -> str:
-        """The page that all addresses share, with this version's addresses in it."""
-        text = (self._folder / "index.html").read_text()
-        return text.replace('"/static/', f'"/static/{self.version()}/')
+        """The page that all addresses share, with this version's addresses in it.
+
+        All modules are named in it: else a browser learns of each from the one that imports it, a round trip a level.
+        """
+        base = f"/static/{self.version()}/"
+        names = [name for name, _, _ in self._known[0] if name.endswith(".js")]
+        links = "".join(f'    <link rel="modulepreload" href="{base}{name}">\n' for name in names)
+        text = (self._folder / "index.html").read_text().replace('"/static/', f'"{base}')
+        return text.replace("  </head>", f"{links}  </head>")
 
     def _look(self) -> State:
         """Name, time and size of each file."""

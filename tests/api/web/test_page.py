@@ -140,6 +140,13 @@ def test_the_version_is_that_of_the_contents(tmp_path: Path) -> None:
     assert assets.version() not in (first, second)
 
 
+def test_all_modules_are_asked_for_at_once(visitor: Visitor) -> None:
+    text = visitor.open("/").text
+    preloaded = re.findall(r'<link rel="modulepreload" href="/static/v[0-9a-f]{16}/([^"]+)">', text)
+    assert preloaded == sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.js"))
+    assert "</head>" in text.split(preloaded[-1])[1]
+
+
 def test_what_a_client_asks_for_in_vain_is_told_in_json_and_to_a_person_on_a_page(visitor: Visitor) -> None:
     hostile = "/jobs/a/b/%3Cscript%3Ealert(1)%3C/script%3E"
     assert visitor.ask("GET", hostile, {"Accept": "*/*"}).json()["error"]["code"] == "NOT_FOUND"
