@@ -31,7 +31,7 @@ def ask(url: str, expression: str) -> list[dict[str, Any]]:
 def told(url: str) -> Iterator[tuple[Query, str]]:
     """Each query with what is answered, as a text."""
     for query in queries():
-        series = ask(url, query.expression)
+        series = sorted(ask(url, query.expression), key=lambda each: -float(each["value"][1]))
         shown = [f"{_labels(each['metric'])}{each['value'][1]}" for each in series[:_MOST_SERIES]]
         more = f" and {len(series) - _MOST_SERIES} more" if len(series) > _MOST_SERIES else ""
         yield query, ", ".join(shown) + more if series else "NO DATA"

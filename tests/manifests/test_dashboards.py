@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from artifacts.scrape import METRICS_GROUPS
 from manifests.dashboards.boards import FOLDER, ROWS, build, queries
 from manifests.dashboards.check import plain
 from tests.machine import require
@@ -68,12 +69,16 @@ def test_prometheus_understands_every_expression(tmp_path: Path) -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_the_component_gives_grafana_both(tmp_path: Path) -> None:
+def test_the_component_gives_grafana_both_and_tells_groups_apart(tmp_path: Path) -> None:
     component = Path("manifests/components/dashboards").resolve()
     way = Path(*[".."] * (len(tmp_path.parts) - 1), *component.parts[1:])
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"components": [str(way)]}))
+    overlay = {"resources": [str(way.parent.parent / "base")], "components": [str(way)]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
     kubectl = Path(sys.executable).with_name("kubectl")
     built = subprocess.run([kubectl, "kustomize", tmp_path], capture_output=True, check=True).stdout
-    config = yaml.safe_load(built)
+    documents = list(yaml.safe_load_all(built))
+    config = next(each for each in documents if each["metadata"]["name"] == "phjob-artifacts-dashboards")
     assert config["metadata"]["labels"] == {"grafana_dashboard": "1"}
     assert config["data"] == {f"{name}.json": build(name) for name in ROWS}
+    telling = [each for each in documents if f"name: {METRICS_GROUPS.env}\n" in yaml.safe_dump(each)]
+    assert [each["metadata"]["name"] for each in telling] == ["phjob-artifacts-api", "phjob-artifacts-controller"]
