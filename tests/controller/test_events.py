@@ -1,6 +1,5 @@
 """Events on PhJobs, against an API server over real HTTP: told once, and never in the way."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,19 +12,6 @@ from tests.controller.kubelet import EVENTS
 from tests.kube.apiserver import ApiServer, read_path
 
 NOTICE = Notice("Warning", "ArtifactsIncomplete", "not all artifacts were collected", "pod-uid")
-
-
-@pytest.fixture
-def server() -> Iterator[ApiServer]:
-    with ApiServer() as found:
-        yield found
-
-
-@pytest.fixture
-def client(server: ApiServer) -> Iterator[Client]:
-    found = server.client()
-    yield found
-    found.close()
 
 
 @pytest.fixture

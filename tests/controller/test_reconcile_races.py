@@ -1,7 +1,5 @@
 """What one reconciler does while another, or a watch, is ahead of it: steps are played one by one."""
 
-from collections.abc import Iterator
-
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -48,19 +46,6 @@ class Replica:
     def count(self, state: str, reason: str = "none") -> float | None:
         labels = {"state": state, "reason": reason}
         return self.registry.get_sample_value("phjob_artifact_results_total", labels)
-
-
-@pytest.fixture
-def server() -> Iterator[ApiServer]:
-    with ApiServer() as found:
-        yield found
-
-
-@pytest.fixture
-def client(server: ApiServer) -> Iterator[Client]:
-    found = server.client()
-    yield found
-    found.close()
 
 
 def put(server: ApiServer, pod: Document) -> tuple[Document, Document]:

@@ -3,7 +3,7 @@
 import logging
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -81,19 +81,6 @@ class World:
 @pytest.fixture
 def world(server: ApiServer, client: Client) -> World:
     return World(server, client)
-
-
-@pytest.fixture
-def server() -> Iterator[ApiServer]:
-    with ApiServer() as found:
-        yield found
-
-
-@pytest.fixture
-def client(server: ApiServer) -> Iterator[Client]:
-    found = server.client()
-    yield found
-    found.close()
 
 
 def writes(server: ApiServer) -> list[str]:
