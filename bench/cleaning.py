@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +19,11 @@ from prometheus_client import CollectorRegistry
 
 from api.cleanup.locks import FileLock
 from api.cleanup.run import StoreCleaner
-from api.jobs.job import Draft, Job, format_time
+from api.jobs.job import Job, format_time
 from api.metrics import Metrics
 from api.settings import Settings
 from api.store.factory import open_store
+from bench.jobs import EndedJobs
 from bench.stores import Disk
 from bench.table import BenchError, Row, absent, absolute
 
@@ -63,40 +64,18 @@ def measure(jobs: int) -> dict[str, float]:
     return {**measured, "requests_per_job": round(requests / jobs, 2)}
 
 
-class _EndedJobs:
-    """PhJobs that have all ended, so that the cleanup asks about each."""
-
-    def __init__(self, jobs: int) -> None:
-        end = format_time(time.time() - 8 * 86400)
-        names = (f"job-{number:07}" for number in range(jobs))
-        self._jobs = {
-            name: Job(name, "", f"group-{number % GROUPS:03}", phase="Succeeded", finish_time=end)
-            for number, name in enumerate(names)
-        }
-
-    def get(self, job: str) -> Job | None:
-        return self._jobs.get(job)
-
-    def all(self) -> Sequence[Job]:
-        return list(self._jobs.values())
-
-    def create(self, draft: Draft) -> Job:
-        raise NotImplementedError
-
-    def cancel(self, job: Job) -> None:
-        raise NotImplementedError
-
-    def is_collecting(self, job: Job) -> bool:
-        return False
-
-    def note_expiry(self, job: Job, expired_at: int) -> None: ...
-
-    def check(self) -> None: ...
+def _ended(jobs: int) -> EndedJobs:
+    """Jobs that the cleanup asks about, each."""
+    end = format_time(time.time() - 8 * 86400)
+    return EndedJobs(
+        Job(f"job-{number:07}", "", f"group-{number % GROUPS:03}", phase="Succeeded", finish_time=end)
+        for number in range(jobs)
+    )
 
 
 def _clean(jobs: int, lock: Path) -> None:
     settings = Settings.from_env({"PHJOB_API_STORE": "s3://phfs", "PHJOB_API_AUTH": "none", **os.environ})
-    store, known = open_store(settings.store), _EndedJobs(jobs)
+    store, known = open_store(settings.store), _ended(jobs)
     cleaner = StoreCleaner(store, known, settings, Metrics(CollectorRegistry()), FileLock(lock), time.time)
     store.check()
     before, begun = _peak_mb(), time.monotonic()

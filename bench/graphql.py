@@ -19,7 +19,7 @@ from api.auth.caller import Caller
 from api.auth.links import Links
 from api.cleanup.locks import FileLock
 from api.cleanup.run import StoreCleaner
-from api.jobs.job import Draft, Job, Outcome, format_time
+from api.jobs.job import Job, Outcome, format_time
 from api.metrics import Metrics
 from api.retention.expiry import Rules
 from api.retention.terms import StoreTerms
@@ -31,6 +31,7 @@ from api.settings import Settings
 from api.store.store import Item, Missing, OnRead, OpenFile, Removed, Stat
 from api.usage import Usage
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, job_prefix
+from bench.jobs import EndedJobs
 from bench.stores import Disk
 from bench.table import BenchError, Goal, Row, absolute, compared
 
@@ -133,7 +134,7 @@ def _plain(services: Services) -> flask.Flask:
 
 def _services(files: int, jobs: int) -> Services:
     store = _Memory([Item(f"folder{n % 10}/file{n:05d}.bin", n * 1000, _NOW - n * 1.5, _NOW) for n in range(files)])
-    known = _Jobs(jobs)
+    known = _jobs(jobs)
     metrics = Metrics(CollectorRegistry())
     settings = Settings.from_env({"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none"})
 
@@ -183,35 +184,11 @@ class _Memory:
     def space(self) -> None: ...
 
 
-class _Jobs:
-    """PhJobs that have ended."""
-
-    def __init__(self, number: int) -> None:
-        outcome = Outcome("sealed", 12, 3456, int(_NOW + 86400))
-        fields: dict[str, Any] = {"group": "a", "phase": "Succeeded", "user_name": "bench", "outcome": outcome}
-        times = [format_time(_NOW - 60 * n) for n in range(number + 1)]
-        self._jobs = {
-            f"job-{n}": Job(
-                f"job-{n}", "uid", display_name=f"Job {n}", create_time=times[n], finish_time=times[n], **fields
-            )
-            for n in range(1, number + 1)
-        }
-
-    def get(self, job: str) -> Job | None:
-        return self._jobs.get(job)
-
-    def all(self) -> Sequence[Job]:
-        return list(self._jobs.values())
-
-    def create(self, draft: Draft) -> Job:
-        raise NotImplementedError
-
-    def cancel(self, job: Job) -> None:
-        raise NotImplementedError
-
-    def is_collecting(self, job: Job) -> bool:
-        return False
-
-    def note_expiry(self, job: Job, expired_at: int) -> None: ...
-
-    def check(self) -> None: ...
+def _jobs(number: int) -> EndedJobs:
+    outcome = Outcome("sealed", 12, 3456, int(_NOW + 86400))
+    fields: dict[str, Any] = {"group": "a", "phase": "Succeeded", "user_name": "bench", "outcome": outcome}
+    times = [format_time(_NOW - 60 * n) for n in range(number + 1)]
+    return EndedJobs(
+        Job(f"job-{n}", "uid", display_name=f"Job {n}", create_time=times[n], finish_time=times[n], **fields)
+        for n in range(1, number + 1)
+    )
