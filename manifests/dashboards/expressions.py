@@ -31,6 +31,11 @@ def now(name: str, how: str = "max", by: str = "", where: str = "") -> str:
     return found if by else f"{found} or vector(0)"
 
 
+def of_groups(name: str, where: str = "") -> str:
+    """A gauge by group, of all groups together; each replica tells the same. 0 where nothing is kept yet."""
+    return f"sum({now(name, by='group', where=where)}) or vector(0)"
+
+
 def _by(labels: str) -> str:
     return f" by ({labels})" if labels else ""
 

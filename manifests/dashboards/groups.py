@@ -3,7 +3,7 @@
 Its series are there where PHJOB_METRICS_GROUPS is set.
 """
 
-from manifests.dashboards.expressions import grown, now, speed
+from manifests.dashboards.expressions import grown, of_groups, speed
 from manifests.dashboards.panels import Graph, Number, Rows
 
 _GROUP = 'group=~"$group"'
@@ -25,9 +25,9 @@ ROWS: Rows = {
         ),
     ],
     "How much do we keep?": [
-        Number("How much do we keep?", {"": now("group_kept_bytes", "sum", where=_GROUP)}, "bytes", span=4),
-        Number("How many files is that?", {"": now("group_kept_files", "sum", where=_GROUP)}, span=4),
-        Number("Of how many jobs?", {"": now("group_kept_jobs", "sum", where=_GROUP)}, span=4),
+        Number("How much do we keep?", {"": of_groups("group_kept_bytes", _GROUP)}, "bytes", span=4),
+        Number("How many files is that?", {"": of_groups("group_kept_files", _GROUP)}, span=4),
+        Number("Of how many jobs?", {"": of_groups("group_kept_jobs", _GROUP)}, span=4),
         Graph(
             "How fast do our jobs fill the store?",
             {"{{group}}": speed("group_collected_bytes", "group", _GROUP) + _NONE},

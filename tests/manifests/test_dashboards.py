@@ -15,6 +15,7 @@ from artifacts.scrape import METRICS_GROUPS
 from manifests.dashboards.boards import FOLDER, ROWS, build, queries
 from manifests.dashboards.check import plain
 from tests.machine import require
+from tests.prometheus.rules import rules
 
 METRICS = Path("docs/metrics.md")
 COLUMNS = 24
@@ -82,3 +83,31 @@ def test_the_component_gives_grafana_both_and_tells_groups_apart(tmp_path: Path)
     assert config["data"] == {f"{name}.json": build(name) for name in ROWS}
     telling = [each for each in documents if f"name: {METRICS_GROUPS.env}\n" in yaml.safe_dump(each)]
     assert [each["metadata"]["name"] for each in telling] == ["phjob-artifacts-api", "phjob-artifacts-controller"]
+
+
+def test_what_every_replica_of_the_api_tells_alike_is_never_added_up() -> None:
+    """Of boards and of alerts: the sum of such a gauge is as many times too high as there are replicas."""
+    rows = re.findall(r"^\| `(phjob_artifact_\w+)` \| gauge \| [^|]*\| api \|", METRICS.read_text(), re.MULTILINE)
+    alike = set(rows) - {"phjob_artifact_downloads_active"}
+    assert len(alike) >= 14
+    found = {
+        (name, aggregate_around(expression, match.start()))
+        for expression in [*(query.expression for query in queries()), *(rule["expr"] for rule in rules())]
+        for match in re.finditer(r"phjob_artifact_\w+", expression)
+        if (name := match.group()) in alike
+    }
+    assert {name for name, _ in found} >= {"phjob_artifact_group_kept_bytes", "phjob_artifact_kept_bytes"}
+    assert {(name, aggregate) for name, aggregate in found if aggregate not in ("max", "min")} == set()
+
+
+def aggregate_around(expression: str, place: int) -> str:
+    """The innermost aggregate around that place of an expression, or ""."""
+    depth = 0
+    for index in range(place - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(expression[index], 0)
+        if depth < 0:
+            depth = 0
+            call = re.search(r"\b(sum|count|avg|max|min)(?: by \([^)]*\))? ?$", expression[:index])
+            if call:
+                return call.group(1)
+    return ""
