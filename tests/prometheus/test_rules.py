@@ -39,12 +39,13 @@ def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(na
     assert {bool(look.get("exp_alerts")) for look in looks} == {True, False}
 
 
-def test_what_is_recorded_over_an_hour_is_what_is_recorded_over_six() -> None:
+@pytest.mark.parametrize(("window", "records"), [("1h", 3), ("30m", 2)])
+def test_what_is_recorded_over_a_short_time_is_what_is_recorded_over_six_hours(window: str, records: int) -> None:
     recorded = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
-    short = {name: expression for name, expression in recorded.items() if name.endswith(":increase1h")}
-    assert len(short) == 3
+    short = {name: expression for name, expression in recorded.items() if name.endswith(f":increase{window}")}
+    assert len(short) == records
     for name, expression in short.items():
-        assert expression.replace("[1h]", "[6h]") == recorded[name.replace("1h", "6h")]
+        assert expression.replace(f"[{window}]", "[6h]") == recorded[name.replace(window, "6h")]
 
 
 def test_an_installation_without_jobs_is_quiet(tmp_path: Path) -> None:
