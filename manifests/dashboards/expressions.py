@@ -17,7 +17,8 @@ def speed(name: str, by: str = "", where: str = "") -> str:
 def quantile(share: float, name: str, where: str = "") -> str:
     """That of a histogram of all replicas; 0 where nothing was observed, of which it would else be no number."""
     buckets = f"sum by (le) (rate({PREFIX}{name}_bucket{_where(where)}[{RANGE}]))"
-    return f"histogram_quantile({share:g}, {buckets}) >= 0 or vector(0)"
+    idle = f"0 * sum({PREFIX}{name}_count{_where(where)})"  # and nothing where no part tells of it
+    return f"histogram_quantile({share:g}, {buckets}) >= 0 or {idle}"
 
 
 def quantiles(name: str, where: str = "") -> dict[str, str]:
@@ -26,9 +27,8 @@ def quantiles(name: str, where: str = "") -> dict[str, str]:
 
 
 def now(name: str, how: str = "max", by: str = "", where: str = "") -> str:
-    """A gauge of all replicas; 0 where there is none."""
-    found = f"{how}{_by(by)} ({PREFIX}{name}{_where(where)})"
-    return found if by else f"{found} or vector(0)"
+    """A gauge of all replicas, which each part tells from its start: where there is none, no part answers."""
+    return f"{how}{_by(by)} ({PREFIX}{name}{_where(where)})"
 
 
 def of_groups(name: str, where: str = "") -> str:

@@ -1,6 +1,7 @@
 """Panels, each with the question that it answers as its title: the few forms that the dashboards are made of.
 
-Expressions answer on an idle or fresh installation too: what has not been seen yet is 0, not a hole.
+Expressions answer on an idle or fresh installation too: what has not been seen yet is 0, not a hole. Where a part is
+down, what it alone tells has no answer.
 """
 
 from collections.abc import Mapping
@@ -18,13 +19,15 @@ Queries = Mapping[str, str]  # expressions by legend, in which {{label}} is the 
 
 @dataclass(frozen=True)
 class Number:
-    """One figure, or a few. Coloured from `warn` and `bad` on; below them, where those go down. `words`: for values."""
+    """One figure, or a few. Coloured from `warn` and `bad` on; below them, where those go down. `exactly`: the only
+    count that is not red. `words`: for values."""
 
     title: str
     queries: Queries
     unit: str = "short"
     warn: float | None = None
     bad: float | None = None
+    exactly: int | None = None
     words: Mapping[str, str] | None = None
     span: int = 4
 
@@ -39,7 +42,7 @@ class Number:
             .no_value("no answer")
             .graph_mode(forms.BigValueGraphMode.NONE)
             .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-            .thresholds(_thresholds(self.warn, self.bad))
+            .thresholds(_thresholds(self._steps()))
         )
         if self.words:
             results = {value: models.ValueMappingResult(text=text) for value, text in self.words.items()}
@@ -47,6 +50,16 @@ class Number:
         for legend, query in self.queries.items():
             panel.with_target(_query(legend, query).instant())
         return panel
+
+    def _steps(self) -> list[tuple[float | None, str]]:
+        """Colours, each with the value from which on it holds; the first from anywhere."""
+        if self.exactly is not None:
+            return [(None, "red"), (self.exactly, "green"), (self.exactly + 1, "red")]
+        falling = self.warn is not None and self.bad is not None and self.bad < self.warn
+        if falling:
+            return [(None, "red"), (self.bad, "orange"), (self.warn, "green")]
+        steps = [(self.warn, "orange"), (self.bad, "red")]
+        return [(None, "green"), *((value, colour) for value, colour in steps if value is not None)]
 
 
 @dataclass(frozen=True)
@@ -109,13 +122,6 @@ def _query(legend: str, expression: str) -> prometheus.Dataquery:
     return prometheus.Dataquery().expr(expression).legend_format(legend).datasource(SOURCE)
 
 
-def _thresholds(warn: float | None, bad: float | None) -> dashboard.ThresholdsConfig:
-    falling = warn is not None and bad is not None and bad < warn
-    low, high = (bad, warn) if falling else (warn, bad)
-    colours = ("red", "orange", "green") if falling else ("green", "orange", "red")
-    steps = [models.Threshold(value=None, color=colours[0])]
-    if low is not None:
-        steps.append(models.Threshold(value=low, color=colours[1]))
-    if high is not None:
-        steps.append(models.Threshold(value=high, color=colours[2]))
-    return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
+def _thresholds(steps: list[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
+    found = [models.Threshold(value=value, color=colour) for value, colour in steps]
+    return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(found)

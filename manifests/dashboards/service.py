@@ -11,8 +11,8 @@ _LOST_SHARE = (
 _TRUSTED = f"min({PREFIX}webhook_certificate_expiry_timestamp_seconds) - time()"
 _SINCE_CLEANUP = now("cleanup_last_success_timestamp_seconds")
 _FREE_SHARE = (
-    f"max({PREFIX}store_available_bytes) / (max({PREFIX}store_size_bytes) > 0) "
-    "or vector(1)"  # a bucket is never full
+    f"min({PREFIX}store_available_bytes / ({PREFIX}store_size_bytes > 0)) "
+    f"or max({PREFIX}store_size_bytes) == bool 0"  # 1, where the store has no size
 )
 
 ROWS: Rows = {
@@ -20,7 +20,7 @@ ROWS: Rows = {
         Number(
             "How many of each part are up?", {"{{part}}": f'count by (part) ({PREFIX}build_info{{part!="sidecar"}})'}
         ),
-        Number("Does exactly one controller lead?", {"leaders": now("leader", "sum")}, warn=1, bad=0.5),
+        Number("Does exactly one controller lead?", {"leaders": now("leader", "sum")}, exactly=1),
         Number("Is injection on?", {"": now("injection_off")}, bad=1, words={"0": "yes", "1": "switched off"}),
         Number("How old is what is known of the cluster?", {"": now("watch_age_seconds")}, "s", warn=120, bad=300),
         Number("For how long is the webhook trusted?", {"": _TRUSTED}, "dtdurations", warn=14 * 86400, bad=3 * 86400),
@@ -72,7 +72,14 @@ ROWS: Rows = {
     "How full is it?": [
         Number("How much is kept?", {"": now("kept_bytes")}, "bytes"),
         Number("How many files?", {"": now("kept_files")}),
-        Number("How much of the store is free?", {"": _FREE_SHARE}, "percentunit", warn=0.2, bad=0.1),
+        Number(
+            "How much of the store is free?",
+            {"": _FREE_SHARE},
+            "percentunit",
+            warn=0.2,
+            bad=0.1,
+            words={"1": "all: it has no size"},
+        ),
         Graph(
             "How fast does it fill, and empty?",
             {"collected": speed("collected_bytes"), "removed": speed("cleanup_freed_bytes")},

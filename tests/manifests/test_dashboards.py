@@ -2,9 +2,9 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import yaml  # type: ignore[import-untyped]
 from artifacts.scrape import METRICS_GROUPS
 from manifests.dashboards.boards import FOLDER, ROWS, build, queries
 from manifests.dashboards.check import plain
-from tests.machine import require
-from tests.prometheus.rules import rules
+from tests.prometheus.rules import documented, promtool, rules
 
 METRICS = Path("docs/metrics.md")
 COLUMNS = 24
+# Whose series come with the first running job, or with the first group of which something is kept or counted.
+LATER = ("_group_", "_sidecar_copied", "_sidecar_limit", "_sidecar_store")
 
 
 def panels(name: str) -> list[dict[str, Any]]:
@@ -61,13 +62,55 @@ def test_every_metric_that_is_asked_for_is_documented() -> None:
 
 
 def test_prometheus_understands_every_expression(tmp_path: Path) -> None:
-    program = shutil.which("promtool")
-    require(program, "promtool (Debian's package prometheus)")
-    rules = [{"record": f"panel:{number}", "expr": plain(query.expression)} for number, query in enumerate(queries())]
+    panels = [{"record": f"panel:{number}", "expr": plain(query.expression)} for number, query in enumerate(queries())]
     path = tmp_path / "panels.yaml"
-    path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
-    found = subprocess.run([str(program), "check", "rules", str(path)], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout + found.stderr
+    path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": panels}]}))
+    promtool("check", "rules", path)
+
+
+def test_where_no_part_answers_no_panel_looks_healthy(tmp_path: Path) -> None:
+    asked = {query.expression for query in queries() if not any(name in query.expression for name in LATER)}
+    assert len(asked) > 40
+    answers(tmp_path, {}, dict.fromkeys(asked))
+
+
+def test_a_fresh_installation_leaves_no_panel_empty(tmp_path: Path) -> None:
+    series = [name for metric, all_of in documented().items() for name in all_of if not metric.startswith(LATER, 14)]
+    fresh = {f'{name}{{state="incomplete", le="+Inf"}}': 0.0 for name in series}
+    answers(tmp_path, fresh, {f"count({query.expression}) > bool 0": 1 for query in queries()})
+
+
+def test_what_is_free_is_the_least_that_a_replica_tells_and_all_of_a_bucket(tmp_path: Path) -> None:
+    [free] = [query.expression for query in queries() if query.title == "How much of the store is free?"]
+    told = {"a": (100, 90), "b": (100, 10), "c": (0, 0)}
+    size = {f'phjob_artifact_store_size_bytes{{pod="{pod}"}}': size for pod, (size, _) in told.items()}
+    rest = {f'phjob_artifact_store_available_bytes{{pod="{pod}"}}': rest for pod, (_, rest) in told.items()}
+    answers(tmp_path, size | rest, {free: 0.1})
+    answers(tmp_path, dict.fromkeys(size | rest, 0), {free: 1})
+
+
+@pytest.mark.parametrize(("leaders", "colour"), [(0, "red"), (1, "green"), (2, "red"), (3, "red")])
+def test_exactly_one_leader_is_green(leaders: int, colour: str) -> None:
+    [panel] = [each for each in panels("service") if each["title"] == "Does exactly one controller lead?"]
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [step["color"] for step in steps if step["value"] is None or step["value"] <= leaders][-1] == colour
+
+
+def answers(folder: Path, series: Mapping[str, float], expected: Mapping[str, float | None]) -> None:
+    """Each expression answers one value without labels, or (None) nothing, while these series stay as they are."""
+    looks = [
+        {
+            "expr": plain(expression),
+            "eval_time": "10m",
+            "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
+        }
+        for expression, value in expected.items()
+    ]
+    inputs = [{"series": name, "values": f"{value:g}x20"} for name, value in series.items()]
+    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": looks}
+    path = folder / "test.yaml"
+    path.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [test]}))
+    promtool("test", "rules", path)
 
 
 def test_the_component_gives_grafana_both_and_tells_groups_apart(tmp_path: Path) -> None:
