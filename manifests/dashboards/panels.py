@@ -14,6 +14,10 @@ from grafana_foundation_sdk.models import dashboard as models
 
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
+# Grafana's range is a point's width and one scrape more, but at least four scrapes: with points closer than that, what
+# was counted once would be in several of them.
+_COUNTED_OVER = "5m"
+
 Queries = Mapping[str, str]  # expressions by legend, in which {{label}} is the label's value
 
 
@@ -89,6 +93,8 @@ class Graph:
         if self.stacked:
             panel.draw_style(forms.GraphDrawStyle.BARS).fill_opacity(70)
             panel.stacking(common.StackingConfig().mode(forms.StackingMode.NORMAL))
+        if any("increase(" in query for query in self.queries.values()):
+            panel.interval(_COUNTED_OVER)
         for name, query in self.queries.items():
             panel.with_target(_query(name, query))
         return panel

@@ -110,12 +110,10 @@ ROWS: Rows = {
             {"{{kind}}: {{result}}": grown("downloads", "kind, result")},
             stacked=True,
         ),
-        Graph("How much is downloaded?", {"sent": speed("download_bytes")}, "Bps"),
-        Graph("Are the slots for downloads used up?", {"downloads now": now("downloads_active", "sum")}),
-        Graph(
-            "Is the store slow, or failing?",
-            quantiles("store_seconds") | {"errors: {{operation}}": speed("store_errors", "operation")},
-        ),
+        Graph("How much is downloaded?", {"sent": speed("download_bytes")}, "Bps", span=6),
+        Graph("Are the slots for downloads used up?", {"downloads now": now("downloads_active", "sum")}, span=6),
+        Graph("Is the store slow?", quantiles("store_seconds"), "s", span=6),
+        Graph("Does the store fail?", {"{{operation}}": grown("store_errors", "operation")}, stacked=True, span=6),
     ],
     "What do sidecars do now?": [
         Graph(

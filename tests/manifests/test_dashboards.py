@@ -53,6 +53,21 @@ def test_panels_have_numbers_of_their_own_and_fill_rows_without_overlap(name: st
         taken |= cells
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_a_panel_mixes_no_seconds_with_counts(name: str) -> None:
+    for panel in (each for each in panels(name) if each["type"] != "row"):
+        seconds = {"_seconds_bucket" in target["expr"] for target in panel["targets"]}
+        assert len(seconds) == 1, panel["title"]
+        assert seconds == {False} or panel["fieldConfig"]["defaults"]["unit"] == "s", panel["title"]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_counted_between_points_is_counted_in_points_of_five_minutes_at_least(name: str) -> None:
+    counting = [each for each in panels(name) if re.search(r"increase\(.*\$__rate_interval", str(each.get("targets")))]
+    assert len(counting) >= 2
+    assert {panel.get("interval") for panel in counting} == {"5m"}
+
+
 def test_every_metric_that_is_asked_for_is_documented() -> None:
     rows = re.findall(r"^\| `(phjob_artifact_\w+)` \| (\w+) ", METRICS.read_text(), re.MULTILINE)
     known = {name for name, kind in rows if kind not in ("histogram", "summary")}
