@@ -10,12 +10,25 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from tests.prometheus.rules import COMPONENT, METRICS, RULES, RUNBOOKS, alerts, documented, groups, promtool, rules
+from tests.prometheus.rules import (
+    COMPONENT,
+    METRICS,
+    ROOT,
+    RULES,
+    RUNBOOKS,
+    alerts,
+    documented,
+    groups,
+    promtool,
+    rules,
+)
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 ALERTS = alerts()
 RECORDS = {rule["record"] for rule in rules() if "record" in rule}
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL))
+LEFT_BEHIND = ["not removed", "not looked at", "not listed", "unreadable record", "timetable does not know"]
+GREP = r"(?m) logs .*\| grep (?:-E )?'?([^'\n]+)'?$"
 DAYS = 3
 # What a job leaves where it cannot be collected, or is, so that it cannot have a sidecar.
 OWN_DOING = {"outside_volumes", "too_deep", "not_a_folder", "unreadable", "invalid_name", "store_conflict"} | {
@@ -98,6 +111,28 @@ def test_the_runbooks_tell_of_no_other_alert_and_link_to_sections_that_there_are
     assert list(SECTIONS) == sorted(SECTIONS, key=list(ALERTS).index)
     anchors = set(re.findall(r"\]\(#([^)]+)\)", RUNBOOKS.read_text()))
     assert anchors <= {name.lower() for name in SECTIONS}
+
+
+@pytest.mark.parametrize(
+    ("name", "messages"),
+    {
+        "StoreFailing": ["store failed", "download failed", "not measured", "timetable does not know"],
+        "ApiFailing": ["store failed", "graphql failed", "token not reviewed", "forbidden"],
+        "CleanupNotSucceeding": LEFT_BEHIND,
+        "Overdue": LEFT_BEHIND,
+    }.items(),
+)
+def test_a_check_of_the_logs_finds_what_they_say_of_it(name: str, messages: list[str]) -> None:
+    greps = re.findall(GREP, SECTIONS[f"PhJobArtifacts{name}"])
+    assert [message for message in messages if not any(re.search(each, message) for each in greps)] == []
+
+
+def test_what_checks_look_for_in_logs_is_logged() -> None:
+    code = [path.read_text() for part in ("api", "controller", "kube") for path in (ROOT / part).rglob("*.py")]
+    logged = {message for text in code for message in re.findall(r'\blogger\.\w+\(\s*"([^"]+)"', text)}
+    sought = {words for each in re.findall(GREP, RUNBOOKS.read_text()) for words in each.split("|")}
+    assert len(sought) > 15
+    assert {words for words in sought if not any(words in message for message in logged)} == set()
 
 
 def test_every_metric_that_rules_and_runbooks_ask_for_is_documented() -> None:
