@@ -22,21 +22,19 @@ from api.store.measured import MeasuredStore
 
 @dataclass(frozen=True)
 class Parts:
-    """The services, and what works in threads of its own beside the requests (None: nothing cleans by schedule)."""
+    """The services, and what works in threads of its own beside the requests."""
 
     services: Services
     cleaner: StoreCleaner
-    timetable: Timetable | None
+    timetable: Timetable
 
     def start(self) -> None:
         """Begin to clean by schedule."""
-        if self.timetable:
-            self.timetable.start()
+        self.timetable.start()
 
     def stop(self) -> None:
         """End it."""
-        if self.timetable:
-            self.timetable.stop()
+        self.timetable.stop()
 
 
 def compose(
@@ -61,5 +59,5 @@ def compose(
         metrics=metrics,
         clock=clock,
     )
-    timetable = Timetable(cleaner, store, metrics, settings.cleanup_at, clock) if settings.cleanup_enabled else None
-    return Parts(services, cleaner, timetable)
+    cleanup_at = settings.cleanup_at if settings.cleanup_enabled else ""
+    return Parts(services, cleaner, Timetable(cleaner, store, metrics, cleanup_at, clock))

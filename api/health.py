@@ -1,5 +1,6 @@
 """The probes and `/metrics`: what Kubernetes and Prometheus ask, without a token."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from api.errors import ApiError, Unavailable
 from api.metrics import expose
 from api.services import Services
 from artifacts.errors import ArtifactError
+
+logger = logging.getLogger(__name__)
 
 # Whoever may reach the port may ask; the store is asked no more often than this.
 _FRESH_SECONDS = 2.0
@@ -54,9 +57,16 @@ class Readiness:
         """What is not reached, or ""."""
         with self._lock:
             if self._clock() - self._asked_at >= _FRESH_SECONDS:
-                self._problem = self._ask()
+                before, self._problem = self._problem, self._ask()
+                self._tell(before)
                 self._asked_at = self._clock()
             return self._problem
+
+    def _tell(self, before: str) -> None:
+        if self._problem and self._problem != before:
+            logger.warning("not ready why=%s", self._problem)
+        elif before and not self._problem:
+            logger.info("ready again")
 
     def _ask(self) -> str:
         for check in self._checks:

@@ -7,6 +7,7 @@ A slow writer holds none (`worker`). A peer that takes nothing is let go after a
 import logging
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from artifacts.log import adopt
 # Seconds a peer may go without taking or giving a byte in the middle of a request or an answer.
 STALLED_SECONDS = 60
 _MOST_CONNECTIONS = 10_000  # most of them wait for a request, which costs no thread
+_INVALID = "Invalid request from ip="  # gunicorn's line, which ends with what is wrong in the peer's words
 _GRACE_SECONDS = 25  # within a pod's usual 30
 
 
@@ -63,7 +65,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> flask.Flask:
-        logging.getLogger("gunicorn.error").addFilter(_tell_stalled)
+        logging.getLogger("gunicorn.error").addFilter(_tell_briefly)
         return self._compose()
 
     def _bound_waiting(self, arbiter: Arbiter) -> None:
@@ -74,8 +76,15 @@ class Server(BaseApplication):  # type: ignore[misc]
                 listener.sock.setsockopt(socket.SOL_SOCKET, option, bound)
 
 
-def _tell_stalled(record: logging.LogRecord) -> bool:
-    """A line for a peer that was let go, where gunicorn has a trace."""
+def _tell_briefly(record: logging.LogRecord) -> bool:
+    """A line for a peer that was let go, where gunicorn has a trace; nothing of what peers send, which may be a secret:
+    a token in a header that is none, a link's signature."""
+    begin, found, rest = str(record.msg).partition(_INVALID)
+    if found and not begin:
+        kind = type(sys.exc_info()[1]).__name__
+        record.msg, record.args = "invalid request peer=%s kind=%s", (rest.partition(": ")[0], kind)
+    elif isinstance(record.args, tuple):
+        record.args = tuple(each.partition("?")[0] if isinstance(each, str) else each for each in record.args)
     if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
         record.msg, record.args, record.exc_info = "let go a peer that had stalled", (), None
         record.levelno, record.levelname = logging.WARNING, "WARNING"

@@ -78,7 +78,7 @@ class StoreCleaner:
     def clean(self, groups: Sequence[str] | None, *, force: bool = False) -> Cleaned:
         """Remove what is due."""
         begun = self._clock()
-        with self._lock.hold() as is_held, self._counting_failures(), reaching_store():
+        with self._counting_failures(groups), self._lock.hold() as is_held, reaching_store():
             self._jobs.check()
             if not force and (problem := clock_problem(self._clock(), store_time(self._store))):
                 raise Refused(problem)
@@ -93,7 +93,7 @@ class StoreCleaner:
             self._tidy(survey)
             if groups is None:
                 self._note_run(begun, len(due), cleaned.left, good=not cleaned.failed)
-            self._tell(cleaned)
+            self._tell(cleaned, groups)
             return cleaned
 
     def delete(self, folder: JobFolder, caller: Caller) -> Removed:
@@ -244,8 +244,8 @@ class StoreCleaner:
         for group, job in survey.orphans:
             self._forget(JobFolder(group, job, survey.phjob(group, job)), survey.notes.of(group, job))
 
-    def _tell(self, cleaned: Cleaned) -> None:
-        self._metrics.cleanup_runs.labels("failure" if cleaned.failed else "success").inc()
+    def _tell(self, cleaned: Cleaned, groups: Sequence[str] | None) -> None:
+        self._count(groups, "failure" if cleaned.failed else "success")
         logger.info(
             "cleaned looked_at=%d due=%d removed=%d files=%d bytes=%d failed=%d",
             cleaned.plan.looked_at,
@@ -276,17 +276,23 @@ class StoreCleaner:
         return max(pinned_until, record.until or 0) > self._clock()
 
     @contextmanager
-    def _counting_failures(self) -> Iterator[None]:
-        runs = self._metrics.cleanup_runs
+    def _counting_failures(self, groups: Sequence[str] | None) -> Iterator[None]:
         try:
             yield
         except Refused as error:
-            runs.labels("refused").inc()
+            self._count(groups, "refused")
             logger.error("refused to clean why=%s", error)
             raise
-        except BaseException:
-            runs.labels("failure").inc()
+        except Conflict:  # another replica cleans
             raise
+        except BaseException:
+            self._count(groups, "failure")
+            raise
+
+    def _count(self, groups: Sequence[str] | None, result: str) -> None:
+        """Of runs over all groups: what one's own groups come to, any user may try at any time."""
+        if groups is None:
+            self._metrics.cleanup_runs.labels(result).inc()
 
 
 _KEPT = Removed(-1, 0)

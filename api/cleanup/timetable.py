@@ -1,7 +1,8 @@
 """When the cleanup runs by itself: daily, at a time of day in UTC; at once where that was missed.
 
 The last success is in the store, so every replica knows it, and a restart forgets nothing. `schedule` only asks once
-a minute whether it is time: by its own reckoning, in local time, a day is not always a day.
+a minute whether it is time: by its own reckoning, in local time, a day is not always a day. Where nothing is to be
+cleaned, the minute's look at the store is still what metrics tell of it.
 """
 
 import logging
@@ -39,7 +40,8 @@ def is_overdue(now: float, at: str, last_success: float | None) -> bool:
 
 
 class Timetable:
-    """A thread that cleans when it is time, from `start` to `stop`. `at`: HH:MM, UTC. `clock`: UNIX seconds."""
+    """A thread that cleans when it is time, from `start` to `stop`. `at`: HH:MM, UTC, or "": it never is. `clock`:
+    UNIX seconds."""
 
     def __init__(
         self, cleaner: StoreCleaner, store: Store, metrics: Metrics, at: str, clock: Callable[[], float]
@@ -67,14 +69,21 @@ class Timetable:
             last_success = show_stored(self._store, self._metrics)
         except StoreError as error:
             logger.warning("timetable does not know the last cleanup error=%s", error)
-            return
+            return None
+        if not self._at:
+            return self._measure(now, DAY)
         begin, end = self._not_before
         if is_overdue(now, self._at, last_success) and not begin <= now < end and self._knows_jobs():
             again = self._clean()
             self._not_before = (now, now + again)
-            measured_at = self._metrics.kept.shown.measured_at
-            if again != TAKEN_SECONDS and not now - MEASURED_SECONDS <= measured_at <= now:
-                measure_stored(self._store, self._metrics, self._clock, lambda: not self._stopping.is_set())
+            if again != TAKEN_SECONDS:
+                self._measure(now, MEASURED_SECONDS)
+        return None
+
+    def _measure(self, now: float, good_for: float) -> None:
+        """Measure what is kept, unless some replica has within the last `good_for` seconds."""
+        if not now - good_for <= self._metrics.kept.shown.measured_at <= now:
+            measure_stored(self._store, self._metrics, self._clock, lambda: not self._stopping.is_set())
 
     def _knows_jobs(self) -> bool:
         """Whether the jobs have been read; at the start they are yet to be."""

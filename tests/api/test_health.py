@@ -40,6 +40,15 @@ def test_what_is_not_reached_is_told_and_not_where_it_is(error: Exception, probl
     assert Readiness([good, bad], Clock()).problem() == problem
 
 
+def test_that_it_is_not_ready_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    check, clock = Check(), Clock()
+    readiness = Readiness([check], clock)
+    for clock.now, check.error in ((0.0, None), (2.0, Unavailable("gone")), (4.0, Unavailable("gone")), (6.0, None)):
+        readiness.problem()
+    assert [record.getMessage() for record in caplog.records] == ["not ready why=gone", "ready again"]
+
+
 def test_checks_are_asked_no_more_often_than_every_two_seconds() -> None:
     check, clock = Check(), Clock()
     readiness = Readiness([check], clock)

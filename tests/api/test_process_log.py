@@ -14,11 +14,19 @@ SECRETS = {"PHJOB_API_LINK_KEY": "link-key-" * 5, "PHJOB_API_AUTH": "secret", "P
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) .*")
 
 
+NONSENSE = [
+    b"GET /\x1b[2J\njob=x HTTP/9.9\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization Bearer HEADERSECRET\r\n\r\n",
+    b"GET /api/files/a b?user=x&signature=LINKSECRET HTTP/1.1\r\nHost: a\r\n\r\n",
+]
+
+
 def send_nonsense(served: Served) -> None:
     """What the server itself has to say something of."""
-    with socket.create_connection(("127.0.0.1", served.port)) as client:
-        client.sendall(b"GET /\x1b[2J\njob=x HTTP/9.9\r\n\r\n")
-        client.recv(1000)
+    for request in NONSENSE:
+        with socket.create_connection(("127.0.0.1", served.port)) as client:
+            client.sendall(request)
+            client.recv(1000)
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -31,14 +39,15 @@ def test_every_line_has_the_form_that_is_set_and_none_a_secret(tmp_path: Path, f
         send_nonsense(served)
     lines = served.said.splitlines()
     assert all(line.isprintable() for line in lines)
-    for secret in (SECRETS["PHJOB_API_LINK_KEY"], SECRETS["PHJOB_API_SHARED_SECRET"]):
+    for secret in (SECRETS["PHJOB_API_LINK_KEY"], SECRETS["PHJOB_API_SHARED_SECRET"], "HEADERSECRET", "LINKSECRET"):
         assert secret not in served.said
     if form == "text":
         assert [line for line in lines if not LINE.fullmatch(line)] == []
         assert any("INFO setting name=PHJOB_API_LINK_KEY value=***" in line for line in lines)
         assert any("INFO download group=phusers job=job-1 path=a.txt" in line for line in lines)
-        assert any("WARNING" in line and "127.0.0.1" in line for line in lines)
+        assert any("WARNING invalid request peer=127.0.0.1 kind=InvalidHeader" in line for line in lines)
     else:
         told = [json.loads(line) for line in lines]
         assert {"setting", "download"} <= {each["event"] for each in told}
-        assert any(each["level"] == "warning" and "127.0.0.1" in each["event"] for each in told)
+        invalid = [each for each in told if each["event"] == "invalid request"]
+        assert [(each["level"], each["peer"]) for each in invalid] == [("warning", "127.0.0.1")] * len(NONSENSE)

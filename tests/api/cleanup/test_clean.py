@@ -189,6 +189,17 @@ def test_a_run_that_would_remove_too_much_stops_and_goes_on_by_force(tmp_path: P
     assert value("phjob_artifact_cleanup_runs_total", {"result": "success"}) == 1
 
 
+def test_runs_over_some_groups_alone_are_not_counted(world: World) -> None:
+    world.ahead = 3600
+    with pytest.raises(Refused):
+        world.cleaner.clean(["a"])
+    world.ahead = 0
+    world.cleaner.clean(["a"])
+    value = world.metrics.registry.get_sample_value
+    for result in ("success", "failure", "refused"):
+        assert value("phjob_artifact_cleanup_runs_total", {"result": result}) == 0
+
+
 def test_each_removal_is_told_and_counted(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     world.fill("job-1")

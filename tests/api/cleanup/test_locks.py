@@ -1,6 +1,7 @@
 """One cleanup at a time: among threads, among processes, and after one that died."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,19 @@ def test_a_run_whose_lock_is_lost_stops(tmp_path: Path, monkeypatch: pytest.Monk
     assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 1
     monkeypatch.undo()
     assert world.cleaner.clean(None).removed == 7
+
+
+def test_a_lock_that_is_not_reached_is_a_failed_run_and_one_that_is_taken_is_none(tmp_path: Path) -> None:
+    world = directory_world(tmp_path / "phfs")
+    value = world.metrics.registry.get_sample_value
+    with world.lock.hold(), pytest.raises(Conflict):
+        world.cleaner.clean(None)
+    assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 0
+    shutil.rmtree(tmp_path / "phfs/phjob-artifacts")
+    (tmp_path / "phfs/phjob-artifacts").write_text("in the way")
+    with pytest.raises(Unavailable, match="lock"):
+        world.cleaner.clean(None)
+    assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 1
 
 
 def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:

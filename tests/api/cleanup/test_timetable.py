@@ -108,6 +108,25 @@ def test_while_another_cleans_it_looks_again_soon(world: World, monkeypatch: pyt
     assert len(tried) == 2
 
 
+def test_where_nothing_is_to_be_cleaned_the_store_is_still_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, folder = tries(world, monkeypatch), world.fill("job-1")
+    world.ahead = 999 * DAY
+    table = Timetable(world.cleaner, world.store, world.metrics, "", world.clock)
+    table.look()
+    value = world.metrics.registry.get_sample_value
+    assert value("phjob_artifact_store_size_bytes")
+    assert value("phjob_artifact_kept_jobs") == 1
+    world.fill("job-2")
+    table.look()
+    assert value("phjob_artifact_kept_jobs") == 1  # measured once a day
+    world.ahead += DAY + 60
+    table.look()
+    assert value("phjob_artifact_kept_jobs") == 2
+    assert (tried, world.left()) == ([], ["a/job-1", "a/job-2"]), folder
+
+
 def test_while_the_jobs_are_yet_to_be_read_it_waits_and_then_cleans_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
