@@ -100,7 +100,7 @@ class Metrics:
         self._store_available = self._gauge("store_available_bytes", "What is free of it")
 
     def _add_cleanup(self) -> None:
-        self.cleanup_runs = self._counter("cleanup_runs", "Runs by result", "result", _CLEANUP_RESULTS)
+        self.cleanup_runs = self._counter("cleanup_runs", "Runs over all groups, by result", "result", _CLEANUP_RESULTS)
         self.cleanup_removed = self._counter("cleanup_removed", "Job folders removed")
         self.cleanup_freed_bytes = self._counter("cleanup_freed_bytes", "Bytes removed")
         self.cleanup_failed = self._counter("cleanup_failed", "Job folders that could not be looked at or removed")
