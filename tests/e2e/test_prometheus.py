@@ -24,7 +24,7 @@ LARGE = "mkdir artifacts; cd artifacts; for each in a b c; do head -c 600K /dev/
 ONE_MB = {"primehub.io/artifact-limit-size-mb": "1"}
 JOBS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "metrics-killed": (f"{LEAVE}; sleep 1000; true", {}),
-    "metrics-long": (f"{LEAVE}; until test -e /phfs/metrics-seen; do sleep 0.2; done", {}),
+    "metrics-long": (f"rm -f /phfs/metrics-seen; {LEAVE}; until test -e /phfs/metrics-seen; do sleep 0.2; done", {}),
     "metrics-succeeds": (LEAVE, {}),
     "metrics-fails": (f"{LEAVE}; echo more > artifacts/g; exit 7", {}),
     "metrics-empty": ("true", {}),
