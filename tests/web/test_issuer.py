@@ -67,6 +67,21 @@ def test_a_session_that_the_issuer_renews_goes_on_unnoticed(browse: Browse, hub:
     assert oidc.asked["/token"] == 2
 
 
+def test_a_session_is_renewed_before_it_expires(browse: Browse, hub: str, oidc: OidcServer) -> None:
+    page = browse(hub, "/")
+    sign_in(page)
+    page.clock.install()
+    soon = oidc.token(azp=CLIENT, exp=int(time.time()) + 32)  # the service renews within 30 seconds, the page within 20
+    page.context.add_cookies([{"name": COOKIE, "value": soon, "url": hub}])
+    page.reload()
+    expect(page.get_by_role("banner")).to_contain_text("ann")
+    page.wait_for_timeout(2500)
+    with page.expect_response("**/api/session"):
+        page.clock.fast_forward(12_000)
+    expect(page.get_by_role("banner")).to_contain_text("ann")
+    assert oidc.asked["/token"] == 2
+
+
 def test_a_session_that_was_ended_there_is_told_and_leads_back(browse: Browse, hub: str, oidc: OidcServer) -> None:
     page = browse(hub, "/?state=Failed")
     sign_in(page)

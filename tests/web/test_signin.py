@@ -17,7 +17,7 @@ def test_a_token_leads_to_the_place_that_was_asked_for(visit: Visit, states: Sit
     page = visit(states, PLACE, user="")
     expect(page).to_have_title("Sign in · Job artifacts")
     sign_in(page, "nobody")
-    expect(page.get_by_role("alert")).to_contain_text("the token is not accepted")
+    expect(page.get_by_role("alert")).to_contain_text("The token is not accepted")
     expect(page.get_by_label("Token")).to_be_focused()
     sign_in(page, " alice ")
     expect(page.get_by_role("link", name="Preview loss.png")).to_be_visible()

@@ -1,11 +1,12 @@
 // Questions to the API. Whatever goes wrong is a Refusal, whose message is for the reader.
 
 const LOST = "UNAUTHENTICATED";
+const ANSWER_MS = 30_000; // longer than the service takes for anything but files
 
 /** `code`: the API's, or UNREACHABLE. `status`: HTTP's, 0 where nothing answered. `data`: what came beside the error. */
 export class Refusal extends Error {
   constructor(code, message, status, data = null) {
-    super(message);
+    super(sentence(message));
     Object.assign(this, { code, status, data });
   }
 
@@ -37,7 +38,7 @@ async function askOnce(query, variables, signal) {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ query, variables }),
-    signal,
+    signal: inTime(signal),
   });
   const answer = await read(response);
   const [error] = answer?.errors ?? [];
@@ -54,9 +55,20 @@ async function askOnce(query, variables, signal) {
 export async function refused(response) {
   const { code, message } = (await read(response))?.error ?? {};
   const words = message ?? `The service answered with status ${response.status}.`;
-  const refusal = new Refusal(code ?? unnamed(response.status), words, response.status);
-  if (refusal.code === LOST) await isOver();
-  return refusal;
+  return new Refusal(code ?? unnamed(response.status), words, response.status);
+}
+
+/** As `send`, and once more where the session had to be renewed first. */
+export async function sendSigned(url, options) {
+  const response = await send(url, options);
+  if (response.status !== 401 || (await isOver())) return response;
+  return send(url, options);
+}
+
+/** A signal that ends a request which nothing answers, and that `signal` ends. */
+export function inTime(signal) {
+  const late = AbortSignal.timeout(ANSWER_MS);
+  return signal ? AbortSignal.any([signal, late]) : late;
 }
 
 /** The response to a request of our own. Throws Refusal where nothing answers. */
@@ -65,7 +77,7 @@ export async function send(url, options) {
     return await fetch(url, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal("UNREACHABLE", "The service cannot be reached.", 0);
+    throw unreached(error);
   }
 }
 
@@ -75,8 +87,20 @@ export async function read(response) {
     return await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    if (error.name === "TimeoutError") throw unreached(error);
     return null;
   }
+}
+
+function unreached({ name }) {
+  const words = name === "TimeoutError" ? "The service does not answer." : "The service cannot be reached.";
+  return new Refusal("UNREACHABLE", words, 0);
+}
+
+/** The API's messages begin small, and end without a full stop. A name at the beginning stays as it is. */
+function sentence(message) {
+  const begun = /^[a-z]+ /.test(message) ? message[0].toUpperCase() + message.slice(1) : message;
+  return /[.!?:…]$/.test(begun) ? begun : `${begun}.`;
 }
 
 function unnamed(status) {

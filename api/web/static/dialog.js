@@ -5,7 +5,8 @@ import { h } from "./dom.js";
 /**
  * Ask something. `body`: nodes; `does`: the button's words; `isDanger`: whether it takes something away.
  * `run(form)` is called when the reader agrees; while it runs the button rests, and what it throws is told in the
- * dialog, which closes when it is done. What it answers is called then, when the focus is where it was.
+ * dialog, which cannot be cancelled meanwhile and closes when it is done. What it answers is called then, when the focus
+ * is where it was; not where the reader has left the dialog's place before.
  */
 export function openDialog({ title, body, does, isDanger = false, run }) {
   const wrong = h("p", { class: "wrong", role: "alert" });
@@ -14,16 +15,20 @@ export function openDialog({ title, body, does, isDanger = false, run }) {
   const send = async (event) => {
     event.preventDefault();
     wrong.textContent = "";
-    agree.disabled = true;
+    rest(true);
     try {
       const then = await run(form);
+      if (!dialog.open) return;
       dialog.close();
       then?.();
     } catch (error) {
       wrong.textContent = error.message;
     } finally {
-      agree.disabled = false;
+      rest(false);
     }
+  };
+  const rest = (isBusy) => {
+    for (const button of [agree, cancel]) button.disabled = isBusy;
   };
   const form = h(
     "form",
@@ -33,7 +38,11 @@ export function openDialog({ title, body, does, isDanger = false, run }) {
     wrong,
     h("div", { class: "actions" }, cancel, agree), // in this order: where nothing is asked for, Enter alone does nothing
   );
-  const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => dialog.remove() }, form);
+  const dialog = h("dialog", {
+    "aria-labelledby": "dialog-title",
+    oncancel: (event) => { if (cancel.disabled) event.preventDefault(); },
+    onclose: () => dialog.remove(),
+  }, form);
   document.body.append(dialog);
   dialog.showModal();
   return dialog;

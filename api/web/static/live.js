@@ -14,6 +14,7 @@ export function live(load, { every, onData, onError, signal }) {
 
   async function refresh() {
     clearTimeout(timer);
+    if (signal.aborted) return;
     asking?.abort();
     const own = (asking = new AbortController());
     let wait = 0;

@@ -1,8 +1,9 @@
 // Who is signed in, and how one signs in here. The token itself is in a cookie that no script can read.
 
-import { read, Refusal, send } from "./ask.js";
+import { inTime, read, Refusal, send } from "./ask.js";
 
 const URL_OF_SESSION = "/api/session";
+const others = new BroadcastChannel("session"); // the other pages of this browser, which share the session
 
 /** The token that the address brings, as local mode's does, or "". It is taken out of what the address bar shows. */
 export function takeToken() {
@@ -14,18 +15,12 @@ export function takeToken() {
 
 /** What the service says of this browser's session. Throws Refusal. */
 export async function askSession() {
-  return answer(await send(URL_OF_SESSION, { headers: { Accept: "application/json" } }));
+  return answer(await send(URL_OF_SESSION, { headers: { Accept: "application/json" }, signal: inTime() }));
 }
 
 /** Signs in with a token; answers as `askSession`. Throws Refusal where it is not accepted. */
 export async function signIn(token) {
-  return answer(
-    await send(URL_OF_SESSION, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ token }),
-    }),
-  );
+  return change({ method: "POST", body: JSON.stringify({ token }) });
 }
 
 /** As `askSession`, one page of this browser at a time: the service may renew a session, and each renewal counts once. */
@@ -35,7 +30,20 @@ export async function askSessionAlone() {
 
 /** Forgets the session, here and in the browser. Answers { signOutUrl }: where it ends elsewhere too, or null. */
 export async function signOut() {
-  return answer(await send(URL_OF_SESSION, { method: "DELETE", headers: { "Content-Type": "application/json" } }));
+  return change({ method: "DELETE" });
+}
+
+/** Have `listener()` called when another page has changed the session, or this one is looked at again, and may have. */
+export function onOthersSession(listener) {
+  others.onmessage = listener;
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) listener(); });
+}
+
+async function change(options) {
+  const headers = { "Content-Type": "application/json" };
+  const changed = await answer(await send(URL_OF_SESSION, { ...options, headers, signal: inTime() }));
+  others.postMessage(null);
+  return changed;
 }
 
 async function answer(response) {

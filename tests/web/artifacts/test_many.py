@@ -70,7 +70,7 @@ def test_too_many_to_be_sorted_are_shown_by_name(visit: Visit, site: Site, monke
     site.world.leave(site.world.add("job-1"), {f"f{number:03d}": b"x" for number in range(300)})
     page = visit(site, address("job-1", sort="-size"))
     notice = page.get_by_role("alert").filter(has_text="The files cannot be listed.")
-    expect(notice).to_contain_text("there are more than")
+    expect(notice).to_contain_text("There are more than")
     notice.get_by_role("button", name="Show all by name").click()
     expect(page.get_by_text("the first 200 entries")).to_be_visible()
     expect(notice).to_have_count(0)

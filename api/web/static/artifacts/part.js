@@ -1,11 +1,11 @@
 // Parts of files, for previews: no more is asked for than is shown.
 
-import { Refusal, refused, send } from "../ask.js";
+import { Refusal, refused, send, sendSigned } from "../ask.js";
 
 /** The bytes of the file from `start`, or its last ones where `start` is negative. Throws Refusal. */
 export async function readPart(url, start, length, signal) {
   const range = start < 0 ? `${start}` : `${start}-${start + length - 1}`;
-  const response = await send(url, { headers: { Range: `bytes=${range}` }, signal });
+  const response = await sendSigned(url, { headers: { Range: `bytes=${range}` }, signal });
   if (response.status === 416) return new Uint8Array();
   if (!response.ok) throw await refused(response);
   return new Uint8Array(await response.arrayBuffer());
@@ -16,7 +16,7 @@ export async function readPart(url, start, length, signal) {
  * that is refused would put the API's words in the page's place.
  */
 export async function save(url) {
-  const asked = await send(url, { method: "HEAD" });
+  const asked = await sendSigned(url, { method: "HEAD" });
   if (!asked.ok) throw await refusedAnew(url);
   location.assign(url);
 }
