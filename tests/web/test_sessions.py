@@ -1,6 +1,6 @@
 """A browser's session as all its pages have it: nobody gets another's unasked, and every page shows whose it is."""
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Route, expect
 
 from tests.web.conftest import Visit
 from tests.web.site import Site
