@@ -42,9 +42,11 @@ export function filesView({ id, go, onSave, onMore }) {
     const next = listings.of(state);
     if (next === listing) return;
     listing = next;
-    notices.replaceChildren();
-    list.show(listing, `Files in ${visible(state.path) || "the artifacts folder"}`);
-    showEnd();
+    keepFocus(() => {
+      notices.replaceChildren();
+      list.show(listing, `Files in ${visible(state.path) || "the artifacts folder"}`);
+      showEnd();
+    });
     if (!listing.isKnown) await load();
     else watch();
   }
@@ -67,9 +69,11 @@ export function filesView({ id, go, onSave, onMore }) {
       return;
     }
     if (asked !== listing) return;
-    notices.replaceChildren();
-    list.add(listing);
-    showEnd();
+    keepFocus(() => {
+      notices.replaceChildren();
+      list.add(listing);
+      showEnd();
+    });
     watch();
     onMore();
   }
@@ -94,9 +98,26 @@ export function filesView({ id, go, onSave, onMore }) {
     const plain = () => go({ order: "name", isDescending: false, search: "" }, { replace: true });
     const [words, onclick] = error.code === "TOO_LARGE" ? ["Show all by name", plain] : ["Try again", load];
     const act = h("button", { type: "button", onclick }, words);
-    fail(problem("The files cannot be listed.", error.message, act));
-    counts.textContent = "";
-    more.hidden = true;
+    keepFocus(() => {
+      fail(problem("The files cannot be listed.", error.message, act));
+      counts.textContent = "";
+      more.hidden = true;
+    });
+  }
+
+  /**
+   * Makes a change. If what has the focus goes by it, its like in the bar gets it, which is made anew each time, else
+   * the name of the folder that is shown: it is there even where no file is, and tells where one is.
+   */
+  function keepFocus(change) {
+    const held = document.activeElement;
+    const [isOurs, isInBar] = [element.contains(held), bar.element.contains(held)];
+    change();
+    if (!isOurs || held.checkVisibility()) return;
+    const links = isInBar ? [...bar.element.querySelectorAll("a, button")] : [];
+    const crumb = bar.element.querySelector("[aria-current]");
+    crumb.setAttribute("tabindex", "-1");
+    (links.find((each) => each.textContent === held.textContent) ?? crumb).focus({ preventScroll: true });
   }
 
   function fail(notice) {

@@ -5,7 +5,7 @@ import { h } from "../dom.js";
 import { count } from "../format.js";
 import { live } from "../live.js";
 import { hasEnded } from "../phase.js";
-import { go } from "../router.js";
+import { focusHeading, go } from "../router.js";
 import { announce, problem, tellNetwork } from "../tell.js";
 import { openCreate } from "./create.js";
 import { noJobs, pageLinks } from "./empty.js";
@@ -56,18 +56,31 @@ function jobResults(run, refresh) {
 
   function show(jobs, pageInfo, params) {
     tellNetwork("");
-    table.show(jobs);
-    put(jobs.length ? table.element : noJobs(params, pageInfo, run));
-    const next = pageNav(pageLinks(params, pageInfo));
-    if (!pages.isEqualNode(next)) pages.replaceChildren(...next.childNodes);
+    keepFocus(() => {
+      table.show(jobs);
+      put(jobs.length ? table.element : noJobs(params, pageInfo, run));
+      const next = pageNav(pageLinks(params, pageInfo));
+      if (!pages.isEqualNode(next)) pages.replaceChildren(...next.childNodes);
+    });
   }
 
   function fail(error) {
     if (error.isPassing && table.element.isConnected) {
       return tellNetwork(`${error.message} What you see may be out of date; trying again.`);
     }
-    return put(problem("The jobs cannot be shown.", error.message,
-      h("button", { type: "button", onclick: refresh }, "Try again")));
+    const act = h("button", { type: "button", onclick: refresh }, "Try again");
+    return keepFocus(() => put(problem("The jobs cannot be shown.", error.message, act)));
+  }
+
+  /** Makes a change. If it removes what has the focus, the pager's link of that name gets it, else the heading. */
+  function keepFocus(change) {
+    const held = document.activeElement;
+    const [isOurs, isPager] = [element.contains(held), pages.contains(held)];
+    change();
+    if (!isOurs || held.isConnected) return;
+    const same = isPager && [...pages.querySelectorAll("a")].find((each) => each.textContent === held.textContent);
+    if (same) same.focus({ preventScroll: true }); // the new page is read from its top
+    else focusHeading();
   }
 
   function put(child) {
