@@ -7,31 +7,33 @@ import { h } from "./dom.js";
 // Controls, format characters (bidi, zero width, tags) and all that is to be ignored, line and paragraph separators,
 // lone surrogates, private use, and spaces other than U+0020.
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{DI}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
+const SPACES = /(?<=^| ) | (?= |$)/gu; // those at an end or beside another: a browser shows none or one of them
+const UNSEEN = new RegExp(`${HIDDEN.source}|${SPACES.source}`, "gu");
 const ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** The name as an element, what cannot be seen in it as marked escapes. */
 export function shown(name, props) {
-  return h("bdi", props, ...pieces(String(name ?? "")));
+  return h("bdi", props, ...pieces(String(name ?? ""), UNSEEN));
 }
 
 /** The same as a text, for titles and labels. */
 export function visible(name) {
-  return String(name ?? "").replace(HIDDEN, escaped);
+  return String(name ?? "").replace(UNSEEN, escaped);
 }
 
-/** A text of several lines, such as a command, for an element that keeps white space: line ends and tabs stay. */
+/** A text of several lines, such as a command, for an element that keeps white space: that stays as it is. */
 export function shownLines(text, props) {
   const lines = String(text ?? "").split(/(?<=[\n\t])/);
   return h("bdi", props, ...lines.flatMap((line) => {
     const end = /[\n\t]$/.exec(line)?.[0] ?? "";
-    return [...pieces(end ? line.slice(0, -1) : line), end];
+    return [...pieces(end ? line.slice(0, -1) : line, HIDDEN), end];
   }));
 }
 
-function pieces(text) {
+function pieces(text, hidden) {
   const found = [];
   let from = 0;
-  for (const match of text.matchAll(HIDDEN)) {
+  for (const match of text.matchAll(hidden)) {
     if (match.index > from) found.push(text.slice(from, match.index));
     found.push(h("span", { class: "escape", title: "a character that cannot be seen" }, escaped(match[0])));
     from = match.index + match[0].length;

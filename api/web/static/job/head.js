@@ -15,7 +15,7 @@ export function jobHead(id, isAllowed, refresh) {
     h("nav", { "aria-label": "Breadcrumb", class: "small" }, link("/", "Jobs")),
     h("div", { class: "head" }, h("div", { class: "bar" }, heading, chip), actions.element));
   function update(job) {
-    replaceChild(heading, shown(job.displayName || id));
+    replaceChild(heading, shown(job.displayName?.trim() || id));
     replaceChild(chip, phaseChip(job));
     actions.update(job);
   }

@@ -48,10 +48,10 @@ function changing(cell, read, make) {
 }
 
 function nameCell(job) {
-  const isNamed = job.displayName && job.displayName !== job.id;
+  const name = job.displayName?.trim() || job.id;
   return [
-    link(`/jobs/${encodeURIComponent(job.id)}`, { class: "job-name" }, shown(job.displayName || job.id)),
-    ...(isNamed ? [h("div", { class: "muted small mono" }, shown(job.id))] : []),
+    link(`/jobs/${encodeURIComponent(job.id)}`, { class: "job-name" }, shown(name)),
+    ...(name !== job.id ? [h("div", { class: "muted small mono" }, shown(job.id))] : []),
   ];
 }
 
