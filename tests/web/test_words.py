@@ -32,6 +32,15 @@ def test_times_are_in_the_readers_zone_and_utc_is_in_their_title(call: Call) -> 
     assert told == spans
 
 
+def test_days_ahead_are_rounded_and_those_gone_by_are_full_ones(call: Call) -> None:
+    now, day = 1_800_000_000, 86400
+    spans = {7 * day - 5: "in 7 days", 6 * day + 43200: "in 7 days", 6 * day + 43100: "in 6 days"}
+    spans |= {day + 5: "in 1 day", day - 5: "in 23 hours", 30 * day + 37000: "in 30 days", 40 * day: "in 1 month"}
+    spans |= {-7 * day + 5: "6 days ago", -2 * 3600 + 5: "1 hour ago", 2 * 3600 - 5: "in 1 hour"}
+    told = {span: call("format", "relative", format_time(now + span), now * 1000) for span in spans}
+    assert told == spans
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -65,7 +65,10 @@ export function relativeTime(iso) {
 export function relative(iso, now = Date.now()) {
   const seconds = (Date.parse(iso) - now) / 1000;
   for (const [unit, size] of SPANS) {
-    if (Math.abs(seconds) >= size) return RELATIVE.format(Math.trunc(seconds / size), unit);
+    if (Math.abs(seconds) < size) continue;
+    // Days ahead are rounded: what is kept for 7 days would be said to go in 6 from its first second on.
+    const round = unit === "day" && seconds > 0 ? Math.round : Math.trunc;
+    return RELATIVE.format(round(seconds / size), unit);
   }
   return seconds > 0 ? "in less than a minute" : "just now";
 }
