@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +15,14 @@ POLITE = READY + "trap 'echo late > artifacts/late; exit 0' TERM; touch ready; w
 STUBBORN = READY + "trap '' TERM; touch ready; while :; do sleep 0.01; done"
 # A terminal's signals go to all of the foreground group; others to the runner alone.
 SIGNALS = [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill), (signal.SIGHUP, os.killpg)]
+
+
+@pytest.fixture(autouse=True)
+def hangups() -> Iterator[None]:
+    """As in a terminal, though these tests may run under nohup."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
 
 
 def start(jobs: Jobs, command: str, **options: str) -> subprocess.Popen[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from local.service import address_file
 from tests.local.jobs import GROUP, Jobs, wait_for
 from tests.local.test_refusals import cli
 from tests.local.test_serve import ENDED, KEEPS, serving, stop
@@ -148,7 +149,7 @@ def test_a_data_directory_that_cannot_be_used_is_told(jobs: Jobs) -> None:
 
 def test_a_server_whose_data_directory_is_removed_ends_and_says_why(jobs: Jobs) -> None:
     with serving(jobs) as server:
-        wait_for((jobs.data / "phjobs").exists)
+        wait_for(address_file(jobs.data).exists)  # before, it is made again by what has yet to start
         (jobs.data / "phjobs").rmdir()
         ended = jobs.end(server)
     assert ended.returncode == 2

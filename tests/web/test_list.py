@@ -39,13 +39,13 @@ def add(world: World, count: int) -> list[str]:
 
 
 def test_a_row_tells_state_group_start_duration_and_artifacts(visit: Visit, site: Site) -> None:
-    world = site.world
+    world = site.world  # half a minute is left before a minute, or an hour, is full
     world.add("job-a", "Pending", ago=10, name="waits")
-    world.leave(world.add("job-b", "Running", ago=3 * 3600, name="runs"), state="syncing")
-    world.leave(world.add("job-c", ago=4 * 3600, name="ended"))
-    world.leave(world.add("job-d", ago=5 * 3600, name="too much"), {}, "rejected")
-    world.leave(world.add("job-e", "Failed", ago=6 * 3600, group="speech", name="short"), state="incomplete")
-    world.leave(world.add("job-f", ago=7 * 3600, name="nothing"), {}, "empty")
+    world.leave(world.add("job-b", "Running", ago=3 * 3600 - 40, name="runs"), state="syncing")
+    world.leave(world.add("job-c", ago=4 * 3600 - 40, name="ended"))
+    world.leave(world.add("job-d", ago=5 * 3600 - 40, name="too much"), {}, "rejected")
+    world.leave(world.add("job-e", "Failed", ago=6 * 3600 - 40, group="speech", name="short"), state="incomplete")
+    world.leave(world.add("job-f", ago=7 * 3600 - 40, name="nothing"), {}, "empty")
     world.leave(world.add("job-g", "Cancelled", ago=8 * 86400, name="old"), expires_in=-60)
     world.add("job-h", ago=9 * 86400, name="foreign", group="secret")
     page = visit(site)
