@@ -38,7 +38,7 @@ function cancelButton(job, refresh) {
       refresh();
     };
   };
-  const body = h("p", null, h("strong", null, shown(job.displayName || job.id)),
+  const body = h("p", null, h("strong", null, shown(job.displayName?.trim() || job.id)),
     " is asked to end. What it has left in its artifacts folder by then is kept.");
   const onclick = () => openDialog({ title: "Cancel the job?", does: "Cancel the job", isDanger: true, body, run });
   return h("button", { type: "button", class: "danger", onclick }, icon("stop"), "Cancel job");

@@ -63,7 +63,7 @@ export function deleteDialog(job, run) {
     title: "Delete the artifacts now?",
     does: files ? `Delete ${count(files, "file")}` : "Delete",
     isDanger: true,
-    body: h("p", null, what, " of ", h("strong", null, shown(job.displayName || job.id)),
+    body: h("p", null, what, " of ", h("strong", null, shown(job.displayName?.trim() || job.id)),
       " will be gone from the store, for the whole group. This cannot be undone."),
     run: () => run({}),
   });

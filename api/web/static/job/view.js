@@ -20,7 +20,7 @@ export function jobView(place, signal, session) {
     every: ({ phJob: job }) => (isSettled(job) ? QUIET_MS : BUSY_MS),
     onData: ({ phJob: job }) => {
       tellNetwork("");
-      place.setTitle(visible(job.displayName || job.id));
+      place.setTitle(visible(job.displayName?.trim() || job.id));
       page.show(job);
     },
     onError: page.fail,
