@@ -8,17 +8,17 @@ const TYPING_MS = 300;
 
 /** Answers { element, show(params), offer(groups) }. `onChange(changes, isTyping)` is told what the reader chooses. */
 export function filters(groups, onChange) {
+  let typing = 0;
   const search = h("input", {
-    id: "search", type: "search", placeholder: "Name or id", autocomplete: "off", spellcheck: "false",
-    oninput: later(() => onChange({ search: search.value }, true), TYPING_MS),
+    id: "search", type: "search", placeholder: "Name or id", autocomplete: "off", spellcheck: "false", oninput: typed,
   });
   const state = h(
     "select",
-    { id: "state", onchange: () => onChange({ state: state.value }) },
+    { id: "state", onchange: () => choose({ state: state.value }) },
     h("option", { value: "" }, "Any state"),
     PHASE_WORDS.map(([phase, word]) => h("option", { value: phase }, word)),
   );
-  const group = h("select", { id: "group", onchange: () => onChange({ group: group.value }) },
+  const group = h("select", { id: "group", onchange: () => choose({ group: group.value }) },
     h("option", { value: "" }, "All groups"));
   const groupField = field("Group", group);
   const element = h(
@@ -28,6 +28,17 @@ export function filters(groups, onChange) {
     field("State", state),
     groupField,
   );
+
+  function typed() {
+    clearTimeout(typing);
+    typing = setTimeout(() => element.isConnected && onChange({ search: search.value }, true), TYPING_MS);
+  }
+
+  /** With what was typed meanwhile, which the address does not have yet. */
+  function choose(changes) {
+    clearTimeout(typing);
+    onChange({ ...changes, search: search.value });
+  }
 
   /** Adds groups that the list has shown: an administrator's are more than are known beforehand. */
   function offer(names) {
@@ -39,6 +50,7 @@ export function filters(groups, onChange) {
   }
 
   function show(params) {
+    clearTimeout(typing); // the address has changed: what it says is shown
     offer([params.get("group"), ...groups]);
     for (const [control, name] of [[state, "state"], [group, "group"]]) control.value = params.get(name) ?? "";
     search.value = params.get("search") ?? "";
@@ -50,12 +62,4 @@ export function filters(groups, onChange) {
 
 function field(text, control) {
   return h("div", { class: "field" }, h("label", { for: control.id, class: "small" }, text), control);
-}
-
-function later(call, ms) {
-  let timer = 0;
-  return () => {
-    clearTimeout(timer);
-    timer = setTimeout(call, ms);
-  };
 }
