@@ -121,6 +121,28 @@ def test_search_finds_below_the_folder_and_is_part_of_the_address(open_tab: Open
     expect_names(page, ["acc.png", "loss.png"])
 
 
+def test_back_to_another_search_overwrites_the_field_that_has_the_focus(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    page.get_by_role("link", name="plots/", exact=True).click()
+    page.get_by_role("searchbox").press_sequentially("loss")
+    expect_names(page, ["loss.png"])
+    page.go_back()
+    expect_names(page, TOP)
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("searchbox")).to_have_value("")
+
+
+def test_what_is_typed_while_the_search_before_is_shown_stays(open_tab: Open) -> None:
+    page = open_tab(address("job-mixed"))
+    expect_names(page, TOP)
+    field = page.get_by_role("searchbox")
+    field.press_sequentially("no", delay=20)
+    page.wait_for_url("**search=no")
+    field.press_sequentially("tes", delay=120)
+    expect_names(page, ["plots/deep/notes.txt"])
+    expect(field).to_have_value("notes")
+
+
 def test_typing_asks_once(open_tab: Open) -> None:
     page = open_tab(address("job-mixed"))
     expect_names(page, TOP)

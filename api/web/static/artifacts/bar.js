@@ -26,16 +26,29 @@ export function folderBar({ onFolder, onSearch, onSave }) {
     downloads,
   );
   let timer = 0;
+  let searched = ""; // what the list was last searched for, by the field or by the address
 
   function typed() {
     clearTimeout(timer);
-    timer = setTimeout(() => onSearch(field.value), TYPING_MS);
+    timer = setTimeout(search, TYPING_MS);
   }
 
   function submitted(event) {
     event.preventDefault();
+    search();
+  }
+
+  function search() {
     clearTimeout(timer);
-    onSearch(field.value);
+    searched = field.value;
+    onSearch(searched);
+  }
+
+  /** In the field, where it did not come from there, as after "back"; else the reader may have typed on meanwhile. */
+  function showSearch(text) {
+    if (text === searched) return;
+    clearTimeout(timer);
+    field.value = searched = text;
   }
 
   function show(state, prefix, job, isEmpty) {
@@ -43,7 +56,7 @@ export function folderBar({ onFolder, onSearch, onSave }) {
     const where = state.path ? `Search in ${visible(baseName(state.path))}` : "Search all files";
     label.textContent = where;
     field.placeholder = where;
-    if (document.activeElement !== field) field.value = state.search;
+    showSearch(state.search);
     downloads.replaceChildren(...(prefix && !isEmpty ? zipActions(state.path, prefix, job, onSave) : []));
   }
 
