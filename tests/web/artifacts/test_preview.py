@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.web.artifacts.conftest import NOWHERE, Open
 from tests.web.artifacts.folders import MIB, MIXED, address
@@ -145,6 +145,39 @@ def test_a_linked_preview_closes_to_its_folder(open_tab: Open, way: str) -> None
     expect(dialog).to_have_count(0)
     expect(page).to_have_url(re.compile(re.escape("?path=plots%2F") + "$"))
     expect(page.locator(".files tbody tr")).to_have_count(3)
+
+
+@pytest.fixture
+def opened(open_tab: Open) -> Page:
+    """A preview that was opened from its folder, which was gone to from the job's details."""
+    page = open_tab("/jobs/job-mixed")
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_role("link", name="Preview metrics.json").click()
+    expect(page.get_by_role("dialog", name="metrics.json")).to_be_visible()
+    return page
+
+
+def test_a_second_click_on_close_leads_no_further_back(opened: Page) -> None:
+    opened.get_by_role("button", name="Close").evaluate("(button) => { button.click(); button.click(); }")
+    expect(opened.get_by_role("dialog")).to_have_count(0)
+    opened.wait_for_timeout(500)
+    expect(opened).to_have_url(re.compile(re.escape("/artifacts") + "$"))
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_preview_gone_forward_to_closes_to_its_folder_once(opened: Page, anew: bool) -> None:
+    dialog = opened.get_by_role("dialog", name="metrics.json")
+    opened.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    opened.go_forward()
+    if anew:
+        opened.reload()
+    expect(dialog).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
+    expect(opened).to_have_url(re.compile(re.escape("/artifacts") + "$"))
+    opened.go_back()
+    expect(opened).to_have_url(re.compile("/jobs/job-mixed$"))
 
 
 def test_one_steps_from_file_to_file(open_tab: Open) -> None:

@@ -22,14 +22,22 @@ const SOON_MS = 1000; // a download that begins within it needs no word
  */
 export function artifactsTab({ job, params, onParams }) {
   let state = readState(params);
-  let opened = null; // the file whose preview was opened here, as a step of its own in the history
+  let opened = null; // the file whose preview was opened from its row, which gets the focus again by itself
+  let isLeaving = false; // "back" was asked for, which comes later: a second click must not ask again
   const files = filesView({ id: job.id, go, onSave, onMore: placePreview });
   const preview = filePreview({ job: job.id, onStep, onClose, onSave });
   const element = h("section", { class: "stack artifacts", "aria-label": "Files" }, files.element);
 
   function go(part, options) {
-    if (part.file) opened = part.file;
-    onParams(writeState({ ...state, ...part }), part.file ? { stay: true } : options);
+    if (part.file) open(part.file);
+    else onParams(writeState({ ...state, ...part }), options);
+  }
+
+  /** As a step of its own, which its history entry tells: it may be gone forward to, and after a reload. */
+  function open(file) {
+    opened = file;
+    onParams(writeState({ ...state, file }), { stay: true });
+    history.replaceState({ ...history.state, isStep: true }, "");
   }
 
   async function onStep(by) {
@@ -38,7 +46,9 @@ export function artifactsTab({ job, params, onParams }) {
   }
 
   function onClose() {
-    if (opened) history.back();
+    if (isLeaving) return;
+    isLeaving = true;
+    if (history.state?.isStep) history.back();
     else onParams(writeState({ ...state, file: "" }), { replace: true });
   }
 
@@ -68,6 +78,7 @@ export function artifactsTab({ job, params, onParams }) {
   function update(nextJob, nextParams) {
     const last = state.file;
     state = readState(nextParams);
+    if (state.file !== last) isLeaving = false;
     const ready = files.show(state, nextJob);
     showPreview(last);
     return ready;
