@@ -1,9 +1,12 @@
-"""What was typed is not lost: a search by a choice made beside it, a command by a form that was closed."""
+"""What was typed is not lost, and takes nobody back: searches, and the command of a form that was closed."""
+
+from pathlib import Path
 
 from playwright.sync_api import expect
 
+from tests.web.artifacts.folders import address
 from tests.web.conftest import Visit
-from tests.web.site import Site
+from tests.web.site import Site, Stage, make_site
 from tests.web.test_list import shows
 
 SOON = 1000  # longer than the page waits for more to be typed
@@ -47,3 +50,50 @@ def test_who_has_left_the_list_while_a_search_was_typed_is_not_led_back(visit: V
     expect(page.get_by_role("heading", name="mixed")).to_be_visible()
     page.wait_for_timeout(SOON)
     assert page.url == f"{site.url}/jobs/job-a"
+
+
+def test_who_has_left_the_files_while_a_search_was_typed_stays_there(visit: Visit, site: Site) -> None:
+    site.world.leave(site.world.add("job-a"))
+    page = visit(site, address("job-a"))
+    expect(page.locator(".files tbody tr")).to_have_count(3)
+    page.evaluate(
+        """() => {
+             const field = document.getElementById("artifact-search");
+             field.value = "loss";
+             field.dispatchEvent(new Event("input"));
+             document.getElementById("tab-details").click();
+           }"""
+    )
+    page.wait_for_timeout(SOON)
+    assert page.url == f"{site.url}/jobs/job-a"
+
+
+def test_a_command_outlasts_form_and_session_until_it_is_run(visit: Visit, tmp_path: Path, stage: Stage) -> None:
+    site = make_site(tmp_path / "local", stage, is_local=True)
+    site.world.add("job-a")
+    page = visit(site)
+    form = page.get_by_role("dialog")
+    run = page.get_by_role("button", name="Run a command")
+    command, name = form.get_by_role("textbox", name="Command"), form.get_by_role("textbox", name="Name")
+    run.click()
+    command.fill("echo kept")
+    name.fill("mine")
+    page.keyboard.press("Escape")
+    expect(form).to_have_count(0)
+    run.click()
+    expect(command).to_have_value("echo kept")
+    expect(name).to_have_value("mine")
+    alice = site.people.known.pop("alice")
+    form.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    site.people.known["alice"] = alice
+    page.get_by_role("textbox", name="Token").fill("alice")
+    page.get_by_role("button", name="Sign in").click()
+    run.click()
+    expect(command).to_have_value("echo kept")
+    form.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("heading", name="mine")).to_be_visible()
+    page.go_back()
+    run.click()
+    expect(command).to_have_value("")
+    expect(name).to_have_value("")

@@ -30,7 +30,7 @@ export function folderBar({ onFolder, onSearch, onSave }) {
 
   function typed() {
     clearTimeout(timer);
-    timer = setTimeout(search, TYPING_MS);
+    timer = setTimeout(() => element.isConnected && search(), TYPING_MS);
   }
 
   function submitted(event) {
