@@ -246,6 +246,13 @@ def test_path_digest_and_a_line_for_curl_are_copied(open_tab: Open) -> None:
     assert copied["curl line"] == line
 
 
+def test_beside_the_line_for_curl_stands_where_its_token_comes_from(preview: Preview) -> None:
+    hint = preview("README.md").get_by_text("$TOKEN is the token that you sign in with")
+    expect(hint).to_be_visible()
+    for place in ("organisation's page", "PrimeHub's API token", "local mode", "#token="):
+        expect(hint).to_contain_text(place)
+
+
 def test_without_the_clipboard_a_selection_is_copied(open_tab: Open) -> None:
     page = open_tab(NOWHERE)
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")

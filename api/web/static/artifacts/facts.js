@@ -31,7 +31,16 @@ export function factsOf(file, prefix, tell) {
       fact("SHA-256", "SHA-256", file.sha256, tell),
       fact("curl line", "curl", line, tell),
     ),
+    tokenHint(),
   );
+}
+
+/** For every way of signing in: which one it was is not known here. */
+function tokenHint() {
+  return h("p", { class: "hint" },
+    h("code", null, "$TOKEN"), " is the token that you sign in with. If you sign in at your organisation's page: ",
+    "PrimeHub's API token, or one from your administrator; in local mode: what follows ", h("code", null, "#token="),
+    " in the address that was printed.");
 }
 
 /** `text`: null where it is not known. */
