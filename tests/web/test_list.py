@@ -46,7 +46,7 @@ def test_a_row_tells_state_group_start_duration_and_artifacts(visit: Visit, site
     world.leave(world.add("job-d", ago=5 * 3600 - 40, name="too much"), {}, "rejected")
     world.leave(world.add("job-e", "Failed", ago=6 * 3600 - 40, group="speech", name="short"), state="incomplete")
     world.leave(world.add("job-f", ago=7 * 3600 - 40, name="nothing"), {}, "empty")
-    world.leave(world.add("job-g", "Cancelled", ago=8 * 86400, name="old"), expires_in=-60)
+    world.leave(world.add("job-g", "Cancelled", ago=8 * 86400 - 40, name="old"), expires_in=-60)
     world.add("job-h", ago=9 * 86400, name="foreign", group="secret")
     page = visit(site)
     expect(page).to_have_title("Jobs · Job artifacts")
