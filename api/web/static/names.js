@@ -46,3 +46,8 @@ function escaped(character) {
   const code = character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
   return ESCAPES[character] ?? `\\u{${code}}`;
 }
+
+/** What a job is called: its id, where its name is blank. */
+export function nameOf({ displayName, id }) {
+  return displayName?.trim() || id;
+}

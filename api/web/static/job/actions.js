@@ -4,7 +4,7 @@ import { ask } from "../ask.js";
 import { openDialog } from "../dialog.js";
 import { h } from "../dom.js";
 import { icon } from "../icons.js";
-import { shown } from "../names.js";
+import { nameOf, shown } from "../names.js";
 import { hasEnded } from "../phase.js";
 import { focusHeading, go } from "../router.js";
 import { toast } from "../tell.js";
@@ -38,7 +38,7 @@ function cancelButton(job, refresh) {
       refresh();
     };
   };
-  const body = h("p", null, h("strong", null, shown(job.displayName?.trim() || job.id)),
+  const body = h("p", null, h("strong", null, shown(nameOf(job))),
     " is asked to end. What it has left in its artifacts folder by then is kept.");
   const onclick = () => openDialog({ title: "Cancel the job?", does: "Cancel the job", isDanger: true, body, run });
   return h("button", { type: "button", class: "danger", onclick }, icon("stop"), "Cancel job");

@@ -3,7 +3,7 @@
 import { openDialog } from "../dialog.js";
 import { h } from "../dom.js";
 import { bytes, count, time } from "../format.js";
-import { shown } from "../names.js";
+import { nameOf, shown } from "../names.js";
 
 const DAY_MS = 86_400_000;
 const MORE_DAYS = [7, 30, 90];
@@ -63,7 +63,7 @@ export function deleteDialog(job, run) {
     title: "Delete the artifacts now?",
     does: files ? `Delete ${count(files, "file")}` : "Delete",
     isDanger: true,
-    body: h("p", null, what, " of ", h("strong", null, shown(job.displayName?.trim() || job.id)),
+    body: h("p", null, what, " of ", h("strong", null, shown(nameOf(job))),
       " will be gone from the store, for the whole group. This cannot be undone."),
     run: () => run({}),
   });

@@ -1,7 +1,7 @@
 // The top of the job's page: where it is, its name and phase, what can be done with it.
 
 import { h } from "../dom.js";
-import { shown } from "../names.js";
+import { nameOf, shown } from "../names.js";
 import { phaseChip } from "../phase.js";
 import { link } from "../router.js";
 import { jobActions } from "./actions.js";
@@ -15,7 +15,7 @@ export function jobHead(id, isAllowed, refresh) {
     h("nav", { "aria-label": "Breadcrumb", class: "small" }, link("/", "Jobs")),
     h("div", { class: "head" }, h("div", { class: "bar" }, heading, chip), actions.element));
   function update(job) {
-    replaceChild(heading, shown(job.displayName?.trim() || id));
+    replaceChild(heading, shown(nameOf(job)));
     replaceChild(chip, phaseChip(job));
     actions.update(job);
   }

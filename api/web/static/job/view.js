@@ -2,7 +2,7 @@
 
 import { ask } from "../ask.js";
 import { live } from "../live.js";
-import { visible } from "../names.js";
+import { nameOf, visible } from "../names.js";
 import { hasEnded } from "../phase.js";
 import { tellNetwork } from "../tell.js";
 import { jobPage } from "./page.js";
@@ -20,7 +20,7 @@ export function jobView(place, signal, session) {
     every: ({ phJob: job }) => (isSettled(job) ? QUIET_MS : BUSY_MS),
     onData: ({ phJob: job }) => {
       tellNetwork("");
-      place.setTitle(visible(job.displayName?.trim() || job.id));
+      place.setTitle(visible(nameOf(job)));
       page.show(job);
     },
     onError: page.fail,

@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { bytes, count, duration, relativeTime, secondsBetween } from "../format.js";
 import { icon } from "../icons.js";
 import { setText } from "../keyed.js";
-import { shown } from "../names.js";
+import { nameOf, shown } from "../names.js";
 import { hasEnded, phaseChip } from "../phase.js";
 import { link } from "../router.js";
 
@@ -48,7 +48,7 @@ function changing(cell, read, make) {
 }
 
 function nameCell(job) {
-  const name = job.displayName?.trim() || job.id;
+  const name = nameOf(job);
   return [
     link(`/jobs/${encodeURIComponent(job.id)}`, { class: "job-name" }, shown(name)),
     ...(name !== job.id ? [h("div", { class: "muted small mono" }, shown(job.id))] : []),
