@@ -22,6 +22,8 @@ CANCELLED, OVERDUE = "Cancelled", "OverActivateDeadline"  # PrimeHub's spelling
 SHORT_GRACE_SECONDS = 1  # for a pod whose main has ended, or never ran
 _LOST_SECONDS = 120.0  # after which nobody waits for a node any more
 _BACK = "Back to pending due to: "
+_NO_REASON = "Error"  # what a kubelet says of any end that is not 0
+_KILLED = 128 + 9  # SIGKILL's exit code
 
 
 @dataclass(frozen=True)
@@ -181,13 +183,23 @@ def _failure(pod: Pod) -> str:
     parts = []
     if pod.main.ended:
         ended = f"main ended: exit code {'unknown' if pod.main.exit_code is None else pod.main.exit_code}"
-        parts.append(f"{ended} ({pod.main.reason})" if pod.main.reason else ended)
+        why = _why_main_ended(pod)
+        parts.append(f"{ended} ({why})" if why else ended)
         parts.append(pod.main.message)
     if pod.reason or pod.message:
         parts.append(": ".join(filter(None, [pod.reason, pod.message])))
     elif pod.is_deleting:
         parts.append("its pod was deleted")
     return "; ".join(filter(None, parts)) or "its pod failed"
+
+
+def _why_main_ended(pod: Pod) -> str:
+    if pod.main.reason != _NO_REASON:
+        return pod.main.reason
+    # Where the kernel kills soon after the start, containerd may miss its word, and then knows no reason
+    # (containerd's issue 8180). Whoever else kills main says so by the pod.
+    was_told = pod.reason or pod.is_deleting
+    return "killed, often for want of memory" if pod.main.exit_code == _KILLED and not was_told else ""
 
 
 def _after_the_end(job: PhJob, pod: Pod | None, artifact: Artifact | None, settings: Settings, now: float) -> Decision:

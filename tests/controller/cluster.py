@@ -84,9 +84,11 @@ def running(since: float = NOW) -> Document:
     return {"running": {"startedAt": rfc3339(since)}}
 
 
-def ended(code: int = 0, at: float = NOW + 10, since: float | None = NOW, message: str = "") -> Document:
+def ended(
+    code: int = 0, at: float = NOW + 10, since: float | None = NOW, message: str = "", reason: str = ""
+) -> Document:
     started = {"startedAt": rfc3339(since)} if since is not None else {}
-    reason = "Completed" if code == 0 else "Error"
+    reason = reason or ("Completed" if code == 0 else "Error")
     return {
         "terminated": {"exitCode": code, "reason": reason, "finishedAt": rfc3339(at), "message": message, **started}
     }

@@ -185,7 +185,7 @@ def test_finish_time_exit_code_and_reason_are_mains_while_the_sidecar_collects()
     assert decision.status == {
         "phase": "Failed",
         "reason": "PodFailed",
-        "message": "main ended: exit code 7 (Error)",
+        "message": "main ended: exit code 7",
         "startTime": rfc3339(NOW),
         "finishTime": rfc3339(NOW + 5),
         "exitCode": 7,
@@ -202,6 +202,33 @@ def test_of_an_evicted_main_that_was_lost_sight_of_nothing_is_made_up() -> None:
     assert (status["phase"], status["reason"], status["startTime"]) == ("Failed", "PodFailed", rfc3339(NOW))
     assert status["message"] == "main ended: exit code unknown; Evicted: Usage of EmptyDir volume exceeds the limit"
     assert "exitCode" not in status
+
+
+MEMORY = "killed, often for want of memory"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "status", "message"),
+    [
+        (137, "OOMKilled", {}, "main ended: exit code 137 (OOMKilled)"),
+        (137, "Error", {}, f"main ended: exit code 137 ({MEMORY})"),
+        (137, "Error", {"reason": "Evicted", "message": "full"}, "main ended: exit code 137; Evicted: full"),
+        (143, "Error", {}, "main ended: exit code 143"),
+        (1, "ContainerCannotRun", {}, "main ended: exit code 1 (ContainerCannotRun)"),
+    ],
+)
+def test_why_main_ended_is_told_where_anything_is_known(
+    code: int, reason: str, status: dict[str, str], message: str
+) -> None:
+    document = pod_document(main=ended(code, reason=reason), phase="Failed")
+    document["status"] |= status
+    assert decide(job(RUNNING), read_pod(document), SETTINGS, NOW + 20).status["message"] == message
+
+
+def test_a_main_that_its_deleted_pod_killed_is_not_said_to_want_memory() -> None:
+    deleted = pod(main=ended(137), phase="Failed", deleting=NOW + 30)
+    message = decide(job(RUNNING), deleted, SETTINGS, NOW + 20).status["message"]
+    assert message == "main ended: exit code 137; its pod was deleted"
 
 
 def test_when_a_sidecar_has_run_for_a_while_it_is_looked_at() -> None:

@@ -1,5 +1,6 @@
 """Jobs end in many ways; each keeps what its end leaves time for, and what is told is what it is."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -73,7 +74,8 @@ def test_a_job_that_fails_is_collected(system: System) -> None:
 def test_a_job_out_of_memory_is_collected(system: System) -> None:
     status = system.ended("end-hungry")
     assert (status["phase"], status["exitCode"], status["artifact"]["state"]) == ("Failed", 137, "sealed")
-    assert "OOMKilled" in status["message"]
+    # Killed right after its start, its runtime may not know why (containerd's issue 8180).
+    assert re.search(r"\((OOMKilled|killed, often for want of memory)\)$", status["message"])
     assert system.store.files("end-hungry") == FILES
 
 
