@@ -1,6 +1,7 @@
 // A folder's files, or those found in it: the bar above, the list, how much of it is shown, and more of it.
 
 import { h, nodes } from "../dom.js";
+import { keepFocus } from "../focus.js";
 import { visible } from "../names.js";
 import { problem } from "../tell.js";
 import { folderBar } from "./bar.js";
@@ -42,7 +43,7 @@ export function filesView({ id, go, onSave, onMore }) {
     const next = listings.of(state);
     if (next === listing) return;
     listing = next;
-    keepFocus(() => {
+    changing(() => {
       notices.replaceChildren();
       list.show(listing, `Files in ${visible(state.path) || "the artifacts folder"}`);
       showEnd();
@@ -69,7 +70,7 @@ export function filesView({ id, go, onSave, onMore }) {
       return;
     }
     if (asked !== listing) return;
-    keepFocus(() => {
+    changing(() => {
       notices.replaceChildren();
       list.add(listing);
       showEnd();
@@ -98,26 +99,20 @@ export function filesView({ id, go, onSave, onMore }) {
     const plain = () => go({ order: "name", isDescending: false, search: "" }, { replace: true });
     const [words, onclick] = error.code === "TOO_LARGE" ? ["Show all by name", plain] : ["Try again", load];
     const act = h("button", { type: "button", onclick }, words);
-    keepFocus(() => {
+    changing(() => {
       fail(problem("The files cannot be listed.", error.message, act));
       counts.textContent = "";
       more.hidden = true;
     });
   }
 
-  /**
-   * Makes a change. If what has the focus goes by it, its like in the bar gets it, which is made anew each time, else
-   * the name of the folder that is shown: it is there even where no file is, and tells where one is.
-   */
-  function keepFocus(change) {
-    const held = document.activeElement;
-    const [isOurs, isInBar] = [element.contains(held), bar.element.contains(held)];
-    change();
-    if (!isOurs || held.checkVisibility()) return;
-    const links = isInBar ? [...bar.element.querySelectorAll("a, button")] : [];
-    const crumb = bar.element.querySelector("[aria-current]");
-    crumb.setAttribute("tabindex", "-1");
-    (links.find((each) => each.textContent === held.textContent) ?? crumb).focus({ preventScroll: true });
+  /** If what has the focus goes by a change, the shown folder's name gets it: it is there even where no file is. */
+  function changing(change) {
+    keepFocus(element, bar.element, change, () => {
+      const crumb = bar.element.querySelector("[aria-current]");
+      crumb.setAttribute("tabindex", "-1");
+      crumb.focus({ preventScroll: true });
+    });
   }
 
   function fail(notice) {

@@ -2,6 +2,7 @@
 
 import { ask } from "../ask.js";
 import { h } from "../dom.js";
+import { keepFocus } from "../focus.js";
 import { count } from "../format.js";
 import { live } from "../live.js";
 import { hasEnded } from "../phase.js";
@@ -56,7 +57,7 @@ function jobResults(run, refresh) {
 
   function show(jobs, pageInfo, params) {
     tellNetwork("");
-    keepFocus(() => {
+    changing(() => {
       table.show(jobs);
       put(jobs.length ? table.element : noJobs(params, pageInfo, run));
       const next = pageNav(pageLinks(params, pageInfo));
@@ -69,18 +70,11 @@ function jobResults(run, refresh) {
       return tellNetwork(`${error.message} What you see may be out of date; trying again.`);
     }
     const act = h("button", { type: "button", onclick: refresh }, "Try again");
-    return keepFocus(() => put(problem("The jobs cannot be shown.", error.message, act)));
+    return changing(() => put(problem("The jobs cannot be shown.", error.message, act)));
   }
 
-  /** Makes a change. If it removes what has the focus, the pager's link of that name gets it, else the heading. */
-  function keepFocus(change) {
-    const held = document.activeElement;
-    const [isOurs, isPager] = [element.contains(held), pages.contains(held)];
-    change();
-    if (!isOurs || held.isConnected) return;
-    const same = isPager && [...pages.querySelectorAll("a")].find((each) => each.textContent === held.textContent);
-    if (same) same.focus({ preventScroll: true }); // the new page is read from its top
-    else focusHeading();
+  function changing(change) {
+    keepFocus(element, pages, change, focusHeading);
   }
 
   function put(child) {
