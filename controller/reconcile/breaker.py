@@ -6,14 +6,21 @@ in between, the namespace gets a label that the webhook's namespaceSelector excl
 mended the cause takes it off:
 
     kubectl label namespace NAME primehub.io/artifact-injection-
+
+In a row means by the times at which the pods were made: whoever comes to lead looks at all pods, in any order. An
+annotation beside the label outlives it, so that pods from before the last time are not held against what was mended.
 """
 
 import logging
+import math
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from enum import Enum
 
-from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF
+from controller.reconcile.documents import moment, part, rfc3339, text
+from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF, SWITCHED_OFF_AT
 from kube import errors
 from kube.objects import Objects
 
@@ -28,13 +35,14 @@ class Judged(Enum):
 
 
 class Breaker:
-    """Thread-safe. `most` failures in a row trip it; 0: none do."""
+    """Thread-safe. `most` failures in a row trip it; 0: none do. Times are UNIX seconds."""
 
-    def __init__(self, namespaces: Objects, namespace: str, most: int) -> None:
-        self._namespaces, self._namespace, self._most = namespaces, namespace, most
+    def __init__(self, namespaces: Objects, namespace: str, most: int, now: Callable[[], float] = time.time) -> None:
+        self._namespaces, self._namespace, self._most, self._now = namespaces, namespace, most, now
         self._lock = threading.Lock()
         self._judged: OrderedDict[str, bool] = OrderedDict()  # pods by uid, each once
-        self._failures = 0
+        self._row: list[float] = []  # when those were made that failed since one that works
+        self._switched_off_at = 0.0
         self.is_off = False
 
     @property
@@ -43,30 +51,28 @@ class Breaker:
         return f"kubectl label namespace {self._namespace} {INJECTION_LABEL}-"
 
     def look(self) -> None:
-        """See whether injection is switched off, by this or by a person."""
+        """See whether injection is switched off, by this or by a person, and when this did so last."""
         try:
-            labels = self._namespaces.get(self._namespace).get("metadata", {}).get("labels") or {}
+            metadata = part(self._namespaces.get(self._namespace), "metadata")
         except errors.KubeError as error:
             logger.warning("namespace not read namespace=%s error=%s", self._namespace, error)
             return
-        self.is_off = labels.get(INJECTION_LABEL) == INJECTION_OFF
+        self.is_off = text(part(metadata, "labels"), INJECTION_LABEL) == INJECTION_OFF
+        self._switched_off_at = moment(part(metadata, "annotations"), SWITCHED_OFF_AT) or 0.0
 
-    def started(self, pod_uid: str) -> None:
-        """This pod's sidecar works."""
-        with self._lock:
-            if self._judge(pod_uid):
-                self._failures = 0
+    def failed(self, pod_uid: str, made_at: float, worked_at: Callable[[], float]) -> Judged:
+        """The sidecar of a pod made at `made_at` keeps main from starting, or crashed beside it.
 
-    def failed(self, pod_uid: str) -> Judged:
-        """This pod's sidecar keeps main from starting, or crashed beside it."""
+        `worked_at()`: when the newest pod was made whose sidecar works.
+        """
         with self._lock:
             if not self._judge(pod_uid):
                 return Judged.BEFORE
-            self._failures += 1
-            trips = 0 < self._most <= self._failures
-            if trips:
-                self._failures = 0
-        return Judged.SWITCHED_OFF if trips and self._trip() else Judged.FAILED
+            since = max(worked_at(), self._switched_off_at)
+            row = [at for at in (*self._row, made_at) if at > since]
+            trips = 0 < self._most <= len(row)
+            self._row = [] if trips else row
+        return Judged.SWITCHED_OFF if trips and self._trip(row) else Judged.FAILED
 
     def _judge(self, pod_uid: str) -> bool:
         if pod_uid in self._judged:
@@ -76,12 +82,20 @@ class Breaker:
             self._judged.popitem(last=False)
         return True
 
-    def _trip(self) -> bool:
+    def _trip(self, row: list[float]) -> bool:
+        self.look()  # another may have led when it was switched off last
+        row = [at for at in row if at > self._switched_off_at]
+        if self.is_off or len(row) < self._most:
+            with self._lock:
+                self._row += row
+            return False
+        at = math.ceil(max(self._now(), *row))
+        off = {"labels": {INJECTION_LABEL: INJECTION_OFF}, "annotations": {SWITCHED_OFF_AT: rfc3339(at)}}
         try:
-            self._namespaces.merge(self._namespace, {"metadata": {"labels": {INJECTION_LABEL: INJECTION_OFF}}})
+            self._namespaces.merge(self._namespace, {"metadata": off})
         except errors.KubeError as error:
             logger.error("injection could not be switched off namespace=%s error=%s", self._namespace, error)
             return False
-        self.is_off = True
+        self.is_off, self._switched_off_at = True, at
         logger.error("injection is switched off, sidecars fail namespace=%s remedy=%s", self._namespace, self.remedy)
         return True

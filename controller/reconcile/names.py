@@ -12,6 +12,8 @@ ENABLED = ANNOTATION + "enabled"
 WITHOUT = "primehub.io/without-artifact-sidecar"
 # On the namespace: "off" keeps the API server from asking the webhook.
 INJECTION_LABEL, INJECTION_OFF = "primehub.io/artifact-injection", "off"
+# On it too, and left there: when the label was set last by the controller, as RFC 3339.
+SWITCHED_OFF_AT = "primehub.io/artifact-injection-switched-off-at"
 
 _NOT_FOR_PODS = (EXPIRY_NOTE, RESULT, OUTCOME, ORIGINAL_GRACE, WITHOUT)
 _MOST_LABEL = 63

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from controller.inject.pod import RESULT
@@ -142,15 +143,20 @@ class Reconciler:
         trouble = sidecar_trouble(pod, self._settings, now)
         if not trouble and is_recent(pod, self._settings, now):
             trouble = crash(pod)
-            if has_worked(pod, self._settings, now):
-                self._breaker.started(pod.uid)
-        judged = self._breaker.failed(pod.uid) if trouble else Judged.BEFORE
+        if not trouble:
+            return
+        judged = self._breaker.failed(pod.uid, pod.created_at, partial(self._newest_working, now))
         if judged is Judged.BEFORE:
             return
         self._metrics.start_failures.inc()
         logger.warning("sidecar fails job=%s group=%s trouble=%s", *_who(job), trouble[:200])
         if judged is Judged.SWITCHED_OFF:
             self._api.events.tell(job, off_notice(pod.uid, printable(trouble), self._breaker.remedy), now)
+
+    def _newest_working(self, now: float) -> float:
+        """When the newest pod was made whose sidecar works; 0: there is none."""
+        pods = self._seen.pods.values()
+        return max((pod.created_at for pod in pods if has_worked(pod, self._settings, now)), default=0.0)
 
     def _write_status(self, job: PhJob, decision: Decision) -> str:
         """Write what is new; returns the PhJob's version. Raises Conflict where it has changed meanwhile."""

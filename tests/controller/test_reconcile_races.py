@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from controller.reconcile.breaker import Breaker
 from controller.reconcile.events import Events
 from controller.reconcile.metrics import ReconcilerMetrics
+from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF
 from controller.reconcile.phjob import PhJob, read_phjob
 from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.reconciler import Api, Reconciler, Seen
@@ -145,6 +146,29 @@ def test_who_comes_to_lead_does_not_count_what_crashed_days_ago(
     found.pods.change("ADDED", pod)
     found.reconciler.reconcile("ns/job")
     assert found.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == counted
+
+
+@pytest.mark.parametrize(("works", "is_off"), [((), True), ((NOW - 60,), True), ((NOW - 15,), False)])
+def test_who_comes_to_lead_takes_failures_in_the_order_in_which_pods_were_made(
+    server: ApiServer, client: Client, works: tuple[float, ...], is_off: bool
+) -> None:
+    server.put("/api/v1/namespaces/ns", {"metadata": {"name": "ns"}})
+    found = Replica(client)
+    for number, made in enumerate((NOW - 20, NOW - 18, NOW - 10, *works)):
+        sidecar = running(made) if made in works else ended(1, since=made)
+        pod = pod_document(main=running(made), sidecar=sidecar, phase="Running", created=made, uid=f"pod-{number}")
+        job = job_document(RUNNING)
+        for document in (job, pod):
+            document["metadata"]["name"] = f"job-{number}"
+        server.put(f"{PHJOBS}/job-{number}", job)
+        found.phjobs.change("ADDED", server.objects.get(read_path(f"{PHJOBS}/job-{number}")))
+        pod["metadata"]["ownerReferences"][0]["uid"] = found.phjobs.get(f"ns/job-{number}").uid  # type: ignore[union-attr]
+        found.pods.change("ADDED", pod)
+    for key in found.phjobs.all_keys():
+        found.reconciler.reconcile(key)
+    labels = server.objects.get(read_path("/api/v1/namespaces/ns"))["metadata"].get("labels", {})
+    assert (labels == {INJECTION_LABEL: INJECTION_OFF}) is is_off
+    assert found.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == 3.0
 
 
 def test_a_pod_is_deleted_gracefully_and_only_if_it_is_still_that_pod(server: ApiServer, client: Client) -> None:

@@ -1,17 +1,12 @@
-"""Whether a pod's sidecar works, as far as can be seen from outside, and what so many that do not lead to."""
+"""Whether a pod's sidecar works, as far as can be seen from outside."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from controller.reconcile.breaker import Breaker, Judged
-from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF
 from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.sidecar import crash, has_worked
-from kube.objects import Objects, Resource
 from tests.controller.cluster import NOW, SETTINGS, ended, lost, pod, pod_document, running, summary, waiting
-from tests.kube.apiserver import ApiServer
 
 WORD = ended(message=summary())
 
@@ -56,25 +51,3 @@ TABLE = {
 def test_a_sidecar_works_or_crashed_or_nobody_knows(found: Pod, worked: tuple[bool, bool], crashed: str) -> None:
     assert (has_worked(found, SETTINGS, NOW + 20), has_worked(found, SETTINGS, NOW + 60)) == worked
     assert crash(found) == crashed
-
-
-@pytest.fixture
-def namespaces() -> Iterator[Objects]:
-    with ApiServer() as server:
-        server.put("/api/v1/namespaces/ns", {"metadata": {"name": "ns"}})
-        client = server.client()
-        yield Objects(client, Resource("", "v1", "namespaces"))
-        client.close()
-
-
-def test_so_many_failures_in_a_row_switch_injection_off(namespaces: Objects) -> None:
-    breaker = Breaker(namespaces, "ns", 3)
-    judged = []
-    for step in ("failed a", "failed a", "failed b", "started c", "failed d", "failed e"):
-        word, uid = step.split()
-        judged.append(getattr(breaker, word)(uid))
-        assert not breaker.is_off, step
-    assert judged == [Judged.FAILED, Judged.BEFORE, Judged.FAILED, None, Judged.FAILED, Judged.FAILED]
-    assert breaker.failed("f") is Judged.SWITCHED_OFF
-    assert breaker.is_off
-    assert namespaces.get("ns")["metadata"]["labels"] == {INJECTION_LABEL: INJECTION_OFF}

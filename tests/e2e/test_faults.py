@@ -185,6 +185,16 @@ def test_sidecars_whose_image_is_missing_hold_no_job_for_long_and_are_switched_o
     assert counted["phjob_artifact_injection_off"] == 1
 
 
+def test_what_was_mended_is_not_switched_off_by_who_comes_to_lead(system: System) -> None:
+    """To a new controller all the pods above are new."""
+    kubectl("-n", system.namespace, "rollout", "restart", "deployment/phjob-artifacts-controller")
+    roll_out("controller")
+    system.wait(lambda: leading(system), "a new one leads")
+    assert system.ended(system.create_job("fault-mended", LEAVE))["artifact"]["state"] == "sealed"
+    found = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
+    assert BREAKER not in found["metadata"]["labels"]
+
+
 def test_a_limit_that_the_sidecar_breaks_costs_the_artifacts_not_the_job(system: System) -> None:
     """The API server refuses a pod for any of its containers."""
     limit = {"type": "Container", "max": {"memory": "128Mi"}, "default": {"memory": "128Mi"}}
