@@ -251,7 +251,7 @@ def test_a_killed_server_s_jobs_are_cancelled(jobs: Jobs) -> None:
     server.kill()
     wait_for(lambda: jobs.phase() in ENDED)
     assert jobs.phase() == "Cancelled"
-    assert jobs.kept() == {"f": "x\n"}
+    wait_for(lambda: jobs.kept() == {"f": "x\n"})  # the phase is main's; the sidecar may still collect
     jobs.end(server)
 
 
