@@ -48,7 +48,7 @@ class Election:
 
     def __init__(self, lease: Lease, on_change: Callable[[bool], None]) -> None:
         self._lease, self._on_change = lease, on_change
-        self._led = False
+        self._term = 0  # the one that was told of; 0: that we do not lead
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"election {lease.name}", daemon=True)
 
@@ -76,9 +76,12 @@ class Election:
             _release(self._lease)
 
     def _tell(self, leads: bool) -> None:
-        if leads == self._led:
+        term = self._lease.terms if leads else 0
+        if term == self._term:
             return
-        self._led = leads
+        if term and self._term:
+            self._tell(False)  # it lapsed between two looks: what came meanwhile was left to a leader
+        self._term = term
         if leads:
             logger.info("leading lease=%s identity=%s", self._lease.name, self._lease.identity)
         else:

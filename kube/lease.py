@@ -46,6 +46,7 @@ class Lease:
         self._stale_seconds, self._clock, self._wall = timing.stale_seconds, timing.clock, timing.wall
         self._lock = Lock()
         self._renewed_at: float | None = None
+        self.terms = 0  # how often it came to be held: a renewal that comes after a lapse begins another
         self._seen: tuple[Any, float] | None = None  # another's spec, and since when it has been the same
 
     @property
@@ -66,7 +67,9 @@ class Lease:
                 self._write(found, self.identity)
             except (errors.Conflict, errors.AlreadyExists):
                 return self.held and self._holder(self._read()) == self.identity
-            self._renewed_at = asked_at
+            before, self._renewed_at = self._renewed_at, asked_at
+            if before is None or self._clock() - before >= self._patience:
+                self.terms += 1
             return True
 
     def release(self) -> None:

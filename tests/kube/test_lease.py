@@ -1,6 +1,7 @@
 """At most one holds a lease, whatever its clocks, the network and the API server do."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -195,6 +196,23 @@ def test_a_leader_that_resigns_is_followed_at_once_and_one_that_is_cut_off_has_l
             server.script.clear()
             until(lambda: second.is_leader, "b leads again")
     assert "holderIdentity" not in spec(server)
+
+
+def test_a_lapse_that_the_next_renewal_mends_is_told(server: ApiServer, client: Client) -> None:
+    """Meanwhile this process did not lead, and left its work to whoever does."""
+    lapse, told = [0.0], list[bool]()
+    timing = LeaseTiming(1.5, clock=lambda: time.monotonic() + lapse[0])
+    found = Election(Lease(client, "ns", "main", "a", timing), told.append)
+    found.start()
+    until(lambda: found.is_leader, "it leads")
+    lapse[0] = 100.0
+    assert not found.is_leader
+    until(lambda: found.is_leader, "it leads again")
+    until(lambda: told == [True, False, True], "both are told")
+    asked = len(server.requests)
+    until(lambda: len(server.requests) > asked + 6, "renewals")
+    assert told == [True, False, True]
+    found.stop()
 
 
 def test_a_leaders_handler_that_raises_stops_nothing(server: ApiServer, client: Client) -> None:
