@@ -98,7 +98,9 @@ def test_a_new_authority_is_published_before_it_signs_and_the_old_one_goes_when_
     assert trusts(alone["ca.crt"], both["tls.crt"], renewal + OVERLAP)
 
 
-# Looks at the Secret come at any pace, but at least every so often: two thirds of a life and this are less than all.
+# Looks at the Secret come at any pace, but at least so often that two thirds of a life, this, and the time for which a
+# replica goes on with what was replaced are less than all.
+LONGEST = CERTIFICATE_LIFE / 3 - OVERLAP - SECOND
 STEPS = st.lists(
     st.sampled_from(
         [
@@ -107,7 +109,7 @@ STEPS = st.lists(
             timedelta(days=1),
             timedelta(days=5),
             timedelta(days=20),
-            CERTIFICATE_LIFE / 3 - SECOND,
+            LONGEST,
         ]
     )
     | st.integers(1, 25 * 86400).map(lambda seconds: timedelta(seconds=seconds)),
@@ -118,7 +120,8 @@ STEPS = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(STEPS, st.sampled_from([timedelta(0), AUTHORITY_LIFE * 2 / 3 - timedelta(days=60), AUTHORITY_LIFE * 2 / 3]))
-@example([CERTIFICATE_LIFE / 3 - SECOND] * 12, AUTHORITY_LIFE * 2 / 3 - timedelta(days=100))
+@example([LONGEST] * 3 + [timedelta(minutes=1)], timedelta(0))
+@example([LONGEST] * 12, AUTHORITY_LIFE * 2 / 3 - timedelta(days=100))
 @example([timedelta(hours=7)] * 24, AUTHORITY_LIFE * 2 / 3 - timedelta(hours=30))
 def test_whoever_trusts_what_was_published_lately_trusts_what_is_served(
     steps: list[timedelta], skip: timedelta
