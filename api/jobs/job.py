@@ -121,7 +121,7 @@ def read_job(document: Mapping[str, Any]) -> Job:
         create_time=_text(metadata, "creationTimestamp"),
         start_time=_text(status, "startTime"),
         finish_time=_text(status, "finishTime"),
-        outcome=_outcome(status.get("artifact")) or _outcome(_result(_text(annotations, RESULT_ANNOTATION))),
+        outcome=_outcome(status.get("artifact")) or _outcome(_result(annotations, _text(metadata, "uid"))),
         noted_expiry=read_note(_text(annotations, EXPIRY_NOTE)),
     )
 
@@ -146,11 +146,14 @@ def _outcome(value: Any) -> Outcome | None:
     return Outcome(value["state"], files, size, expired_at, _text(value, "reason"), _text(value, "message"))
 
 
-def _result(text: str) -> Any:
+def _result(annotations: Mapping[str, Any], uid: str) -> Any:
+    """What is noted there of this PhJob: annotations are copied with the rest of another."""
+    text = _text(annotations, RESULT_ANNOTATION)
     try:
-        return json.loads(text) if text else None
+        value = json.loads(text) if text else None
     except (ValueError, RecursionError):
         return None
+    return value if isinstance(value, dict) and value.get("phJobUid") == uid else None
 
 
 def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

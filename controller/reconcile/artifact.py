@@ -22,6 +22,7 @@ ALL_STATES = {
     NOT_INJECTED: "the pod has no sidecar",
 }
 PENDING = (SYNCING, COLLECTING)
+MOST_EXPIRY = 253402300799  # the end of the year 9999: what dates can say
 _MOST_MESSAGE = 512
 
 
@@ -53,7 +54,7 @@ def read_artifact(value: Any) -> Artifact | None:
         message=read_text(value.get("message"), _MOST_MESSAGE),
         files=whole(value, "files") or 0,
         bytes=whole(value, "bytes") or 0,
-        expired_at=whole(value, "expiredAt") or 0,
+        expired_at=min(whole(value, "expiredAt") or 0, MOST_EXPIRY),
         reason=text(value, "reason", 64),
     )
 
@@ -72,18 +73,20 @@ def write_artifact(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def read_result(annotation: str) -> Artifact | None:
-    """The artifact in an annotation's text."""
+def read_result(annotation: str, phjob_uid: str) -> Artifact | None:
+    """The artifact in an annotation's text; None where it is another PhJob's: annotations are copied with the rest."""
     try:
-        return read_artifact(json.loads(annotation)) if annotation else None
+        value = json.loads(annotation) if annotation else None
     except (ValueError, RecursionError):
         return None
+    is_own = isinstance(value, dict) and value.get("phJobUid") == phjob_uid
+    return read_artifact(value) if is_own else None
 
 
-def write_result(artifact: Artifact) -> str:
+def write_result(artifact: Artifact, phjob_uid: str) -> str:
     """The annotation's text."""
     told = {name: value for name, value in write_artifact(artifact).items() if value is not None}
-    return json.dumps(told, separators=(",", ":"))
+    return json.dumps({**told, "phJobUid": phjob_uid}, separators=(",", ":"))
 
 
 def is_news(before: Artifact | None, after: Artifact | None) -> bool:

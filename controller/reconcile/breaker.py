@@ -95,6 +95,8 @@ class Breaker:
             self._namespaces.merge(self._namespace, {"metadata": off})
         except errors.KubeError as error:
             logger.error("injection could not be switched off namespace=%s error=%s", self._namespace, error)
+            with self._lock:
+                self._row += row
             return False
         self.is_off, self._switched_off_at = True, at
         logger.error("injection is switched off, sidecars fail namespace=%s remedy=%s", self._namespace, self.remedy)

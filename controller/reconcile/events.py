@@ -92,7 +92,7 @@ class Events:
 
 def make_event(job: PhJob, notice: Notice, now: float) -> dict[str, Any]:
     """The document of a core/v1 Event."""
-    mark = hashlib.sha256(f"{job.uid} {notice.reason} {notice.about}".encode()).hexdigest()[:16]
+    mark = hashlib.sha256(f"{job.uid} {notice.reason} {notice.about}".encode(errors="replace")).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",

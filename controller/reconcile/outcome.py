@@ -10,7 +10,7 @@ from typing import Any
 from artifacts.errors import InvalidDocument
 from artifacts.summary import read_summary
 from controller.inject.injection import OUTCOMES
-from controller.reconcile.artifact import COLLECTING, NOT_INJECTED, SYNCING, UNKNOWN, Artifact
+from controller.reconcile.artifact import COLLECTING, MOST_EXPIRY, NOT_INJECTED, SYNCING, UNKNOWN, Artifact
 from controller.reconcile.documents import printable, rfc3339
 from controller.reconcile.pod import Pod
 from controller.reconcile.settings import Settings
@@ -24,7 +24,6 @@ NOT_INJECTED_REASONS = {
     "refused": "the API server takes the pod without the sidecar alone; the controller's log says why",
     "start": "the sidecar could not be started",
 }
-_MOST_EXPIRY = 253402300799  # the end of the year 9999: what dates can say
 
 
 def next_artifact(before: Artifact | None, pod: Pod | None, settings: Settings, now: float) -> Artifact | None:
@@ -90,7 +89,7 @@ def _final(pod: Pod) -> Artifact:
     if state == SYNCING:  # it was killed between two syncs, so more may have come since the last
         state, message = "incomplete", message or "the sidecar was killed before its last sync"
     files, size = summary.get("files", 0), summary.get("bytes", 0)
-    expired_at = min(summary.get("expiredAt", 0), _MOST_EXPIRY)
+    expired_at = min(summary.get("expiredAt", 0), MOST_EXPIRY)
     return Artifact(state, pod.uid, printable(message) or _words(state, summary), files, size, expired_at)
 
 
@@ -104,7 +103,7 @@ def _words(state: str, summary: dict[str, Any]) -> str:
     """For a sidecar that says no more."""
     if state == "sealed":
         files, size, expiry = summary.get("files", 0), summary.get("bytes", 0), summary.get("expiredAt", 0)
-        until = f", kept until {rfc3339(min(expiry, _MOST_EXPIRY))}" if expiry else ""
+        until = f", kept until {rfc3339(min(expiry, MOST_EXPIRY))}" if expiry else ""
         return f"{files} files, {size} bytes{until}"
     if state == "rejected":
         return f"{summary.get('foundFiles', 0)} files, {summary.get('foundBytes', 0)} bytes: more than is allowed"

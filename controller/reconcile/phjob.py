@@ -63,6 +63,10 @@ class PhJob:
     def finished_at(self) -> float | None:
         return moment(self.status, "finishTime")
 
+    def told(self, reconcile: bool) -> Artifact | None:
+        """What was told of its artifacts. `reconcile`: whether its status is ours to write."""
+        return self.artifact if reconcile else self.result
+
     @property
     def requeued(self) -> int:
         return whole(self.status, "requeued") or 0
@@ -87,7 +91,7 @@ def read_phjob(document: Mapping[str, Any]) -> PhJob:
         spec=Spec(_group(spec)) if ended else _spec(spec, annotations),
         status={name: value for name, value in status.items() if name != "artifact"},
         artifact=read_artifact(status.get("artifact")),
-        result=read_result(text(annotations, RESULT, 4096)),
+        result=read_result(text(annotations, RESULT, 4096), text(metadata, "uid")),
     )
 
 

@@ -53,7 +53,8 @@ class State:
 class Pod:
     """A pod. `deleting_at`: when it should be gone, once it was deleted. `scheduled_at`: when it got its node.
 
-    `gone`: it is no more there, and this is what was seen of it last.
+    `startable_at`: since when its volumes and network are there, before which no container can start; where an older
+    kubelet does not say, as `scheduled_at`. `gone`: it is no more there, and this is what was seen of it last.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Pod:
     message: str
     scheduled_at: float | None
     unscheduled: str
+    startable_at: float | None
     grace_seconds: int
     original_grace_seconds: int | None
     injected: bool
@@ -108,9 +110,8 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
     metadata, spec, status = (part(document, name) for name in ("metadata", "spec", "status"))
     annotations = part(metadata, "annotations")
     owner = next((each for each in parts(metadata, "ownerReferences") if each.get("kind") == "PhJob"), {})
-    scheduled = next((each for each in parts(status, "conditions") if each.get("type") == "PodScheduled"), {})
+    scheduled, startable = (_condition(status, name) for name in ("PodScheduled", "PodReadyToStartContainers"))
     grace = whole(spec, "terminationGracePeriodSeconds")
-    is_scheduled = scheduled.get("status") == "True"
     told = text(annotations, OUTCOME, 64)
     return Pod(
         name=text(metadata, "name"),
@@ -122,8 +123,9 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         phase=text(status, "phase"),
         reason=text(status, "reason"),
         message=text(status, "message"),
-        scheduled_at=moment(scheduled, "lastTransitionTime") if is_scheduled else None,
-        unscheduled="" if is_scheduled else text(scheduled, "message"),
+        scheduled_at=_since(scheduled),
+        unscheduled="" if scheduled.get("status") == "True" else text(scheduled, "message"),
+        startable_at=_since(startable or scheduled),
         grace_seconds=_USUAL_GRACE if grace is None else grace,
         original_grace_seconds=number(text(annotations, ORIGINAL_GRACE)),
         injected=bool(named(parts(spec, "initContainers"), SIDECAR)) and told == "injected",
@@ -139,6 +141,15 @@ def _is_opted_out(annotations: Mapping[str, Any], main: Mapping[str, Any]) -> bo
     """Whether the pod says that it wants no sidecar. An injected pod's main says so too: to PrimeHub's wrapper."""
     told = text(annotations, ENABLED) or text(named(parts(main, "env"), "PHJOB_ARTIFACT_ENABLED"), "value")
     return told.strip().lower() == "false"
+
+
+def _condition(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return next((each for each in parts(status, "conditions") if each.get("type") == name), {})
+
+
+def _since(condition: Mapping[str, Any]) -> float | None:
+    """Since when it holds; None where it does not."""
+    return moment(condition, "lastTransitionTime") if condition.get("status") == "True" else None
 
 
 def _state(status: Mapping[str, Any]) -> State:

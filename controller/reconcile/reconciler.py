@@ -5,25 +5,25 @@ and version, statuses by the version that was read. So two controllers that both
 """
 
 import logging
-import threading
+import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from controller.inject.pod import RESULT
-from controller.reconcile.artifact import Artifact, is_news, write_artifact, write_result
+from controller.reconcile.artifact import NOT_INJECTED, Artifact, is_news, write_artifact, write_result
 from controller.reconcile.breaker import Breaker, Judged
 from controller.reconcile.counted import count, is_counted
 from controller.reconcile.documents import printable, rfc3339
 from controller.reconcile.events import Events, artifact_notice, instance_type_notice, off_notice, status_notice
 from controller.reconcile.expiry import after_expiry, look_at_expiry
+from controller.reconcile.finding import PodFinder
 from controller.reconcile.metrics import ReconcilerMetrics
 from controller.reconcile.outcome import next_artifact
 from controller.reconcile.phjob import PhJob
-from controller.reconcile.pod import Pod, read_pod
+from controller.reconcile.pod import Pod
 from controller.reconcile.refusal import NO_RIGHT, QUOTA, judge
 from controller.reconcile.settings import Settings
 from controller.reconcile.sidecar import crash, has_worked, is_recent, look_at_sidecar, sidecar_trouble
@@ -43,8 +43,8 @@ from kube.objects import Objects
 logger = logging.getLogger(__name__)
 
 _QUOTA_SECONDS = 30.0  # between two tries to make a pod that is over a quota
+_IN_THE_WAY_SECONDS = 30.0  # between two looks at another's pod, of which the watch may show nothing
 _SOON_SECONDS = 1.0  # for the watch to show what another answer has told
-_MOST_DEPARTED = 1024
 
 
 @dataclass(frozen=True)
@@ -78,24 +78,25 @@ class Reconciler:
     ) -> None:
         self._api, self._seen, self._settings = api, seen, settings
         self._metrics, self._breaker, self._now = metrics, breaker, now
-        self._lock = threading.Lock()
-        self._departed: OrderedDict[str, Pod] = OrderedDict()
+        self._finder = PodFinder(api.pods, seen.pods)
         self._not_before: dict[str, float] = {}
-        seen.pods.on_change(self._note_departure)
 
     def reconcile(self, key: str) -> float | None:
         """Do what is to be done about the PhJob now; returns in how many seconds to look again. Raises KubeError."""
         job = self._seen.phjobs.get(key)
         if job is None:
-            self._forget(key)
+            self._not_before.pop(key, None)
+            self._finder.forget(key)
             return None
         now = self._now()
-        pod = self._find_pod(key, job)
+        pod = self._finder.find(key, job, job.told(self._settings.reconcile))
         if pod and pod.owner_uid == job.uid:
             self._judge_sidecar(job, pod, now)
         look_at = self._reconcile(key, job, pod, now) if self._settings.reconcile else self._watch(job, pod, now)
         if pod and pod.gone:
-            self._forget(key)
+            self._finder.forget(key)
+        if pod and pod.owner_uid != job.uid and not job.has_ended:
+            look_at = min(look_at or math.inf, now + _IN_THE_WAY_SECONDS)
         return None if look_at is None else max(0.0, look_at - now)
 
     def _reconcile(self, key: str, job: PhJob, pod: Pod | None, now: float) -> float | None:
@@ -114,30 +115,16 @@ class Reconciler:
         """Another controller runs the job: only its artifacts are told of, in an annotation."""
         own = pod if pod and pod.owner_uid == job.uid else None
         result = next_artifact(job.result, own, self._settings, now)
+        if job.result is None and job.has_ended and result and result.state == NOT_INJECTED:
+            result = None  # it may have run before this was installed
         if job.has_ended and result == job.result:
             result = after_expiry(job, result, now)
         if result and result != job.result:
-            metadata = {**_unchanged(job), "annotations": {RESULT: write_result(result)}}
+            metadata = {**_unchanged(job), "annotations": {RESULT: write_result(result, job.uid)}}
             self._seen.phjobs.wrote(self._api.phjobs.merge(job.name, {"metadata": metadata}))
             self._tell_artifact(job, job.result, result, own, now)
         look_at = look_at_sidecar(own, self._settings, now) if own else None
         return look_at_expiry(job, result, now) if look_at is None and job.has_ended else look_at
-
-    def _find_pod(self, key: str, job: PhJob) -> Pod | None:
-        """The pod as it is or was. Before it is said that there is none, the API server is asked itself."""
-        if pod := self._seen.pods.get(key):
-            return pod
-        with self._lock:
-            departed = self._departed.get(key)
-        if departed and departed.owner_uid == job.uid:
-            return departed
-        told = job.artifact if self._settings.reconcile else job.result
-        if not ((told and told.is_pending) or (job.started_at is not None and not job.has_ended)):
-            return None
-        try:
-            return read_pod(self._api.pods.get(job.name))
-        except errors.NotFound:
-            return None
 
     def _judge_sidecar(self, job: PhJob, pod: Pod, now: float) -> None:
         trouble = sidecar_trouble(pod, self._settings, now)
@@ -226,6 +213,7 @@ class Reconciler:
         try:
             self._make(job, action.without, now)
         except errors.AlreadyExists:
+            self._finder.note_unseen(key)
             return now + _SOON_SECONDS
         except Unmakeable as error:
             self._fail(job, str(error), now)
@@ -271,21 +259,6 @@ class Reconciler:
         self._write_status(job, Decision(status, job.artifact))
         if notice := status_notice(job, status):
             self._api.events.tell(job, notice, now)
-
-    def _note_departure(self, key: str, old: Pod | None, new: Pod | None) -> None:
-        """Its last state may be what tells of its end: a pod that was deleted goes as soon as its containers have."""
-        if old is None or new is not None:
-            return
-        with self._lock:
-            self._departed[key] = replace(old, gone=True)
-            self._departed.move_to_end(key)
-            if len(self._departed) > _MOST_DEPARTED:
-                self._departed.popitem(last=False)
-
-    def _forget(self, key: str) -> None:
-        self._not_before.pop(key, None)
-        with self._lock:
-            self._departed.pop(key, None)
 
 
 def _who(job: PhJob) -> tuple[str, str]:

@@ -6,7 +6,8 @@ QUOTA = "quota"  # it would be too much now; later it may be not
 NO_RIGHT = "no-right"  # this controller may not, or the namespace is going: nothing about the job
 REFUSED = "refused"  # such a pod may not be
 
-_QUOTA_WORDS = ("exceeded quota:", "resources-validation-webhook")  # the second is PrimeHub's admission
+# The second: one so new that its use has not been counted. The third: PrimeHub's admission.
+_QUOTA_WORDS = ("exceeded quota:", "status unknown for quota:", "resources-validation-webhook")
 _OUR_WORDS = ('cannot create resource "pods"', "being terminated")
 
 

@@ -159,9 +159,15 @@ class Controller:
         while not self._stop.is_set():
             self._breaker.look()  # by every replica: the metric of one that led before is looked at too
             if self._election.is_leader:
-                self._add([f"{job.namespace}/{job.name}" for job in self._phjobs.objects.values() if _is_open(job)])
+                open_jobs = filter(self._is_open, self._phjobs.objects.values())
+                self._add([f"{job.namespace}/{job.name}" for job in open_jobs])
             self._look.wait(self._settings.resync_seconds)
             self._look.clear()
+
+    def _is_open(self, job: PhJob) -> bool:
+        """Whether anything may still happen to it but its removal, for which there is a time in the queue."""
+        told = job.told(self._settings.reconcile)
+        return not job.has_ended or bool(told and told.is_pending)
 
     def _add(self, keys: list[str]) -> None:
         for key in keys:
@@ -177,7 +183,7 @@ class Controller:
             self._metrics.know_group(group_label(new.spec.group))
 
     def _open_pods(self, state: str) -> int:
-        told = (job.artifact if self._settings.reconcile else job.result for job in self._phjobs.objects.values())
+        told = (job.told(self._settings.reconcile) for job in self._phjobs.objects.values())
         return sum(artifact is not None and artifact.state == state for artifact in told)
 
     def _ages(self) -> dict[str, Callable[[], float]]:
@@ -206,8 +212,3 @@ def _duties(client: Client, settings: Settings) -> list[Duty]:
     if settings.link_key_secret:
         duties.append(LinkKey(secrets, settings.link_key_secret))
     return duties
-
-
-def _is_open(job: PhJob) -> bool:
-    """Whether anything may still happen to it but its removal, for which there is a time in the queue."""
-    return not job.has_ended or bool(job.artifact and job.artifact.is_pending)

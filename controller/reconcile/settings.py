@@ -47,7 +47,12 @@ TABLE = (
     _row("ttl_seconds", "604800", number(0, 2**31), "seconds a PhJob stays after its end, where it does not say"),
     _row("collecting_seconds", "900", number(1, 86400), "most seconds the sidecar holds a pod after main has ended"),
     _row("trouble_seconds", "30", number(0, 3600), "seconds for a sidecar that fails to start to do better"),
-    _row("start_seconds", "120", number(1, 3600), "seconds for a sidecar to start that tells no failure"),
+    _row(
+        "start_seconds",
+        "120",
+        number(1, 3600),
+        "seconds for a sidecar to start that tells no failure, once its pod has volumes and network",
+    ),
     _row("breaker_failures", "3", number(0, 1000), "sidecars in a row that fail to start, until none is injected"),
     METRICS_GROUPS,
     LOG_FORMAT,

@@ -19,8 +19,11 @@ def sidecar_trouble(pod: Pod, settings: Settings, now: float) -> str:
         return ""
     if trouble := complaint(pod):
         return trouble
-    if pod.sidecar.started_at is None and now >= pod.scheduled_at + settings.start_seconds:
-        return f"it had not started {settings.start_seconds} s after the pod got its node"
+    # A volume or network that is not there yet keeps main from starting with or without the sidecar.
+    if pod.startable_at is None or pod.sidecar.started_at is not None:
+        return ""
+    if now >= pod.startable_at + settings.start_seconds:
+        return f"it had not started {settings.start_seconds} s after the pod had its volumes and network"
     return ""
 
 
@@ -45,7 +48,9 @@ def look_at_sidecar(pod: Pod, settings: Settings, now: float) -> float | None:
         return worked_at if worked_at is not None and now < worked_at else None
     if pod.scheduled_at is None:
         return None
-    times = (pod.scheduled_at + settings.trouble_seconds, pod.scheduled_at + settings.start_seconds)
+    times = [pod.scheduled_at + settings.trouble_seconds]
+    if pod.startable_at is not None:
+        times.append(pod.startable_at + settings.start_seconds)
     return min((at for at in times if at > now), default=None)
 
 

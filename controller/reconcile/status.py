@@ -65,7 +65,9 @@ def decide(job: PhJob, pod: Pod | None, settings: Settings, now: float) -> Decis
     if job.deleting:
         return Decision(job.status, job.artifact)
     own = pod if pod and pod.owner_uid == job.uid else None
-    artifact = next_artifact(job.artifact, own, settings, now)
+    artifact = job.artifact
+    if artifact or not job.has_ended:  # else nothing was to be told at its end, when the collector was off, say
+        artifact = next_artifact(artifact, own, settings, now)
     if job.has_ended:
         return _after_the_end(job, own, artifact, settings, now)
     if own and own.main_ended and not (own.never_ran and job.started_at is None):

@@ -105,7 +105,7 @@ def test_none_switches_where_none_is_to(namespaces: Objects) -> None:
     assert set(fail(leader(namespaces, most=0), *range(1, 9))) == {FAILED}
 
 
-def test_a_namespace_that_cannot_be_changed_is_said(
+def test_a_namespace_that_cannot_be_changed_is_said_and_tried_again(
     server: ApiServer, namespaces: Objects, caplog: pytest.LogCaptureFixture
 ) -> None:
     breaker = leader(namespaces)
@@ -113,3 +113,4 @@ def test_a_namespace_that_cannot_be_changed_is_said(
     assert set(fail(breaker, 1, 2, 3)) == {FAILED}
     assert not breaker.is_off
     assert "injection could not be switched off namespace=ns" in caplog.text
+    assert fail(breaker, 4) == [SWITCHED_OFF]  # at the next

@@ -181,7 +181,7 @@ def test_no_pod_is_news_twice(before: Artifact | None, found: Pod | None, gone: 
             news.append(after.pod_uid)
         written = after and read_artifact(write_artifact(after))
         assert written == after
-        assert not after or read_result(write_result(after)) == after
+        assert not after or read_result(write_result(after, "own"), "own") == after
         before = written
     assert len(news) == len(set(news))
 
@@ -191,4 +191,4 @@ def test_no_pod_is_news_twice(before: Artifact | None, found: Pod | None, gone: 
 def test_any_word_of_a_sidecar_is_borne(said: str) -> None:
     artifact = told(pod(**FINISHED, sidecar=ended(message=said)))
     assert artifact is not None
-    assert read_result(said) is None
+    assert read_result(said, "own") is None

@@ -30,8 +30,8 @@ def test_artifacts_that_the_api_has_removed_are_shown_as_gone_and_counted_no_mor
         if reconcile:
             done |= {"artifact": sealed}
         else:
-            notes["primehub.io/artifact-result"] = json.dumps(sealed)
-        found.add_job("job", status=done, metadata={"annotations": notes})
+            notes["primehub.io/artifact-result"] = json.dumps(sealed | {"phJobUid": "own"})
+        found.add_job("job", status=done, metadata={"uid": "own", "annotations": notes})
         with controlling(server, reconcile=reconcile) as controller:
             shown = found.artifact if reconcile else found.result
             until(lambda: shown("job").get("state") == "expired", "it is shown")

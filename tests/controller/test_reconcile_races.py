@@ -1,8 +1,12 @@
 """What one reconciler does while another, or a watch, is ahead of it: steps are played one by one."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controller.inject.pod import RESULT
 from controller.reconcile.breaker import Breaker
 from controller.reconcile.events import Events
 from controller.reconcile.metrics import ReconcilerMetrics
@@ -14,7 +18,17 @@ from kube import errors
 from kube.client import Client
 from kube.known import Known
 from kube.objects import Objects, Resource
-from tests.controller.cluster import NOW, SETTINGS, ended, job_document, pod_document, rfc3339, running, summary
+from tests.controller.cluster import (
+    NOW,
+    SETTINGS,
+    ended,
+    job_document,
+    pod_document,
+    rfc3339,
+    running,
+    summary,
+    waiting,
+)
 from tests.controller.kubelet import PHJOBS, PODS
 from tests.kube.apiserver import ApiServer, read_path
 from tests.kube.objectstore import Document
@@ -25,7 +39,7 @@ RUNNING = {"phase": "Running", "reason": "PodRunning", "startTime": rfc3339(NOW)
 class Replica:
     """A reconciler that sees what it is shown."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, reconcile: bool = True) -> None:
         self.phjobs: Known[PhJob] = Known(read_phjob)
         self.pods: Known[Pod] = Known(read_pod)
         self.registry = CollectorRegistry()
@@ -38,7 +52,7 @@ class Replica:
         self.reconciler = Reconciler(
             api,
             Seen(self.phjobs, self.pods),
-            SETTINGS,
+            replace(SETTINGS, reconcile=reconcile),
             ReconcilerMetrics(self.registry),
             Breaker(namespaces, "ns", 3),
             lambda: NOW + 20,
@@ -112,9 +126,71 @@ def test_a_pod_that_the_watch_has_not_shown_yet_is_not_gone(server: ApiServer, c
     assert (status["phase"], status["artifact"]["state"]) == ("Running", "syncing")
 
 
+def test_who_saw_an_earlier_pod_go_asks_before_it_ends_the_job(server: ApiServer, client: Client) -> None:
+    """The job was queued again, and the watch of pods is behind that of PhJobs."""
+    job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running", uid="second"))
+    status = {**RUNNING, "requeued": 1, "artifact": {"state": "syncing", "podUid": pod["metadata"]["uid"]}}
+    job = server.put(f"{PHJOBS}/job", {**job, "status": status})
+    found = Replica(client)
+    first = pod_document(uid="first", owner=job["metadata"]["uid"], sidecar=waiting("PodInitializing"))
+    found.pods.change("ADDED", first)
+    found.pods.change("DELETED", {**first, "metadata": {**first["metadata"], "resourceVersion": "10"}})
+    found.phjobs.change("ADDED", job)
+    found.reconciler.reconcile("ns/job")
+    status = server.objects.get(read_path(f"{PHJOBS}/job"))["status"]
+    assert (status["phase"], status["artifact"]["state"]) == ("Running", "syncing")
+
+
+def test_what_a_pod_left_that_went_is_told_of_although_another_has_come(server: ApiServer, client: Client) -> None:
+    job, first = put(server, pod_document(main=ended(), sidecar=ended(message=summary()), phase="Succeeded"))
+    status = {**RUNNING, "artifact": {"state": "syncing", "podUid": first["metadata"]["uid"]}}
+    job = server.put(f"{PHJOBS}/job", {**job, "status": status})
+    found = Replica(client)
+    found.phjobs.change("ADDED", job)
+    found.pods.change("ADDED", first)
+    found.pods.change("DELETED", {**first, "metadata": {**first["metadata"], "resourceVersion": "99999"}})
+    server.remove(f"{PODS}/job")
+    server.put(f"{PODS}/job", pod_document(uid="second", owner=job["metadata"]["uid"]))
+    found.reconciler.reconcile("ns/job")
+    assert found.count("sealed") == 1.0
+
+
+def test_a_pod_whose_label_was_taken_off_has_not_gone(server: ApiServer, client: Client) -> None:
+    job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
+    found = Replica(client)
+    found.phjobs.change("ADDED", job)
+    found.pods.change("ADDED", pod)
+    server.put(f"{PODS}/job", {**pod, "metadata": {**pod["metadata"], "labels": {}}})
+    found.pods.change("DELETED", {**pod, "metadata": {**pod["metadata"], "resourceVersion": "9999"}})
+    found.reconciler.reconcile("ns/job")
+    assert server.objects.get(read_path(f"{PHJOBS}/job"))["status"]["phase"] == "Running"
+
+
+@pytest.mark.parametrize("result", [{"podUid": "of-another"}, {"podUid": "\ud800", "phJobUid": "own"}])
+def test_a_result_that_is_copied_or_odd_is_no_news_and_no_fault(
+    server: ApiServer, client: Client, result: Document
+) -> None:
+    found = Replica(client, reconcile=False)
+    notes = {RESULT: json.dumps({"state": "syncing", **result})}
+    job = server.put(f"{PHJOBS}/job", {**job_document(RUNNING), "metadata": {"uid": "own", "annotations": notes}})
+    found.phjobs.change("ADDED", job)
+    found.reconciler.reconcile("ns/job")
+    assert found.count("unknown", "vanished") == float("phJobUid" in result)
+
+
+def test_of_a_job_that_ended_before_the_product_came_nothing_is_told(server: ApiServer, client: Client) -> None:
+    job, pod = put(server, pod_document(main=ended(), phase="Succeeded"))
+    done = {"phase": "Succeeded", "finishTime": rfc3339(NOW + 10)}
+    job = server.put(f"{PHJOBS}/job", {**job, "status": done})
+    found = Replica(client, reconcile=False)
+    found.phjobs.change("ADDED", job)
+    found.pods.change("ADDED", pod)
+    found.reconciler.reconcile("ns/job")
+    assert [each for each in server.requests if each.method in ("PATCH", "POST")] == []
+
+
 def test_a_pod_that_starts_this_moment_is_not_deleted_for_being_late(server: ApiServer, client: Client) -> None:
-    waiting = pod_document(created=NOW - 500)
-    job, seen = put(server, waiting)
+    job, seen = put(server, pod_document(created=NOW - 500))
     job["status"] = {"phase": "Preparing", "requeued": 0}
     job = server.put(f"{PHJOBS}/job", job)
     late = Replica(client)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.controller.kubelet import world
+from tests.controller.kubelet import PODS, world
 from tests.controller.test_reconcile import controlling, samples
 from tests.kube.apiserver import ApiServer
 from tests.kube.caches import until
@@ -42,9 +42,10 @@ def test_a_pod_that_may_not_be_with_its_sidecar_costs_the_artifacts_not_the_job(
         assert samples(controller, "phjob_artifact_results_total") == {f"not-injected,{reason}": 1.0}
 
 
-def test_a_quota_that_the_job_breaks_itself_lets_it_wait_as_primehub_does(server: ApiServer) -> None:
+@pytest.mark.parametrize("words", ["exceeded quota: q", "status unknown for quota: q, resources: pods"])
+def test_a_quota_that_the_job_breaks_itself_lets_it_wait_as_primehub_does(server: ApiServer, words: str) -> None:
     def refuse(_: Document) -> None:
-        raise Fault(403, "Forbidden", 'pods "job" is forbidden: exceeded quota: q')
+        raise Fault(403, "Forbidden", f'pods "job" is forbidden: {words}')
 
     with world(server) as (found, _), controlling(server):
         found.refuse = refuse
@@ -53,6 +54,17 @@ def test_a_quota_that_the_job_breaks_itself_lets_it_wait_as_primehub_does(server
         assert (found.phase("job")[0], found.status("job")["requeued"]) == ("Pending", 1)
         asked = [each for each in server.requests if each.method == "POST" and each.path.endswith("/pods")]
         assert len(asked) == 2  # with the sidecar and without; not again for a while
+
+
+def test_a_pod_in_the_way_that_the_watch_does_not_show_is_told_and_waited_for(server: ApiServer) -> None:
+    with world(server) as (found, _), controlling(server):
+        anothers = {"metadata": {"labels": {"other": "pod"}}, "spec": {}, "status": {"phase": "Succeeded"}}
+        server.put(f"{PODS}/job", anothers)
+        found.add_job("job")
+        until(lambda: "is in the way" in found.status("job").get("message", ""), "it is told")
+        assert found.phase("job")[0] == "Pending"
+        asked = [each for each in server.requests if each.method == "POST" and each.path.endswith("/pods")]
+        assert len(asked) == 1  # not again for a while
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from controller.reconcile.pod import Pod, read_pod
-from controller.reconcile.sidecar import crash, has_worked
-from tests.controller.cluster import NOW, SETTINGS, ended, lost, pod, pod_document, running, summary, waiting
+from controller.reconcile.sidecar import crash, has_worked, look_at_sidecar, sidecar_trouble
+from tests.controller.cluster import NOW, SETTINGS, ended, lost, pod, pod_document, rfc3339, running, summary, waiting
 
 WORD = ended(message=summary())
 
@@ -45,6 +45,26 @@ TABLE = {
     "it was started again": (restarted(running()), (False, False), "it was started 2 times"),
     "out of memory, once, after it had synced": (restarted(running(), last=summary("syncing")), (False, False), ""),
 }
+
+
+@pytest.mark.parametrize(
+    ("condition", "troubled_at", "look_at"),
+    [
+        (None, 120, 120),
+        ({"status": "False"}, None, None),  # a volume cannot be mounted: main would not start either
+        ({"status": "True", "lastTransitionTime": rfc3339(NOW + 300)}, 420, 420),
+    ],
+)
+def test_a_sidecar_is_late_only_where_its_pod_could_start(
+    condition: dict[str, str] | None, troubled_at: float | None, look_at: float | None
+) -> None:
+    document = pod_document(main=waiting("PodInitializing"), sidecar=waiting("PodInitializing"))
+    if condition:
+        document["status"]["conditions"].append({"type": "PodReadyToStartContainers", **condition})
+    found = read_pod(document)
+    troubled = [second for second in range(700) if sidecar_trouble(found, SETTINGS, NOW + second)]
+    assert troubled[:1] == ([] if troubled_at is None else [troubled_at])
+    assert look_at_sidecar(found, SETTINGS, NOW + 60) == (None if look_at is None else NOW + look_at)
 
 
 @pytest.mark.parametrize(("found", "worked", "crashed"), TABLE.values(), ids=TABLE)

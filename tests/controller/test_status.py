@@ -231,6 +231,12 @@ def test_a_main_that_its_deleted_pod_killed_is_not_said_to_want_memory() -> None
     assert message == "main ended: exit code 137; its pod was deleted"
 
 
+def test_once_the_collector_is_switched_on_nothing_is_told_of_jobs_that_ended_before() -> None:
+    old = pod(main=ended(), phase="Succeeded")
+    assert decide(job(DONE), old, replace(SETTINGS, collects=False), NOW + 3600).artifact is None
+    assert decide(job(DONE), old, SETTINGS, NOW + 3600).artifact is None
+
+
 def test_when_a_sidecar_has_run_for_a_while_it_is_looked_at() -> None:
     both = pod(main=running(), sidecar=running(), phase="Running")
     assert decide(job(RUNNING, activeDeadlineSeconds=0), both, SETTINGS, NOW + 20).look_at == NOW + 30

@@ -99,7 +99,8 @@ class ObjectStore:
         """Make the object be `document`, status and all."""
         with self.changed:
             before = self._objects.get(place.key)
-            fixed = _fixed(before["metadata"]) if before else {"uid": str(uuid.uuid4()), "name": place.name}
+            uid = document.get("metadata", {}).get("uid") or str(uuid.uuid4())
+            fixed = _fixed(before["metadata"]) if before else {"uid": uid, "name": place.name}
             if place.namespace:
                 fixed["namespace"] = place.namespace
             metadata = {"generation": 1, **document.get("metadata", {}), **fixed}

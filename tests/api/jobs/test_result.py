@@ -11,24 +11,29 @@ from controller.reconcile.artifact import Artifact, write_result
 
 
 def outcome(annotation: str, **status: Any) -> Outcome | None:
-    return read_job({"metadata": {"annotations": {RESULT_ANNOTATION: annotation}}, "status": status}).outcome
+    metadata = {"uid": "own", "annotations": {RESULT_ANNOTATION: annotation}}
+    return read_job({"metadata": metadata, "status": status}).outcome
 
 
 def test_the_annotation_that_the_controller_writes_is_read() -> None:
     assert RESULT_ANNOTATION == RESULT
-    assert outcome(write_result(Artifact("sealed", "uid", "", 2, 300, 5))) == Outcome("sealed", 2, 300, 5)
+    assert outcome(write_result(Artifact("sealed", "uid", "", 2, 300, 5), "own")) == Outcome("sealed", 2, 300, 5)
 
 
 def test_why_a_pod_has_no_sidecar_is_read() -> None:
-    told = outcome(write_result(Artifact("not-injected", "uid", "it was not asked", reason="webhook")))
+    told = outcome(write_result(Artifact("not-injected", "uid", "it was not asked", reason="webhook"), "own"))
     assert told == Outcome("not-injected", 0, 0, 0, "webhook", "it was not asked")
 
 
+def test_what_was_copied_from_another_phjob_is_not_this_ones() -> None:
+    assert outcome(write_result(Artifact("sealed", "uid", "", 2, 300, 5), "another")) is None
+
+
 def test_the_status_goes_first() -> None:
-    told = json.dumps({"state": "sealed", "files": 1})
+    told = json.dumps({"state": "sealed", "files": 1, "phJobUid": "own"})
     assert outcome(told, artifact={"state": "rejected"}) == Outcome("rejected", 0, 0, 0)
 
 
-@pytest.mark.parametrize("annotation", ["", "[", "[" * 100_000, "7", "{}", '{"state": 7}'])
+@pytest.mark.parametrize("annotation", ["", "[", "[" * 100_000, "7", "{}", '{"state": 7, "phJobUid": "own"}'])
 def test_nonsense_is_no_outcome(annotation: str) -> None:
     assert outcome(annotation) is None
