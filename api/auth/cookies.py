@@ -34,12 +34,17 @@ def read_renewal(cookies: Cookies) -> str:
     return cookies.get(_RENEWAL, "")
 
 
-def write_tokens(response: flask.Response, token: str, renewal: str = "", *, secure: bool) -> None:
-    """Have the browser keep these, "" being none, in place of what it has, until it is closed. `secure`: by https."""
+def write_tokens(
+    response: flask.Response, token: str, renewal: str = "", *, secure: bool, unseen: bool = False
+) -> None:
+    """Have the browser keep these, "" being none, in place of what it has, until it is closed. `secure`: by https.
+
+    `unseen`: it may have more than it sent, as when another site leads here: a Strict cookie is kept back then.
+    """
     pieces = [token[at : at + _PIECE] for at in range(0, len(token), _PIECE)]
     for number, name in enumerate(_NAMES):
-        _write(response, name, pieces[number] if number < len(pieces) else "", "/", secure)
-    _write(response, _RENEWAL, renewal if len(renewal) <= _PIECE else "", _RENEWAL_PATH, secure)
+        _write(response, name, pieces[number] if number < len(pieces) else "", "/", secure, unseen)
+    _write(response, _RENEWAL, renewal if len(renewal) <= _PIECE else "", _RENEWAL_PATH, secure, unseen)
 
 
 def _pieces(cookies: Cookies) -> Iterator[str]:
@@ -52,9 +57,9 @@ def _pieces(cookies: Cookies) -> Iterator[str]:
         yield values.pop()
 
 
-def _write(response: flask.Response, name: str, value: str, path: str, secure: bool) -> None:
+def _write(response: flask.Response, name: str, value: str, path: str, secure: bool, unseen: bool) -> None:
     """Strict: the page itself needs no cookie, so a link from elsewhere opens it, and what it asks for has it."""
     if value:
         response.set_cookie(name, value, path=path, secure=secure, httponly=True, samesite="Strict")
-    elif name in flask.request.cookies:
+    elif unseen or name in flask.request.cookies:
         response.delete_cookie(name, path=path, secure=secure, httponly=True, samesite="Strict")

@@ -56,7 +56,7 @@ def signin_blueprint(sign_in: SignIn, attempts: Attempts, authenticator: Authent
         else:
             logger.info("signed in user=%s", caller.username)
             response = _redirect(then)
-            write_tokens(response, tokens.access, tokens.renewal, secure=has_tls)
+            write_tokens(response, tokens.access, tokens.renewal, secure=has_tls, unseen=True)
         keep(response, "", 0)
         return response
 

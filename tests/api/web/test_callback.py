@@ -9,6 +9,7 @@ from api.auth.attempts import SECONDS, Attempts
 from api.auth.signin import Attempt
 from tests.api.auth.oidc_server import CLIENT, OidcServer, ec_key, rsa_key, signed, status, unsigned
 from tests.api.web.site import Clock, Visitor, Web
+from tests.api.web.test_session import cookies
 from tests.api.web.test_signin import CALLBACK, NOT_REACHED, failed
 
 
@@ -33,6 +34,33 @@ def test_a_callback_that_nobody_asked_for_lets_nobody_in(ann: Visitor, oidc: Oid
     assert again == "/api/session/login?next=%2Fjobs%2Fjob-1"
     assert oidc.asked["/token"] == 0
     assert ann.session()["user"] is None
+
+
+def come_back(visitor: Visitor) -> None:
+    """As browsers do, which send no Strict cookie with what another site leads to."""
+    back = visitor.to_callback()
+    strict = [each for each in visitor.cookies.cookies if each.name != "phjob_signin"]
+    for each in strict:
+        visitor.cookies.cookies.clear(each.domain, each.path, each.name)
+    answer = visitor.open(back)
+    told = {text.partition("=")[0] for text in cookies(answer)}
+    for each in strict:
+        if each.name not in told:
+            visitor.cookies.cookies.set_cookie(each)
+
+
+def test_nothing_of_a_session_before_is_left_though_the_browser_keeps_it_back(
+    hub: Web, ann: Visitor, oidc: OidcServer
+) -> None:
+    oidc.codes.claims = {"groups": [f"group-{number:05}" for number in range(300)]}  # two cookies
+    come_back(ann)
+    assert {"phjob_token_1", "phjob_renewal"} <= ann.kept().keys()
+    oidc.codes.answer = {"refresh_token": None}
+    oidc.codes.claims = {"groups": ["research"], "preferred_username": "bob", "sub": "bob"}
+    come_back(ann)
+    assert ann.kept().keys() == {"phjob_token"}
+    assert ann.graphql().status_code == 200
+    assert ann.session()["user"]["username"] == "bob"
 
 
 def test_another_s_callback_signs_nobody_in_as_them(hub: Web, ann: Visitor, oidc: OidcServer) -> None:
