@@ -133,7 +133,7 @@ class Mutation(ObjectType):
             raise BadInput("until is no time: use RFC 3339, such as 2030-01-31T12:00:00Z")
         folder = named_folder(info.context, where)
         info.context.services.terms.extend(folder, int(at), info.context.caller)
-        return Artifact(info.context, folder)
+        return _decided(info.context, folder)
 
     @staticmethod
     def resolve_pin_ph_job_artifact(
@@ -141,13 +141,13 @@ class Mutation(ObjectType):
     ) -> Artifact:
         folder = named_folder(info.context, where)
         info.context.services.terms.pin(folder, note or "", info.context.caller)
-        return Artifact(info.context, folder)
+        return _decided(info.context, folder)
 
     @staticmethod
     def resolve_unpin_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> Artifact:
         folder = named_folder(info.context, where)
         info.context.services.terms.unpin(folder, info.context.caller)
-        return Artifact(info.context, folder)
+        return _decided(info.context, folder)
 
     @staticmethod
     def resolve_delete_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> Removed:
@@ -213,3 +213,8 @@ def _own_job(request: Request, name: str) -> Job:
 def _created(what: str, job: Job, request: Request) -> JobRow:
     logger.info("created how=%s group=%s job=%s user=%s", what, job.group, job.id, request.caller.username)
     return JobRow(job, request)
+
+
+def _decided(request: Request, folder: JobFolder) -> Artifact:
+    """The artifacts as they are now: another mutation of the same request may have looked at them before."""
+    return Artifact(Request(request.caller, request.services, request.usage, request.budget), folder)
