@@ -57,11 +57,13 @@ class LocalJobs:
 
     def is_collecting(self, job: Job) -> bool:
         now = self.get(job.id) or job
+        return not now.has_ended or self.may_run(now.group, now.id)
+
+    def may_run(self, group: str, job: str) -> bool:
         try:
-            trace = trace_of(Places(self._data, now.group, now.id))
+            return trace_of(Places(self._data, group, job)) in ("claimed", "running")
         except InvalidName:
             return False
-        return not now.has_ended or trace in ("claimed", "running")
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
         def note(phjob: PhJob) -> None:

@@ -5,6 +5,7 @@ after another; it ends where it takes too long, and then what was measured befor
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from prometheus_client.registry import Collector
 
 from api.store.store import Item, Missing, Store
 from api.usage import Tally, tally
-from artifacts.errors import InvalidDocument, InvalidName
+from artifacts.errors import InvalidDocument, InvalidName, StoreError
 from artifacts.layout import JOB_ARTIFACTS
 from artifacts.names import group_path
+
+logger = logging.getLogger(__name__)
 
 KEPT = "phjob-artifacts/cleanup/kept"
 MOST_SECONDS = 1800.0
@@ -53,8 +56,7 @@ def measure_kept(store: Store, clock: Callable[[], float], may_go_on: Callable[[
 
     groups: dict[str, Figures] = {}
     for group in list(_groups(store)):
-        items = _while(in_time, store.list(f"groups/{group}/{JOB_ARTIFACTS}/"))
-        counted: Tally = tally(items, in_time, _MOST_FILES)
+        counted = _tally_group(store, f"groups/{group}/{JOB_ARTIFACTS}/", in_time)
         if not (counted.complete and in_time()):
             return None
         if counted.jobs:
@@ -96,7 +98,9 @@ class KeptCollector(Collector):
 
     def _by_group(self, kept: Kept) -> Iterator[Metric]:
         largest = sorted(kept.groups.items(), key=lambda row: row[1][2], reverse=True)
-        shown = {**dict(largest[: self._most]), _OTHER: _sum(figures for _, figures in largest[self._most :])}
+        named = [row for row in largest if row[0] != _OTHER][: self._most]
+        rest = kept.groups.keys() - dict(named).keys()
+        shown = {**dict(named), _OTHER: _sum(kept.groups[group] for group in rest)}
         for place, name in enumerate(_FIGURES):
             text = f"As kept_{name}, by group"
             family = GaugeMetricFamily(f"{self._prefix}group_kept_{name}", text, labels=["group"])
@@ -120,6 +124,26 @@ def _groups(store: Store) -> Iterator[str]:
                 yield name
         except InvalidName:
             continue
+
+
+def _tally_group(store: Store, prefix: str, in_time: Callable[[], bool]) -> Tally:
+    try:
+        return tally(_while(in_time, store.list(prefix)), in_time, _MOST_FILES)
+    except StoreError as error:
+        logger.info("measured job by job prefix=%s error=%s", prefix, error)
+    return tally(_while(in_time, _readable(store, prefix)), in_time, _MOST_FILES)
+
+
+def _readable(store: Store, prefix: str) -> Iterator[Item]:
+    """What can be listed of each job: one with a folder that its user closed hides no other."""
+    for job in store.list(prefix, recursive=False):
+        if job.size is not None:
+            continue
+        try:
+            for item in store.list(prefix + job.name):
+                yield item._replace(name=job.name + item.name)
+        except StoreError as error:
+            logger.warning("measured in part prefix=%s%s error=%s", prefix, job.name, error)
 
 
 def _while(in_time: Callable[[], bool], items: Iterator[Item]) -> Iterator[Item]:

@@ -37,7 +37,7 @@ from api.retention.record import extension_key, pin_key, removal_key, sighting_k
 from api.retention.terms import caller_name
 from api.settings import Settings
 from api.store.store import Removed, Store
-from artifacts.errors import InvalidDocument, InvalidName, StoreError
+from artifacts.errors import ArtifactError, InvalidDocument, InvalidName, StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, format_expiry
 from artifacts.names import group_path
 
@@ -185,7 +185,11 @@ class StoreCleaner:
     def _why_kept(self, folder: JobFolder, deleting: bool = False) -> str:
         """Why it may not go after all, or "": what people and the PhJob say now, of files that were due."""
         phjob, now = folder.phjob, self._clock()
-        if phjob is not None and (not phjob.has_ended or self._jobs.is_collecting(phjob)):
+        if phjob is not None:
+            runs = not phjob.has_ended or self._jobs.is_collecting(phjob)
+        else:  # the cleanup need not ask: a sidecar keeps the expiry ahead
+            runs = deleting and self._jobs.may_run(folder.group, folder.job)
+        if runs:
             return "the job or its collector still runs"
         try:
             record = self._look.record(folder)
@@ -242,7 +246,10 @@ class StoreCleaner:
     def _tidy(self, survey: Survey) -> None:
         """Forget what is noted of folders that are gone."""
         for group, job in survey.orphans:
-            self._forget(JobFolder(group, job, survey.phjob(group, job)), survey.notes.of(group, job))
+            try:
+                self._forget(JobFolder(group, job, survey.phjob(group, job)), survey.notes.of(group, job))
+            except ArtifactError as error:  # one that fails stops no other
+                logger.warning("not forgotten group=%s job=%s error=%s", group, job, error)
 
     def _tell(self, cleaned: Cleaned, groups: Sequence[str] | None) -> None:
         self._count(groups, "failure" if cleaned.failed else "success")

@@ -15,8 +15,9 @@ from api.cleanup.run import StoreCleaner
 from api.cleanup.shown import measure_stored, show_stored
 from api.errors import ApiError, Conflict, Refused, Unavailable
 from api.metrics import Metrics
+from api.retention.expiry import SKEW_SECONDS
 from api.store.store import Store
-from artifacts.errors import StoreError
+from artifacts.errors import ArtifactError
 
 DAY = 86400
 LOOK_SECONDS = 60
@@ -36,7 +37,7 @@ def last_planned(now: float, at: str) -> float:
 
 def is_overdue(now: float, at: str, last_success: float | None) -> bool:
     """Whether a run should have succeeded since `last_success`. One that is still to come was told by a wrong clock."""
-    return last_success is None or last_success > now or last_success < last_planned(now, at)
+    return last_success is None or last_success > now + SKEW_SECONDS or last_success < last_planned(now, at)
 
 
 class Timetable:
@@ -50,6 +51,7 @@ class Timetable:
         self._scheduler = schedule.Scheduler()
         self._stopping = threading.Event()
         self._not_before: tuple[float, float] = (0.0, 0.0)  # from, to: when not to try
+        self._not_measured: tuple[float, float] = (0.0, 0.0)  # likewise
         self._thread = threading.Thread(target=self._run, name="cleanup timetable", daemon=True)
 
     def start(self) -> None:
@@ -67,7 +69,7 @@ class Timetable:
         now = self._clock()
         try:
             last_success = show_stored(self._store, self._metrics)
-        except StoreError as error:
+        except ArtifactError as error:
             logger.warning("timetable does not know the last cleanup error=%s", error)
             return None
         if not self._at:
@@ -82,7 +84,10 @@ class Timetable:
 
     def _measure(self, now: float, good_for: float) -> None:
         """Measure what is kept, unless some replica has within the last `good_for` seconds."""
-        if not now - good_for <= self._metrics.kept.shown.measured_at <= now:
+        begin, end = self._not_measured
+        is_good = now - good_for <= self._metrics.kept.shown.measured_at <= now + SKEW_SECONDS
+        if not is_good and not begin <= now < end:
+            self._not_measured = (now, now + RETRY_SECONDS)
             measure_stored(self._store, self._metrics, self._clock, lambda: not self._stopping.is_set())
 
     def _knows_jobs(self) -> bool:

@@ -88,14 +88,17 @@ class KubernetesJobs:
             self._patch(job, {"spec": {"cancel": True}})
 
     def is_collecting(self, job: Job) -> bool:
-        with _asking("get pods"):
-            try:
-                if may_run(self._pods.get(job.id)):
-                    return True
-            except errors.NotFound:
-                pass
+        if self.may_run(job.group, job.id):
+            return True
         now = self.get(job.id)
         return now is not None and not now.has_ended
+
+    def may_run(self, group: str, job: str) -> bool:
+        with _asking("get pods"):
+            try:
+                return may_run(self._pods.get(job))
+            except errors.NotFound:
+                return False
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
         now = self._known(job.id) or job

@@ -27,6 +27,9 @@ class Jobs(Protocol):
     def is_collecting(self, job: Job) -> bool:
         """Whether main or the sidecar may still run, asked anew: what lies in the store may still change."""
 
+    def may_run(self, group: str, job: str) -> bool:
+        """The same of a job whose PhJob may be gone: its pod is given time to end."""
+
     def note_expiry(self, job: Job, expired_at: int) -> None:
         """Note on the PhJob until when its artifacts are kept (UNIX seconds), so that it outlives them; with a minus,
         when they were removed."""

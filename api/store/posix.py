@@ -21,6 +21,7 @@ from artifacts.errors import InvalidDocument, StoreConflict, StoreError
 from artifacts.names import is_key
 
 _BLOCK = 1024 * 1024
+_READS = 5  # of a small file that is written to meanwhile
 _PLACE_FOLDER = PLACE | os.O_DIRECTORY
 _IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
 
@@ -62,10 +63,12 @@ class PosixStore:
                 raise
 
     def read(self, key: str, most: int) -> bytes:
-        with contextlib.closing(self.open(key)) as file:
-            if file.stat.size > most:
-                raise InvalidDocument(key, f"it is longer than {most} bytes")
-            return b"".join(file.chunks(0, file.stat.size))
+        for _ in range(_READS):
+            with contextlib.suppress(Changed), contextlib.closing(self.open(key)) as file:
+                if file.stat.size > most:
+                    raise InvalidDocument(key, f"it is longer than {most} bytes")
+                return b"".join(file.chunks(0, file.stat.size))
+        raise InvalidDocument(key, "it is written to again and again")
 
     def write(self, key: str, content: bytes) -> None:
         check_key(key)

@@ -88,6 +88,9 @@ class Jobs:
     def is_collecting(self, job: Job) -> bool:
         raise NotImplementedError
 
+    def may_run(self, group: str, job: str) -> bool:
+        raise NotImplementedError
+
     def note_expiry(self, job: Job, expired_at: int) -> None:
         raise NotImplementedError
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from api.auth.caller import Caller
+from api.cleanup.last_run import read_last_run
 from api.errors import Conflict, NotAuthorized, NotFound, Refused
 from api.retention.record import FOREVER, extension_key, pin_key, sighting_key
+from artifacts.errors import StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.cleanup.worlds import ALICE, DAY, FILES, World, directory_world
 from tests.lines import lines_of
@@ -343,6 +345,34 @@ def test_delete_of_a_running_job_says_that_it_runs_even_before_there_is_a_folder
     world.add_phjob("job-1", phase="Running", ended_ago=0)
     with pytest.raises(Conflict, match="still runs"):
         world.cleaner.delete(world.folder("job-1"), ALICE)
+
+
+def test_delete_waits_for_the_pod_of_a_phjob_that_is_gone(world: World) -> None:
+    world.fill("job-1")
+    world.jobs.collecting.add("job-1")
+    with pytest.raises(Conflict, match="still runs"):
+        world.cleaner.delete(world.folder("job-1"), ALICE)
+    world.jobs.collecting.clear()
+    world.cleaner.delete(world.folder("job-1"), ALICE)
+    assert world.left() == []
+
+
+def test_a_note_of_a_folder_that_is_gone_and_cannot_be_read_stops_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.store.write(pin_key("a", "job-gone"), b"x")
+    world.fill("job-1")
+    read = world.store.read
+
+    def fail(key: str, most: int) -> bytes:
+        if "job-gone" in key:
+            raise StoreError("read", key, PermissionError(13, "Permission denied"))
+        return read(key, most)
+
+    monkeypatch.setattr(world.store, "read", fail)
+    assert world.cleaner.clean(None, force=True).removed == 1
+    assert read_last_run(world.store) is not None
+    assert "not forgotten group=a job=job-gone" in caplog.text
 
 
 def test_delete_removes_now_and_leaves_an_audit_line(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -10,11 +12,12 @@ from prometheus_client import CollectorRegistry
 from api.cleanup.kept import KEPT, measure_kept, read_kept
 from api.cleanup.last_run import LAST_RUN, LastRun, read_last_run, write_last_run
 from api.cleanup.shown import measure_stored, show_stored
-from api.cleanup.timetable import DAY, RETRY_SECONDS, Timetable
+from api.cleanup.timetable import RETRY_SECONDS, Timetable
 from api.errors import Refused
 from api.metrics import Metrics
+from api.store.store import Item
 from artifacts.errors import StoreError
-from tests.api.cleanup.worlds import FILES, World, directory_world
+from tests.api.cleanup.worlds import DAY, FILES, World, directory_world
 from tests.lines import lines_of
 
 SIZE = sum(map(len, FILES.values()))
@@ -138,6 +141,49 @@ def test_groups_are_shown_by_name_up_to_a_number_the_largest_first(world: World)
     assert shown["group_kept_byteslarge"] == 3 * SIZE
     assert shown["group_kept_filesother"] == len(FILES)
     assert not [name for name in replica(world) if "group" in name]
+
+
+def test_a_group_that_is_called_as_the_rest_is_counts_with_the_rest(world: World) -> None:
+    world.fill("job-1", "other", expires_in=DAY, legacy_in=DAY)
+    world.fill("job-2", "big", expires_in=DAY, legacy_in=DAY, files={"f": b"x" * 1000})
+    measure_stored(world.store, world.metrics, world.clock, lambda: True)
+    shown = replica(world, 10)
+    by_group = {name.removeprefix("group_kept_jobs"): n for name, n in shown.items() if "group_kept_jobs" in name}
+    assert by_group == {"big": 1, "other": 1}
+
+
+def test_a_job_folder_that_cannot_be_listed_hides_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for job, group in (("job-1", "a"), ("job-2", "b"), ("job-3", "b")):
+        world.fill(job, group)
+    whole = world.store.list
+
+    def listed(prefix: str, **given: Any) -> Iterator[Item]:
+        for item in whole(prefix, **given):
+            if "job-3/" in prefix + item.name and item.size is not None:
+                raise StoreError("list", prefix + item.name, PermissionError(13, "Permission denied"))
+            yield item
+
+    monkeypatch.setattr(world.store, "list", listed)
+    kept = measure_kept(world.store, world.clock, lambda: True)
+    assert kept
+    assert {group: figures[0] for group, figures in kept.groups.items()} == {"a": 1, "b": 1}
+
+
+def test_where_nothing_is_to_be_cleaned_a_measuring_that_fails_is_tried_again_in_an_hour(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def fail(*_: Any) -> None:
+        begun.append(world.ahead)
+        raise StoreError("list", "groups/", OSError(5, "Input/output error"))
+
+    monkeypatch.setattr("api.cleanup.shown.measure_kept", fail)
+    table = Timetable(world.cleaner, world.store, world.metrics, "", world.clock)
+    for minute in range(0, 120, 10):
+        world.ahead = minute * 60
+        table.look()
+    assert begun == [0, 3600]
 
 
 def test_what_lies_beside_job_folders_counts_for_nothing(world: World) -> None:

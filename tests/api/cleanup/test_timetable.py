@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from api.cleanup.success import read_last_success, write_last_success
 from api.cleanup.timetable import DAY, RETRY_SECONDS, TAKEN_SECONDS, Timetable, is_overdue, last_planned
 from api.errors import Unavailable
+from api.store.store import Changed
 from artifacts.errors import StoreError
 from tests.api.cleanup.worlds import World, directory_world
 
@@ -25,6 +26,7 @@ CASES = {
     "by hand before today's time": (AT_3 + 60, AT_3 - 60, True),
     "days ago": (AT_3 - 5, AT_3 - 5 * DAY, True),
     "to come, by a wrong clock": (AT_3, AT_3 + 99 * DAY, True),
+    "to come, by a replica whose clock is a little ahead": (AT_3 + 60, AT_3 + 80, False),
 }
 
 
@@ -185,6 +187,18 @@ def test_a_store_that_fails_is_asked_again_and_ends_nothing(world: World, monkey
     assert tried == []
     table.look()
     assert len(tried) == 1
+
+
+def test_what_is_written_while_it_is_read_ends_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(key: str, most: int) -> bytes:
+        raise Changed(f"{key!r} was written to while it was read")
+
+    table = timetable(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "read", change)
+        table.look()
+    table.look()
+    assert read_last_success(world.store) is not None
 
 
 def test_stopping_ends_a_run_under_way_between_two_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,10 @@ class MadeJobs:
         self.cancelled.append(job.id)
 
     def is_collecting(self, job: Job) -> bool:
-        return job.id in self.collecting or not job.has_ended
+        return self.may_run(job.group, job.id) or not job.has_ended
+
+    def may_run(self, group: str, job: str) -> bool:
+        return job in self.collecting
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
         self.notes[job.id] = expired_at

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from api.store.posix import PosixStore
 from api.store.store import Changed, Missing, Removed
-from artifacts.errors import StoreConflict, StoreError
+from artifacts.errors import InvalidDocument, StoreConflict, StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.store.test_store import JOB, names
 from tests.machine import require
@@ -182,6 +183,29 @@ def test_a_file_that_is_written_to_while_it_is_read_has_changed(tmp_path: Path, 
                 other.write(b"x")
         with pytest.raises(Changed):
             list(chunks)
+
+
+@pytest.mark.parametrize(("times", "is_read"), [(4, True), (9, False)])
+def test_a_small_file_that_is_written_to_meanwhile_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, is_read: bool
+) -> None:
+    store, left = PosixStore(str(tmp_path)), [times]
+    store.write("f", b"x")
+    opened = store.open
+
+    def interrupted(key: str) -> Any:
+        file = opened(key)
+        if left[0]:
+            left[0] -= 1
+            os.utime(tmp_path / "f", (1, left[0]))
+        return file
+
+    monkeypatch.setattr(store, "open", interrupted)
+    if is_read:
+        assert store.read("f", 10) == b"x"
+    else:
+        with pytest.raises(InvalidDocument, match="again and again"):
+            store.read("f", 10)
 
 
 def test_a_file_is_given_whole_though_it_is_removed_meanwhile(tmp_path: Path) -> None:
