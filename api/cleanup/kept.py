@@ -143,7 +143,7 @@ def _readable(store: Store, prefix: str) -> Iterator[Item]:
             for item in store.list(prefix + job.name):
                 yield item._replace(name=job.name + item.name)
         except StoreError as error:
-            logger.warning("measured in part prefix=%s%s error=%s", prefix, job.name, error)
+            logger.warning("measured in part prefix=%s error=%s", prefix + job.name, error)
 
 
 def _while(in_time: Callable[[], bool], items: Iterator[Item]) -> Iterator[Item]:
