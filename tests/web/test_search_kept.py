@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.web.artifacts.folders import address
 from tests.web.conftest import Visit
@@ -35,18 +35,24 @@ def test_a_choice_made_while_a_search_is_typed_goes_with_the_search(visit: Visit
     expect(page.get_by_label("Search")).to_have_value("")
 
 
+def type_and_leave(page: Page, field: str, text: str, by: str) -> None:
+    """In one turn of the page's script: before what was typed is searched for."""
+    page.evaluate(
+        """([field, text, by]) => {
+             const found = document.querySelector(field);
+             found.value = text;
+             found.dispatchEvent(new Event("input"));
+             document.querySelector(by).click();
+           }""",
+        [field, text, by],
+    )
+
+
 def test_who_has_left_the_list_while_a_search_was_typed_is_not_led_back(visit: Visit, site: Site) -> None:
     site.world.add("job-a", name="mixed", ago=60)
     page = visit(site)
     shows(page, "mixed")
-    page.evaluate(
-        """() => {
-             const search = document.getElementById("search");
-             search.value = "mixed";
-             search.dispatchEvent(new Event("input"));
-             document.querySelector("table.jobs tbody a").click();
-           }"""
-    )
+    type_and_leave(page, "#search", "mixed", "table.jobs tbody a")
     expect(page.get_by_role("heading", name="mixed")).to_be_visible()
     page.wait_for_timeout(SOON)
     assert page.url == f"{site.url}/jobs/job-a"
@@ -56,14 +62,7 @@ def test_who_has_left_the_files_while_a_search_was_typed_stays_there(visit: Visi
     site.world.leave(site.world.add("job-a"))
     page = visit(site, address("job-a"))
     expect(page.locator(".files tbody tr")).to_have_count(3)
-    page.evaluate(
-        """() => {
-             const field = document.getElementById("artifact-search");
-             field.value = "loss";
-             field.dispatchEvent(new Event("input"));
-             document.getElementById("tab-details").click();
-           }"""
-    )
+    type_and_leave(page, "#artifact-search", "loss", "#tab-details")
     page.wait_for_timeout(SOON)
     assert page.url == f"{site.url}/jobs/job-a"
 
