@@ -1,6 +1,5 @@
 """The Flask application: the parts' blueprints, the probes, `/metrics`, and one form for whatever goes wrong."""
 
-import logging
 import re
 import secrets
 from urllib.parse import quote
@@ -23,8 +22,9 @@ from api.services import Services
 from api.web.compose import web_blueprints
 from api.web.plain import START, plain_page, wants_page
 from artifacts.errors import StoreError
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Answer = tuple[flask.Response, int]
 
@@ -74,7 +74,7 @@ def _refused(error: ApiError) -> Answer:
 
 
 def _store_failed(error: StoreError) -> Answer:
-    logger.warning("store failed error=%s", error)
+    logger.warning("store failed", error=error)
     return _refused(Unavailable("the store does not answer as it should; try again in a while"))
 
 
@@ -94,5 +94,5 @@ def _not_served(error: HTTPException) -> Answer:
 def _failed(error: Exception) -> Answer:
     """What nobody thought of: told by a number that leads to its trace in the log, and by nothing else."""
     number = secrets.token_hex(8)
-    logger.error("request failed number=%s path=%s", number, flask.request.path, exc_info=error)
+    logger.error("request failed", number=number, path=flask.request.path, exc_info=error)
     return _told(500, ApiError.code, f"something went wrong here; in the log it is {number}")

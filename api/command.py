@@ -1,7 +1,6 @@
 """The command line: `serve`, `cleanup`, `schema`. Arguments and environment in, exit code out."""
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,9 +17,9 @@ from api.settings import TABLE, Settings, unknown_settings
 from artifacts import __version__
 from artifacts.environment import Setting, told_settings
 from artifacts.errors import ConfigError
-from artifacts.log import LOG_FORMAT, configure_log
+from artifacts.log import LOG_FORMAT, configure_log, get_logger
 
-logger = logging.getLogger("api")
+logger = get_logger("api")
 
 _CONFIG_ERROR = 2
 _SYNC_SECONDS = 30.0
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _serve(settings, os.environ) if options.command == "serve" else _cleanup(settings, options)
     except ConfigError as error:
         for problem in error.problems:
-            logger.error("not started problem=%s", problem)
+            logger.error("not started", problem=problem)
         return _CONFIG_ERROR
 
 
@@ -75,12 +74,12 @@ def _cleanup(settings: Settings, options: argparse.Namespace) -> int:
 
 def _tell_start(settings: Settings, environ: Mapping[str, str]) -> None:
     for name in unknown_settings(environ):
-        logger.warning("unknown setting, it has no effect name=%s", name)
-    logger.info("starting version=%s", __version__)
+        logger.warning("unknown setting, it has no effect", name=name)
+    logger.info("starting", version=__version__)
     for name, text in told_settings(TABLE, environ):
-        logger.info("setting name=%s value=%s", name, text)
+        logger.info("setting", name=name, value=text)
     for name in what_lacks(settings):
-        logger.warning("nobody can sign in at the issuer, the page takes tokens not_set=%s", name)
+        logger.warning("nobody can sign in at the issuer, the page takes tokens", not_set=name)
 
 
 def _default(row: Setting) -> str:

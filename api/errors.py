@@ -14,14 +14,14 @@
 GraphQL carries `code` in `extensions.code`, REST the body of `error_body`. Neither shows a stack trace.
 """
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from artifacts.errors import ArtifactError, StoreError
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class ApiError(ArtifactError):
@@ -106,7 +106,7 @@ def reaching_store() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        logger.warning("store failed error=%s", error)
+        logger.warning("store failed", error=error)
         raise Unavailable("the store does not answer as it should; try again in a while") from error
 
 

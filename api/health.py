@@ -1,6 +1,5 @@
 """The probes and `/metrics`: what Kubernetes and Prometheus ask, without a token."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,8 +10,9 @@ from api.errors import ApiError, Unavailable
 from api.metrics import expose
 from api.services import Services
 from artifacts.errors import ArtifactError
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # Whoever may reach the port may ask; the store is asked no more often than this.
 _FRESH_SECONDS = 2.0
@@ -64,7 +64,7 @@ class Readiness:
 
     def _tell(self, before: str) -> None:
         if self._problem and self._problem != before:
-            logger.warning("not ready why=%s", self._problem)
+            logger.warning("not ready", why=self._problem)
         elif before and not self._problem:
             logger.info("ready again")
 

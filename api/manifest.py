@@ -5,7 +5,6 @@ bounds allow. What does not look like a line that the collector writes tells not
 """
 
 import json
-import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
@@ -14,9 +13,10 @@ from typing import NamedTuple
 from api.store.store import Changed, Missing, OnRead, OpenFile, Store
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.layout import MANIFEST
+from artifacts.log import get_logger
 from artifacts.manifest import MAX_LINE_BYTES, Entry, Header, read_entries, read_header
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 MAX_BYTES = 48 * 1024 * 1024  # as much as 200,000 files with paths of 60 characters take
 MAX_ENTRIES = 200_000
@@ -77,7 +77,7 @@ def totals(store: Store, prefix: str, on_read: OnRead) -> Totals | None:
 
 def _tell(what: str, prefix: str, error: Exception) -> None:
     _, group, _, job, _ = prefix.split("/")
-    logger.info("manifest not used group=%s job=%s what=%s error=%s", group, job, what, error)
+    logger.info("manifest not used", group=group, job=job, what=what, error=error)
 
 
 def _entries(lines: Iterator[bytes], header: Header, wanted: Collection[bytes]) -> Iterator[Entry]:

@@ -81,8 +81,8 @@ def _tell_briefly(record: logging.LogRecord) -> bool:
     a token in a header that is none, a link's signature."""
     begin, found, rest = str(record.msg).partition(_INVALID)
     if found and not begin:
-        kind = type(sys.exc_info()[1]).__name__
-        record.msg, record.args = "invalid request peer=%s kind=%s", (rest.partition(": ")[0], kind)
+        record.msg, record.args = "invalid request", ()
+        record.fields = {"peer": rest.partition(": ")[0], "kind": type(sys.exc_info()[1]).__name__}
     elif isinstance(record.args, tuple):
         record.args = tuple(each.partition("?")[0] if isinstance(each, str) else each for each in record.args)
     if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):

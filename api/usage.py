@@ -1,6 +1,5 @@
 """What the artifacts of a group take up: counted by a walk through the store, within bounds, and kept for a while."""
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,9 +7,10 @@ from dataclasses import dataclass
 from api.listing import is_reserved
 from api.store.store import Item, Store
 from artifacts.layout import JOB_ARTIFACTS
+from artifacts.log import get_logger
 from artifacts.names import group_path
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 KEPT_SECONDS = 300.0
 MOST_FILES = 1_000_000
@@ -77,6 +77,12 @@ class Usage:
         deadline = self._timer() + MOST_SECONDS
         items = self._store.list(f"groups/{path}/{JOB_ARTIFACTS}/")
         counted = tally(items, lambda: self._timer() < deadline)
-        logger.info("measured group=%s jobs=%d files=%d bytes=%d complete=%s", path, counted.jobs, counted.files,
-                    counted.bytes, counted.complete)  # fmt: skip
+        logger.info(
+            "measured",
+            group=path,
+            jobs=counted.jobs,
+            files=counted.files,
+            bytes=counted.bytes,
+            complete=counted.complete,
+        )
         return Measured(counted, self._clock())

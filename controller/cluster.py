@@ -7,12 +7,13 @@ older than its API server, and one that knows no native sidecars fails their pod
 import logging
 import threading
 
+from artifacts.log import get_logger
 from controller.inject.facts import Facts, Version, kubelet_version, parse_version
 from kube.client import Client
 from kube.errors import Forbidden, KubeError
 from kube.objects import Objects, Resource
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _AGAIN_SECONDS, _FRESH_SECONDS = 2.0, 600.0
 _NODES_A_PAGE = 50  # one is some ten kilobytes
@@ -56,7 +57,7 @@ class ClusterFacts:
             version = parse_version(self._client.request("GET", "/version"))
             oldest = self._oldest_kubelet()
         except KubeError as error:
-            logger.warning("versions not known error=%s", error)
+            logger.warning("versions not known", error=error)
             return False
         if version is None:
             logger.warning("the API server does not tell its version")
@@ -72,7 +73,7 @@ class ClusterFacts:
             found = ((kubelet_version(node), node["metadata"]["name"]) for node in nodes)
             return min(((version, name) for version, name in found if version), default=None)
         except Forbidden as error:
-            logger.warning("kubelets are not looked at, only the API server error=%s", error)
+            logger.warning("kubelets are not looked at, only the API server", error=error)
             return None
 
     def _tell(self, version: Version, oldest: tuple[Version, str] | None) -> None:
@@ -81,5 +82,6 @@ class ClusterFacts:
         told = ("{}.{}".format(*version), kubelet, self._facts.has_native_sidecars)
         if told != self._told:
             level = logging.INFO if self._facts.has_native_sidecars else logging.WARNING
-            logger.log(level, "versions server=%s oldest_kubelet=%s node=%s sidecars=%s", *told[:2], node, told[2])
+            server, oldest_kubelet, sidecars = told
+            logger.log(level, "versions", server=server, oldest_kubelet=oldest_kubelet, node=node, sidecars=sidecars)
         self._told = told

@@ -1,7 +1,6 @@
 """The command line: `reconcile` and `webhook`. Arguments and environment in, exit code out."""
 
 import argparse
-import logging
 import os
 import signal
 import socket
@@ -12,14 +11,14 @@ from dataclasses import replace
 from artifacts import __version__
 from artifacts.environment import Setting, told_settings
 from artifacts.errors import ConfigError
-from artifacts.log import LOG_FORMAT, configure_log
+from artifacts.log import LOG_FORMAT, configure_log, get_logger
 from controller.reconcile.run import Controller
 from controller.reconcile.settings import TABLE, Settings
 from kube.access import load_access, own_namespace
 from kube.client import Client
 from kube.errors import NotConfigured
 
-logger = logging.getLogger("controller")
+logger = get_logger("controller")
 
 _CONFIG_ERROR = 2
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _reconcile(os.environ) if options.command == "reconcile" else _serve_webhook(os.environ)
     except (ConfigError, NotConfigured) as error:
         for problem in str(error).split("\n"):
-            logger.error("not started problem=%s", problem)
+            logger.error("not started", problem=problem)
         return _CONFIG_ERROR
 
 
@@ -41,9 +40,9 @@ def _reconcile(environ: Mapping[str, str]) -> int:
     settings = Settings.from_env(environ)
     if not settings.namespace:
         settings = replace(settings, namespace=own_namespace())
-    logger.info("starting version=%s namespace=%s", __version__, settings.namespace)
+    logger.info("starting", version=__version__, namespace=settings.namespace)
     for name, text in told_settings(TABLE, environ):
-        logger.info("setting name=%s value=%s", name, text)
+        logger.info("setting", name=name, value=text)
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # before there are threads: they are waited for here
     client = Client(
         load_access(environ), agent=f"phjob-artifacts-controller/{__version__}", connections=settings.workers + 4
@@ -54,7 +53,7 @@ def _reconcile(environ: Mapping[str, str]) -> int:
             controller.start()
         except OSError as error:
             raise ConfigError([f"cannot listen on {settings.listen}: {error.strerror}"]) from error
-        logger.info("ending signal=%s", signal.Signals(signal.sigwait(_ENDING)).name)
+        logger.info("ending", signal=signal.Signals(signal.sigwait(_ENDING)).name)
         controller.stop()
     finally:
         client.close()

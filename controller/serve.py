@@ -1,6 +1,5 @@
 """The webhook as a process: its settings, what it knows of the cluster, its server. Its composition root."""
 
-import logging
 import os
 from collections.abc import Mapping
 
@@ -9,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from artifacts import __version__
 from artifacts.environment import told_settings
+from artifacts.log import get_logger
 from controller.cluster import ClusterFacts
 from controller.metrics import PREFIX, WebhookMetrics
 from controller.server import Server
@@ -19,15 +19,15 @@ from kube.access import load_access
 from kube.client import Client
 from kube.metrics import KubeMetrics
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def serve_webhook(environ: Mapping[str, str] = os.environ) -> int:
     """Serve until told to end. Raises ConfigError, NotConfigured."""
     settings = Settings.from_env(environ)
-    logger.info("starting version=%s", __version__)
+    logger.info("starting", version=__version__)
     for name, text in told_settings(TABLE + DEFAULTS_TABLE, environ):
-        logger.info("setting name=%s value=%s", name, text)
+        logger.info("setting", name=name, value=text)
     access = load_access(environ)
 
     def compose(certificate: ServedCertificate) -> flask.Flask:

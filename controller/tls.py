@@ -4,7 +4,6 @@ Each state of the files gets a TLS context of its own, which is never changed wh
 read, or is half-written, leaves the one before in place.
 """
 
-import logging
 import os
 import ssl
 import threading
@@ -13,7 +12,9 @@ from pathlib import Path
 
 from cryptography import x509
 
-logger = logging.getLogger(__name__)
+from artifacts.log import get_logger
+
+logger = get_logger(__name__)
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 # Seconds a peer may go without a byte in the middle of a handshake or a request: it holds a thread meanwhile.
@@ -93,10 +94,10 @@ class ServedCertificate:
         certificate = x509.load_pem_x509_certificate(files[0].read_bytes())
         self._served = _Served(context, certificate.not_valid_after_utc.timestamp())
         self._complaint = ""
-        logger.info("certificate loaded expires=%s", certificate.not_valid_after_utc.isoformat())
+        logger.info("certificate loaded", expires=certificate.not_valid_after_utc.isoformat())
 
     def _complain(self, complaint: str) -> None:
         """Once for each trouble: connections come all the time."""
         if complaint != self._complaint:
-            logger.warning("certificate cannot be used folder=%s error=%s", self._folder, complaint)
+            logger.warning("certificate cannot be used", folder=self._folder, error=complaint)
         self._complaint = complaint

@@ -4,7 +4,6 @@ It fails open: whatever goes wrong here, the pod passes unchanged, with a warnin
 logged of a pod is its name and its group, never the message of an error that may quote more of it.
 """
 
-import logging
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from artifacts.log import Fields, get_logger
 from controller.inject.facts import Facts
 from controller.inject.injection import inject
 from controller.inject.pod import GROUP_LABEL
@@ -20,7 +20,7 @@ from controller.patch import make_patch
 from controller.review import BadReview, Request, answer, read_review
 from controller.settings import Settings
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 MAX_BYTES = 8 * 1024 * 1024  # the API server takes objects of 3 MiB, which JSON may spell longer
 _FAILED = "artifacts will not be collected: the collector's webhook failed; its log says more"
@@ -85,19 +85,18 @@ def _reviewed(
         metrics.requests.labels("error").inc()
         last = traceback.extract_tb(error.__traceback__)[-1]
         kind, place = type(error).__name__, f"{last.name}:{last.lineno}"
-        logger.error("pod passed unchanged job=%s group=%s error=%s at=%s", *_who(request.pod), kind, place)
+        logger.error("pod passed unchanged", **_who(request.pod), error=kind, at=place)
         return answer(request.uid, warnings=[_FAILED])
     metrics.requests.labels(injection.outcome).inc()
-    who = _who(request.pod)
-    logger.info("looked at a pod job=%s group=%s outcome=%s uid=%s", *who, injection.outcome, request.uid)
+    logger.info("looked at a pod", **_who(request.pod), outcome=injection.outcome, uid=request.uid)
     return reviewed
 
 
-def _who(pod: Mapping[str, Any]) -> tuple[str, str]:
-    """What lines of the log call it: its name and its group, as far as it says them."""
+def _who(pod: Mapping[str, Any]) -> Fields:
+    """Return the fields that name the pod's job in log lines, as far as the pod has them."""
     metadata = _part(pod, "metadata")
     name, start = _word(metadata, "name"), _word(metadata, "generateName")
-    return name or start, _word(_part(metadata, "labels"), GROUP_LABEL).removeprefix("escaped-")
+    return {"job": name or start, "group": _word(_part(metadata, "labels"), GROUP_LABEL).removeprefix("escaped-")}
 
 
 def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -113,12 +113,12 @@ class Cache(Generic[T]):
             self._watch()
         except errors.Gone as error:
             self._version = ""
-            logger.info("version forgotten resource=%s error=%s", self._source.resource, error)
+            logger.info("version forgotten", extra={"fields": {"resource": self._source.resource, "error": error}})
         except errors.KubeError as error:
             return self._failed(error)
         except Exception:
             self._version = ""
-            logger.exception("watch broke resource=%s", self._source.resource)
+            logger.exception("watch broke", extra={"fields": {"resource": self._source.resource}})
         else:
             return None
         return 0.0
@@ -129,7 +129,7 @@ class Cache(Generic[T]):
         self.error = error
         if not isinstance(error, errors.Unreachable | errors.Busy):
             self._version = ""  # it may be the version that the server cannot bear
-        logger.warning("watch failed resource=%s error=%s", self._source.resource, error)
+        logger.warning("watch failed", extra={"fields": {"resource": self._source.resource, "error": error}})
         return error.retry_after if isinstance(error, errors.Refused) else 0.0
 
     def _list(self) -> None:

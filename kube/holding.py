@@ -83,19 +83,21 @@ class Election:
             self._tell(False)  # it lapsed between two looks: what came meanwhile was left to a leader
         self._term = term
         if leads:
-            logger.info("leading lease=%s identity=%s", self._lease.name, self._lease.identity)
+            logger.info("leading", extra={"fields": {"lease": self._lease.name, "identity": self._lease.identity}})
         else:
-            logger.info("no longer leading lease=%s identity=%s", self._lease.name, self._lease.identity)
+            logger.info(
+                "no longer leading", extra={"fields": {"lease": self._lease.name, "identity": self._lease.identity}}
+            )
         try:
             self._on_change(leads)
         except Exception:
-            logger.exception("handler failed lease=%s", self._lease.name)
+            logger.exception("handler failed", extra={"fields": {"lease": self._lease.name}})
 
 
 def _keep(lease: Lease, done: threading.Event) -> None:
     while not done.wait(_pause(lease)):
         if not lease.held:
-            logger.warning("lost lease=%s identity=%s", lease.name, lease.identity)
+            logger.warning("lost", extra={"fields": {"lease": lease.name, "identity": lease.identity}})
             return
         _renew(lease)
 
@@ -104,14 +106,14 @@ def _renew(lease: Lease) -> None:
     try:
         lease.acquire()
     except errors.KubeError as error:
-        logger.warning("not renewed lease=%s error=%s", lease.name, error)
+        logger.warning("not renewed", extra={"fields": {"lease": lease.name, "error": error}})
 
 
 def _release(lease: Lease) -> None:
     try:
         lease.release()
     except errors.KubeError as error:
-        logger.warning("not released lease=%s error=%s", lease.name, error)
+        logger.warning("not released", extra={"fields": {"lease": lease.name, "error": error}})
 
 
 def _pause(lease: Lease) -> float:

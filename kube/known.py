@@ -117,7 +117,7 @@ class Known(Generic[T]):
         try:
             return Entry(version, self._trim(document))
         except Exception:
-            logger.exception("left out resource=%s key=%s", self._name, key)
+            logger.exception("left out", extra={"fields": {"resource": self._name, "key": key}})
             return before
 
     def _tell(self, key: str, before: Entry[T] | None, now: Entry[T] | None) -> None:
@@ -127,7 +127,7 @@ class Known(Generic[T]):
             try:
                 handler(key, before.value if before else None, now.value if now else None)
             except Exception:
-                logger.exception("handler failed resource=%s key=%s", self._name, key)
+                logger.exception("handler failed", extra={"fields": {"resource": self._name, "key": key}})
 
     def _come_to(self, version: str) -> None:
         self._seen = _number(version)

@@ -18,7 +18,7 @@ from pathlib import Path
 from api import settings as service_settings
 from api.jobs.names import new_name
 from artifacts.errors import ArtifactError
-from artifacts.log import LOG_FORMAT, configure_log
+from artifacts.log import LOG_FORMAT, configure_log, get_logger
 from artifacts.settings import PREFIX, Settings, unknown_settings
 from local.arguments import parse
 from local.collected import list_files
@@ -179,11 +179,15 @@ def _print_end(result: Result, store: Path) -> None:
 
 def _log_end(result: Result) -> None:
     told, report = result.phjob["status"], result.report
-    logger.info(
-        "ended job=%s group=%s phase=%s message=%s artifacts=%s told=%s",
-        result.phjob["metadata"]["name"], result.phjob["spec"]["groupName"], told["phase"], told["message"],
-        report.state if report else "not collected", report.message if report else "",
-    )  # fmt: skip
+    get_logger("local").info(
+        "ended",
+        job=result.phjob["metadata"]["name"],
+        group=result.phjob["spec"]["groupName"],
+        phase=told["phase"],
+        message=told["message"],
+        artifacts=report.state if report else "not collected",
+        told=report.message if report else "",
+    )
 
 
 def _user() -> str:

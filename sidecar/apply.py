@@ -5,13 +5,13 @@ knows of. Runs in the syncing thread; copies may be made by several threads of t
 """
 
 import errno
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from artifacts.errors import StoreError
+from artifacts.log import get_logger
 from artifacts.report import Count, Report, Skipped
 from sidecar import stamp
 from sidecar.copy import Budget, Copier
@@ -27,7 +27,7 @@ from sidecar.store import Store
 from sidecar.transfer import Outcome, Transfer
 from sidecar.writeback import WriteBack
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 CHECKPOINT_SECONDS = 10.0  # of copying between two saves of the manifest
 TICK_SECONDS = 0.25  # between two words on progress
@@ -105,7 +105,7 @@ class Applier:
         lost = len(paths) - len(records)
         self.doubt = self.abort.is_set()
         if lost:
-            log.warning("copies lost by the store, made again files=%d", lost)
+            log.warning("copies lost by the store, made again", files=lost)
             self._dirty = True
         return lost > 0
 

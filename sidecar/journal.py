@@ -6,7 +6,6 @@ the job runs; the report is written last, so that a sealed one means that everyt
 
 import contextlib
 import json
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -16,13 +15,14 @@ from typing import Any
 from artifacts import __version__
 from artifacts.errors import StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, REPORT, format_expiry
+from artifacts.log import get_logger
 from artifacts.report import Report, format_report, read_main
 from artifacts.settings import Settings
 from sidecar.method import Method
 from sidecar.pool import run_all
 from sidecar.store import Store
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass
@@ -187,5 +187,5 @@ def _read_main_status(path: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             return read_main(json.loads(file.read(4096)))
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("cannot read how main ended path=%s error=%s", path, error)
+        log.warning("cannot read how main ended", path=path, error=error)
         return {}

@@ -3,11 +3,11 @@
 An idle folder costs nothing worth measuring: the interval is at least a thousand times what a look at it costs.
 """
 
-import logging
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from artifacts.log import get_logger
 from sidecar.scan import Scan
 from sidecar.source import Refused
 from sidecar.sync import Syncer
@@ -15,7 +15,7 @@ from sidecar.sync import Syncer
 if TYPE_CHECKING:
     from sidecar.watch import Watch
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _SCANS_PER_TIMER = 1000  # at most 0.1 % of a CPU for looking, where nothing changes
 _SCANS_PER_HINT = 50  # at most 2 % where files come and go

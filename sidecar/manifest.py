@@ -6,18 +6,18 @@ A record is a stamp (32 bytes) and a digest (32 bytes, or none): 100,000 of them
 import contextlib
 import errno
 import itertools
-import logging
 from collections.abc import Iterator
 
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.layout import MANIFEST
+from artifacts.log import get_logger
 from artifacts.manifest import Entry, Header, format_entry, format_header, read_entries, read_header
 from artifacts.report import Count
 from sidecar import stamp
 from sidecar.stamp import Stamp
 from sidecar.store import Store, write_all
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL}
 _NONE = stamp.pack(0, 0, 0, 0)
@@ -82,7 +82,7 @@ class Manifest:
                     for entry in read_entries(lines, header, most):
                         self._take(entry)
         except InvalidDocument as error:
-            log.warning("manifest ignored from here on error=%s", error)
+            log.warning("manifest ignored from here on", error=error)
         except StoreError as error:
             if error.cause.errno not in _ABSENT:
                 raise

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from artifacts import __version__
 from artifacts.errors import ConfigError
 from artifacts.layout import job_folder
-from artifacts.log import LOG_FORMAT, configure_log
+from artifacts.log import LOG_FORMAT, configure_log, get_logger
 from artifacts.report import Count, Report
 from artifacts.settings import TABLE, Settings, unknown_settings
 from sidecar.deadline import deadlines
@@ -27,7 +27,7 @@ from sidecar.story import Story
 from sidecar.sync import Syncer
 from sidecar.termination import Termination
 
-log = logging.getLogger("sidecar")
+log = get_logger("sidecar")
 
 
 def run(environ: Mapping[str, str]) -> int:
@@ -39,10 +39,10 @@ def run(environ: Mapping[str, str]) -> int:
     except (ConfigError, OSError) as error:
         problems = error.problems if isinstance(error, ConfigError) else [str(error)]
         for problem in problems:
-            log.error("nothing will be collected problem=%s", problem)
+            log.error("nothing will be collected", problem=problem)
         return _wait_in_vain(environ, "; ".join(problems))
     for name in unknown_settings(environ):
-        log.warning("unknown setting, ignored name=%s", name)
+        log.warning("unknown setting, ignored", name=name)
     if not settings.enabled:
         log.info("switched off, nothing will be collected")
         return _wait_in_vain(environ, "")
@@ -123,12 +123,12 @@ class Sidecar:
             serve_metrics(self._settings.metrics_listen, self._syncer.report, self._syncer.journal.totals)
         except OSError as error:
             # The port is main's network too. The controller counts from the summary, so nothing is lost.
-            log.info("metrics not served port=%d error=%s", self._settings.metrics_listen[1], error.strerror)
+            log.info("metrics not served", port=self._settings.metrics_listen[1], error=error.strerror)
 
     def _wait_for_end(self) -> None:
         while (caught := signal.sigwait(SIGNALS)) == signal.SIGUSR1:
             self._prestop = time.monotonic()
-            log.debug("asked to sync now signal=%s", caught)
+            log.debug("asked to sync now", signal=caught)
             self._loop.hasten()
 
     def _finish(self) -> None:
@@ -156,5 +156,5 @@ class Sidecar:
     def _linger(self, until: float) -> None:
         seconds = min(self._syncer.linger_seconds(), until - time.monotonic())
         if seconds > 0:
-            log.info("staying for the mount to store what was written seconds=%.1f", seconds)
+            log.info("staying for the mount to store what was written", seconds=round(seconds, 1))
             time.sleep(seconds)

@@ -6,11 +6,12 @@ import logging
 import time
 
 from artifacts import __version__
+from artifacts.log import get_logger
 from artifacts.report import INCOMPLETE, REASONS, Report, Skipped
 from artifacts.settings import Settings
 from sidecar.verdict import files_and_size, over_limit
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Story:
@@ -22,23 +23,20 @@ class Story:
     def start(self, settings: Settings) -> None:
         """The sidecar runs."""
         limit = files_and_size(settings.limit_files, settings.limit_size_bytes)
-        log.info(
-            "started version=%s folder=%s limit=%s over_limit=%s",
-            __version__, settings.path, limit, settings.over_limit,
-        )  # fmt: skip
+        log.info("started", version=__version__, folder=settings.path, limit=limit, over_limit=settings.over_limit)
 
     def look(self, report: Report) -> None:
         """A sync has ended while main runs."""
         kept = report.collected.files
         if kept and not self._is_kept:
-            log.info("first files are in the store files=%d bytes=%d", kept, report.collected.bytes)
+            log.info("first files are in the store", files=kept, bytes=report.collected.bytes)
         if report.limit_exceeded and not self._is_exceeded:
-            log.warning("a limit is passed, for now policy=%s message=%s", report.over_limit, over_limit(report))
+            log.warning("a limit is passed, for now", policy=report.over_limit, message=over_limit(report))
         self._is_kept, self._is_exceeded = self._is_kept or kept > 0, report.limit_exceeded
 
     def end(self, seconds: float) -> None:
         """Main has ended, and the last sync has begun; at most so many seconds are left."""
-        log.info("main has ended, the last sync is under way most_seconds=%.1f", seconds)
+        log.info("main has ended, the last sync is under way", most_seconds=round(seconds, 1))
 
     def tell(self, report: Report, seconds: float) -> None:
         """How it ended, so many seconds after main."""
@@ -46,9 +44,15 @@ class Story:
         expiry = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(report.expired_at)) if report.expired_at else "none"
         kept = report.collected
         log.log(
-            level, "artifacts state=%s files=%d bytes=%d seconds=%.3f expires=%s message=%s",
-            report.state, kept.files, kept.bytes, seconds, expiry, report.message,
-        )  # fmt: skip
+            level,
+            "artifacts",
+            state=report.state,
+            files=kept.files,
+            bytes=kept.bytes,
+            seconds=round(seconds, 3),
+            expires=expiry,
+            message=report.message,
+        )
         for reason, row in sorted(report.skipped.items()):
             _tell_left_out(reason, row)
 
@@ -56,4 +60,4 @@ class Story:
 def _tell_left_out(reason: str, row: Skipped) -> None:
     level = logging.WARNING if reason in INCOMPLETE or reason == "over_limit" else logging.INFO
     why = f"{REASONS[reason]} ({row.detail})" if row.detail else REASONS[reason]
-    log.log(level, "left out reason=%s files=%d first=%s why=%s", reason, row.files, row.paths[0], why)
+    log.log(level, "left out", reason=reason, files=row.files, first=row.paths[0], why=why)

@@ -4,12 +4,12 @@ Scan, plan (pure), apply: one code path for the first copy, a retry after a faul
 last sync, which is sealed. One thread syncs; `announce` runs beside it.
 """
 
-import logging
 import threading
 import time
 
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.layout import job_prefix
+from artifacts.log import get_logger
 from artifacts.report import INCOMPLETE, MAX_PATHS, Count, Skipped
 from artifacts.settings import Settings
 from sidecar import stamp
@@ -25,7 +25,7 @@ from sidecar.store import Store
 from sidecar.transfer import probe
 from sidecar.verdict import over_limit, verdict
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LEAST_LOOKED_AT = 200_000  # entries of the artifacts folder, or twice the limit on files
 LEAST_ENTRIES = 10_000  # of a manifest, beside twice the limit on files: a hostile one costs time
@@ -57,7 +57,7 @@ class Syncer:
                 self._pass(self._moment(last=False, eager=eager))
             except StoreError as error:
                 self.applier.suspect(error)
-                log.warning("sync failed, will be tried again error=%s", error)
+                log.warning("sync failed, will be tried again", error=error)
 
     def end(self, ended_at: float) -> None:
         """Main has ended, at `ended_at` (UNIX seconds), from which the retention counts. Called by another thread:
@@ -71,7 +71,7 @@ class Syncer:
             self.journal.announce()
         except StoreError as error:
             self.applier.untidy = True
-            log.warning("cannot announce the last sync error=%s", error)
+            log.warning("cannot announce the last sync", error=error)
 
     def finish(self, deadline: float) -> None:
         """The last sync: until everything is stored, or `deadline` (monotonic seconds), then the seal."""
@@ -156,7 +156,7 @@ class Syncer:
             return self._pass(self._moment(last=True, eager=True))
         except StoreError as error:
             self.applier.suspect(error)
-            log.warning("last sync failed, tried again while there is time error=%s", error)
+            log.warning("last sync failed, tried again while there is time", error=error)
             failed: dict[str, Skipped] = {}
             for path, mark in self.scan.files.items():
                 if not self._manifest.records.get(path, b"").startswith(mark):
@@ -182,7 +182,7 @@ class Syncer:
                 return
             except StoreError as error:
                 self.applier.suspect(error)
-                log.warning("cannot seal, tried again while there is time error=%s", error)
+                log.warning("cannot seal, tried again while there is time", error=error)
                 self.report.state, self.report.sealed_at = "incomplete", 0.0
                 self.report.message = f"{message}; the report could not be written: {error}"
                 conflicts += isinstance(error, StoreConflict)
@@ -211,7 +211,7 @@ class Syncer:
         self._loaded = True
         if self._resumed:  # the sidecar was restarted: take nothing for whole that is not there
             self.applier.doubt = True
-            log.info("resumed files=%d pending=%d", len(self._manifest.records), len(self._manifest.pending))
+            log.info("resumed", files=len(self._manifest.records), pending=len(self._manifest.pending))
 
     def _look(self) -> None:
         self.scan = scan_source(self.source, self._globs, self._prefix_bytes, self._most)

@@ -5,7 +5,6 @@ inotify has no watches or instances left, or events are lost, the timer finds th
 """
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable
 
@@ -22,7 +21,9 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-log = logging.getLogger(__name__)
+from artifacts.log import get_logger
+
+log = get_logger(__name__)
 
 _EVENTS: list[type[FileSystemEvent]] = [
     FileClosedEvent,
@@ -72,7 +73,7 @@ class Watch(FileSystemEventHandler):
                 self._hint()
         except Exception as error:  # noqa: BLE001
             # ENOSPC (watches), EMFILE (instances), a folder that vanished: whatever it is, the timer goes on.
-            log.info("folder not watched, the timer finds changes error=%s", error)
+            log.info("folder not watched, the timer finds changes", error=error)
             self._stop()
 
     def rest(self) -> None:
@@ -100,7 +101,7 @@ class Watch(FileSystemEventHandler):
                 observer.stop()
             except Exception as error:  # noqa: BLE001
                 # Folders that are swapped quickly confuse its books. Its threads stay, and use the descriptor: once.
-                log.warning("watch given up, the timer finds changes error=%s", repr(error))
+                log.warning("watch given up, the timer finds changes", error=repr(error))
                 self._is_broken, self._fd = True, -1
                 return
             observer.join()

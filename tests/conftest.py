@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from artifacts.log import LineFormatter
+
 SETTLING_SECONDS = 1.0
 
 # How long an example takes says something of what else the machine does, not of the code.
@@ -26,6 +28,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("PHJOB_", "PRIMEHUB_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def formatted_log(request: pytest.FixtureRequest) -> None:
+    """Let caplog.text hold the lines that people read, fields included."""
+    if "caplog" in request.fixturenames:
+        request.getfixturevalue("caplog").handler.setFormatter(LineFormatter("text"))
 
 
 @pytest.fixture(autouse=True)

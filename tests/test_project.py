@@ -116,7 +116,7 @@ def _run_tests(folder: Path, tests: str, **environ: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
         cwd=folder.parent,
-        env={name: value for name, value in os.environ.items() if name != "CI"} | environ,
+        env={name: value for name, value in os.environ.items() if name != "CI"} | {"PYTHONPATH": str(ROOT)} | environ,
         capture_output=True,
         text=True,
         check=False,

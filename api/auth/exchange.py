@@ -4,7 +4,6 @@ An answer is remembered for a moment by the token's SHA-256, so neither a token 
 """
 
 import hashlib
-import logging
 import threading
 import time
 from collections import OrderedDict
@@ -16,8 +15,9 @@ from api.auth.fetch import Answer, Fetcher, FetchFailed
 from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
 from api.errors import ApiError, NotAuthenticated, Unavailable
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ACCEPTED_SECONDS = 30.0
 REFUSED_SECONDS = 5.0
@@ -113,7 +113,7 @@ class ExchangeAuthenticator:
         try:
             return self._fetcher.post(self._issuer.endpoint("token_endpoint"), fields)
         except FetchFailed as error:
-            logger.warning("exchange failed reason=%s", error)
+            logger.warning("exchange failed", reason=error)
             raise _not_now() from error
 
 
@@ -125,7 +125,7 @@ def _read_answer(answer: Answer) -> str:
     if answer.status == 400 and problem == "invalid_grant":
         raise NotAuthenticated("the API token has expired or was revoked; get a new one")
     ours = problem in ("invalid_client", "unauthorized_client", "unsupported_grant_type")
-    logger.warning("exchange failed status=%s error=%s", answer.status, problem if ours else "unknown")
+    logger.warning("exchange failed", status=answer.status, error=problem if ours else "unknown")
     raise _not_now()
 
 

@@ -4,14 +4,14 @@ One thread loads at a time. Whoever has a value to go on with does not wait for 
 tried, well or not, is not tried again at once: what strangers send makes no load per request.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from api.auth.fetch import FetchFailed
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Kept(Generic[T]):
         try:
             value = self._load()
         except FetchFailed as error:
-            logger.warning("not reached what=%s reason=%s", self._name, error)
+            logger.warning("not reached", what=self._name, reason=error)
             self._failure = str(error)
         else:
             self._value, self._failure = (value, self._clock()), ""

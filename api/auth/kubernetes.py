@@ -10,7 +10,6 @@ What the service account must be allowed to: create tokenreviews and subjectacce
 """
 
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Generic, TypeVar
 from api.auth.caller import Caller
 from api.errors import NotAuthenticated, Unavailable
 from artifacts.errors import InvalidName
+from artifacts.log import get_logger
 from artifacts.names import group_path
 from kube import errors
 from kube.client import Client
@@ -26,7 +26,7 @@ from kube.objects import Objects, Resource
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ACCEPTED_SECONDS = 10.0
 REFUSED_SECONDS = 2.0
@@ -72,7 +72,7 @@ class KubernetesAuthenticator:
             user = self._review(token)
             caller = user and self._caller(user)
         except errors.KubeError as error:
-            logger.warning("token not reviewed error=%s", error)
+            logger.warning("token not reviewed", error=error)
             raise Unavailable("whose token it is cannot be found out at the moment: try again later") from error
         if caller:
             self._accepted.put(digest, caller)

@@ -5,7 +5,6 @@ browser brings along.
 """
 
 import hmac
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,8 +24,9 @@ from api.auth.oauth import oauth_client
 from api.auth.oidc import LEEWAY_SECONDS, read_signed
 from api.errors import NotAuthenticated, Unavailable
 from api.settings import PREFIX, Settings
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 # What an issuer may say is wrong, and the log then tells.
 _ERRORS = frozenset(
@@ -84,7 +84,7 @@ class SignIn:
             raise NotAuthenticated(_NOT_OURS)
         code = query.get("code")
         if "error" in query or not code:
-            logger.warning("sign-in refused by the issuer error=%s", _known(query.get("error", "no code")))
+            logger.warning("sign-in refused by the issuer", error=_known(query.get("error", "no code")))
             raise NotAuthenticated("the sign-in service let nobody in: it was cancelled there, or refused")
         document = self._ask(lambda oauth, url: oauth.fetch_token(url, code=code, code_verifier=attempt.verifier))
         tokens = _read_tokens(document)
@@ -111,7 +111,7 @@ class SignIn:
             with _reaching():
                 return send(self._oauth(), self._issuer.endpoint("token_endpoint"))
         except (OAuth2Error, ValueError, TypeError) as error:  # the last two: an answer that is odd within
-            logger.warning("sign-in failed error=%s", _known(getattr(error, "error", None)))
+            logger.warning("sign-in failed", error=_known(getattr(error, "error", None)))
             raise NotAuthenticated("the sign-in service refused; sign in again") from None
 
     def _check_id_token(self, token: Any, access: str, attempt: Attempt) -> None:
@@ -124,7 +124,7 @@ class SignIn:
                 {"nonce": attempt.nonce, "client_id": self._client.id, "access_token": access},
             ).validate(leeway=LEEWAY_SECONDS)
         except (JoseError, NotAuthenticated) as error:
-            logger.warning("sign-in failed reason=%s", f"the ID token is not accepted: {type(error).__name__}")
+            logger.warning("sign-in failed", reason=f"the ID token is not accepted: {type(error).__name__}")
             raise NotAuthenticated("the sign-in service's answer is not accepted; sign in again") from None
 
 
@@ -148,14 +148,14 @@ def _reaching() -> Iterator[None]:
     try:
         yield
     except FetchFailed as error:
-        logger.warning("sign-in failed reason=%s", error)
+        logger.warning("sign-in failed", reason=error)
         raise Unavailable(_NOT_NOW) from error
 
 
 def _read_tokens(document: Mapping[str, Any]) -> Tokens:
     access, renewal = document.get("access_token"), document.get("refresh_token")
     if not isinstance(access, str):
-        logger.warning("sign-in failed reason=%s", "the issuer gave no access_token")
+        logger.warning("sign-in failed", reason="the issuer gave no access_token")
         raise Unavailable(_NOT_NOW)
     return Tokens(access, renewal if isinstance(renewal, str) else "")
 

@@ -5,7 +5,6 @@ after another; it ends where it takes too long, and then what was measured befor
 """
 
 import json
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from api.store.store import Item, Missing, Store
 from api.usage import Tally, tally
 from artifacts.errors import InvalidDocument, InvalidName, StoreError
 from artifacts.layout import JOB_ARTIFACTS
+from artifacts.log import get_logger
 from artifacts.names import group_path
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 KEPT = "phjob-artifacts/cleanup/kept"
 MOST_SECONDS = 1800.0
@@ -130,7 +130,7 @@ def _tally_group(store: Store, prefix: str, in_time: Callable[[], bool]) -> Tall
     try:
         return tally(_while(in_time, store.list(prefix)), in_time, _MOST_FILES)
     except StoreError as error:
-        logger.info("measured job by job prefix=%s error=%s", prefix, error)
+        logger.info("measured job by job", prefix=prefix, error=error)
     return tally(_while(in_time, _readable(store, prefix)), in_time, _MOST_FILES)
 
 
@@ -143,7 +143,7 @@ def _readable(store: Store, prefix: str) -> Iterator[Item]:
             for item in store.list(prefix + job.name):
                 yield item._replace(name=job.name + item.name)
         except StoreError as error:
-            logger.warning("measured in part prefix=%s error=%s", prefix + job.name, error)
+            logger.warning("measured in part", prefix=prefix + job.name, error=error)
 
 
 def _while(in_time: Callable[[], bool], items: Iterator[Item]) -> Iterator[Item]:

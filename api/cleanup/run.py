@@ -5,7 +5,6 @@ with. Of the folder the data goes first and `expiredAt` last. Nobody's decision 
 is there is refused, what was decided before is seen once it is there.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,11 +38,12 @@ from api.settings import Settings
 from api.store.store import Removed, Store
 from artifacts.errors import ArtifactError, InvalidDocument, InvalidName, StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, format_expiry
+from artifacts.log import get_logger
 from artifacts.names import group_path
 
 LAST = (MANIFEST, REPORT, LEGACY_EXPIRED_AT, EXPIRED_AT)  # of each job folder, in this order
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class StoreCleaner:
@@ -110,7 +110,7 @@ class StoreCleaner:
             self._note_removed(folder)
             removed = self._remove(folder, Listed())
         name = caller_name(caller)
-        logger.info("deleted group=%s job=%s files=%d bytes=%d user=%s", folder.group, folder.job, *removed, name)
+        logger.info("deleted", group=folder.group, job=folder.job, files=removed.files, bytes=removed.bytes, user=name)
         return removed
 
     def missing_groups(self, groups: Sequence[str]) -> Sequence[str]:
@@ -167,19 +167,19 @@ class StoreCleaner:
             folder = JobFolder(due.group, due.job, survey.phjob(due.group, due.job))
             listed = survey.notes.of(due.group, due.job)
             if why := self._begin(folder, listed.removal):
-                logger.info("kept group=%s job=%s why=%s", due.group, due.job, why)
+                logger.info("kept", group=due.group, job=due.job, why=why)
                 return _KEPT
             removed = self._remove(folder, listed)
             self._note_removed(folder)
         except (StoreError, ApiError) as error:
-            logger.warning("not removed group=%s job=%s error=%s", due.group, due.job, error)
+            logger.warning("not removed", group=due.group, job=due.job, error=error)
             return None
         except Exception:  # one folder that nobody thought of stops no other
-            logger.exception("not removed group=%s job=%s", due.group, due.job)
+            logger.exception("not removed", group=due.group, job=due.job)
             return None
         self._metrics.cleanup_removed.inc()
         self._metrics.cleanup_freed_bytes.inc(removed.bytes)
-        logger.info("removed group=%s job=%s files=%d bytes=%d why=%s", due.group, due.job, *removed, due.why)
+        logger.info("removed", group=due.group, job=due.job, files=removed.files, bytes=removed.bytes, why=due.why)
         return removed
 
     def _why_kept(self, folder: JobFolder, deleting: bool = False) -> str:
@@ -231,7 +231,7 @@ class StoreCleaner:
             try:
                 self._jobs.note_expiry(folder.phjob, -now)
             except ApiError as error:
-                logger.warning("not noted as removed group=%s job=%s error=%s", folder.group, folder.job, error)
+                logger.warning("not noted as removed", group=folder.group, job=folder.job, error=error)
 
     def _note_run(self, begun: float, due: int, left: Sequence[Candidate], good: bool = False) -> None:
         """Let every replica know of a run over all groups."""
@@ -249,18 +249,18 @@ class StoreCleaner:
             try:
                 self._forget(JobFolder(group, job, survey.phjob(group, job)), survey.notes.of(group, job))
             except ArtifactError as error:  # one that fails stops no other
-                logger.warning("not forgotten group=%s job=%s error=%s", group, job, error)
+                logger.warning("not forgotten", group=group, job=job, error=error)
 
     def _tell(self, cleaned: Cleaned, groups: Sequence[str] | None) -> None:
         self._count(groups, "failure" if cleaned.failed else "success")
         logger.info(
-            "cleaned looked_at=%d due=%d removed=%d files=%d bytes=%d failed=%d",
-            cleaned.plan.looked_at,
-            len(cleaned.plan.due),
-            cleaned.removed,
-            cleaned.files,
-            cleaned.bytes,
-            cleaned.failed,
+            "cleaned",
+            looked_at=cleaned.plan.looked_at,
+            due=len(cleaned.plan.due),
+            removed=cleaned.removed,
+            files=cleaned.files,
+            bytes=cleaned.bytes,
+            failed=cleaned.failed,
         )
 
     def _forget(self, folder: JobFolder, listed: Listed) -> None:
@@ -288,7 +288,7 @@ class StoreCleaner:
             yield
         except Refused as error:
             self._count(groups, "refused")
-            logger.error("refused to clean why=%s", error)
+            logger.error("refused to clean", why=error)
             raise
         except Conflict:  # another replica cleans
             raise

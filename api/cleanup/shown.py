@@ -1,6 +1,5 @@
 """What metrics show of the store itself: how cleanups went, whoever ran them, how much is kept, and what is free."""
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -10,8 +9,9 @@ from api.cleanup.success import read_last_success
 from api.metrics import Metrics
 from api.store.store import Store
 from artifacts.errors import StoreError
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def show_stored(store: Store, metrics: Metrics) -> float | None:
@@ -34,11 +34,11 @@ def measure_stored(store: Store, metrics: Metrics, clock: Callable[[], float], m
     try:
         kept = measure_kept(store, clock, may_go_on)
         if kept is None:
-            logger.warning("what is kept was not measured, the walk was given up seconds=%.0f", clock() - begun)
+            logger.warning("what is kept was not measured, the walk was given up", seconds=round(clock() - begun, 0))
             return
         write_kept(store, kept)
     except StoreError as error:
-        logger.warning("what is kept was not measured error=%s", error)
+        logger.warning("what is kept was not measured", error=error)
         return
     except Exception:  # what nobody thought of ends no timetable
         logger.exception("what is kept was not measured")
@@ -46,6 +46,10 @@ def measure_stored(store: Store, metrics: Metrics, clock: Callable[[], float], m
     metrics.kept.shown = kept
     jobs, files, size = kept.total
     logger.info(
-        "measured what is kept groups=%d jobs=%d files=%d bytes=%d seconds=%.1f",
-        len(kept.groups), jobs, files, size, clock() - begun,
-    )  # fmt: skip
+        "measured what is kept",
+        groups=len(kept.groups),
+        jobs=jobs,
+        files=files,
+        bytes=size,
+        seconds=round(clock() - begun, 1),
+    )

@@ -1,6 +1,5 @@
 """Looks at every job folder of the groups that are to be cleaned: which are due, and why."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,12 +18,13 @@ from api.retention.terms import DAY, bring_in_line
 from api.store.store import Store
 from artifacts.errors import InvalidName, StoreError
 from artifacts.layout import JOB_ARTIFACTS
+from artifacts.log import get_logger
 from artifacts.names import check_job_name, group_path
 
 _LISTINGS = 8  # groups listed at once
 _MAX_TOLD = 1000
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass
@@ -106,16 +106,16 @@ class Survey:
         try:
             return self._examined(JobFolder(group, job, self.phjob(group, job)))
         except (StoreError, ApiError) as error:
-            logger.warning("not looked at group=%s job=%s error=%s", group, job, error)
+            logger.warning("not looked at", group=group, job=job, error=error)
         except Exception:  # one folder that nobody thought of stops no other
-            logger.exception("not looked at group=%s job=%s", group, job)
+            logger.exception("not looked at", group=group, job=job)
         return Candidate(group, job, False, None, "it could not be looked at"), True
 
     def _examined(self, folder: JobFolder) -> tuple[Candidate, bool]:
         now, listed = self.parts.clock(), self.notes.of(folder.group, folder.job)
         evidence = self._look.evidence(folder, now, listed, whole=listed.record)
         if evidence.record_problem:
-            logger.error("unreadable record group=%s job=%s why=%s", folder.group, folder.job, evidence.record_problem)
+            logger.error("unreadable record", group=folder.group, job=folder.job, why=evidence.record_problem)
         elif self._mend:
             self._mended(folder, evidence, now, listed)
         found = candidate(folder.group, folder.job, decide(evidence, now, self.parts.rules), now)
@@ -142,7 +142,7 @@ class Survey:
         try:
             return group, list(self._names(f"groups/{group}/{JOB_ARTIFACTS}/", check_job_name))
         except StoreError as error:
-            logger.warning("not listed group=%s error=%s", group, error)
+            logger.warning("not listed", group=group, error=error)
             return group, None
 
     def _listed(self, group: str, jobs: Sequence[str] | None) -> Sequence[str]:
@@ -162,7 +162,7 @@ class Survey:
                 yield name
             elif item.size is None and prefix + name not in self._told and len(self._told) < _MAX_TOLD:
                 self._told.add(prefix + name)
-                logger.warning("left alone folder=%s why=%s", prefix + name, "its name is none that we give")
+                logger.warning("left alone", folder=prefix + name, why="its name is none that we give")
 
     def _noted(self, *places: str) -> dict[str, set[str]]:
         noted: dict[str, set[str]] = {}

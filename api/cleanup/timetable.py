@@ -5,7 +5,6 @@ a minute whether it is time: by its own reckoning, in local time, a day is not a
 cleaned, the minute's look at the store is still what metrics tell of it.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 
@@ -18,6 +17,7 @@ from api.metrics import Metrics
 from api.retention.expiry import SKEW_SECONDS
 from api.store.store import Store
 from artifacts.errors import ArtifactError
+from artifacts.log import get_logger
 
 DAY = 86400
 LOOK_SECONDS = 60
@@ -25,7 +25,7 @@ RETRY_SECONDS = 3600  # after a run that failed, or that the guard refused
 TAKEN_SECONDS = 300  # after finding that another replica cleans
 MEASURED_SECONDS = DAY / 2  # for which what was measured is good enough: a run that fails is tried every hour
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def last_planned(now: float, at: str) -> float:
@@ -70,7 +70,7 @@ class Timetable:
         try:
             last_success = show_stored(self._store, self._metrics)
         except ArtifactError as error:
-            logger.warning("timetable does not know the last cleanup error=%s", error)
+            logger.warning("timetable does not know the last cleanup", error=error)
             return None
         if not self._at:
             return self._measure(now, DAY)
@@ -95,7 +95,7 @@ class Timetable:
         try:
             self._cleaner.check()
         except Unavailable as error:
-            logger.info("cleanup put off why=%s", error)
+            logger.info("cleanup put off", why=error)
             return False
         return True
 
@@ -106,10 +106,10 @@ class Timetable:
         except Refused:  # told already
             return RETRY_SECONDS
         except Conflict as error:
-            logger.info("cleanup put off why=%s", error)
+            logger.info("cleanup put off", why=error)
             return TAKEN_SECONDS
         except ApiError as error:
-            logger.warning("cleanup failed error=%s", error)
+            logger.warning("cleanup failed", error=error)
         except Exception:
             logger.exception("cleanup failed")
         return RETRY_SECONDS

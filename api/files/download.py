@@ -5,7 +5,6 @@ A body that fails half-way must not look whole, so the connection has to break.
 
 import contextlib
 import errno
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,8 +12,9 @@ from api.auth.caller import Caller
 from api.folder import JobFolder
 from api.metrics import Metrics
 from artifacts.errors import ArtifactError
+from artifacts.log import Fields, get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Request:
     range: str = ""
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """Group, job, path, user, range."""
-        folder, caller = self.folder, self.caller
-        return folder.group, folder.job, self.path, caller.username or caller.id, self.range
+    def log_fields(self) -> Fields:
+        """Return the fields that name the download in log lines."""
+        folder, user = self.folder, self.caller.username or self.caller.id
+        return {"group": folder.group, "job": folder.job, "path": self.path, "user": user, "range": self.range}
 
 
 class Download:
@@ -75,10 +75,7 @@ class Download:
             self._end("complete")
             raise
         except (ArtifactError, OSError) as error:
-            logger.warning(
-                "download failed group=%s job=%s path=%s user=%s range=%s error=%s",
-                *self._request.told, str(error) or type(error).__name__,
-            )  # fmt: skip
+            logger.warning("download failed", **self._request.log_fields, error=str(error) or type(error).__name__)
             # The server closes the connection after any error; this one it takes for the client's and adds no trace.
             raise ConnectionResetError(errno.ECONNRESET, "the download failed half-way") from error
 
@@ -89,7 +86,4 @@ class Download:
         self._held.close()
         self._metrics.downloads.labels(self._request.kind, result).inc()
         self._metrics.download_bytes.inc(self._sent)
-        logger.info(
-            "download group=%s job=%s path=%s user=%s range=%s bytes=%d result=%s",
-            *self._request.told, self._sent, result,
-        )  # fmt: skip
+        logger.info("download", **self._request.log_fields, bytes=self._sent, result=result)

@@ -3,7 +3,6 @@
 What the service account must be allowed to: list, watch, create and patch phjobs.primehub.io, get pods.
 """
 
-import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from api.errors import BadInput, NotFound, Unavailable, no_such_job
 from api.jobs.job import Draft, Job, read_job
 from api.jobs.names import new_name
 from artifacts.errors import InvalidName
+from artifacts.log import get_logger
 from artifacts.names import group_path
 from artifacts.note import EXPIRY_NOTE
 from kube import errors
@@ -21,7 +21,7 @@ from kube.cache import Cache, Timing
 from kube.client import Client
 from kube.objects import Objects, Resource
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 PHJOBS = Resource("primehub.io", "v1alpha1", "phjobs")
 STALE_SECONDS = 300.0  # of silence, after which what was read is too old: five bookmarks did not come
@@ -107,7 +107,7 @@ class KubernetesJobs:
         try:
             self._patch(job, {"metadata": {"annotations": {EXPIRY_NOTE: str(expired_at)}}})
         except NotFound:
-            logger.debug("gone, nothing to note group=%s job=%s", job.group, job.id)
+            logger.debug("gone, nothing to note", group=job.group, job=job.id)
 
     def check(self) -> None:
         if not self._cache.synced:
@@ -186,14 +186,14 @@ def _asking(right: str) -> Iterator[None]:
     except errors.Forbidden as error:
         if not _LACKS_RIGHT.search(error.message):  # an admission webhook, a quota
             raise BadInput(error.message) from error
-        logger.error("forbidden right=%s error=%s", right, error)
+        logger.error("forbidden", right=right, error=error)
         raise Unavailable(f"the service may not {right}: let its administrator grant that right") from error
     except errors.Invalid as error:
         raise BadInput(error.message) from error
     except errors.NotFound as error:
         raise Unavailable(_UNKNOWN) from error
     except errors.KubeError as error:
-        logger.warning("request failed right=%s error=%s", right, error)
+        logger.warning("request failed", right=right, error=error)
         raise Unavailable("Kubernetes cannot be reached at the moment: try again later") from error
 
 

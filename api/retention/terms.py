@@ -7,7 +7,6 @@ A decision may meet a removal, here or in another replica. Each writes what it w
 before it looks for the other's, so at least one of them sees the other, and gives way.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,11 +32,12 @@ from api.retention.record import (
 from api.retention.term import Term
 from api.store.store import Store
 from artifacts.layout import format_expiry
+from artifacts.log import get_logger
 from artifacts.report import read_text
 
 DAY = 86400
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class StoreTerms:
@@ -138,9 +138,7 @@ class StoreTerms:
 
 def _tell(what: str, folder: JobFolder, record: Record, caller: Caller) -> None:
     until = "none" if record.until is None else format_time(record.until)
-    logger.info(
-        "decided what=%s group=%s job=%s until=%s user=%s", what, folder.group, folder.job, until, caller_name(caller)
-    )
+    logger.info("decided", what=what, group=folder.group, job=folder.job, until=until, user=caller_name(caller))
 
 
 def bring_in_line(store: Store, jobs: Jobs, folder: JobFolder, evidence: Evidence) -> None:

@@ -1,6 +1,5 @@
 """Errors as GraphQL tells them: `extensions.code` for programs, a message for people, never a trace."""
 
-import logging
 import secrets
 from typing import Any
 
@@ -8,8 +7,9 @@ from graphql import GraphQLError, GraphQLSyntaxError
 
 from api.errors import ApiError, Unavailable
 from artifacts.errors import StoreError
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 PARSE_FAILED, VALIDATION_FAILED = "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"
 BAD_USER_INPUT = "BAD_USER_INPUT"
@@ -38,7 +38,7 @@ def failure(error: GraphQLError) -> dict[str, Any]:
     if isinstance(cause, ApiError):
         told = refusal(cause)
     elif isinstance(cause, StoreError):
-        logger.warning("store failed error=%s", cause)
+        logger.warning("store failed", error=cause)
         told = refusal(Unavailable("the store does not answer as it should; try again in a while"))
     elif cause is None:
         told = _told(error.message, BAD_USER_INPUT)
@@ -50,7 +50,7 @@ def failure(error: GraphQLError) -> dict[str, Any]:
 def unexpected(error: Exception) -> dict[str, Any]:
     """What nobody thought of: told by a number that leads to its trace in the log, and by nothing else."""
     number = secrets.token_hex(8)
-    logger.error("graphql failed number=%s", number, exc_info=error)
+    logger.error("graphql failed", number=number, exc_info=error)
     return _told(f"something went wrong here; in the log it is {number}", ApiError.code)
 
 

@@ -2,7 +2,6 @@
 
 # mypy: allow-subclassing-any
 
-import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,8 +16,9 @@ from api.schema.jobs import JobRow, PhJob, PhJobWhereUniqueInput, seen_job
 from api.schema.request import Request
 from api.schema.types import Size
 from api.store.store import Removed
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _MOST_TEXT = 1024
 _MOST_SECONDS = 2**31 - 1
@@ -110,7 +110,7 @@ class Mutation(ObjectType):
         job = _own_job(request, where["id"])
         if not job.has_ended:
             request.services.jobs.cancel(job)
-            logger.info("cancelled group=%s job=%s user=%s", job.group, job.id, request.caller.username)
+            logger.info("cancelled", group=job.group, job=job.id, user=request.caller.username)
         return Cancelled(job.id)
 
     @staticmethod
@@ -211,7 +211,7 @@ def _own_job(request: Request, name: str) -> Job:
 
 
 def _created(what: str, job: Job, request: Request) -> JobRow:
-    logger.info("created how=%s group=%s job=%s user=%s", what, job.group, job.id, request.caller.username)
+    logger.info("created", how=what, group=job.group, job=job.id, user=request.caller.username)
     return JobRow(job, request)
 
 

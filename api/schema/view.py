@@ -1,7 +1,6 @@
 """GraphQL over HTTP: `POST /api/graphql`."""
 
 import json
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +18,9 @@ from api.schema.request import Request
 from api.schema.schema import SCHEMA
 from api.services import Services
 from api.usage import Usage
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 GRAPHQL_PATH = "/api/graphql"
 

@@ -3,7 +3,6 @@
 Whatever comes to the callback is answered with a page that says what to do, and an attempt counts once.
 """
 
-import logging
 import re
 from urllib.parse import urlencode
 
@@ -16,8 +15,9 @@ from api.auth.cookies import write_tokens
 from api.auth.signin import SignIn
 from api.errors import ApiError
 from api.web.plain import START, plain_page
+from artifacts.log import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LOGIN = "/api/session/login"
 CALLBACK = "/api/session/callback"
@@ -54,7 +54,7 @@ def signin_blueprint(sign_in: SignIn, attempts: Attempts, authenticator: Authent
         except ApiError as error:
             response = _failed(error, then)
         else:
-            logger.info("signed in user=%s", caller.username)
+            logger.info("signed in", user=caller.username)
             response = _redirect(then)
             write_tokens(response, tokens.access, tokens.renewal, secure=has_tls, unseen=True)
         keep(response, "", 0)

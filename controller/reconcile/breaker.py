@@ -11,7 +11,6 @@ In a row means by the times at which the pods were made: whoever comes to lead l
 annotation beside the label outlives it, so that pods from before the last time are not held against what was mended.
 """
 
-import logging
 import math
 import threading
 import time
@@ -19,12 +18,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
 
+from artifacts.log import get_logger
 from controller.reconcile.documents import moment, part, rfc3339, text
 from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF, SWITCHED_OFF_AT
 from kube import errors
 from kube.objects import Objects
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 _MOST = 4096
 
 
@@ -55,7 +55,7 @@ class Breaker:
         try:
             metadata = part(self._namespaces.get(self._namespace), "metadata")
         except errors.KubeError as error:
-            logger.warning("namespace not read namespace=%s error=%s", self._namespace, error)
+            logger.warning("namespace not read", namespace=self._namespace, error=error)
             return
         self.is_off = text(part(metadata, "labels"), INJECTION_LABEL) == INJECTION_OFF
         self._switched_off_at = moment(part(metadata, "annotations"), SWITCHED_OFF_AT) or 0.0
@@ -94,10 +94,10 @@ class Breaker:
         try:
             self._namespaces.merge(self._namespace, {"metadata": off})
         except errors.KubeError as error:
-            logger.error("injection could not be switched off namespace=%s error=%s", self._namespace, error)
+            logger.error("injection could not be switched off", namespace=self._namespace, error=error)
             with self._lock:
                 self._row += row
             return False
         self.is_off, self._switched_off_at = True, at
-        logger.error("injection is switched off, sidecars fail namespace=%s remedy=%s", self._namespace, self.remedy)
+        logger.error("injection is switched off, sidecars fail", namespace=self._namespace, remedy=self.remedy)
         return True

@@ -4,11 +4,11 @@ An event's name is made of what it tells, so telling it twice is telling it once
 """
 
 import hashlib
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from artifacts.log import get_logger
 from controller.reconcile.artifact import NOT_INJECTED, UNKNOWN, Artifact
 from controller.reconcile.documents import printable, rfc3339, text
 from controller.reconcile.names import API_VERSION, KIND
@@ -16,7 +16,7 @@ from controller.reconcile.phjob import PhJob
 from kube import errors
 from kube.objects import Objects
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 COMPONENT = "phjob-artifacts"
 _REASONS = {
@@ -85,9 +85,7 @@ class Events:
         except errors.AlreadyExists:
             return
         except errors.KubeError as error:
-            logger.warning(
-                "event not written job=%s group=%s reason=%s error=%s", job.name, job.spec.group, notice.reason, error
-            )
+            logger.warning("event not written", job=job.name, group=job.spec.group, reason=notice.reason, error=error)
 
 
 def make_event(job: PhJob, notice: Notice, now: float) -> dict[str, Any]:

@@ -4,7 +4,6 @@ What has no way back is guarded by the API server, not by what is remembered her
 and version, statuses by the version that was read. So two controllers that both believe they lead harm nothing.
 """
 
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from artifacts.log import Fields, get_logger
 from controller.inject.pod import RESULT
 from controller.reconcile.artifact import NOT_INJECTED, Artifact, is_news, write_artifact, write_result
 from controller.reconcile.breaker import Breaker, Judged
@@ -40,7 +40,7 @@ from kube import errors
 from kube.known import Known
 from kube.objects import Objects
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _QUOTA_SECONDS = 30.0  # between two tries to make a pod that is over a quota
 _IN_THE_WAY_SECONDS = 30.0  # between two looks at another's pod, of which the watch may show nothing
@@ -136,7 +136,7 @@ class Reconciler:
         if judged is Judged.BEFORE:
             return
         self._metrics.start_failures.inc()
-        logger.warning("sidecar fails job=%s group=%s trouble=%s", *_who(job), trouble[:200])
+        logger.warning("sidecar fails", **_who(job), trouble=trouble[:200])
         if judged is Judged.SWITCHED_OFF:
             self._api.events.tell(job, off_notice(pod.uid, printable(trouble), self._breaker.remedy), now)
 
@@ -161,7 +161,7 @@ class Reconciler:
         self._seen.phjobs.wrote(written)
         if job.phase != decision.status.get("phase"):
             after = decision.status.get("phase")
-            logger.info("phase job=%s group=%s from=%s to=%s", *_who(job), job.phase or "none", after)
+            logger.info("phase", **_who(job), before=job.phase or "none", after=after)
         version = written["metadata"]["resourceVersion"]
         return version if isinstance(version, str) else ""
 
@@ -176,8 +176,7 @@ class Reconciler:
         if is_news(before, after):
             self._api.events.tell(job, artifact_notice(after), now)
             logger.info(
-                "artifacts job=%s group=%s state=%s files=%d bytes=%d message=%s",
-                *_who(job), after.state, after.files, after.bytes, after.message,
+                "artifacts", **_who(job), state=after.state, files=after.files, bytes=after.bytes, message=after.message
             )  # fmt: skip
 
     def _act(self, key: str, job: PhJob, action: Action, now: float) -> float | None:
@@ -191,7 +190,7 @@ class Reconciler:
                 self._api.phjobs.delete(job.name, uid=job.uid, version=job.version, propagation="Background")
             except errors.NotFound:
                 return None
-            logger.info("removed, its time is over job=%s group=%s", *_who(job))
+            logger.info("removed, its time is over", **_who(job))
         return None
 
     def _delete_pod(self, job: PhJob, action: DeletePod) -> None:
@@ -204,7 +203,7 @@ class Reconciler:
         if answer.get("metadata", {}).get("deletionGracePeriodSeconds"):  # else it is gone already
             self._seen.pods.wrote(answer)
         grace = "its own" if action.grace_seconds is None else action.grace_seconds
-        logger.info("deleted its pod job=%s group=%s grace=%s", *_who(job), grace)
+        logger.info("deleted its pod", **_who(job), grace=grace)
 
     def _create(self, key: str, job: PhJob, action: CreatePod, now: float) -> float | None:
         not_before = self._not_before.get(key, 0.0)
@@ -239,8 +238,8 @@ class Reconciler:
                 raise
             without = "quota" if verdict == QUOTA else "refused"
             created = self._api.pods.create(make_pod(job, self._settings, without))
-            logger.warning("pod refused with its sidecar job=%s group=%s error=%s", *_who(job), error.message[:500])
-        logger.info("made its pod job=%s group=%s without_sidecar=%s", *_who(job), without or "no")
+            logger.warning("pod refused with its sidecar", **_who(job), error=error.message[:500])
+        logger.info("made its pod", **_who(job), without_sidecar=without or "no")
         self._seen.pods.wrote(created)
         if job.spec.instance_type:
             notice = instance_type_notice(job, self._settings.main_cpu, self._settings.main_memory)
@@ -261,9 +260,9 @@ class Reconciler:
             self._api.events.tell(job, notice, now)
 
 
-def _who(job: PhJob) -> tuple[str, str]:
-    """What lines of the log call it: its name and its group."""
-    return job.name, job.spec.group
+def _who(job: PhJob) -> Fields:
+    """Return the fields that name the job in log lines."""
+    return {"job": job.name, "group": job.spec.group}
 
 
 def _unchanged(job: PhJob) -> dict[str, str]:

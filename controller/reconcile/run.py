@@ -1,12 +1,12 @@
 """The reconciler as a process: caches, queue, workers, election, health. The composition root of its parts."""
 
-import logging
 import threading
 from collections.abc import Callable
 from functools import partial
 
 from prometheus_client import CollectorRegistry
 
+from artifacts.log import Fields, get_logger
 from controller.metrics import PREFIX
 from controller.reconcile.artifact import PENDING
 from controller.reconcile.breaker import Breaker
@@ -30,7 +30,7 @@ from kube.metrics import KubeMetrics
 from kube.objects import Objects, Resource
 from kube.queue import WorkQueue
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 STALE_SECONDS = 300.0
 _PODS_OF_JOBS = {"labelSelector": "app=primehub-job"}
@@ -130,11 +130,11 @@ class Controller:
             except errors.KubeError as error:
                 failed, after = True, getattr(error, "retry_after", 0.0)
                 self._metrics.reconciles.labels("retry").inc()
-                logger.warning("to be tried again job=%s group=%s error=%s", *self._who(key), error)
+                logger.warning("to be tried again", **self._who(key), error=error)
             except Exception:
                 failed = True
                 self._metrics.reconciles.labels("error").inc()
-                logger.exception("fault job=%s group=%s", *self._who(key))
+                logger.exception("fault", **self._who(key))
             self._queue.done(key, failed=failed, after=after)
 
     def _work_on(self, key: str) -> None:
@@ -173,10 +173,10 @@ class Controller:
         for key in keys:
             self._queue.add(key)
 
-    def _who(self, key: str) -> tuple[str, str]:
-        """What lines of the log call it: its name and its group."""
+    def _who(self, key: str) -> Fields:
+        """Return the fields that name the job in log lines."""
         job = self._phjobs.objects.get(key)
-        return key.partition("/")[2], job.spec.group if job else ""
+        return {"job": key.partition("/")[2], "group": job.spec.group if job else ""}
 
     def _note_group(self, _key: str, old: PhJob | None, new: PhJob | None) -> None:
         if new and not old:

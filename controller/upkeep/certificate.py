@@ -5,7 +5,6 @@ was told before stays until the pure rules drop it: so even after the Secret was
 until the kubelet brings them the new certificate (a minute) is trusted. Nothing is written that could not be told.
 """
 
-import logging
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as NoBase64
@@ -16,10 +15,11 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from artifacts.log import get_logger
 from controller.certificates import BUNDLE, CERTIFICATE, renew, service_names
 from kube.objects import Objects
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Document = dict[str, Any]
 
@@ -57,7 +57,7 @@ class WebhookCertificate:
         if following != present:
             self._secrets.replace(self._secret, {**secret, "data": write_data(following)})
             news = "new" if following.get(CERTIFICATE) != present.get(CERTIFICATE) else "the same"
-            logger.info("certificate written secret=%s certificate=%s", self._secret, news)
+            logger.info("certificate written", secret=self._secret, certificate=news)
 
     def _tell(self, configuration: Document, bundle: bytes) -> None:
         text = b64encode(bundle).decode()
@@ -71,7 +71,7 @@ class WebhookCertificate:
         version = configuration["metadata"]["resourceVersion"]
         is_same = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
         self._configurations.patch(self._configuration, [is_same, *changes])
-        logger.info("authorities told webhook=%s count=%s", self._configuration, len(_certificates(bundle)))
+        logger.info("authorities told", webhook=self._configuration, count=len(_certificates(bundle)))
 
 
 def read_data(secret: Mapping[str, Any]) -> dict[str, bytes]:

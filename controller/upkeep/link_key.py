@@ -1,12 +1,12 @@
 """The key that signs links for browsers: made once, at random, so that all replicas of the API have the same."""
 
-import logging
 import secrets
 
+from artifacts.log import get_logger
 from controller.upkeep.certificate import read_data, write_data
 from kube.objects import Objects
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 KEY = "link-key"
 
@@ -26,4 +26,4 @@ class LinkKey:
         if not data.get(KEY):
             data[KEY] = secrets.token_urlsafe(48).encode()
             self._objects.replace(self._secret, {**secret, "data": write_data(data)})
-            logger.info("key of links made secret=%s", self._secret)
+            logger.info("key of links made", secret=self._secret)

@@ -1,14 +1,14 @@
 """The thread in which the leader looks after its duties, each again and again; what fails is soon tried again."""
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from artifacts.log import get_logger
 from kube import errors
 from kube.backoff import Backoff
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _FIRST_RETRY, _LAST_RETRY = 0.5, 60.0
 
@@ -61,9 +61,9 @@ class Upkeep:
         try:
             duty.look()
         except errors.KubeError as error:
-            logger.warning("to be tried again duty=%s error=%s", duty.name, error)
+            logger.warning("to be tried again", duty=duty.name, error=error)
             return False
         except Exception:  # what others wrote into these objects must not end the thread
-            logger.exception("fault duty=%s", duty.name)
+            logger.exception("fault", duty=duty.name)
             return False
         return True

@@ -5,6 +5,7 @@ import pytest
 from api.errors import Unavailable
 from api.health import Readiness
 from artifacts.errors import StoreError
+from tests.lines import lines_of
 
 
 class Check:
@@ -46,7 +47,7 @@ def test_that_it_is_not_ready_is_logged_once(caplog: pytest.LogCaptureFixture) -
     readiness = Readiness([check], clock)
     for clock.now, check.error in ((0.0, None), (2.0, Unavailable("gone")), (4.0, Unavailable("gone")), (6.0, None)):
         readiness.problem()
-    assert [record.getMessage() for record in caplog.records] == ["not ready why=gone", "ready again"]
+    assert lines_of(caplog.records) == ["not ready why=gone", "ready again"]
 
 
 def test_checks_are_asked_no_more_often_than_every_two_seconds() -> None:

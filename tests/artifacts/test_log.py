@@ -1,4 +1,4 @@
-"""The form of log lines: one event is one line, and what users choose forges neither a line nor a key."""
+"""Log lines: one event is one line, and values that users choose forge neither a line nor a key."""
 
 import json
 import logging
@@ -11,40 +11,62 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from artifacts.log import LineFormatter, quote
+from artifacts.log import LineFormatter, get_logger, quote
 
-TEMPLATE = "removed group=%s job=%s files=%d seconds=%.3f why=%s"
 WORD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
 
 
-def line(form: str, template: str, *arguments: object, **given: Any) -> str:
-    record = logging.LogRecord("any", logging.INFO, "file.py", 1, template, arguments, given.get("exc_info"))
+def line(form: str, event: str, *arguments: object, **given: Any) -> str:
+    """The line for a record that a library makes, or that our logger makes of `fields`."""
+    extra = {"fields": given["fields"]} if "fields" in given else {}
+    record = logging.getLogger("any").makeRecord(
+        "any", logging.INFO, "file.py", 1, event, arguments, given.get("exc_info"), extra=extra
+    )
     return LineFormatter(form, given.get("common"), given.get("start")).format(record)
 
 
+def removal(group: str = "vision", reason: str | None = "expiredAt has passed") -> dict[str, Any]:
+    return {"group": group, "job": "job-1", "files": 3, "seconds": 0.25, "reason": reason}
+
+
 def pairs(text: str) -> dict[str, str]:
-    """The pairs of a text line, read as any reader would."""
+    """The pairs of a text line, parsed as a reader would."""
     found = WORD.findall(text[text.index(" group=") + 1 :])
     assert "".join(f"{key}={value} " for key, value in found) == text[text.index(" group=") + 1 :] + " "
     return {key: json.loads(value) if value.startswith('"') else value for key, value in found}
 
 
+def test_keyword_values_of_a_logger_are_the_fields_of_its_line() -> None:
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[assignment, method-assign]
+    plain = logging.getLogger("tests.fields")
+    plain.addHandler(handler)
+    try:
+        get_logger("tests.fields").warning("artifacts removed", group="vision", name="msg", error=ValueError("a b"))
+        get_logger("tests.fields").log(logging.ERROR, "failed")
+    finally:
+        plain.removeHandler(handler)
+    lines = [LineFormatter("text", start="").format(record) for record in records]
+    assert lines == ['artifacts removed group=vision name=msg error="a b"', "failed"]
+    assert [record.levelname for record in records] == ["WARNING", "ERROR"]
+
+
 def test_a_text_line_is_time_level_event_and_pairs() -> None:
-    told = line("text", TEMPLATE, "vision", "job-1", 3, 0.25, "as its expiredAt says", common={"part": "api"})
-    start, rest = told[:24], told[24:]
+    text = line("text", "removed", fields=removal(), common={"part": "api"})
+    start, rest = text[:24], text[24:]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", start)
-    assert rest == ' INFO removed part=api group=vision job=job-1 files=3 seconds=0.25 why="as its expiredAt says"'
+    assert rest == ' INFO removed part=api group=vision job=job-1 files=3 seconds=0.25 reason="expiredAt has passed"'
 
 
-def test_a_json_line_has_the_same_with_numbers_as_numbers() -> None:
-    told = json.loads(line("json", TEMPLATE, "vision", "job-1", 3, 0.25, None, common={"part": "api"}))
-    del told["time"]
-    fields = {"part": "api", "group": "vision", "job": "job-1", "files": 3, "seconds": 0.25, "why": None}
-    assert told == {"level": "info", "event": "removed", **fields}
+def test_a_json_line_has_the_same_fields_with_numbers_as_numbers() -> None:
+    document = json.loads(line("json", "removed", fields=removal(reason=None), common={"part": "api"}))
+    del document["time"]
+    assert document == {"level": "info", "event": "removed", "part": "api", **removal(reason=None)}
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "quoted"),
     [
         ("models/a-1_b.pt", "models/a-1_b.pt"),
         ("naïve文", "naïve文"),
@@ -56,25 +78,25 @@ def test_a_json_line_has_the_same_with_numbers_as_numbers() -> None:
         ("a\u202eb", '"a\\u202eb"'),
     ],
 )
-def test_a_plain_value_is_told_as_it_is_and_any_other_quoted(text: str, told: str) -> None:
-    assert quote(text) == told
+def test_a_plain_value_is_unchanged_and_any_other_quoted(text: str, quoted: str) -> None:
+    assert quote(text) == quoted
 
 
 @given(st.text(st.characters(), max_size=50), st.text(st.characters(), max_size=50))
 @example("\ud800\u2028", 'x" files=9 job="y')
 @example("x" * 2000, "\r\x1b[2Jjob=other")
-def test_whatever_a_value_is_it_can_be_read_back_from_one_line(group: str, why: str) -> None:
-    text = line("text", TEMPLATE, group, "job-1", 3, 0.25, why)
+def test_any_value_can_be_parsed_back_from_one_line(group: str, reason: str) -> None:
+    text = line("text", "removed", fields=removal(group, reason))
     assert text.isprintable()
-    expected = {"group": group[:1024], "job": "job-1", "files": "3", "seconds": "0.25", "why": why[:1024]}
+    expected = {"group": group[:1024], "job": "job-1", "files": "3", "seconds": "0.25", "reason": reason[:1024]}
     assert pairs(text) == expected
-    told = json.loads(line("json", TEMPLATE, group, "job-1", 3, 0.25, why))
-    assert (told["group"], told["why"]) == (group[:1024], why[:1024])
+    document = json.loads(line("json", "removed", fields=removal(group, reason)))
+    assert (document["group"], document["reason"]) == (group[:1024], reason[:1024])
 
 
 @given(st.text(st.characters(), max_size=50))
 @example("job=other")
-def test_what_a_library_says_is_an_event_on_one_line_that_has_no_pairs(text: str) -> None:
+def test_a_record_of_a_library_is_an_event_on_one_line_without_pairs(text: str) -> None:
     for template, arguments in (("peer said %s", (text,)), (text.replace("%", ""), ())):
         event = line("text", template, *arguments).partition(" INFO ")[2]
         assert event.isprintable()
@@ -87,14 +109,14 @@ def test_a_trace_is_part_of_its_line() -> None:
     try:
         raise ValueError("it\nbroke")
     except ValueError:
-        told = line("text", "failed job=%s", "job-1", exc_info=sys.exc_info())
-        read = json.loads(line("json", "failed job=%s", "job-1", exc_info=sys.exc_info()))
-    assert told.isprintable()
-    assert ' failed job=job-1 error="ValueError: it\\nbroke" trace="Traceback (most recent call last)' in told
-    assert read["trace"].splitlines()[-2:] == ["ValueError: it", "broke"]
+        text = line("text", "failed", fields={"job": "job-1"}, exc_info=sys.exc_info())
+        document = json.loads(line("json", "failed", fields={"job": "job-1"}, exc_info=sys.exc_info()))
+    assert text.isprintable()
+    assert ' failed job=job-1 error="ValueError: it\\nbroke" trace="Traceback (most recent call last)' in text
+    assert document["trace"].splitlines()[-2:] == ["ValueError: it", "broke"]
 
 
-def test_warnings_and_adopted_libraries_come_out_in_the_form_that_is_set() -> None:
+def test_warnings_and_adopted_libraries_use_the_configured_format() -> None:
     code = """
 import logging, sys, warnings
 from artifacts.log import adopt, configure_log
@@ -107,7 +129,7 @@ noisy.warning("a line\\nand another")
 warnings.warn("old")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    told = [json.loads(each) for each in done.stderr.splitlines()]
-    assert [each["part"] for each in told] == ["api", "api"]
-    assert told[0]["event"] == "a line\nand another"
-    assert "old" in told[1]["event"]
+    documents = [json.loads(each) for each in done.stderr.splitlines()]
+    assert [each["part"] for each in documents] == ["api", "api"]
+    assert documents[0]["event"] == "a line\nand another"
+    assert "old" in documents[1]["event"]

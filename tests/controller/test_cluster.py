@@ -83,7 +83,7 @@ def test_without_the_right_to_see_nodes_the_api_server_is_judged_and_that_is_tol
     add_node(server, "old", "v1.28.1")
     server.script.add("status", asks_nodes, code=403, message="nodes is forbidden")
     assert known(server) == NEW
-    assert "kubelets are not looked at, only the API server error=403" in caplog.text
+    assert 'kubelets are not looked at, only the API server error="403' in caplog.text
 
 
 def test_nothing_is_known_before_the_nodes_are(server: ApiServer) -> None:

@@ -145,7 +145,7 @@ def test_a_failure_lets_the_pod_pass_unchanged_and_is_told(
     assert "patch" not in response
     assert "webhook failed" in response["warnings"][0]
     assert hook.counted("error") == 1
-    (line,) = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    (line,) = lines_of(each for each in caplog.records if each.levelno == logging.ERROR)
     assert line.startswith("pod passed unchanged job=")
     assert "secret-in-the-message" not in caplog.text
 

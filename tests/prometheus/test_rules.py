@@ -13,7 +13,6 @@ import yaml  # type: ignore[import-untyped]
 from tests.prometheus.rules import (
     COMPONENT,
     METRICS,
-    ROOT,
     RULES,
     RUNBOOKS,
     alerts,
@@ -22,6 +21,7 @@ from tests.prometheus.rules import (
     promtool,
     rules,
 )
+from tests.test_log import calls, event, keys
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 ALERTS = alerts()
@@ -128,8 +128,7 @@ def test_a_check_of_the_logs_finds_what_they_say_of_it(name: str, messages: list
 
 
 def test_what_checks_look_for_in_logs_is_logged() -> None:
-    code = [path.read_text() for part in ("api", "controller", "kube") for path in (ROOT / part).rglob("*.py")]
-    logged = {message for text in code for message in re.findall(r'\blogger\.\w+\(\s*"([^"]+)"', text)}
+    logged = {" ".join([event(call), *keys(call)]) for _, call in calls()}
     sought = {words for each in re.findall(GREP, RUNBOOKS.read_text()) for words in each.split("|")}
     assert len(sought) > 15
     assert {words for words in sought if not any(words in message for message in logged)} == set()

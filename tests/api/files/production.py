@@ -1,5 +1,6 @@
 """The downloads in the server that production runs, as a process of its own: `python -m tests.api.files.production`."""
 
+import logging
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from api.server import Server
+from artifacts.log import configure_log
 from tests.api.cleanup.worlds import directory_world
 from tests.api.files.served import Served, make_app
 from tests.sidecar.sidecars import until
@@ -57,6 +59,7 @@ def _answers(port: int) -> bool:
 
 def main(root: str, port: str) -> None:
     """Serve until told to end."""
+    configure_log("text", logging.WARNING, start="")
     world = directory_world(Path(root))
     Server(("127.0.0.1", int(port)), 8, lambda: make_app(world, int(port)), lambda: None).run()
 

@@ -216,7 +216,7 @@ def test_names_reach_log_and_record_as_one_line(world: World, caplog: pytest.Log
     caplog.set_level("INFO")
     term = world.terms.pin(world.folder("job-1"), "", Caller("1", "eve\ndeleted group=b", ["a"]))
     assert term.pinned_by == "eve?deleted group=b"
-    assert "user=eve?deleted" in caplog.text
+    assert 'user="eve?deleted' in caplog.text
 
 
 def test_nothing_is_decided_about_what_is_not_there(world: World) -> None:
