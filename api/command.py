@@ -15,7 +15,7 @@ from api.schema.schema import SCHEMA
 from api.server import Server
 from api.settings import TABLE, Settings, unknown_settings
 from artifacts import __version__
-from artifacts.environment import Setting, told_settings
+from artifacts.environment import Setting, configured_settings
 from artifacts.errors import ConfigError
 from artifacts.log import LOG_FORMAT, configure_log, get_logger
 
@@ -76,7 +76,7 @@ def _tell_start(settings: Settings, environ: Mapping[str, str]) -> None:
     for name in unknown_settings(environ):
         logger.warning("unknown setting, it has no effect", name=name)
     logger.info("starting", version=__version__)
-    for name, text in told_settings(TABLE, environ):
+    for name, text in configured_settings(TABLE, environ):
         logger.info("setting", name=name, value=text)
     for name in what_lacks(settings):
         logger.warning("nobody can sign in at the issuer, the page takes tokens", not_set=name)

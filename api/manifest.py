@@ -14,7 +14,7 @@ from api.store.store import Changed, Missing, OnRead, OpenFile, Store
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.layout import MANIFEST
 from artifacts.log import get_logger
-from artifacts.manifest import MAX_LINE_BYTES, Entry, Header, read_entries, read_header
+from artifacts.manifest import MAX_LINE_BYTES, ManifestEntry, ManifestHeader, read_entries, read_header
 
 logger = get_logger(__name__)
 
@@ -80,7 +80,7 @@ def _tell(what: str, prefix: str, error: Exception) -> None:
     logger.info("manifest not used", group=group, job=job, what=what, error=error)
 
 
-def _entries(lines: Iterator[bytes], header: Header, wanted: Collection[bytes]) -> Iterator[Entry]:
+def _entries(lines: Iterator[bytes], header: ManifestHeader, wanted: Collection[bytes]) -> Iterator[ManifestEntry]:
     """The wanted ones; all others are not parsed, which would take ten times as long."""
     for line in lines:
         match = _LINE.match(line)

@@ -45,7 +45,7 @@ def read_settings(table: Iterable[Setting], environ: Mapping[str, str]) -> dict[
     return values
 
 
-def told_settings(table: Iterable[Setting], environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def configured_settings(table: Iterable[Setting], environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Names and texts of the settings that are set, for the log: a secret's text is `***`."""
     for row in table:
         if row.env in environ or (row.secret and row.env + "_FILE" in environ):

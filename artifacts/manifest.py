@@ -25,7 +25,7 @@ _NUMBERS = {  # field -> least value, and the first that is too much: what a sta
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
-class Entry(NamedTuple):
+class ManifestEntry(NamedTuple):
     """One file: its encoded path, the bytes written, and what the source looked like when it was copied.
 
     Times are nanoseconds since 1970. `sha256` (hexadecimal, or "") is of the bytes that were written.
@@ -43,20 +43,20 @@ class Entry(NamedTuple):
     pod_uid: str = ""
 
 
-class Header(NamedTuple):
+class ManifestHeader(NamedTuple):
     """The first line: whose manifest it is."""
 
     job: str
     pod_uid: str
 
 
-def format_header(header: Header) -> str:
+def format_header(header: ManifestHeader) -> str:
     """The header's line, with its newline."""
     fields = {"version": VERSION, "job": header.job, "podUid": header.pod_uid}
     return json.dumps(fields) + "\n"
 
 
-def format_entry(entry: Entry, header: Header) -> str:
+def format_entry(entry: ManifestEntry, header: ManifestHeader) -> str:
     """The entry's line, with its newline; flags and digest are left out where they say nothing."""
     path, size, mtime_ns, ctime_ns, inode, sha256, pending, unstable, pod_uid = entry
     return (
@@ -69,7 +69,7 @@ def format_entry(entry: Entry, header: Header) -> str:
     )
 
 
-def read_header(line: bytes) -> Header:
+def read_header(line: bytes) -> ManifestHeader:
     """Parse the first line; raise InvalidDocument where it is of no version that this code knows."""
     fields = _object(line, 1)
     if fields.get("version") != VERSION:
@@ -77,10 +77,10 @@ def read_header(line: bytes) -> Header:
     job, pod_uid = fields.get("job"), fields.get("podUid")
     if not isinstance(job, str) or not isinstance(pod_uid, str):
         raise InvalidDocument("manifest", "job or podUid is missing in its header")
-    return Header(job[:253], pod_uid[:64])
+    return ManifestHeader(job[:253], pod_uid[:64])
 
 
-def read_entries(lines: Iterable[bytes], header: Header, most: int = MAX_ENTRIES) -> Iterator[Entry]:
+def read_entries(lines: Iterable[bytes], header: ManifestHeader, most: int = MAX_ENTRIES) -> Iterator[ManifestEntry]:
     """Parse the lines after the header, lazily; raise InvalidDocument at the first that is no entry, or past `most`."""
     for number, line in enumerate(lines, start=2):
         if number - 2 >= most:
@@ -100,7 +100,7 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     return fields
 
 
-def _entry(fields: dict[str, Any], number: int, header: Header) -> Entry:
+def _entry(fields: dict[str, Any], number: int, header: ManifestHeader) -> ManifestEntry:
     path, sha256 = fields.get("path"), fields.get("sha256", "")
     pod_uid = fields.get("podUid", header.pod_uid)
     numbers = [fields.get(name) for name in _NUMBERS]
@@ -114,7 +114,7 @@ def _entry(fields: dict[str, Any], number: int, header: Header) -> Entry:
     if not isinstance(pod_uid, str) or len(pod_uid) > 64:
         raise InvalidDocument("manifest", f"line {number} has a podUid that is none")
     size, mtime_ns, ctime_ns, inode = numbers
-    return Entry(
+    return ManifestEntry(
         path, size, mtime_ns, ctime_ns, inode, sha256,  # type: ignore[arg-type]
         fields.get("pending") is True, fields.get("unstable") is True, pod_uid,
     )  # fmt: skip

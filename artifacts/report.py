@@ -46,7 +46,7 @@ REASONS = {
 }
 
 # Left out for these, a file that was wanted is missing; for the others that was the rule.
-INCOMPLETE = frozenset(REASONS.keys() - {"over_limit", "excluded", "broken_link", "link_loop", "special_file"})
+INCOMPLETE_REASONS = frozenset(REASONS.keys() - {"over_limit", "excluded", "broken_link", "link_loop", "special_file"})
 
 
 @dataclass

@@ -53,7 +53,7 @@ def _row(field: str, default: str, parse: Callable[[str], Any], text: str) -> Se
     return Setting(field, PREFIX + field.upper(), default, parse, text)
 
 
-TABLE = (
+SETTINGS_TABLE = (
     Setting("job", "PHJOB_NAME", None, _job, "name of the PhJob, which names the job folder"),
     Setting("group", "PRIMEHUB_GROUP", "", _group, "the job's group; for the log and the length of keys only"),
     _row("enabled", "true", flag, "false: collect nothing"),
@@ -133,8 +133,8 @@ TABLE = (
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What one sidecar was told. Fields are TABLE's rows; sizes in MB are also given in bytes."""
+class SidecarSettings:
+    """What one sidecar was told. Fields are SETTINGS_TABLE's rows; sizes in MB are also given in bytes."""
 
     job: str
     group: str
@@ -176,12 +176,12 @@ class Settings:
         return self.linger_mb_per_second * MIB
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+    def from_env(cls, environ: Mapping[str, str]) -> "SidecarSettings":
         """Read every row from `environ`; raise one ConfigError that names all that is wrong."""
-        return cls(**read_settings(TABLE, environ))
+        return cls(**read_settings(SETTINGS_TABLE, environ))
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     """Names in `environ` that look like settings and are none (a misspelled one would be ignored silently)."""
-    known = {row.env for row in TABLE}
+    known = {row.env for row in SETTINGS_TABLE}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)

@@ -11,7 +11,7 @@ from artifacts.log import get_logger
 from controller.inject.facts import Facts, Version, kubelet_version, parse_version
 from kube.client import Client
 from kube.errors import Forbidden, KubeError
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 
 logger = get_logger(__name__)
 
@@ -26,7 +26,7 @@ class ClusterFacts:
 
     def __init__(self, client: Client, seconds: float = _FRESH_SECONDS) -> None:
         self._client, self._seconds = client, seconds
-        self._nodes = Objects(client, Resource("", "v1", "nodes"))
+        self._nodes = ResourceClient(client, Resource("", "v1", "nodes"))
         self._facts = Facts(None)
         self._told: tuple[object, ...] = ()
         self._stop = threading.Event()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from artifacts import __version__
-from artifacts.environment import Setting, told_settings
+from artifacts.environment import Setting, configured_settings
 from artifacts.errors import ConfigError
 from artifacts.log import LOG_FORMAT, configure_log, get_logger
 from controller.reconcile.run import Controller
@@ -41,7 +41,7 @@ def _reconcile(environ: Mapping[str, str]) -> int:
     if not settings.namespace:
         settings = replace(settings, namespace=own_namespace())
     logger.info("starting", version=__version__, namespace=settings.namespace)
-    for name, text in told_settings(TABLE, environ):
+    for name, text in configured_settings(TABLE, environ):
         logger.info("setting", name=name, value=text)
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # before there are threads: they are waited for here
     client = Client(

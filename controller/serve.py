@@ -7,7 +7,7 @@ import flask
 from prometheus_client import CollectorRegistry
 
 from artifacts import __version__
-from artifacts.environment import told_settings
+from artifacts.environment import configured_settings
 from artifacts.log import get_logger
 from controller.cluster import ClusterFacts
 from controller.metrics import PREFIX, WebhookMetrics
@@ -26,7 +26,7 @@ def serve_webhook(environ: Mapping[str, str] = os.environ) -> int:
     """Serve until told to end. Raises ConfigError, NotConfigured."""
     settings = Settings.from_env(environ)
     logger.info("starting", version=__version__)
-    for name, text in told_settings(TABLE + DEFAULTS_TABLE, environ):
+    for name, text in configured_settings(TABLE + DEFAULTS_TABLE, environ):
         logger.info("setting", name=name, value=text)
     access = load_access(environ)
 

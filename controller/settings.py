@@ -11,7 +11,7 @@ from artifacts.environment import Setting, choice, listen, number, read_settings
 from artifacts.errors import ConfigError
 from artifacts.settings import MAX_RETENTION_SECONDS
 from artifacts.settings import PREFIX as ARTIFACT
-from artifacts.settings import TABLE as ARTIFACT_TABLE
+from artifacts.settings import SETTINGS_TABLE as ARTIFACT_TABLE
 from controller.inject.quantity import parse_quantity
 
 SIDECAR = "PHJOB_SIDECAR_"

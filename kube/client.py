@@ -17,7 +17,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from kube.access import Access
-from kube.errors import KubeError, NotConfigured, Refused, Unreachable, refusal
+from kube.errors import KubeError, NotConfigured, StatusError, Unreachable, status_error
 
 Document = dict[str, Any]
 # The method (WATCH for a stream), the seconds until its answer, and the error where it had one.
@@ -185,7 +185,7 @@ def parse(text: bytes) -> Any:
         return json.loads(_shallow(text))
 
 
-def refused(status: int, headers: Mapping[str, str], text: bytes) -> Refused:
+def refused(status: int, headers: Mapping[str, str], text: bytes) -> StatusError:
     """The error in an answer of that status, whatever its body is."""
     try:
         answer = parse(text)
@@ -194,7 +194,7 @@ def refused(status: int, headers: Mapping[str, str], text: bytes) -> Refused:
     if not isinstance(answer, dict):
         answer = {"message": text[:_MOST_TEXT].decode(errors="replace").strip() or "no explanation"}
     after = headers.get("Retry-After", "")
-    return refusal(status, answer, float(after) if re.fullmatch(r"\d{1,6}", after) else 0.0)
+    return status_error(status, answer, float(after) if re.fullmatch(r"\d{1,6}", after) else 0.0)
 
 
 def _answer(status: int, headers: Mapping[str, str], text: bytes) -> Document:

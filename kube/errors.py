@@ -3,7 +3,7 @@
     KubeError
     ├── NotConfigured    no cluster is named, or what names it cannot be used
     ├── Unreachable      no answer, or one that was cut short or cannot be read; retryable
-    └── Refused          the API server's answer is an error: status, reason, message
+    └── StatusError          the API server's answer is an error: status, reason, message
         ├── Invalid        400, 422  the request or the object may not be so
         ├── Unauthorized   401       the token is not accepted
         ├── Forbidden      403       a right is missing, or an admission webhook says no
@@ -39,7 +39,7 @@ class Unreachable(KubeError):
     retryable = True
 
 
-class Refused(KubeError):
+class StatusError(KubeError):
     """An error of the API server: HTTP `status`, machine-readable `reason`, `message` for people."""
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float = 0.0) -> None:
@@ -47,47 +47,47 @@ class Refused(KubeError):
         self.status, self.reason, self.message, self.retry_after = status, reason, message, retry_after
 
 
-class Invalid(Refused):
+class Invalid(StatusError):
     """The request or the object may not be so."""
 
 
-class Unauthorized(Refused):
+class Unauthorized(StatusError):
     """The token is not accepted."""
 
 
-class Forbidden(Refused):
+class Forbidden(StatusError):
     """A right is missing, or an admission webhook says no."""
 
 
-class NotFound(Refused):
+class NotFound(StatusError):
     """No such object; asked for a list: no such resource, its CRD is missing."""
 
 
-class AlreadyExists(Refused):
+class AlreadyExists(StatusError):
     """The name is taken."""
 
 
-class Conflict(Refused):
+class Conflict(StatusError):
     """The object has changed meanwhile, or a precondition does not hold."""
 
 
-class Gone(Refused):
+class Gone(StatusError):
     """The version asked for is too old."""
 
 
-class Busy(Refused):
+class Busy(StatusError):
     """Too many requests."""
 
     retryable = True
 
 
-class ServerFault(Refused):
+class ServerFault(StatusError):
     """The server failed."""
 
     retryable = True
 
 
-_BY_STATUS: Mapping[int, type[Refused]] = {
+_BY_STATUS: Mapping[int, type[StatusError]] = {
     400: Invalid,
     401: Unauthorized,
     403: Forbidden,
@@ -99,10 +99,10 @@ _BY_STATUS: Mapping[int, type[Refused]] = {
 }
 
 
-def refusal(status: int, answer: Mapping[str, Any], retry_after: float = 0.0) -> Refused:
+def status_error(status: int, answer: Mapping[str, Any], retry_after: float = 0.0) -> StatusError:
     """The error in a `Status` document, which the API server sends with `status` or within a watch."""
     reason, message = (_text(answer.get(name)) for name in ("reason", "message"))
-    kind = ServerFault if status >= 500 else _BY_STATUS.get(status, Refused)
+    kind = ServerFault if status >= 500 else _BY_STATUS.get(status, StatusError)
     if reason == "AlreadyExists":
         kind = AlreadyExists
     return kind(status, reason, message, retry_after)

@@ -13,7 +13,7 @@ from typing import Any
 
 from kube import errors
 from kube.client import Client, Document
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Lease:
         self.name, self.identity, self.seconds = name, identity, timing.seconds
         self._patience = timing.seconds * 2 / 3  # for how long we trust a renewal; others wait for all of `seconds`
         resource = Resource("coordination.k8s.io", "v1", "leases", namespace)
-        self._objects = Objects(client, resource, timeout=self._patience / 2)
+        self._objects = ResourceClient(client, resource, timeout=self._patience / 2)
         self._stale_seconds, self._clock, self._wall = timing.stale_seconds, timing.clock, timing.wall
         self._lock = Lock()
         self._renewed_at: float | None = None

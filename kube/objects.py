@@ -38,14 +38,14 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Page:
+class ListPage:
     """Some objects of a list, and the version that the whole list shows."""
 
     items: list[Any]
     version: str
 
 
-class Objects:
+class ResourceClient:
     """The objects of one resource. Every method raises what is in kube.errors."""
 
     def __init__(self, client: Client, resource: Resource, *, timeout: float = TIMEOUT_SECONDS) -> None:
@@ -86,7 +86,7 @@ class Objects:
         given = {field: value for field, value in options.items() if value not in ({}, None, "")}
         return self._request("DELETE", self._path(name), {"apiVersion": "v1", "kind": "DeleteOptions", **given})
 
-    def pages(self, selectors: Mapping[str, str], limit: int = 500) -> Iterator[Page]:
+    def pages(self, selectors: Mapping[str, str], limit: int = 500) -> Iterator[ListPage]:
         """All that `selectors` (labelSelector, fieldSelector) select, at one moment, some at a time.
 
         Raises Gone where that took so long that the server has forgotten the moment.
@@ -99,7 +99,7 @@ class Objects:
             version = metadata.get("resourceVersion")
             if not version or not isinstance(items, list):
                 raise Unreachable(f"the answer is no list of {self.resource}")
-            yield Page(items, version)
+            yield ListPage(items, version)
             following = metadata.get("continue")
             if not following:
                 return

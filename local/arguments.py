@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from artifacts.settings import TABLE
+from artifacts.settings import SETTINGS_TABLE
 
 _RUN_QUEUED = "run-queued"
 _SHOWN_SETTINGS = ("limit_size_mb", "limit_files", "over_limit", "retention_seconds", "include", "exclude")
@@ -150,7 +150,7 @@ def _add_names(parser: argparse.ArgumentParser) -> None:
 
 
 def _grace(text: str) -> str:
-    (row,) = (row for row in TABLE if row.field == "grace_seconds")
+    (row,) = (row for row in SETTINGS_TABLE if row.field == "grace_seconds")
     try:
         row.parse(text.strip())
     except ValueError as error:
@@ -171,7 +171,7 @@ def _port(text: str) -> int:
 
 
 def _settings_help(environ: Mapping[str, str]) -> str:
-    rows = [row for row in TABLE if row.field in _SHOWN_SETTINGS]
+    rows = [row for row in SETTINGS_TABLE if row.field in _SHOWN_SETTINGS]
     return "\n".join(f"  {row.env + '=' + (row.default or ''):42} {row.help}" for row in rows)
 
 

@@ -19,7 +19,7 @@ from api import settings as service_settings
 from api.jobs.names import new_name
 from artifacts.errors import ArtifactError
 from artifacts.log import LOG_FORMAT, configure_log, get_logger
-from artifacts.settings import PREFIX, Settings, unknown_settings
+from artifacts.settings import PREFIX, SidecarSettings, unknown_settings
 from local.arguments import parse
 from local.collected import list_files
 from local.demo import run_demo
@@ -103,7 +103,7 @@ def _create(options: argparse.Namespace, command: list[str]) -> int:
 def _serve(options: argparse.Namespace) -> int:
     _tell_unknown(os.environ)
     # What is wrong with the settings is told now, not once for each job.
-    Settings.from_env(sidecar_environ(os.environ, Places(options.data, "local", "job"), ""))
+    SidecarSettings.from_env(sidecar_environ(os.environ, Places(options.data, "local", "job"), ""))
     server = Server(options.data, options.jobs, os.environ)
     service = Service(options.data, options.port, _user(), os.environ)
     block_signals()  # before there are threads: signals are the server's alone

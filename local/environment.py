@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from artifacts.settings import PREFIX, Settings
+from artifacts.settings import PREFIX, SidecarSettings
 from local.places import Places
 
 
@@ -32,7 +32,7 @@ def sidecar_environ(environ: Mapping[str, str], places: Places, uid: str) -> dic
     }
 
 
-def main_environ(environ: Mapping[str, str], settings: Settings, user: str) -> dict[str, str]:
+def main_environ(environ: Mapping[str, str], settings: SidecarSettings, user: str) -> dict[str, str]:
     """The runner's own environment without the collector's settings, and what PrimeHub tells a job."""
     kept = {name: value for name, value in environ.items() if not name.startswith("PHJOB_")}
     return kept | {

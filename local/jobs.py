@@ -13,8 +13,8 @@ from typing import Any
 from api.errors import BadInput, NotFound, Unavailable
 from api.jobs.job import Draft, Job, read_job
 from api.jobs.names import new_name
+from artifacts.annotation import EXPIRY_ANNOTATION
 from artifacts.errors import ArtifactError, InvalidName
-from artifacts.note import EXPIRY_NOTE
 from local.documents import changing, read_document, write_document
 from local.phjob import Order, PhJob, make_phjob
 from local.phjobs import NotStarted, add_phjob, make_data, trace_of
@@ -67,7 +67,7 @@ class LocalJobs:
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
         def note(phjob: PhJob) -> None:
-            phjob["metadata"].setdefault("annotations", {})[EXPIRY_NOTE] = str(expired_at)
+            phjob["metadata"].setdefault("annotations", {})[EXPIRY_ANNOTATION] = str(expired_at)
 
         self._change(job, note)
 

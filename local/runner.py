@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from artifacts.report import Report
-from artifacts.settings import Settings
+from artifacts.settings import SidecarSettings
 from local.collected import read_outcome, read_termination
 from local.documents import read_document, write_document
 from local.environment import main_environ, sidecar_environ
@@ -70,7 +70,7 @@ class Runner:
         self.places = Places(data, order.group, order.job)
         self._order, self._show = order, show
         sidecar = sidecar_environ(environ, self.places, order.uid)
-        self._settings = Settings.from_env(sidecar)
+        self._settings = SidecarSettings.from_env(sidecar)
         self._main_environ = main_environ(environ, self._settings, order.user)
         self._keeper = Keeper(sidecar, self.places.sidecar_log) if self._settings.enabled else None
         self._cancelling: frozenset[signal.Signals] = frozenset()

@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 
 from artifacts.errors import ArtifactError, ConfigError
-from artifacts.report import INCOMPLETE, REASONS, Skipped
-from artifacts.settings import TABLE, Settings
+from artifacts.report import INCOMPLETE_REASONS, REASONS, Skipped
+from artifacts.settings import SETTINGS_TABLE, SidecarSettings
 from sidecar.plan import Plan
 from sidecar.process import log_to_stderr, make_syncer
 from sidecar.scan import Scan, merge_skipped
@@ -37,7 +37,7 @@ def run_command(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     log_to_stderr(os.environ, "warning")
     try:
-        settings = Settings.from_env(os.environ)
+        settings = SidecarSettings.from_env(os.environ)
         syncer = make_syncer(settings)
         return _dry_run(settings, syncer) if options.dry_run else _once(settings, syncer)
     except KeyboardInterrupt:
@@ -66,11 +66,11 @@ def settings_help() -> str:
     """Every setting, its default and its meaning, as lines for --help."""
     return "\n".join(
         f"  {row.env}\n      {row.help} ({'required' if row.default is None else row.default or 'empty'})"
-        for row in TABLE
+        for row in SETTINGS_TABLE
     )
 
 
-def _once(settings: Settings, syncer: Syncer) -> int:
+def _once(settings: SidecarSettings, syncer: Syncer) -> int:
     syncer.end(time.time())
     syncer.finish(time.monotonic() + settings.grace_seconds)
     report = syncer.report
@@ -79,7 +79,7 @@ def _once(settings: Settings, syncer: Syncer) -> int:
     return 1 if report.state == "incomplete" else 0
 
 
-def _dry_run(settings: Settings, syncer: Syncer) -> int:
+def _dry_run(settings: SidecarSettings, syncer: Syncer) -> int:
     scan, plan = syncer.preview()
     print(f"{settings.path} -> {settings.store}/jobArtifacts/{settings.job}")
     found = files_and_size(plan.found.files, plan.found.bytes)
@@ -106,7 +106,7 @@ def _print_plan(scan: Scan, plan: Plan) -> None:
 
 def _print_skipped(skipped: Mapping[str, Skipped]) -> None:
     for reason, row in sorted(skipped.items()):
-        mark = "!" if reason in INCOMPLETE else "-"
+        mark = "!" if reason in INCOMPLETE_REASONS else "-"
         print(f"  {mark} {reason}: {files_and_size(row.files, row.bytes)}: {REASONS[reason]}")
         for path in row.paths[:_SHOWN]:
             print(f"      {path}")

@@ -17,7 +17,7 @@ from artifacts.errors import StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, REPORT, format_expiry
 from artifacts.log import get_logger
 from artifacts.report import Report, format_report, read_main
-from artifacts.settings import Settings
+from artifacts.settings import SidecarSettings
 from sidecar.method import Method
 from sidecar.pool import run_all
 from sidecar.store import Store
@@ -41,7 +41,7 @@ class Totals:
 class Journal:
     """Expiry and report of one job. `begun`: something of it is in the store."""
 
-    def __init__(self, settings: Settings, store: Store, method: Method) -> None:
+    def __init__(self, settings: SidecarSettings, store: Store, method: Method) -> None:
         self.settings, self._store = settings, store
         self._threads = 3 if method.remote else 1
         self._expiry_written = 0

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.layout import MANIFEST
 from artifacts.log import get_logger
-from artifacts.manifest import Entry, Header, format_entry, format_header, read_entries, read_header
+from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header, read_entries, read_header
 from artifacts.report import Count
 from sidecar import stamp
 from sidecar.stamp import Stamp
@@ -30,7 +30,7 @@ class Manifest:
     could have: the last sync makes them again. `earlier`: records of an earlier pod of the job."""
 
     def __init__(self, job: str, pod_uid: str) -> None:
-        self.header = Header(job, pod_uid)
+        self.header = ManifestHeader(job, pod_uid)
         self.records: dict[str, bytes] = {}
         self.pending: set[str] = set()
         self.unstable: set[str] = set()
@@ -98,10 +98,10 @@ class Manifest:
 
         store.write(MANIFEST, fill, exists=True)
 
-    def _format(self, entry: Entry) -> str:
+    def _format(self, entry: ManifestEntry) -> str:
         return format_entry(entry, self.header)
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: ManifestEntry) -> None:
         record = stamp.pack(entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode) + bytes.fromhex(entry.sha256)
         if entry.pod_uid != self.header.pod_uid:
             self.earlier[entry.path] = record
@@ -114,7 +114,7 @@ class Manifest:
             if entry.unstable:
                 self.unstable.add(entry.path)
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[ManifestEntry]:
         for path, record in self.records.items():
             yield self._entry(path, record, self.header.pod_uid)
         for path in self.pending - self.records.keys():
@@ -123,9 +123,9 @@ class Manifest:
             if path not in self.pending:
                 yield self._entry(path, record, self._pods[path])
 
-    def _entry(self, path: str, record: bytes, pod_uid: str) -> Entry:
+    def _entry(self, path: str, record: bytes, pod_uid: str) -> ManifestEntry:
         size, mtime_ns, ctime_ns, inode = stamp.unpack(record[: stamp.SIZE])
         digest = record[stamp.SIZE :].hex()
-        return Entry(
+        return ManifestEntry(
             path, size, mtime_ns, ctime_ns, inode, digest, path in self.pending, path in self.unstable, pod_uid
         )

@@ -16,7 +16,7 @@ from artifacts.errors import ConfigError
 from artifacts.layout import job_folder
 from artifacts.log import LOG_FORMAT, configure_log, get_logger
 from artifacts.report import Count, Report
-from artifacts.settings import TABLE, Settings, unknown_settings
+from artifacts.settings import SETTINGS_TABLE, SidecarSettings, unknown_settings
 from sidecar.deadline import deadlines
 from sidecar.loop import Loop
 from sidecar.method import choose_method
@@ -34,7 +34,7 @@ def run(environ: Mapping[str, str]) -> int:
     """The sidecar until SIGTERM. It never fails for the job's sake: with settings it cannot use it only waits."""
     log_to_stderr(environ, "info")
     try:
-        settings = Settings.from_env(environ)
+        settings = SidecarSettings.from_env(environ)
         syncer = make_syncer(settings)
     except (ConfigError, OSError) as error:
         problems = error.problems if isinstance(error, ConfigError) else [str(error)]
@@ -60,7 +60,7 @@ def log_to_stderr(environ: Mapping[str, str], default: str) -> None:
     logging.getLogger("watchdog").setLevel(logging.INFO)  # it says a word on every event
 
 
-def make_syncer(settings: Settings) -> Syncer:
+def make_syncer(settings: SidecarSettings) -> Syncer:
     """All that a sync needs, by the settings; raises OSError where the root or the store cannot be looked at."""
     folder = f"{settings.phfs.rstrip('/')}/{job_folder(settings.job)}"
     view = View(settings.path, settings.volumes, settings.hidden_paths, folder)
@@ -84,13 +84,13 @@ def _wait_in_vain(environ: Mapping[str, str], problem: str) -> int:
 
 
 def _default(field: str) -> str:
-    return next(row.default or "" for row in TABLE if row.field == field)
+    return next(row.default or "" for row in SETTINGS_TABLE if row.field == field)
 
 
 class Sidecar:
     """One run: starts the syncing thread and the metrics, waits for the end, and sees to it that it comes."""
 
-    def __init__(self, settings: Settings, syncer: Syncer) -> None:
+    def __init__(self, settings: SidecarSettings, syncer: Syncer) -> None:
         self._settings, self._syncer = settings, syncer
         self._loop = Loop(syncer, settings.sync_seconds, settings.quiet_seconds)
         self._termination = Termination(settings.termination_log)

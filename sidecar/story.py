@@ -7,8 +7,8 @@ import time
 
 from artifacts import __version__
 from artifacts.log import get_logger
-from artifacts.report import INCOMPLETE, REASONS, Report, Skipped
-from artifacts.settings import Settings
+from artifacts.report import INCOMPLETE_REASONS, REASONS, Report, Skipped
+from artifacts.settings import SidecarSettings
 from sidecar.verdict import files_and_size, over_limit
 
 log = get_logger(__name__)
@@ -20,7 +20,7 @@ class Story:
     def __init__(self) -> None:
         self._is_kept = self._is_exceeded = False
 
-    def start(self, settings: Settings) -> None:
+    def start(self, settings: SidecarSettings) -> None:
         """The sidecar runs."""
         limit = files_and_size(settings.limit_files, settings.limit_size_bytes)
         log.info("started", version=__version__, folder=settings.path, limit=limit, over_limit=settings.over_limit)
@@ -58,6 +58,6 @@ class Story:
 
 
 def _tell_left_out(reason: str, row: Skipped) -> None:
-    level = logging.WARNING if reason in INCOMPLETE or reason == "over_limit" else logging.INFO
+    level = logging.WARNING if reason in INCOMPLETE_REASONS or reason == "over_limit" else logging.INFO
     why = f"{REASONS[reason]} ({row.detail})" if row.detail else REASONS[reason]
     log.log(level, "left out", reason=reason, files=row.files, first=row.paths[0], why=why)

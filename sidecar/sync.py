@@ -10,8 +10,8 @@ import time
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.layout import job_prefix
 from artifacts.log import get_logger
-from artifacts.report import INCOMPLETE, MAX_PATHS, Count, Skipped
-from artifacts.settings import Settings
+from artifacts.report import INCOMPLETE_REASONS, MAX_PATHS, Count, Skipped
+from artifacts.settings import SidecarSettings
 from sidecar import stamp
 from sidecar.apply import IMPATIENT, PATIENT, Applier, leave_out
 from sidecar.globs import Globs
@@ -35,7 +35,7 @@ LAST_PASSES = 4
 class Syncer:
     """Syncs one job. `stopping`: main has ended, begin nothing new but the last sync."""
 
-    def __init__(self, settings: Settings, source: Source, store: Store, method: Method) -> None:
+    def __init__(self, settings: SidecarSettings, source: Source, store: Store, method: Method) -> None:
         self._settings, self.source, self._store, self._method = settings, source, store, method
         self._globs = Globs(settings.include, settings.exclude)
         self._limits = Limits(settings.limit_files, settings.limit_size_bytes, settings.over_limit == "keep")
@@ -257,7 +257,7 @@ class Syncer:
                 if reason != "vanished":
                     merge_skipped(skipped.setdefault(reason, Skipped()), row)
         report.skipped = skipped
-        left_out = [row for reason, row in self.scan.skipped.items() if reason in INCOMPLETE]
+        left_out = [row for reason, row in self.scan.skipped.items() if reason in INCOMPLETE_REASONS]
         report.found = Count(
             plan.found.files + plan.in_place.files + sum(row.files for row in left_out),
             plan.found.bytes + plan.in_place.bytes + sum(row.bytes for row in left_out),

@@ -1,6 +1,6 @@
 """How it ended, in a word and a sentence: the state of a sealed report, and what a person should know. Pure."""
 
-from artifacts.report import INCOMPLETE, REASONS, Report, Skipped
+from artifacts.report import INCOMPLETE_REASONS, REASONS, Report, Skipped
 from artifacts.settings import MIB
 
 
@@ -10,7 +10,7 @@ def verdict(report: Report, rejected: bool, truncated: bool) -> tuple[str, str]:
     if rejected:
         stays = f" but the {report.in_place.files} in place" if report.in_place.files else ""
         return "rejected", f"{over_limit(report)}, so nothing was kept{stays}"
-    missing = [row for reason, row in report.skipped.items() if reason in INCOMPLETE]
+    missing = [row for reason, row in report.skipped.items() if reason in INCOMPLETE_REASONS]
     if missing or truncated:
         return "incomplete", _incomplete(report, truncated)
     if not kept and "excluded" in report.skipped:
@@ -49,7 +49,7 @@ def _incomplete(report: Report, truncated: bool) -> str:
     said = [f"{kept} of {report.found.files} files are in the store"]
     if truncated:
         said.append("there are more files than are looked at")
-    missing = INCOMPLETE & report.skipped.keys()
+    missing = INCOMPLETE_REASONS & report.skipped.keys()
     said += [_missing(reason, report.skipped[reason]) for reason in REASONS if reason in missing]
     return "; ".join(said)
 

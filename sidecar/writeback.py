@@ -5,14 +5,14 @@ Such a mount (csi-rclone) answers close() before it uploads, and is unmounted wi
 
 from dataclasses import dataclass, field
 
-from artifacts.settings import Settings
+from artifacts.settings import SidecarSettings
 
 
 @dataclass
 class WriteBack:
     """A backlog that fills as files are written and drains at the settings' rates. Times are monotonic seconds."""
 
-    settings: Settings
+    settings: SidecarSettings
     files: float = 0.0
     bytes: float = 0.0
     at: float = field(default=0.0)

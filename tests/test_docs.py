@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.manifest import Entry, Header, format_entry
-from artifacts.report import INCOMPLETE, REASONS, STATES, Report, format_report
-from artifacts.settings import TABLE
+from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry
+from artifacts.report import INCOMPLETE_REASONS, REASONS, STATES, Report, format_report
+from artifacts.settings import SETTINGS_TABLE
 
 ROOT = Path(__file__).parents[1]
 CONTRACT = (ROOT / "docs/contract.md").read_text()
@@ -25,12 +25,12 @@ def test_the_contract_lists_every_setting_with_its_default_and_meaning_and_no_ot
     def default(text: str | None) -> str:
         return "required" if text is None else f"`{text}`" if text else "empty"
 
-    expected = {(f"`{row.env}`", default(row.default), row.help) for row in TABLE}
+    expected = {(f"`{row.env}`", default(row.default), row.help) for row in SETTINGS_TABLE}
     assert {row for row in rows(CONTRACT, 3) if row[0].startswith(("`PHJOB_", "`PRIMEHUB_"))} == expected
 
 
 def test_the_contract_lists_every_reason_and_whether_it_makes_a_report_incomplete() -> None:
-    expected = {(f"`{key}`", text, "yes" if key in INCOMPLETE else "no") for key, text in REASONS.items()}
+    expected = {(f"`{key}`", text, "yes" if key in INCOMPLETE_REASONS else "no") for key, text in REASONS.items()}
     assert expected <= rows(CONTRACT, 3)
 
 
@@ -39,13 +39,13 @@ def test_the_contract_lists_every_state() -> None:
 
 
 def test_the_contract_names_every_field_of_manifest_and_report() -> None:
-    line = format_entry(Entry("p", 1, 2, 3, 4, "0" * 64, True, True, "other"), Header("j", "u"))
+    line = format_entry(ManifestEntry("p", 1, 2, 3, 4, "0" * 64, True, True, "other"), ManifestHeader("j", "u"))
     fields = re.findall(r'"(\w+)":', line) + re.findall(r'^ "(\w+)":', format_report(Report("j")).decode(), re.M)
     assert [field for field in fields if f"`{field}`" not in CONTRACT] == []
 
 
 def test_the_limits_in_the_readme_are_the_defaults() -> None:
-    defaults = {row.env: row.default for row in TABLE}
+    defaults = {row.env: row.default for row in SETTINGS_TABLE}
     assert f"| files of a job | {defaults['PHJOB_ARTIFACT_LIMIT_FILES']} |" in README
     assert f"| size of a job | {defaults['PHJOB_ARTIFACT_LIMIT_SIZE_MB']} MB |" in README
     assert f"| retention | {defaults['PHJOB_ARTIFACT_RETENTION_SECONDS']} s (7 days) |" in README

@@ -22,7 +22,7 @@ from artifacts.log import get_logger
 from artifacts.names import group_path
 from kube import errors
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 
 T = TypeVar("T")
 
@@ -131,11 +131,11 @@ class _Answers(Generic[T]):
             self._values[key] = (value, self._clock())
 
 
-def _reviews(client: Client, group: str, plural: str) -> Objects:
-    return Objects(client, Resource(group, "v1", plural), timeout=_TIMEOUT_SECONDS)
+def _reviews(client: Client, group: str, plural: str) -> ResourceClient:
+    return ResourceClient(client, Resource(group, "v1", plural), timeout=_TIMEOUT_SECONDS)
 
 
-def _create(reviews: Objects, kind: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+def _create(reviews: ResourceClient, kind: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
     version = f"{reviews.resource.group}/{reviews.resource.version}"
     return reviews.create({"apiVersion": version, "kind": kind, "spec": spec})
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from api.errors import Conflict, Unavailable
 from kube.client import Client
 from kube.errors import KubeError
-from kube.holding import try_hold
+from kube.leader_election import hold_lease
 
 LEASE = "phjob-artifact-cleanup"
 _TAKEN = "another cleanup is running: wait for its end"
@@ -57,7 +57,7 @@ class LeaseLock:
         """Hold the Lease, renewed by a thread of its own."""
         with ExitStack() as stack:
             try:
-                lease = stack.enter_context(try_hold(self._client, self._namespace, self._name, socket.gethostname()))
+                lease = stack.enter_context(hold_lease(self._client, self._namespace, self._name, socket.gethostname()))
             except KubeError as error:
                 raise Unavailable(f"the Lease {self._name} cannot be reached: {error}") from error
             if lease is None:

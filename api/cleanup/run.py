@@ -227,7 +227,7 @@ class StoreCleaner:
     def _note_removed(self, folder: JobFolder) -> None:
         """Let a PhJob that tells of a later end, or of none, know that its artifacts are gone, or going."""
         now = int(self._clock())
-        if folder.phjob is not None and not 0 < folder.phjob.told_expiry <= now:
+        if folder.phjob is not None and not 0 < folder.phjob.status_expiry <= now:
             try:
                 self._jobs.note_expiry(folder.phjob, -now)
             except ApiError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from artifacts.note import EXPIRY_NOTE, is_removal, noted_expiry, read_note
+from artifacts.annotation import EXPIRY_ANNOTATION, effective_expiry, is_removal, parse_expiry_annotation
 
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
 
@@ -36,7 +36,7 @@ class Outcome:
 class Job:
     """A PhJob. Times are RFC 3339 texts as in the document, "" where there is none.
 
-    `noted_expiry`: until when its artifacts are kept as people decided (UNIX seconds), 0 where nobody has; with a
+    `annotated_expiry`: until when its artifacts are kept as people decided (UNIX seconds), 0 where nobody has; with a
     minus, when they were removed.
     """
 
@@ -58,7 +58,7 @@ class Job:
     start_time: str = ""
     finish_time: str = ""
     outcome: Outcome | None = None
-    noted_expiry: int = 0
+    annotated_expiry: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -66,17 +66,19 @@ class Job:
         return self.phase in FINAL_PHASES
 
     @property
-    def told_expiry(self) -> int:
+    def status_expiry(self) -> int:
         """Until when its artifacts are kept as the PhJob tells, with people's decisions (UNIX seconds; 0: nothing)."""
         told = self.outcome.expired_at if self.outcome else 0
         return (
-            noted_expiry(self.noted_expiry, told, self.finished_at) if self.has_ended else max(self.noted_expiry, told)
+            effective_expiry(self.annotated_expiry, told, self.finished_at)
+            if self.has_ended
+            else max(self.annotated_expiry, told)
         )
 
     @property
     def is_noted_as_removed(self) -> bool:
         """Whether its artifacts were removed, or are being."""
-        return self.has_ended and is_removal(self.noted_expiry, self.finished_at)
+        return self.has_ended and is_removal(self.annotated_expiry, self.finished_at)
 
     @property
     def finished_at(self) -> float | None:
@@ -122,7 +124,7 @@ def read_job(document: Mapping[str, Any]) -> Job:
         start_time=_text(status, "startTime"),
         finish_time=_text(status, "finishTime"),
         outcome=_outcome(status.get("artifact")) or _outcome(_result(annotations, _text(metadata, "uid"))),
-        noted_expiry=read_note(_text(annotations, EXPIRY_NOTE)),
+        annotated_expiry=parse_expiry_annotation(_text(annotations, EXPIRY_ANNOTATION)),
     )
 
 

@@ -12,14 +12,14 @@ from typing import Any
 from api.errors import BadInput, NotFound, Unavailable, no_such_job
 from api.jobs.job import Draft, Job, read_job
 from api.jobs.names import new_name
+from artifacts.annotation import EXPIRY_ANNOTATION
 from artifacts.errors import InvalidName
 from artifacts.log import get_logger
 from artifacts.names import group_path
-from artifacts.note import EXPIRY_NOTE
 from kube import errors
-from kube.cache import Cache, Timing
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.informer import Informer, InformerTiming
+from kube.objects import Resource, ResourceClient
 
 logger = get_logger(__name__)
 
@@ -27,7 +27,7 @@ PHJOBS = Resource("primehub.io", "v1alpha1", "phjobs")
 STALE_SECONDS = 300.0  # of silence, after which what was read is too old: five bookmarks did not come
 _TIMEOUT_SECONDS = 10.0  # somebody waits for the answer
 _NAMES_TRIED = 3
-_USUAL = Timing()
+_USUAL = InformerTiming()
 _LACKS_RIGHT = re.compile(r'User ".*" cannot ')
 _UNKNOWN = "the cluster knows no phjobs.primehub.io, or not their namespace: let its administrator install PrimeHub"
 
@@ -40,14 +40,14 @@ class KubernetesJobs:
         client: Client,
         namespace: str,
         *,
-        timing: Timing = _USUAL,
+        timing: InformerTiming = _USUAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         phjobs = Resource(PHJOBS.group, PHJOBS.version, PHJOBS.plural, namespace)
         self._namespace = namespace
-        self._phjobs = Objects(client, phjobs, timeout=_TIMEOUT_SECONDS)
-        self._pods = Objects(client, Resource("", "v1", "pods", namespace), timeout=_TIMEOUT_SECONDS)
-        self._cache = Cache(Objects(client, phjobs), read_job, timing=timing, clock=clock)
+        self._phjobs = ResourceClient(client, phjobs, timeout=_TIMEOUT_SECONDS)
+        self._pods = ResourceClient(client, Resource("", "v1", "pods", namespace), timeout=_TIMEOUT_SECONDS)
+        self._cache = Informer(ResourceClient(client, phjobs), read_job, timing=timing, clock=clock)
 
     def start(self) -> None:
         """Begin to watch."""
@@ -102,10 +102,10 @@ class KubernetesJobs:
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
         now = self._known(job.id) or job
-        if (now.uid, now.noted_expiry) == (job.uid, expired_at):
+        if (now.uid, now.annotated_expiry) == (job.uid, expired_at):
             return
         try:
-            self._patch(job, {"metadata": {"annotations": {EXPIRY_NOTE: str(expired_at)}}})
+            self._patch(job, {"metadata": {"annotations": {EXPIRY_ANNOTATION: str(expired_at)}}})
         except NotFound:
             logger.debug("gone, nothing to note", group=job.group, job=job.id)
 

@@ -176,7 +176,7 @@ def _check_there(folder: JobFolder, evidence: Evidence, term: Term, now: float) 
 
 
 def _is_told_over(phjob: Job | None, now: float) -> bool:
-    return phjob is not None and phjob.has_ended and 0 < phjob.told_expiry <= now
+    return phjob is not None and phjob.has_ended and 0 < phjob.status_expiry <= now
 
 
 def _going(folder: JobFolder) -> str:

@@ -231,7 +231,7 @@ class Artifact:
     @property
     def _told_expiry(self) -> int | None:
         """What the PhJob tells; a pin is told as a time that no date goes past."""
-        expiry = self._job.told_expiry if self._job else 0
+        expiry = self._job.status_expiry if self._job else 0
         return expiry if 0 < expiry < FOREVER else None
 
     @property

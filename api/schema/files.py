@@ -172,12 +172,12 @@ class _Place:
         return self._sight.term(folder).has_expired(self._services.clock())
 
     def _is_told_over(self, folder: JobFolder) -> bool:
-        told = folder.phjob.told_expiry if folder.phjob else 0
+        told = folder.phjob.status_expiry if folder.phjob else 0
         return 0 < told <= self._services.clock()
 
     def _is_told(self, folder: JobFolder) -> bool:
         """Whether the PhJob tells until when its artifacts are kept, or still runs."""
-        return folder.phjob is not None and (not folder.phjob.has_ended or folder.phjob.told_expiry > 0)
+        return folder.phjob is not None and (not folder.phjob.has_ended or folder.phjob.status_expiry > 0)
 
 
 def _normal(prefix: str, recursive: bool) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from artifacts.annotation import EXPIRY_ANNOTATION
 from artifacts.environment import Setting
 from artifacts.errors import ArtifactError
 from artifacts.names import check_job_name
-from artifacts.note import EXPIRY_NOTE
-from artifacts.settings import TABLE
+from artifacts.settings import SETTINGS_TABLE
 from controller.inject.pod import ANNOTATION, ORIGINAL_GRACE, OUTCOME, RESULT, Document, items, mapping
 from controller.settings import Settings
 
@@ -24,8 +24,8 @@ _WISHES = {
 }
 _BOUNDED = ("limit_size_mb", "limit_files", "retention_seconds", "grace_seconds")
 _ALWAYS_TOLD = ("limit_size_mb", "limit_files", "over_limit", "retention_seconds")
-ROWS = {row.field: row for row in TABLE}
-_NOTES = (OUTCOME, ORIGINAL_GRACE, EXPIRY_NOTE, RESULT)
+ROWS = {row.field: row for row in SETTINGS_TABLE}
+_NOTES = (OUTCOME, ORIGINAL_GRACE, EXPIRY_ANNOTATION, RESULT)
 _LEAST_GRACE = 30  # Kubernetes' own, where a pod does not say
 
 

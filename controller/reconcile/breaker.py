@@ -22,7 +22,7 @@ from artifacts.log import get_logger
 from controller.reconcile.documents import moment, part, rfc3339, text
 from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF, SWITCHED_OFF_AT
 from kube import errors
-from kube.objects import Objects
+from kube.objects import ResourceClient
 
 logger = get_logger(__name__)
 _MOST = 4096
@@ -37,7 +37,9 @@ class Judged(Enum):
 class Breaker:
     """Thread-safe. `most` failures in a row trip it; 0: none do. Times are UNIX seconds."""
 
-    def __init__(self, namespaces: Objects, namespace: str, most: int, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, namespaces: ResourceClient, namespace: str, most: int, now: Callable[[], float] = time.time
+    ) -> None:
         self._namespaces, self._namespace, self._most, self._now = namespaces, namespace, most, now
         self._lock = threading.Lock()
         self._judged: OrderedDict[str, bool] = OrderedDict()  # pods by uid, each once

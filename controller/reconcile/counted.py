@@ -9,7 +9,7 @@ from typing import Any
 
 from artifacts.errors import InvalidName
 from artifacts.names import group_path
-from artifacts.report import INCOMPLETE, REASONS
+from artifacts.report import INCOMPLETE_REASONS, REASONS
 from controller.reconcile.artifact import NOT_INJECTED, SYNCING, UNKNOWN, Artifact, is_news
 from controller.reconcile.outcome import NOT_INJECTED_REASONS, is_over, read_word
 from controller.reconcile.pod import Pod
@@ -22,7 +22,7 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
     "sealed": ("none", "over_limit"),
     "empty": ("none", "excluded"),
     "rejected": ("over_limit",),
-    "incomplete": ("interrupted", "not_started", *(each for each in REASONS if each in INCOMPLETE), OTHER),
+    "incomplete": ("interrupted", "not_started", *(each for each in REASONS if each in INCOMPLETE_REASONS), OTHER),
     UNKNOWN: ("vanished", "lost", "silent", "crashed", "overdue"),
     NOT_INJECTED: (*NOT_INJECTED_REASONS, OTHER),
 }
@@ -109,7 +109,7 @@ def _why_unknown(pod: Pod | None) -> str:
 
 
 def _why_incomplete(pod: Pod | None, word: Mapping[str, Any]) -> str:
-    skipped = {reason: files for reason, files in word.get("skipped", {}).items() if reason in INCOMPLETE}
+    skipped = {reason: files for reason, files in word.get("skipped", {}).items() if reason in INCOMPLETE_REASONS}
     if word.get("sealed"):
         return max(skipped, key=lambda reason: skipped[reason], default=OTHER)
     if "lagSeconds" in word:  # it ended in time, but could not do all

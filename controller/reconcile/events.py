@@ -14,7 +14,7 @@ from controller.reconcile.documents import printable, rfc3339, text
 from controller.reconcile.names import API_VERSION, KIND
 from controller.reconcile.phjob import PhJob
 from kube import errors
-from kube.objects import Objects
+from kube.objects import ResourceClient
 
 logger = get_logger(__name__)
 
@@ -75,7 +75,7 @@ def status_notice(job: PhJob, after: Mapping[str, Any]) -> Notice | None:
 class Events:
     """Writes events to the API."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: ResourceClient) -> None:
         self._objects = objects
 
     def tell(self, job: PhJob, notice: Notice, now: float) -> None:

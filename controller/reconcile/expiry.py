@@ -5,7 +5,7 @@ What became of a pod's artifacts was told and counted before: this changes what 
 
 from dataclasses import replace
 
-from artifacts.note import is_removal, noted_expiry
+from artifacts.annotation import effective_expiry, is_removal
 from controller.reconcile.artifact import EXPIRED, UNKNOWN, Artifact
 from controller.reconcile.documents import rfc3339
 from controller.reconcile.phjob import PhJob
@@ -15,7 +15,7 @@ _KEPT = ("sealed", "incomplete", UNKNOWN)  # of the others there is nothing that
 
 def kept_until(job: PhJob, artifact: Artifact | None) -> float:
     """UNIX seconds, of a job that has ended; 0: nobody says."""
-    return float(noted_expiry(job.noted_expiry, artifact.expired_at if artifact else 0, job.finished_at))
+    return float(effective_expiry(job.annotated_expiry, artifact.expired_at if artifact else 0, job.finished_at))
 
 
 def after_expiry(job: PhJob, artifact: Artifact | None, now: float) -> Artifact | None:
@@ -23,7 +23,7 @@ def after_expiry(job: PhJob, artifact: Artifact | None, now: float) -> Artifact 
     may come while it is being removed."""
     until = kept_until(job, artifact)
     if artifact and artifact.state in _KEPT and 0 < until <= now:
-        words = "removed" if is_removal(job.noted_expiry, job.finished_at) else "kept until"
+        words = "removed" if is_removal(job.annotated_expiry, job.finished_at) else "kept until"
         message = f"{words} {rfc3339(until)}"
         return replace(artifact, state=EXPIRED, reason=artifact.state, message=message, expired_at=int(until))
     if artifact and artifact.state == EXPIRED and until > now:

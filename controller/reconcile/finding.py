@@ -8,8 +8,8 @@ from controller.reconcile.artifact import Artifact
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod, read_pod
 from kube import errors
-from kube.known import Known
-from kube.objects import Objects
+from kube.indexer import Indexer
+from kube.objects import ResourceClient
 
 _MOST_DEPARTED = 1024
 
@@ -17,7 +17,7 @@ _MOST_DEPARTED = 1024
 class PodFinder:
     """Thread-safe. `pods`: the API server's; `known`: what the watch has shown of them, by the PhJob's key."""
 
-    def __init__(self, pods: Objects, known: Known[Pod]) -> None:
+    def __init__(self, pods: ResourceClient, known: Indexer[Pod]) -> None:
         self._pods, self._known = pods, known
         self._lock = threading.Lock()
         self._departed: OrderedDict[str, Pod] = OrderedDict()

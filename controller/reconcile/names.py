@@ -1,7 +1,7 @@
 """The names that a PhJob and its pod carry, beside those that injection has."""
 
+from artifacts.annotation import EXPIRY_ANNOTATION
 from artifacts.names import group_path
-from artifacts.note import EXPIRY_NOTE
 from controller.inject.pod import ANNOTATION, ORIGINAL_GRACE, OUTCOME, RESULT
 
 API_VERSION, KIND = "primehub.io/v1alpha1", "PhJob"
@@ -15,7 +15,7 @@ INJECTION_LABEL, INJECTION_OFF = "primehub.io/artifact-injection", "off"
 # On it too, and left there: when the label was set last by the controller, as RFC 3339.
 SWITCHED_OFF_AT = "primehub.io/artifact-injection-switched-off-at"
 
-_NOT_FOR_PODS = (EXPIRY_NOTE, RESULT, OUTCOME, ORIGINAL_GRACE, WITHOUT)
+_NOT_FOR_PODS = (EXPIRY_ANNOTATION, RESULT, OUTCOME, ORIGINAL_GRACE, WITHOUT)
 _MOST_LABEL = 63
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from artifacts.note import EXPIRY_NOTE, read_note
+from artifacts.annotation import EXPIRY_ANNOTATION, parse_expiry_annotation
 from controller.inject.pod import RESULT
 from controller.reconcile.artifact import Artifact, read_artifact, read_result
 from controller.reconcile.documents import moment, part, text, whole
@@ -41,7 +41,7 @@ class PhJob:
     requeue_limit: int | None
     active_deadline_seconds: int | None
     ttl_seconds: int | None
-    noted_expiry: int
+    annotated_expiry: int
     spec: Spec
     status: Mapping[str, Any]
     artifact: Artifact | None
@@ -87,7 +87,7 @@ def read_phjob(document: Mapping[str, Any]) -> PhJob:
         requeue_limit=whole(spec, "requeueLimit"),
         active_deadline_seconds=whole(spec, "activeDeadlineSeconds"),
         ttl_seconds=whole(spec, "ttlSecondsAfterFinished"),
-        noted_expiry=read_note(text(annotations, EXPIRY_NOTE)),
+        annotated_expiry=parse_expiry_annotation(text(annotations, EXPIRY_ANNOTATION)),
         spec=Spec(_group(spec)) if ended else _spec(spec, annotations),
         status={name: value for name, value in status.items() if name != "artifact"},
         artifact=read_artifact(status.get("artifact")),

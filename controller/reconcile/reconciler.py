@@ -37,8 +37,8 @@ from controller.reconcile.status import (
     decide,
 )
 from kube import errors
-from kube.known import Known
-from kube.objects import Objects
+from kube.indexer import Indexer
+from kube.objects import ResourceClient
 
 logger = get_logger(__name__)
 
@@ -51,8 +51,8 @@ _SOON_SECONDS = 1.0  # for the watch to show what another answer has told
 class Api:
     """What is written to."""
 
-    phjobs: Objects
-    pods: Objects
+    phjobs: ResourceClient
+    pods: ResourceClient
     events: Events
 
 
@@ -60,8 +60,8 @@ class Api:
 class Seen:
     """What is read from."""
 
-    phjobs: Known[PhJob]
-    pods: Known[Pod]
+    phjobs: Indexer[PhJob]
+    pods: Indexer[Pod]
 
 
 class Reconciler:
@@ -249,7 +249,7 @@ class Reconciler:
         status = {**job.status, "phase": "Failed", "reason": "PodCreationFailed", "message": message[:1024]}
         self._change_status(job, status | {"finishTime": rfc3339(now)}, now)
 
-    def _back_to_pending(self, job: PhJob, error: errors.Refused, now: float) -> None:
+    def _back_to_pending(self, job: PhJob, error: errors.StatusError, now: float) -> None:
         message = f"Back to pending due to: insufficient group/user quota: {error.message}"
         status = {**job.status, "phase": "Pending", "reason": "OverQuota", "message": message[:1024]}
         self._change_status(job, status | {"requeued": job.requeued + 1}, now)

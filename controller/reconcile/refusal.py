@@ -11,7 +11,7 @@ _QUOTA_WORDS = ("exceeded quota:", "status unknown for quota:", "resources-valid
 _OUR_WORDS = ('cannot create resource "pods"', "being terminated")
 
 
-def judge(error: errors.Refused) -> str:
+def judge(error: errors.StatusError) -> str:
     """QUOTA, NO_RIGHT or REFUSED."""
     if any(words in error.message for words in _QUOTA_WORDS):
         return QUOTA

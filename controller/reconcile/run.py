@@ -22,12 +22,12 @@ from controller.upkeep.certificate import WebhookCertificate
 from controller.upkeep.link_key import LinkKey
 from controller.upkeep.upkeep import Duty, Upkeep
 from kube import errors
-from kube.cache import Cache
 from kube.client import Client
-from kube.holding import Election
+from kube.informer import Informer
+from kube.leader_election import LeaderElection
 from kube.lease import Lease, LeaseTiming
 from kube.metrics import KubeMetrics
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from kube.queue import WorkQueue
 
 logger = get_logger(__name__)
@@ -42,24 +42,26 @@ class Controller:
     def __init__(self, client: Client, settings: Settings, identity: str) -> None:
         self._settings = settings
         namespace = settings.namespace
-        phjobs = Objects(client, Resource("primehub.io", "v1alpha1", "phjobs", namespace))
-        pods = Objects(client, Resource("", "v1", "pods", namespace))
-        self._phjobs: Cache[PhJob] = Cache(phjobs, read_phjob)
-        self._pods: Cache[Pod] = Cache(pods, read_pod, selectors=_PODS_OF_JOBS)
+        phjobs = ResourceClient(client, Resource("primehub.io", "v1alpha1", "phjobs", namespace))
+        pods = ResourceClient(client, Resource("", "v1", "pods", namespace))
+        self._phjobs: Informer[PhJob] = Informer(phjobs, read_phjob)
+        self._pods: Informer[Pod] = Informer(pods, read_pod, selectors=_PODS_OF_JOBS)
         self._metrics = ReconcilerMetrics(CollectorRegistry(), settings.metrics_groups)
         self._kube = KubeMetrics(self._metrics.registry, PREFIX)
         client.observe(self._kube.answered)
         self._queue = WorkQueue(waited=self._metrics.queue_seconds.observe)
-        self._breaker = Breaker(Objects(client, Resource("", "v1", "namespaces")), namespace, settings.breaker_failures)
+        self._breaker = Breaker(
+            ResourceClient(client, Resource("", "v1", "namespaces")), namespace, settings.breaker_failures
+        )
         self._reconciler = Reconciler(
-            Api(phjobs, pods, Events(Objects(client, Resource("", "v1", "events", namespace)))),
+            Api(phjobs, pods, Events(ResourceClient(client, Resource("", "v1", "events", namespace)))),
             Seen(self._phjobs.objects, self._pods.objects),
             settings,
             self._metrics,
             self._breaker,
         )
         lease = Lease(client, namespace, settings.lease, identity, LeaseTiming(settings.lease_seconds))
-        self._election = Election(lease, self._on_lead)
+        self._election = LeaderElection(lease, self._on_lead)
         duties = _duties(client, settings)
         self._upkeep = Upkeep(duties, lambda: self._election.is_leader)
         self._stop, self._look = threading.Event(), threading.Event()
@@ -204,8 +206,10 @@ class Controller:
 
 
 def _duties(client: Client, settings: Settings) -> list[Duty]:
-    secrets = Objects(client, Resource("", "v1", "secrets", settings.namespace))
-    configurations = Objects(client, Resource("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations"))
+    secrets = ResourceClient(client, Resource("", "v1", "secrets", settings.namespace))
+    configurations = ResourceClient(
+        client, Resource("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations")
+    )
     duties: list[Duty] = []
     if settings.certificate_secret:
         duties.append(WebhookCertificate(secrets, configurations, settings.certificate_secret, settings.webhook))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from artifacts.log import get_logger
 from controller.certificates import BUNDLE, CERTIFICATE, renew, service_names
-from kube.objects import Objects
+from kube.objects import ResourceClient
 
 logger = get_logger(__name__)
 
@@ -37,8 +37,8 @@ class WebhookCertificate:
 
     def __init__(
         self,
-        secrets: Objects,
-        configurations: Objects,
+        secrets: ResourceClient,
+        configurations: ResourceClient,
         secret: str,
         configuration: str,
         now: Callable[[], datetime] = utc_now,

@@ -4,7 +4,7 @@ import secrets
 
 from artifacts.log import get_logger
 from controller.upkeep.certificate import read_data, write_data
-from kube.objects import Objects
+from kube.objects import ResourceClient
 
 logger = get_logger(__name__)
 
@@ -16,7 +16,7 @@ class LinkKey:
 
     name = "link key"
 
-    def __init__(self, objects: Objects, secret: str) -> None:
+    def __init__(self, objects: ResourceClient, secret: str) -> None:
         self._objects, self._secret = objects, secret
 
     def look(self) -> None:

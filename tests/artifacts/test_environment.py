@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.environment import Setting, number, read_settings, told_settings
+from artifacts.environment import Setting, configured_settings, number, read_settings
 from artifacts.errors import ConfigError
 
 KEY = Setting("key", "APP_KEY", "", lambda text: number(1, 9)(text) if text else 0, "a key", secret=True)
@@ -42,4 +42,4 @@ def test_a_file_that_cannot_be_used_is_told(environ: dict[str, str], problem: st
 def test_the_log_is_told_what_is_set_and_no_secret() -> None:
     table = [Setting(name.lower(), name, "", str, "", secret=name in "CD") for name in "ABCDE"]
     environ = {"A": " plain ", "C": "hunter2", "D_FILE": "/run/key", "A_FILE": "no setting", "X": "another's"}
-    assert list(told_settings(table, environ)) == [("A", "plain"), ("C", "***"), ("D", "***")]
+    assert list(configured_settings(table, environ)) == [("A", "plain"), ("C", "***"), ("D", "***")]

@@ -11,8 +11,8 @@ from artifacts.errors import InvalidDocument
 from artifacts.manifest import (
     MAX_LINE_BYTES,
     VERSION,
-    Entry,
-    Header,
+    ManifestEntry,
+    ManifestHeader,
     format_entry,
     format_header,
     read_entries,
@@ -22,12 +22,12 @@ from artifacts.names import encode_path, path_problem
 from tests.artifacts.documents import ANY_TEXT, NESTED, NO_JSON, near
 
 OFTEN = settings(deadline=None, max_examples=300)
-HEADER = Header("job-1", "uid-1")
+HEADER = ManifestHeader("job-1", "uid-1")
 DIGEST = "0123456789abcdef" * 4
 TIME = st.integers(-(2**63), 2**63 - 1)
 PATH = st.text(min_size=1, max_size=40).map(encode_path).filter(lambda path: path_problem(path) is None)
 ENTRY = st.builds(
-    Entry,
+    ManifestEntry,
     path=PATH,
     size=st.integers(0, 2**63 - 1),
     mtime_ns=TIME,
@@ -62,13 +62,13 @@ def line(**changes: Any) -> bytes:
     return json.dumps(FIELDS | changes).encode()
 
 
-def read(*lines: bytes, header: Header = HEADER, most: int = 1000) -> list[Entry]:
+def read(*lines: bytes, header: ManifestHeader = HEADER, most: int = 1000) -> list[ManifestEntry]:
     return list(read_entries(lines, header, most))
 
 
 @OFTEN
 @given(st.lists(ENTRY, max_size=4))
-def test_entries_that_were_written_are_read_again(entries: list[Entry]) -> None:
+def test_entries_that_were_written_are_read_again(entries: list[ManifestEntry]) -> None:
     lines = [format_entry(entry, HEADER).encode() for entry in entries]
     assert read(*lines) == entries
     assert all(written.endswith(b"\n") and written.count(b"\n") == 1 for written in lines)
@@ -77,13 +77,13 @@ def test_entries_that_were_written_are_read_again(entries: list[Entry]) -> None:
 @OFTEN
 @given(st.text(max_size=253), st.text(max_size=64))
 def test_a_header_that_was_written_is_read_again(job: str, pod_uid: str) -> None:
-    written = format_header(Header(job, pod_uid)).encode()
-    assert read_header(written) == Header(job, pod_uid)
+    written = format_header(ManifestHeader(job, pod_uid)).encode()
+    assert read_header(written) == ManifestHeader(job, pod_uid)
     assert written.count(b"\n") == 1
 
 
 def test_a_line_says_only_what_there_is_to_say() -> None:
-    entry = Entry("a/ü", 1, 2, 3, 4)
+    entry = ManifestEntry("a/ü", 1, 2, 3, 4)
     assert format_entry(entry._replace(pod_uid="uid-1"), HEADER) == (
         '{"path":"a/ü","size":1,"mtimeNs":2,"ctimeNs":3,"inode":4}\n'
     )
@@ -93,20 +93,20 @@ def test_a_line_says_only_what_there_is_to_say() -> None:
 def test_the_longest_path_fits_in_a_line() -> None:
     path = "/".join(['"' * 255] * 4)[:1024]
     assert path_problem(path) is None
-    entry = Entry(path, 2**63 - 1, -(2**63), -(2**63), 2**64 - 1, DIGEST, True, True, "\0" * 64)
+    entry = ManifestEntry(path, 2**63 - 1, -(2**63), -(2**63), 2**64 - 1, DIGEST, True, True, "\0" * 64)
     written = format_entry(entry, HEADER).encode()
     assert len(written) < MAX_LINE_BYTES
     assert read(written) == [entry]
 
 
 def test_an_unknown_field_is_ignored() -> None:
-    assert read(line(later={"a": [1]})) == [Entry("a", 1, 2, 3, 4, DIGEST, pod_uid="u")]
-    assert read_header(b'{"version":1,"job":"j","podUid":"u","later":1}') == Header("j", "u")
+    assert read(line(later={"a": [1]})) == [ManifestEntry("a", 1, 2, 3, 4, DIGEST, pod_uid="u")]
+    assert read_header(b'{"version":1,"job":"j","podUid":"u","later":1}') == ManifestHeader("j", "u")
 
 
 @pytest.mark.parametrize("flag", [1, "true", [], {}, None])
 def test_a_flag_is_true_only_when_it_is_true(flag: object) -> None:
-    assert read(line(pending=flag, unstable=flag)) == [Entry("a", 1, 2, 3, 4, DIGEST, pod_uid="u")]
+    assert read(line(pending=flag, unstable=flag)) == [ManifestEntry("a", 1, 2, 3, 4, DIGEST, pod_uid="u")]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Settings: the promised defaults, every problem at once, and nothing hostile taken."""
+"""SidecarSettings: the promised defaults, every problem at once, and nothing hostile taken."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from artifacts.environment import Setting
 from artifacts.errors import ConfigError
-from artifacts.settings import MAX_GLOBS, MIB, PREFIX, TABLE, Settings, unknown_settings
+from artifacts.settings import MAX_GLOBS, MIB, PREFIX, SETTINGS_TABLE, SidecarSettings, unknown_settings
 
 JOB = {"PHJOB_NAME": "job-1"}
 DEFAULTS = {
@@ -45,18 +45,18 @@ DEFAULTS = {
 }
 
 
-def parse(**values: str) -> Settings:
-    return Settings.from_env(JOB | {f"{PREFIX}{name.upper()}": text for name, text in values.items()})
+def parse(**values: str) -> SidecarSettings:
+    return SidecarSettings.from_env(JOB | {f"{PREFIX}{name.upper()}": text for name, text in values.items()})
 
 
 def problems(environ: dict[str, str]) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        Settings.from_env(environ)
+        SidecarSettings.from_env(environ)
     return caught.value.problems
 
 
 def test_the_promised_defaults_hold() -> None:
-    assert dataclasses.asdict(Settings.from_env(JOB)) == DEFAULTS
+    assert dataclasses.asdict(SidecarSettings.from_env(JOB)) == DEFAULTS
 
 
 def test_a_mb_is_1024_times_1024_bytes() -> None:
@@ -66,11 +66,11 @@ def test_a_mb_is_1024_times_1024_bytes() -> None:
 
 
 def test_the_table_and_the_object_have_the_same_fields_in_the_same_order() -> None:
-    assert [row.field for row in TABLE] == [field.name for field in dataclasses.fields(Settings)]
-    assert len({row.env for row in TABLE}) == len(TABLE)
+    assert [row.field for row in SETTINGS_TABLE] == [field.name for field in dataclasses.fields(SidecarSettings)]
+    assert len({row.env for row in SETTINGS_TABLE}) == len(SETTINGS_TABLE)
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.env)
+@pytest.mark.parametrize("row", SETTINGS_TABLE, ids=lambda row: row.env)
 def test_a_row_says_what_it_means_and_its_default_parses(row: Setting) -> None:
     assert row.help
     assert row.env.startswith(("PHJOB_", "PRIMEHUB_"))
@@ -148,11 +148,11 @@ def test_what_makes_sense_is_taken(name: str, text: str, value: object) -> None:
 
 
 def test_the_groups_name_stays_as_it_was_given() -> None:
-    assert Settings.from_env(JOB | {"PRIMEHUB_GROUP": "My_Group"}).group == "My_Group"
+    assert SidecarSettings.from_env(JOB | {"PRIMEHUB_GROUP": "My_Group"}).group == "My_Group"
 
 
 def test_names_that_look_like_settings_and_are_none_are_reported() -> None:
-    environ = {row.env: "" for row in TABLE} | {
+    environ = {row.env: "" for row in SETTINGS_TABLE} | {
         "PHJOB_ARTIFACT_LIMIT_FILE": "1",
         "PHJOB_ARTIFACT_": "",
         "PHJOB_OTHER": "",
@@ -162,10 +162,12 @@ def test_names_that_look_like_settings_and_are_none_are_reported() -> None:
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.sampled_from(TABLE), st.text(max_size=20) | st.sampled_from(["nan", "-inf", "/", ":", ",", "1" * 400]))
+@given(
+    st.sampled_from(SETTINGS_TABLE), st.text(max_size=20) | st.sampled_from(["nan", "-inf", "/", ":", ",", "1" * 400])
+)
 def test_any_text_makes_settings_or_a_config_error(row: Setting, text: str) -> None:
     try:
-        made = Settings.from_env(JOB | {row.env: text})
+        made = SidecarSettings.from_env(JOB | {row.env: text})
     except ConfigError:
         return
     for name in ("path", "root", "phfs", "store", "termination_log"):

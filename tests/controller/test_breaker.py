@@ -8,7 +8,7 @@ import pytest
 
 from controller.reconcile.breaker import Breaker, Judged
 from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF, SWITCHED_OFF_AT
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.controller.cluster import NOW, rfc3339
 from tests.kube.apiserver import ApiServer
 
@@ -23,13 +23,13 @@ def server() -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def namespaces(server: ApiServer) -> Iterator[Objects]:
+def namespaces(server: ApiServer) -> Iterator[ResourceClient]:
     client = server.client()
-    yield Objects(client, Resource("", "v1", "namespaces"))
+    yield ResourceClient(client, Resource("", "v1", "namespaces"))
     client.close()
 
 
-def leader(namespaces: Objects, most: int = 3, clock: float = NOW + 60.5) -> Breaker:
+def leader(namespaces: ResourceClient, most: int = 3, clock: float = NOW + 60.5) -> Breaker:
     return Breaker(namespaces, "ns", most, lambda: clock)
 
 
@@ -38,16 +38,16 @@ def fail(breaker: Breaker, *seconds: int, worked: int = 0) -> list[Judged]:
     return [breaker.failed(f"pod-{second}", NOW + second, lambda: NOW + worked) for second in seconds]
 
 
-def metadata(namespaces: Objects) -> dict[str, Any]:
+def metadata(namespaces: ResourceClient) -> dict[str, Any]:
     return dict(namespaces.get("ns")["metadata"])
 
 
-def switch_on(namespaces: Objects) -> None:
+def switch_on(namespaces: ResourceClient) -> None:
     """As a person does it: kubectl label namespace ns primehub.io/artifact-injection-"""
     namespaces.merge("ns", {"metadata": {"labels": {INJECTION_LABEL: None}}})
 
 
-def test_so_many_failures_in_a_row_switch_injection_off(namespaces: Objects) -> None:
+def test_so_many_failures_in_a_row_switch_injection_off(namespaces: ResourceClient) -> None:
     breaker = leader(namespaces)
     assert fail(breaker, 1, 1, 2) == [FAILED, BEFORE, FAILED]
     assert fail(breaker, 4, 5, worked=3) == [FAILED, FAILED]
@@ -58,7 +58,7 @@ def test_so_many_failures_in_a_row_switch_injection_off(namespaces: Objects) -> 
     assert metadata(namespaces)["annotations"] == {SWITCHED_OFF_AT: rfc3339(NOW + 61)}
 
 
-def test_the_order_in_which_pods_are_looked_at_changes_nothing(namespaces: Objects) -> None:
+def test_the_order_in_which_pods_are_looked_at_changes_nothing(namespaces: ResourceClient) -> None:
     for order in permutations((1, 2, 4, 5)):
         assert set(fail(leader(namespaces), *order, worked=3)) == {FAILED}, order
     for order in permutations((2, 4, 5, 6)):
@@ -67,7 +67,7 @@ def test_the_order_in_which_pods_are_looked_at_changes_nothing(namespaces: Objec
         namespaces.merge("ns", {"metadata": {"annotations": {SWITCHED_OFF_AT: None}}})
 
 
-def test_once_somebody_has_switched_it_on_what_failed_before_counts_no_more(namespaces: Objects) -> None:
+def test_once_somebody_has_switched_it_on_what_failed_before_counts_no_more(namespaces: ResourceClient) -> None:
     first = leader(namespaces)
     fail(first, 1, 2, 3)
     switch_on(namespaces)
@@ -79,14 +79,14 @@ def test_once_somebody_has_switched_it_on_what_failed_before_counts_no_more(name
     assert fail(leader(namespaces), 1, 62, 63, 64) == [FAILED, FAILED, FAILED, SWITCHED_OFF]
 
 
-def test_one_that_has_not_looked_yet_does_so_before_it_switches(namespaces: Objects) -> None:
+def test_one_that_has_not_looked_yet_does_so_before_it_switches(namespaces: ResourceClient) -> None:
     fail(leader(namespaces), 1, 2, 3)
     switch_on(namespaces)
     breaker = leader(namespaces)
     assert fail(breaker, 1, 2, 3, 62, 63, 64) == [*[FAILED] * 5, SWITCHED_OFF]
 
 
-def test_where_it_is_off_it_is_not_switched_off_once_more(namespaces: Objects) -> None:
+def test_where_it_is_off_it_is_not_switched_off_once_more(namespaces: ResourceClient) -> None:
     namespaces.merge("ns", {"metadata": {"labels": {INJECTION_LABEL: INJECTION_OFF}}})  # by a person
     breaker = leader(namespaces)
     assert set(fail(breaker, 1, 2, 3, 4)) == {FAILED}
@@ -95,18 +95,18 @@ def test_where_it_is_off_it_is_not_switched_off_once_more(namespaces: Objects) -
     assert fail(breaker, 5) == [SWITCHED_OFF]
 
 
-def test_pods_made_ahead_of_this_clock_are_not_held_against_what_was_mended(namespaces: Objects) -> None:
+def test_pods_made_ahead_of_this_clock_are_not_held_against_what_was_mended(namespaces: ResourceClient) -> None:
     breaker = leader(namespaces, clock=NOW - 1000)
     fail(breaker, 1, 2, 3)
     assert metadata(namespaces)["annotations"] == {SWITCHED_OFF_AT: rfc3339(NOW + 3)}
 
 
-def test_none_switches_where_none_is_to(namespaces: Objects) -> None:
+def test_none_switches_where_none_is_to(namespaces: ResourceClient) -> None:
     assert set(fail(leader(namespaces, most=0), *range(1, 9))) == {FAILED}
 
 
 def test_a_namespace_that_cannot_be_changed_is_said_and_tried_again(
-    server: ApiServer, namespaces: Objects, caplog: pytest.LogCaptureFixture
+    server: ApiServer, namespaces: ResourceClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     breaker = leader(namespaces)
     server.script.add("status", lambda request: request.method == "PATCH", code=403)

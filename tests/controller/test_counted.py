@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from artifacts.report import INCOMPLETE, REASONS
+from artifacts.report import INCOMPLETE_REASONS, REASONS
 from controller.reconcile.artifact import ALL_STATES, PENDING, Artifact
 from controller.reconcile.counted import OTHER, RESULTS, Counted, count, group_label, is_counted
 from controller.reconcile.metrics import ReconcilerMetrics
@@ -71,8 +71,8 @@ def test_a_pod_that_was_gone_is_counted_as_vanished() -> None:
 def test_every_state_that_is_final_is_counted_with_every_reason_there_is() -> None:
     assert RESULTS.keys() == ALL_STATES.keys() - PENDING
     assert set(RESULTS["not-injected"]) == {*NOT_INJECTED_REASONS, OTHER}
-    assert set(RESULTS["incomplete"]) >= INCOMPLETE
-    assert set(RESULTS["incomplete"]) - INCOMPLETE == {"interrupted", "not_started", OTHER}
+    assert set(RESULTS["incomplete"]) >= INCOMPLETE_REASONS
+    assert set(RESULTS["incomplete"]) - INCOMPLETE_REASONS == {"interrupted", "not_started", OTHER}
 
 
 def test_files_lag_and_what_was_left_out_are_the_sidecars_word() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from controller.reconcile.events import Events, Notice, make_event
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.controller.cluster import NOW, job
 from tests.controller.kubelet import EVENTS
 from tests.kube.apiserver import ApiServer, read_path
@@ -16,7 +16,7 @@ NOTICE = Notice("Warning", "ArtifactsIncomplete", "not all artifacts were collec
 
 @pytest.fixture
 def events(client: Client) -> Events:
-    return Events(Objects(client, Resource("", "v1", "events", "ns")))
+    return Events(ResourceClient(client, Resource("", "v1", "events", "ns")))
 
 
 def test_what_is_told_twice_is_there_once_and_of_another_pod_beside_it(server: ApiServer, events: Events) -> None:

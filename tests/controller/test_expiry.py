@@ -34,7 +34,7 @@ TABLE = {
 
 
 def ended_job(artifact: Artifact, note: int, **spec: int) -> PhJob:
-    return replace(job(DONE, **spec), artifact=artifact, noted_expiry=note)
+    return replace(job(DONE, **spec), artifact=artifact, annotated_expiry=note)
 
 
 @pytest.mark.parametrize("case", TABLE)

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from artifacts.settings import Settings as SidecarSettings
-from artifacts.settings import unknown_settings
+from artifacts.settings import SidecarSettings, unknown_settings
 from controller.inject.facts import Facts, parse_version
 from controller.inject.injection import OUTCOMES, inject
 from tests.controller.pods import (

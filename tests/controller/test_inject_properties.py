@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 
-from artifacts.settings import Settings as SidecarSettings
+from artifacts.settings import SidecarSettings
 from controller.inject.injection import OUTCOMES, inject
 from controller.inject.quantity import parse_quantity
 from controller.patch import make_patch

@@ -2,7 +2,7 @@
 
 import pytest
 
-from artifacts.settings import Settings as SidecarSettings
+from artifacts.settings import SidecarSettings
 from controller.inject.injection import inject
 from tests.controller.pods import NEW, Document, env_of, make_pod, make_settings
 

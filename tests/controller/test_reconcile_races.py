@@ -16,8 +16,8 @@ from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.reconciler import Api, Reconciler, Seen
 from kube import errors
 from kube.client import Client
-from kube.known import Known
-from kube.objects import Objects, Resource
+from kube.indexer import Indexer
+from kube.objects import Resource, ResourceClient
 from tests.controller.cluster import (
     NOW,
     SETTINGS,
@@ -40,14 +40,14 @@ class Replica:
     """A reconciler that sees what it is shown."""
 
     def __init__(self, client: Client, reconcile: bool = True) -> None:
-        self.phjobs: Known[PhJob] = Known(read_phjob)
-        self.pods: Known[Pod] = Known(read_pod)
+        self.phjobs: Indexer[PhJob] = Indexer(read_phjob)
+        self.pods: Indexer[Pod] = Indexer(read_pod)
         self.registry = CollectorRegistry()
-        namespaces = Objects(client, Resource("", "v1", "namespaces"))
+        namespaces = ResourceClient(client, Resource("", "v1", "namespaces"))
         api = Api(
-            Objects(client, Resource("primehub.io", "v1alpha1", "phjobs", "ns")),
-            Objects(client, Resource("", "v1", "pods", "ns")),
-            Events(Objects(client, Resource("", "v1", "events", "ns"))),
+            ResourceClient(client, Resource("primehub.io", "v1alpha1", "phjobs", "ns")),
+            ResourceClient(client, Resource("", "v1", "pods", "ns")),
+            Events(ResourceClient(client, Resource("", "v1", "events", "ns"))),
         )
         self.reconciler = Reconciler(
             api,

@@ -280,7 +280,7 @@ def test_the_phjob_waits_for_its_artifacts_expiry_and_its_pod_does_not(
     noted: float, told: float, removed_at: float
 ) -> None:
     artifact = Artifact("sealed", POD_UID, expired_at=int(told))
-    found = replace(job(DONE, ttlSecondsAfterFinished=100), artifact=artifact, noted_expiry=int(noted))
+    found = replace(job(DONE, ttlSecondsAfterFinished=100), artifact=artifact, annotated_expiry=int(noted))
     finished = pod(main=ended(), sidecar=ended(message=summary()), phase="Succeeded")
     before = decide(found, finished, SETTINGS, removed_at - 1)
     assert before.action == (DeletePod(POD_UID) if removed_at > NOW + 101 else None)

@@ -20,7 +20,7 @@ from controller.upkeep.link_key import LinkKey
 from controller.upkeep.upkeep import Upkeep
 from kube import errors
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.controller.cluster import SETTINGS
 from tests.controller.test_certificates import trusts
 from tests.kube.apiserver import ApiServer, read_path
@@ -55,7 +55,7 @@ class World:
         server.put(secrets.path("tls"), {"kind": "Secret", "type": "Opaque"})
         self.secret = secrets.path("tls")
         self.keeper = WebhookCertificate(
-            Objects(client, secrets), Objects(client, HOOKS), "tls", "phjob-artifacts", self.clock
+            ResourceClient(client, secrets), ResourceClient(client, HOOKS), "tls", "phjob-artifacts", self.clock
         )
 
     @property
@@ -213,7 +213,7 @@ def test_over_any_course_of_time_and_trouble_what_is_served_is_trusted(
 
 def test_a_key_of_links_is_made_once(server: ApiServer, client: Client) -> None:
     server.put(SECRETS.path("links"), {"kind": "Secret", "data": {"other": "eA=="}})
-    keeper = LinkKey(Objects(client, SECRETS), "links")
+    keeper = LinkKey(ResourceClient(client, SECRETS), "links")
     keeper.look()
     first = server.objects.get(read_path(SECRETS.path("links")))["data"]
     assert len(b64decode(first["link-key"])) >= 32

@@ -6,13 +6,13 @@ from typing import Any
 
 from kube.access import Access
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 
 RBAC = ("rbac.authorization.k8s.io", "v1")
 
 
 def make_account(admin: Client, namespace: str, name: str) -> None:
-    Objects(admin, Resource("", "v1", "serviceaccounts", namespace)).create({"metadata": {"name": name}})
+    ResourceClient(admin, Resource("", "v1", "serviceaccounts", namespace)).create({"metadata": {"name": name}})
 
 
 def token_of(admin: Client, namespace: str, name: str, audiences: Sequence[str] = ()) -> str:
@@ -27,17 +27,19 @@ def token_of(admin: Client, namespace: str, name: str, audiences: Sequence[str] 
 def grant(admin: Client, namespace: str, account: str, rules: list[dict[str, Any]]) -> str:
     """Let the account do what `rules` say in its namespace; gives the binding's name."""
     name = f"{account}-{uuid.uuid4().hex[:6]}"
-    Objects(admin, Resource(*RBAC, "roles", namespace)).create({"metadata": {"name": name}, "rules": rules})
-    return _bind(Objects(admin, Resource(*RBAC, "rolebindings", namespace)), name, "Role", name, (namespace, account))
+    ResourceClient(admin, Resource(*RBAC, "roles", namespace)).create({"metadata": {"name": name}, "rules": rules})
+    return _bind(
+        ResourceClient(admin, Resource(*RBAC, "rolebindings", namespace)), name, "Role", name, (namespace, account)
+    )
 
 
 def grant_cluster_role(admin: Client, namespace: str, account: str, role: str) -> str:
     """Let the account do what the cluster's `role` says, everywhere; gives the binding's name, to be removed."""
-    bindings = Objects(admin, Resource(*RBAC, "clusterrolebindings"))
+    bindings = ResourceClient(admin, Resource(*RBAC, "clusterrolebindings"))
     return _bind(bindings, f"{namespace}-{account}", "ClusterRole", role, (namespace, account))
 
 
-def _bind(bindings: Objects, name: str, kind: str, role: str, account: tuple[str, str]) -> str:
+def _bind(bindings: ResourceClient, name: str, kind: str, role: str, account: tuple[str, str]) -> str:
     subject = {"kind": "ServiceAccount", "namespace": account[0], "name": account[1]}
     reference = {"apiGroup": RBAC[0], "kind": kind, "name": role}
     bindings.create({"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]})

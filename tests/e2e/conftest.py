@@ -17,7 +17,7 @@ import pytest
 from kube import errors
 from kube.access import Access, load_access
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.e2e import hub
 from tests.e2e.diagnosis import diagnose
 from tests.e2e.installation import NAMESPACE, ROOT, end_jobs, install, leftovers, remove, write_overlay
@@ -76,7 +76,7 @@ def crd(group: str, plural: str, kind: str) -> dict[str, Any]:
 
 def establish(client: Client, definition: dict[str, Any]) -> bool:
     """Have the resource served; tells whether it was made for that."""
-    definitions, name = Objects(client, CRDS), definition["metadata"]["name"]
+    definitions, name = ResourceClient(client, CRDS), definition["metadata"]["name"]
     try:
         definitions.create(definition)
         made = True
@@ -108,7 +108,7 @@ def admin(access: Access) -> Iterator[Client]:
 def namespace(admin: Client) -> Iterator[str]:
     """A new namespace, removed at the end with all in it."""
     name = f"e2e-{uuid.uuid4().hex[:8]}"
-    namespaces = Objects(admin, NAMESPACES)
+    namespaces = ResourceClient(admin, NAMESPACES)
     namespaces.create({"metadata": {"name": name}})
     until(lambda: exists(admin, Resource("", "v1", "serviceaccounts", name), "default"), "a default account")
     yield name
@@ -117,7 +117,7 @@ def namespace(admin: Client) -> Iterator[str]:
 
 def exists(client: Client, resource: Resource, name: str) -> bool:
     try:
-        Objects(client, resource).get(name)
+        ResourceClient(client, resource).get(name)
     except errors.NotFound:
         return False
     return True

@@ -10,7 +10,7 @@ from typing import Any
 
 from kube import errors
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.e2e.accounts import grant, make_account
 from tests.e2e.installation import end_jobs
 from tests.e2e.kubectl import kubectl
@@ -150,6 +150,6 @@ def note(hub: System, name: str) -> Document:
 
 def is_there(client: Client, resource: Resource, name: str) -> bool:
     try:
-        return "deletionTimestamp" not in Objects(client, resource).get(name)["metadata"]
+        return "deletionTimestamp" not in ResourceClient(client, resource).get(name)["metadata"]
     except errors.NotFound:
         return False

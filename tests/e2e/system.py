@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kube.access import Access
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.e2e.kubectl import kubectl
 from tests.e2e.service import Service
 from tests.e2e.store import Store
@@ -43,11 +43,11 @@ class System:
     claim: str = "phfs"
 
     @contextmanager
-    def objects(self, plural: str, group: str = "", version: str = "v1") -> Iterator[Objects]:
+    def objects(self, plural: str, group: str = "", version: str = "v1") -> Iterator[ResourceClient]:
         """Of the product's namespace. Connections last no longer than the block."""
         client = Client(self.access)
         try:
-            yield Objects(client, Resource(group, version, plural, self.namespace))
+            yield ResourceClient(client, Resource(group, version, plural, self.namespace))
         finally:
             client.close()
 
@@ -215,5 +215,5 @@ def _is_over(status: Mapping[str, Any]) -> bool:
     return status.get("phase") in FINAL and (status.get("artifact") or {}).get("state") not in PENDING
 
 
-def _by_name(objects: Objects) -> dict[str, Document]:
+def _by_name(objects: ResourceClient) -> dict[str, Document]:
     return {each["metadata"]["name"]: each for page in objects.pages({}) for each in page.items}

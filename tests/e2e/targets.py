@@ -15,7 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 from kube.access import Access
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.prometheus.rules import COMPONENT
 
 Document = dict[str, Any]
@@ -99,7 +99,7 @@ def _of_pods(client: Client, namespace: str, monitor: Document) -> Iterator[Docu
 def _list(client: Client, plural: str, namespace: str, monitor: Document | None = None) -> list[Document]:
     wanted = monitor["spec"]["selector"]["matchLabels"] if monitor else {}
     selector = {"labelSelector": ",".join(f"{name}={value}" for name, value in wanted.items())}
-    found = Objects(client, Resource("", "v1", plural, namespace))
+    found = ResourceClient(client, Resource("", "v1", plural, namespace))
     return [each for page in found.pages(selector) for each in page.items]
 
 

@@ -10,10 +10,10 @@ from api.auth.kubernetes import KubernetesAuthenticator
 from api.errors import BadInput, NotAuthenticated, NotFound, Unavailable
 from api.jobs.job import Draft
 from api.jobs.kubernetes import PHJOBS, KubernetesJobs
-from artifacts.note import EXPIRY_NOTE
+from artifacts.annotation import EXPIRY_ANNOTATION
 from kube.access import Access
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.e2e.accounts import RBAC, client_of, grant, grant_cluster_role, make_account, token_of
 from tests.e2e.conftest import IMAGE, until
 
@@ -27,12 +27,12 @@ RIGHTS = [
 ADMINISTRATION = [{"apiGroups": ["primehub.io"], "resources": ["phjobs/artifacts"], "verbs": ["delete"]}]
 
 
-def phjobs_in(client: Client, namespace: str) -> Objects:
-    return Objects(client, Resource(PHJOBS.group, PHJOBS.version, PHJOBS.plural, namespace))
+def phjobs_in(client: Client, namespace: str) -> ResourceClient:
+    return ResourceClient(client, Resource(PHJOBS.group, PHJOBS.version, PHJOBS.plural, namespace))
 
 
-def pods_in(client: Client, namespace: str) -> Objects:
-    return Objects(client, Resource("", "v1", "pods", namespace))
+def pods_in(client: Client, namespace: str) -> ResourceClient:
+    return ResourceClient(client, Resource("", "v1", "pods", namespace))
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def authenticator(admin: Client, access: Access, namespace: str) -> Iterator[Kub
     client = client_of(access, token_of(admin, namespace, "api"))
     yield KubernetesAuthenticator(client, namespace, (AUDIENCE,), GROUPS, clock=iter(range(0, 10**9, 1000)).__next__)
     client.close()
-    Objects(admin, Resource(*RBAC, "clusterrolebindings")).delete(binding)
+    ResourceClient(admin, Resource(*RBAC, "clusterrolebindings")).delete(binding)
 
 
 def test_a_job_is_created_cancelled_and_noted_on_with_the_documented_rights(
@@ -91,7 +91,7 @@ def test_a_job_is_created_cancelled_and_noted_on_with_the_documented_rights(
     jobs.note_expiry(job, 1790000000)
     document = phjobs_in(admin, namespace).get(job.id)
     assert document["spec"]["cancel"] is True
-    assert document["metadata"]["annotations"][EXPIRY_NOTE] == "1790000000"
+    assert document["metadata"]["annotations"][EXPIRY_ANNOTATION] == "1790000000"
     phjobs_in(admin, namespace).merge(job.id, {"status": {"phase": "Succeeded"}}, "status")
     until(lambda: (found := jobs.get(job.id)) and found.has_ended, "the status, by the watch")
     phjobs_in(admin, namespace).delete(job.id)
@@ -112,7 +112,7 @@ def test_another_job_of_the_same_name_is_left_alone(jobs: KubernetesJobs, admin:
 
 
 def test_what_admission_denies_is_told_to_the_user(jobs: KubernetesJobs, admin: Client, namespace: str) -> None:
-    quota = Objects(admin, Resource("", "v1", "resourcequotas", namespace))
+    quota = ResourceClient(admin, Resource("", "v1", "resourcequotas", namespace))
     quota.create({"metadata": {"name": "q"}, "spec": {"hard": {"count/phjobs.primehub.io": "0"}}})
     until(lambda: quota.get("q").get("status", {}).get("hard"), "the quota is in force")
     with pytest.raises(BadInput, match="quota: q"):  # exceeded, or not counted yet
@@ -191,7 +191,7 @@ def test_a_token_that_was_tampered_with_or_whose_account_is_gone_is_refused(
     for bad in (f"{header}.{claims}.{signature[::-1]}", f"{header}.{claims}.", "x.y.z", "x"):
         with pytest.raises(NotAuthenticated):
             authenticator.authenticate(bad)
-    Objects(admin, Resource("", "v1", "serviceaccounts", namespace)).delete("leaver")
+    ResourceClient(admin, Resource("", "v1", "serviceaccounts", namespace)).delete("leaver")
     until(lambda: _is_refused(authenticator, token), "the account is gone")
 
 
@@ -211,7 +211,7 @@ def test_who_may_delete_artifacts_is_administrator_for_as_long(
     assert not authenticator.authenticate(token).is_admin
     binding = grant(admin, namespace, "default", ADMINISTRATION)
     until(lambda: authenticator.authenticate(token).is_admin, "an administrator")
-    Objects(admin, Resource(*RBAC, "rolebindings", namespace)).delete(binding)
+    ResourceClient(admin, Resource(*RBAC, "rolebindings", namespace)).delete(binding)
     until(lambda: not authenticator.authenticate(token).is_admin, "an administrator no more")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kube import errors
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.e2e.conftest import NAMESPACES
 from tests.e2e.installation import DEPLOYMENTS, roll_out, write_layer
 from tests.e2e.kubectl import kubectl
@@ -25,13 +25,13 @@ NEWER = """patches:
 
 
 @pytest.fixture
-def restricted(admin: Client, namespace: str) -> Objects:
+def restricted(admin: Client, namespace: str) -> ResourceClient:
     """The pods of a namespace that takes none above the restricted level."""
-    Objects(admin, NAMESPACES).merge(namespace, {"metadata": {"labels": RESTRICTED}})
-    return Objects(admin, Resource("", "v1", "pods", namespace))
+    ResourceClient(admin, NAMESPACES).merge(namespace, {"metadata": {"labels": RESTRICTED}})
+    return ResourceClient(admin, Resource("", "v1", "pods", namespace))
 
 
-def test_our_own_pods_meet_the_restricted_level_and_jobs_do_not(system: System, restricted: Objects) -> None:
+def test_our_own_pods_meet_the_restricted_level_and_jobs_do_not(system: System, restricted: ResourceClient) -> None:
     for name in DEPLOYMENTS:
         spec = deployment(system, name)["spec"]["template"]["spec"]
         del spec["serviceAccountName"], spec["serviceAccount"]  # which are not in that namespace

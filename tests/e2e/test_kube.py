@@ -13,17 +13,17 @@ import pytest
 
 from kube import errors
 from kube.access import Access
-from kube.cache import Cache, Timing
 from kube.client import Client
-from kube.holding import Election, try_hold
+from kube.informer import Informer, InformerTiming
+from kube.leader_election import LeaderElection, hold_lease
 from kube.lease import Lease, LeaseTiming
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.e2e.accounts import client_of, grant, make_account, token_of
 from tests.e2e.conftest import CRDS, crd, establish, until
 from tests.e2e.kubectl import KUBECTL
 from tests.kube.proxy import Proxy
 
-QUICK = Timing(page=50, idle=3.0, first_delay=0.05, most_delay=0.5)
+QUICK = InformerTiming(page=50, idle=3.0, first_delay=0.05, most_delay=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def group(access: Access) -> Iterator[str]:
     client, name = Client(access), f"{uuid.uuid4().hex[:8]}.example.io"
     establish(client, crd(name, "widgets", "Widget"))
     yield name
-    Objects(client, CRDS).delete(f"widgets.{name}")
+    ResourceClient(client, CRDS).delete(f"widgets.{name}")
     client.close()
 
 
@@ -42,11 +42,11 @@ def resource(group: str, namespace: str) -> Resource:
 
 
 @pytest.fixture
-def widgets(admin: Client, resource: Resource) -> Objects:
-    return Objects(admin, resource)
+def widgets(admin: Client, resource: Resource) -> ResourceClient:
+    return ResourceClient(admin, resource)
 
 
-def widget(widgets: Objects, name: str, **spec: Any) -> dict[str, Any]:
+def widget(widgets: ResourceClient, name: str, **spec: Any) -> dict[str, Any]:
     version = f"{widgets.resource.group}/{widgets.resource.version}"
     return {"apiVersion": version, "kind": "Widget", "metadata": {"name": name}, "spec": spec}
 
@@ -56,8 +56,8 @@ def size(document: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def running(client: Client, resource: Resource, timing: Timing = QUICK) -> Iterator[Cache[Any]]:
-    cache = Cache(Objects(client, resource, timeout=3.0), size, timing=timing)
+def running(client: Client, resource: Resource, timing: InformerTiming = QUICK) -> Iterator[Informer[Any]]:
+    cache = Informer(ResourceClient(client, resource, timeout=3.0), size, timing=timing)
     cache.start()
     try:
         yield cache
@@ -65,11 +65,11 @@ def running(client: Client, resource: Resource, timing: Timing = QUICK) -> Itera
         cache.stop()
 
 
-def sizes(cache: Cache[Any]) -> dict[str, Any]:
+def sizes(cache: Informer[Any]) -> dict[str, Any]:
     return {key.split("/")[1]: cache.objects.get(key) for key in cache.objects.all_keys()}
 
 
-def test_objects_are_created_changed_and_deleted_under_preconditions(widgets: Objects) -> None:
+def test_objects_are_created_changed_and_deleted_under_preconditions(widgets: ResourceClient) -> None:
     created = widgets.create(widget(widgets, "a", size=1))
     with pytest.raises(errors.AlreadyExists):
         widgets.create(widget(widgets, "a"))
@@ -93,7 +93,7 @@ def test_objects_are_created_changed_and_deleted_under_preconditions(widgets: Ob
         widgets.get("a")
 
 
-def test_status_is_changed_apart_from_the_rest(widgets: Objects) -> None:
+def test_status_is_changed_apart_from_the_rest(widgets: ResourceClient) -> None:
     widgets.create(widget(widgets, "a", size=1))
     assert "status" not in widgets.merge("a", {"status": {"phase": "x"}})
     changed = widgets.merge("a", {"status": {"phase": "x"}, "spec": {"size": 9}}, "status")
@@ -106,10 +106,12 @@ def test_a_resource_that_is_missing_is_told(admin: Client, group: str, namespace
         Resource(group, "v9", "widgets", namespace),
     ):
         with pytest.raises(errors.NotFound):
-            list(Objects(admin, missing).pages({}))
+            list(ResourceClient(admin, missing).pages({}))
 
 
-def test_a_list_in_pages_and_a_watch_tell_of_everything(widgets: Objects, admin: Client, resource: Resource) -> None:
+def test_a_list_in_pages_and_a_watch_tell_of_everything(
+    widgets: ResourceClient, admin: Client, resource: Resource
+) -> None:
     for number in range(180):
         widgets.create(widget(widgets, f"w{number}", size=number))
     with running(admin, resource) as cache:
@@ -125,7 +127,7 @@ def test_a_list_in_pages_and_a_watch_tell_of_everything(widgets: Objects, admin:
 
 
 def test_a_connection_that_dies_in_silence_or_is_cut_loses_nothing(
-    widgets: Objects, access: Access, resource: Resource
+    widgets: ResourceClient, access: Access, resource: Resource
 ) -> None:
     where = urlsplit(access.server)
     proxy = Proxy((str(where.hostname), where.port or 443))
@@ -150,7 +152,7 @@ def test_a_connection_that_dies_in_silence_or_is_cut_loses_nothing(
         proxy.close()
 
 
-def test_an_object_nested_too_deep_hides_no_other(widgets: Objects, admin: Client, resource: Resource) -> None:
+def test_an_object_nested_too_deep_hides_no_other(widgets: ResourceClient, admin: Client, resource: Resource) -> None:
     widgets.create(widget(widgets, "good", size=1))
     deep = b'{"size": 2, "deep": ' + b"[" * 3000 + b"]" * 3000 + b"}"
     body = json.dumps(widget(widgets, "deep")).encode().replace(b'"spec": {}', b'"spec": ' + deep)
@@ -165,7 +167,7 @@ def test_an_object_nested_too_deep_hides_no_other(widgets: Objects, admin: Clien
 
 
 def test_rights_that_are_taken_and_given_back_are_noticed(
-    widgets: Objects, admin: Client, access: Access, resource: Resource
+    widgets: ResourceClient, admin: Client, access: Access, resource: Resource
 ) -> None:
     make_account(admin, resource.namespace, "reader")
     rules = [{"apiGroups": [resource.group], "resources": ["widgets"], "verbs": ["list", "watch"]}]
@@ -182,9 +184,9 @@ def test_rights_that_are_taken_and_given_back_are_noticed(
 def test_one_leads_at_a_time_and_a_run_keeps_others_out(admin: Client, namespace: str) -> None:
     told: list[tuple[str, bool]] = []
 
-    def election(name: str) -> Election:
+    def election(name: str) -> LeaderElection:
         lease = Lease(admin, namespace, "leader", name, LeaseTiming(3.0))
-        return Election(lease, lambda leads: told.append((name, leads)))
+        return LeaderElection(lease, lambda leads: told.append((name, leads)))
 
     first, second = election("a"), election("b")
     first.start()
@@ -194,9 +196,9 @@ def test_one_leads_at_a_time_and_a_run_keeps_others_out(admin: Client, namespace
     until(lambda: second.is_leader, "b leads")
     second.stop()
     assert told == [("a", True), ("a", False), ("b", True), ("b", False)]
-    with try_hold(admin, namespace, "run", "pod") as held:
+    with hold_lease(admin, namespace, "run", "pod") as held:
         assert held
-        with try_hold(admin, namespace, "run", "pod") as other:
+        with hold_lease(admin, namespace, "run", "pod") as other:
             assert other is None
-    with try_hold(admin, namespace, "run", "pod") as again:
+    with hold_lease(admin, namespace, "run", "pod") as again:
         assert again

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from kube.cache import Cache, Timing
 from kube.client import Client
-from kube.objects import Objects, Resource
+from kube.informer import Informer, InformerTiming
+from kube.objects import Resource, ResourceClient
 
 WIDGETS = Resource("example.io", "v1", "widgets", "ns")
 PATH = WIDGETS.path()
 PATIENCE_SECONDS = 20.0
-QUICK = Timing(page=3, idle=30.0, watch=(20, 30), steady=5.0, first_delay=0.01, most_delay=0.05)
+QUICK = InformerTiming(page=3, idle=30.0, watch=(20, 30), steady=5.0, first_delay=0.01, most_delay=0.05)
 
 Spec = tuple[str, Any]  # version and size
 
@@ -53,10 +53,10 @@ class Mirror:
 
 @contextmanager
 def running(
-    client: Client, *, timing: Timing = QUICK, timeout: float = 10.0, synced: bool = True, **given: Any
-) -> Iterator[tuple[Cache[Spec], Mirror]]:
+    client: Client, *, timing: InformerTiming = QUICK, timeout: float = 10.0, synced: bool = True, **given: Any
+) -> Iterator[tuple[Informer[Spec], Mirror]]:
     """A cache that runs, has listed all if `synced`, and is stopped at the end."""
-    cache, mirror = Cache(Objects(client, WIDGETS, timeout=timeout), trim, timing=timing, **given), Mirror()
+    cache, mirror = Informer(ResourceClient(client, WIDGETS, timeout=timeout), trim, timing=timing, **given), Mirror()
     cache.objects.on_change(mirror.take)
     cache.start()
     try:
@@ -67,7 +67,7 @@ def running(
         cache.stop()
 
 
-def sizes(cache: Cache[Spec]) -> dict[str, Any]:
+def sizes(cache: Informer[Spec]) -> dict[str, Any]:
     """Name -> size."""
     found = {key: cache.objects.get(key) for key in cache.objects.all_keys()}
     return {key.removeprefix("ns/"): spec[1] for key, spec in found.items() if spec}

@@ -16,7 +16,7 @@ import pytest
 from kube import errors
 from kube.access import Access, load_access, own_namespace
 from kube.client import Client
-from kube.objects import Objects
+from kube.objects import ResourceClient
 from tests.kube.apiserver import TOKEN, ApiServer
 from tests.kube.caches import PATH, WIDGETS, running, sizes, until, widget
 from tests.machine import require
@@ -114,7 +114,7 @@ def kubeconfig(folder: Path, server: str, pki: Path, user: dict[str, Any]) -> di
 def test_kubeconfig_with_a_token_wins_over_the_pods_own(secure: ApiServer, pki: Path, tmp_path: Path) -> None:
     environ = kubeconfig(tmp_path, secure.url, pki, {"token": TOKEN.removeprefix("Bearer ")})
     client = Client(load_access({**IN_CLUSTER, **environ}))
-    assert Objects(client, WIDGETS).create({"metadata": {"name": "a"}})["metadata"]["uid"]
+    assert ResourceClient(client, WIDGETS).create({"metadata": {"name": "a"}})["metadata"]["uid"]
     client.close()
 
 
@@ -129,7 +129,7 @@ def test_kubeconfigs_plugin_is_run_and_asked_again_before_its_token_ends(
     user = {"exec": {"apiVersion": answer["apiVersion"], "command": str(plugin), "interactiveMode": "Never"}}
     client = Client(load_access(kubeconfig(tmp_path, secure.url, pki, user)))
     for name in ("a", "b"):
-        Objects(client, WIDGETS).create({"metadata": {"name": name}})
+        ResourceClient(client, WIDGETS).create({"metadata": {"name": name}})
     assert (tmp_path / "runs").read_text().count("x") == 3
     client.close()
 
@@ -148,11 +148,11 @@ def test_only_the_right_certificate_is_trusted_and_a_new_one_at_once(
     authority.write_bytes((pki / "other.crt").read_bytes())
     client = Client(Access(secure.url, lambda: TOKEN, ca_file=str(authority)))
     with pytest.raises(errors.Unreachable, match="certificate verify failed"):
-        Objects(client, WIDGETS).get("a")
+        ResourceClient(client, WIDGETS).get("a")
     assert secure.requests == []
     authority.write_bytes((pki / "server.crt").read_bytes())
     with pytest.raises(errors.NotFound):
-        Objects(client, WIDGETS).get("a")
+        ResourceClient(client, WIDGETS).get("a")
     client.close()
 
 
@@ -161,7 +161,7 @@ def test_a_certificate_is_checked_for_the_servers_name(secure: ApiServer, pki: P
     for access, kind in ((good, errors.NotFound), (replace(good, server_name="b.test"), errors.Unreachable)):
         client = Client(access)
         with pytest.raises(kind):
-            Objects(client, WIDGETS).get("a")
+            ResourceClient(client, WIDGETS).get("a")
         client.close()
 
 
@@ -177,13 +177,13 @@ def test_a_cache_over_tls_follows_and_stops_at_once(secure: ApiServer, pki: Path
 def test_a_server_below_a_path_is_reached(server: ApiServer) -> None:
     client = Client(Access(server.url + "/k8s/clusters/c1/", lambda: TOKEN))
     with pytest.raises(errors.KubeError):
-        Objects(client, WIDGETS).get("a")
+        ResourceClient(client, WIDGETS).get("a")
     assert server.requests[0].path == f"/k8s/clusters/c1{PATH}/a"
     client.close()
 
 
 def test_in_a_pod_the_kubernetes_package_is_not_imported() -> None:
-    code = "import sys, kube.access, kube.cache, kube.holding; sys.exit('kubernetes' in sys.modules)"
+    code = "import sys, kube.access, kube.informer, kube.leader_election; sys.exit('kubernetes' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from kube import errors
 from kube.access import Access
 from kube.client import Client, parse
-from kube.objects import Objects, Resource
+from kube.objects import Resource, ResourceClient
 from tests.kube.apiserver import TOKEN, ApiServer
 from tests.kube.faults import Request
 
@@ -26,7 +26,7 @@ def widget(name: str, **spec: object) -> dict[str, object]:
 
 
 def test_an_object_is_created_read_changed_and_deleted(client: Client) -> None:
-    widgets = Objects(client, WIDGETS)
+    widgets = ResourceClient(client, WIDGETS)
     created = widgets.create(widget("a", size=1))
     assert widgets.get("a") == created
     assert widgets.merge("a", {"spec": {"size": 2, "colour": "red"}})["spec"] == {"size": 2, "colour": "red"}
@@ -40,7 +40,7 @@ def test_an_object_is_created_read_changed_and_deleted(client: Client) -> None:
 
 
 def test_a_stale_version_a_foreign_uid_and_a_failed_test_change_nothing(client: Client) -> None:
-    widgets = Objects(client, WIDGETS)
+    widgets = ResourceClient(client, WIDGETS)
     created = widgets.create(widget("a", size=1))
     widgets.merge("a", {"spec": {"size": 2}})
     with pytest.raises(errors.Conflict):
@@ -61,7 +61,7 @@ def test_a_stale_version_a_foreign_uid_and_a_failed_test_change_nothing(client: 
 
 
 def test_status_is_changed_apart_from_the_rest(server: ApiServer, client: Client) -> None:
-    jobs = Objects(client, Resource("primehub.io", "v1alpha1", "phjobs", "ns"))
+    jobs = ResourceClient(client, Resource("primehub.io", "v1alpha1", "phjobs", "ns"))
     jobs.create(widget("a", command="x"))
     assert "status" not in jobs.merge("a", {"status": {"phase": "Failed"}})
     changed = jobs.merge("a", {"status": {"phase": "Failed"}, "spec": {"command": "y"}}, "status")
@@ -69,7 +69,7 @@ def test_status_is_changed_apart_from_the_rest(server: ApiServer, client: Client
 
 
 def test_a_list_comes_in_pages_of_one_moment(server: ApiServer, client: Client) -> None:
-    widgets = Objects(client, WIDGETS)
+    widgets = ResourceClient(client, WIDGETS)
     for number in range(7):
         server.put(f"{PATH}/w{number}", {"metadata": {"labels": {"odd": str(number % 2)}}})
     pages = widgets.pages({}, 3)
@@ -94,7 +94,7 @@ def test_a_list_comes_in_pages_of_one_moment(server: ApiServer, client: Client) 
         (404, errors.NotFound, False),
         (409, errors.Conflict, False),
         (410, errors.Gone, False),
-        (418, errors.Refused, False),
+        (418, errors.StatusError, False),
         (422, errors.Invalid, False),
         (429, errors.Busy, True),
         (500, errors.ServerFault, True),
@@ -102,11 +102,11 @@ def test_a_list_comes_in_pages_of_one_moment(server: ApiServer, client: Client) 
     ],
 )
 def test_every_status_has_its_error(
-    server: ApiServer, client: Client, code: int, kind: type[errors.Refused], retryable: bool
+    server: ApiServer, client: Client, code: int, kind: type[errors.StatusError], retryable: bool
 ) -> None:
     server.script.add("status", any_request, code=code, headers={"Retry-After": "7"})
     with pytest.raises(kind) as caught:
-        Objects(client, WIDGETS).get("a")
+        ResourceClient(client, WIDGETS).get("a")
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.reason, caught.value.message) == (code, "Scripted", "scripted")
     assert (caught.value.retryable, caught.value.retry_after) == (retryable, 7)
@@ -114,7 +114,7 @@ def test_every_status_has_its_error(
 
 @pytest.mark.parametrize("kind", ["reset", "truncated", "half_open"])
 def test_an_answer_that_does_not_come_is_told_as_unreachable(server: ApiServer, client: Client, kind: str) -> None:
-    widgets = Objects(client, WIDGETS, timeout=0.2)
+    widgets = ResourceClient(client, WIDGETS, timeout=0.2)
     widgets.create(widget("a", padding="x" * 1000))
     server.script.add(kind, any_request)
     with pytest.raises(errors.Unreachable):
@@ -126,27 +126,27 @@ def test_an_answer_that_does_not_come_is_told_as_unreachable(server: ApiServer, 
 def test_an_answer_that_is_no_object_is_told_as_unreachable(server: ApiServer, client: Client, text: bytes) -> None:
     server.script.add("text", any_request, text=text)
     with pytest.raises(errors.Unreachable):
-        Objects(client, WIDGETS).get("a")
+        ResourceClient(client, WIDGETS).get("a")
 
 
 def test_nobody_there_is_told_as_unreachable() -> None:
     with ApiServer() as server:
         client = server.client()
     with pytest.raises(errors.Unreachable, match="does not answer"):
-        Objects(client, WIDGETS).get("a")
+        ResourceClient(client, WIDGETS).get("a")
     client.close()
 
 
 def test_a_missing_resource_is_told_when_it_is_listed(server: ApiServer, client: Client) -> None:
     server.missing.add("widgets")
     with pytest.raises(errors.NotFound, match="404 page not found"):
-        list(Objects(client, WIDGETS).pages({}))
+        list(ResourceClient(client, WIDGETS).pages({}))
 
 
 def test_the_token_is_asked_for_anew_for_every_request_and_is_in_no_error(server: ApiServer) -> None:
     tokens = iter(["Bearer old-secret", TOKEN, "Bearer bad\nX-Other: 1"])
     client = Client(Access(server.url, lambda: next(tokens)))
-    widgets = Objects(client, WIDGETS)
+    widgets = ResourceClient(client, WIDGETS)
     with pytest.raises(errors.Unauthorized) as refused:
         widgets.get("a")
     with pytest.raises(errors.NotFound):
@@ -161,19 +161,19 @@ def test_the_token_is_asked_for_anew_for_every_request_and_is_in_no_error(server
 @pytest.mark.parametrize("name", ["", ".", ".."])
 def test_a_name_that_would_lead_elsewhere_is_never_sent(server: ApiServer, client: Client, name: str) -> None:
     with pytest.raises(ValueError, match="must not"):
-        Objects(client, WIDGETS).delete(name)
+        ResourceClient(client, WIDGETS).delete(name)
     assert server.requests == []
 
 
 def test_a_name_with_odd_characters_stays_one_component(server: ApiServer, client: Client) -> None:
     with pytest.raises(errors.NotFound):
-        Objects(client, WIDGETS).get("../../b?c#d%2e")
+        ResourceClient(client, WIDGETS).get("../../b?c#d%2e")
     assert server.requests[0].path == f"{PATH}/..%2F..%2Fb%3Fc%23d%252e"
 
 
 def test_many_threads_share_a_client_and_few_connections(server: ApiServer) -> None:
     client = server.client(connections=4)
-    widgets = Objects(client, WIDGETS)
+    widgets = ResourceClient(client, WIDGETS)
 
     def work(number: int) -> set[str]:
         return {widgets.create(widget(f"w{number}-{turn}"))["metadata"]["name"] for turn in range(5)}
@@ -197,7 +197,7 @@ def test_an_object_nested_too_deep_reads_as_null_there_and_hides_nothing_else() 
 
 def test_a_document_keeps_every_field_that_the_server_sent(server: ApiServer, client: Client) -> None:
     odd = {"metadata": {"name": "a"}, "spec": {"x-unknown": [{"restartPolicy": "Always"}, None, 2**60, "ü\u2028"]}}
-    created = Objects(client, WIDGETS).create(odd)
+    created = ResourceClient(client, WIDGETS).create(odd)
     assert created["spec"] == odd["spec"]
     assert json.loads(json.dumps(created)) == created
 
@@ -206,7 +206,7 @@ def test_each_request_is_told_with_its_method_and_its_error(server: ApiServer) -
     client = Client(Access(server.url, lambda: TOKEN))
     told: list[tuple[str, str | None]] = []
     client.observe(lambda method, seconds, error: told.append((method, type(error).__name__ if error else None)))
-    widgets = Objects(client, WIDGETS)
+    widgets = ResourceClient(client, WIDGETS)
     widgets.create(widget("a"))
     with pytest.raises(errors.AlreadyExists):
         widgets.create(widget("a"))

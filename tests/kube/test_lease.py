@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kube import errors
 from kube.client import Client
-from kube.holding import Election, try_hold
+from kube.leader_election import LeaderElection, hold_lease
 from kube.lease import Lease, LeaseTiming
 from tests.kube.apiserver import ApiServer, read_path
 from tests.kube.caches import until
@@ -170,9 +170,9 @@ def test_never_two_hold_it(server: ApiServer, client: Client, actions: list[tupl
 
 
 @contextmanager
-def electing(client: Client, identity: str) -> Iterator[tuple[Election, list[bool]]]:
+def electing(client: Client, identity: str) -> Iterator[tuple[LeaderElection, list[bool]]]:
     told: list[bool] = []
-    found = Election(Lease(client, "ns", "main", identity, LeaseTiming(1.5)), told.append)
+    found = LeaderElection(Lease(client, "ns", "main", identity, LeaseTiming(1.5)), told.append)
     found.start()
     try:
         yield found, told
@@ -202,7 +202,7 @@ def test_a_lapse_that_the_next_renewal_mends_is_told(server: ApiServer, client: 
     """Meanwhile this process did not lead, and left its work to whoever does."""
     lapse, told = [0.0], list[bool]()
     timing = LeaseTiming(1.5, clock=lambda: time.monotonic() + lapse[0])
-    found = Election(Lease(client, "ns", "main", "a", timing), told.append)
+    found = LeaderElection(Lease(client, "ns", "main", "a", timing), told.append)
     found.start()
     until(lambda: found.is_leader, "it leads")
     lapse[0] = 100.0
@@ -219,28 +219,28 @@ def test_a_leaders_handler_that_raises_stops_nothing(server: ApiServer, client: 
     def fail(_: bool) -> None:
         raise RuntimeError("no")
 
-    found = Election(Lease(client, "ns", "main", "a", LeaseTiming(0.3)), fail)
+    found = LeaderElection(Lease(client, "ns", "main", "a", LeaseTiming(0.3)), fail)
     found.start()
     until(lambda: found.is_leader and len(server.requests) > 6, "renewals")
     found.stop()
 
 
 def test_a_run_holds_the_lease_renews_it_and_lets_it_go(server: ApiServer, client: Client) -> None:
-    with try_hold(client, "ns", "main", "pod", LeaseTiming(1.5)) as held:
+    with hold_lease(client, "ns", "main", "pod", LeaseTiming(1.5)) as held:
         assert held
         assert holds(held)
         renewed = spec(server)["renewTime"]
         until(lambda: spec(server)["renewTime"] != renewed, "a renewal")
-        with try_hold(client, "ns", "main", "pod") as other:
+        with hold_lease(client, "ns", "main", "pod") as other:
             assert other is None
         assert holds(held)
     assert not holds(held)
-    with try_hold(client, "ns", "main", "pod") as again:
+    with hold_lease(client, "ns", "main", "pod") as again:
         assert again
 
 
 def test_a_run_is_told_when_it_has_lost_the_lease_and_does_not_take_it_back(server: ApiServer, client: Client) -> None:
-    with try_hold(client, "ns", "main", "pod", LeaseTiming(1.5)) as held:
+    with hold_lease(client, "ns", "main", "pod", LeaseTiming(1.5)) as held:
         assert held
         server.put(PATH, {"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 15}})
         until(lambda: not holds(held), "the loss")
@@ -250,6 +250,6 @@ def test_a_run_is_told_when_it_has_lost_the_lease_and_does_not_take_it_back(serv
 
 
 def test_a_run_lets_go_when_it_fails(server: ApiServer, client: Client) -> None:
-    with pytest.raises(ZeroDivisionError), try_hold(client, "ns", "main", "pod"):
+    with pytest.raises(ZeroDivisionError), hold_lease(client, "ns", "main", "pod"):
         raise ZeroDivisionError
     assert "holderIdentity" not in spec(server)

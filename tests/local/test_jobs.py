@@ -8,7 +8,7 @@ import pytest
 
 from api.errors import ApiError, BadInput, NotFound
 from api.jobs.job import Draft, Job
-from artifacts.note import EXPIRY_NOTE
+from artifacts.annotation import EXPIRY_ANNOTATION
 from local.jobs import LocalJobs
 from tests.local.jobs import GROUP, Jobs
 
@@ -76,7 +76,7 @@ def test_an_expiry_is_noted_on_the_phjob(jobs: Jobs) -> None:
     local = LocalJobs(jobs.data)
     created = local.create(DRAFT)
     local.note_expiry(created, 12345)
-    assert jobs.phjob(created.id)["metadata"]["annotations"] == {EXPIRY_NOTE: "12345"}
+    assert jobs.phjob(created.id)["metadata"]["annotations"] == {EXPIRY_ANNOTATION: "12345"}
 
 
 def test_a_phjob_that_went_away_cannot_be_changed(local: LocalJobs) -> None:

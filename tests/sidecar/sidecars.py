@@ -21,7 +21,7 @@ from artifacts.errors import InvalidDocument
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, TEMPORARY, job_folder
 from artifacts.names import encode_path
 from artifacts.report import Report, read_report
-from artifacts.settings import TABLE, Settings
+from artifacts.settings import SETTINGS_TABLE, SidecarSettings
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_SECONDS = 20.0
@@ -103,7 +103,7 @@ class Job:
             self.write(path, path * 100)
 
     def environ(self, **settings: object) -> dict[str, str]:
-        """The sidecar's environment: `settings` by their names in `Settings`, over what makes tests quick."""
+        """The sidecar's environment: `settings` by their names in `SidecarSettings`, over what makes tests quick."""
         values = QUICK | {
             "root": "/",
             "path": self.artifacts,
@@ -112,16 +112,16 @@ class Job:
             "store": self.phfs,
             "termination_log": self.termination,
         }
-        known = {row.field: row.env for row in TABLE}
+        known = {row.field: row.env for row in SETTINGS_TABLE}
         names = {
             known.get(field, f"PHJOB_ARTIFACT_{field.upper()}"): str(value)
             for field, value in (values | settings).items()
         }
         return {"PATH": os.environ["PATH"], "PHJOB_NAME": self.name, "PRIMEHUB_GROUP": "g"} | names
 
-    def settings(self, **settings: object) -> Settings:
+    def settings(self, **settings: object) -> SidecarSettings:
         """The same as the object they make, for tests without a process."""
-        return Settings.from_env(self.environ(**settings))
+        return SidecarSettings.from_env(self.environ(**settings))
 
     def kept(self) -> dict[str, bytes]:
         """Path -> content of all that lies in the job folder, without metadata."""

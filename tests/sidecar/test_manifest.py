@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from artifacts.errors import StoreError
 from artifacts.layout import MANIFEST
-from artifacts.manifest import MAX_ENTRIES, Header, format_header
+from artifacts.manifest import MAX_ENTRIES, ManifestHeader, format_header
 from artifacts.report import Count
 from sidecar import stamp
 from sidecar.manifest import Manifest
@@ -162,8 +162,8 @@ def test_the_manifest_of_another_job_is_not_believed(store: Store) -> None:
         b"[]\n",
         b"[" * 10_000 + b"\n",
         b'{"version":99,"job":"job-1","podUid":"uid-1"}\n',
-        format_header(Header("job-1", "uid-1")).encode() + b"x" * 100_000,
-        format_header(Header("job-1", "uid-1")).encode() + b'{"path":"../x","size":1}\n',
+        format_header(ManifestHeader("job-1", "uid-1")).encode() + b"x" * 100_000,
+        format_header(ManifestHeader("job-1", "uid-1")).encode() + b'{"path":"../x","size":1}\n',
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_as_none(tmp_path: Path, store: Store, content: bytes) -> None:
@@ -191,7 +191,10 @@ def test_a_planted_entry_breaks_neither_the_loading_nor_the_saving(
     tmp_path: Path, store: Store, changes: dict[str, object]
 ) -> None:
     entry: dict[str, object] = {"path": "a", "size": 1, "mtimeNs": 2, "ctimeNs": 3, "inode": 4}
-    plant(tmp_path, format_header(Header("job-1", "uid-1")).encode() + json.dumps(entry | changes).encode() + b"\n")
+    plant(
+        tmp_path,
+        format_header(ManifestHeader("job-1", "uid-1")).encode() + json.dumps(entry | changes).encode() + b"\n",
+    )
     manifest = loaded(store)
     assert manifest.paths() <= {"a"}
     manifest.save(store)
@@ -200,7 +203,7 @@ def test_a_planted_entry_breaks_neither_the_loading_nor_the_saving(
 
 def test_one_path_listed_twice_is_counted_once(tmp_path: Path, store: Store) -> None:
     lines = [{"path": "a", "size": size, "mtimeNs": 0, "ctimeNs": 0, "inode": 0} for size in (5, 7)]
-    content = format_header(Header("job-1", "uid-1")) + "".join(json.dumps(line) + "\n" for line in lines)
+    content = format_header(ManifestHeader("job-1", "uid-1")) + "".join(json.dumps(line) + "\n" for line in lines)
     plant(tmp_path, content.encode())
     assert loaded(store).count() == Count(1, 7)
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from artifacts.settings import TABLE
+from artifacts.settings import SETTINGS_TABLE
 from tests.sidecar.sidecars import REPOSITORY, Job, run_command, running, tree, until
 
 
@@ -84,7 +84,7 @@ def test_help_names_every_setting_and_how_to_start_it(job: Job) -> None:
     assert done.returncode == 0
     assert "env --block-signal=TERM,USR1 python3 -m sidecar" in done.stdout
     assert "sync-now [PID]" in done.stdout
-    assert not [row.env for row in TABLE if f"  {row.env}\n" not in done.stdout]
+    assert not [row.env for row in SETTINGS_TABLE if f"  {row.env}\n" not in done.stdout]
 
 
 def test_ctrl_c_ends_a_sync_by_hand(job: Job) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from artifacts.errors import StoreError
 from artifacts.layout import job_folder
 from artifacts.names import encode_path
-from artifacts.settings import MIB, Settings
+from artifacts.settings import MIB, SidecarSettings
 from sidecar.method import choose_method
 from sidecar.source import Source, View
 from sidecar.store import Fill, Store
@@ -67,7 +67,7 @@ class Collector:
 
     def __init__(self, folder: Path, file_system: str, **settings: object) -> None:
         self.job = Job(folder)
-        self.settings: Settings = self.job.settings(**settings)
+        self.settings: SidecarSettings = self.job.settings(**settings)
         self._file_system = file_system
         self.faults: dict[int, tuple[int, bool]] = {}
         self._open()

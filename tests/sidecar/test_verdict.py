@@ -2,7 +2,7 @@
 
 import pytest
 
-from artifacts.report import INCOMPLETE, REASONS, STATES, Count, Report, Skipped
+from artifacts.report import INCOMPLETE_REASONS, REASONS, STATES, Count, Report, Skipped
 from artifacts.settings import MIB
 from sidecar.verdict import files_and_size, size_text, verdict
 
@@ -102,8 +102,8 @@ def test_a_job_is_incomplete_if_a_file_that_was_wanted_is_missing(reason: str) -
     state, _ = verdict(report(2, skipped={reason: Skipped(1, 0, ["a"])}), rejected=False, truncated=False)
     by_rule = {"over_limit", "excluded", "broken_link", "link_loop", "special_file"}
     assert state == ("sealed" if reason in by_rule else "incomplete")
-    assert INCOMPLETE.isdisjoint(by_rule)
-    assert INCOMPLETE | by_rule == REASONS.keys()
+    assert INCOMPLETE_REASONS.isdisjoint(by_rule)
+    assert INCOMPLETE_REASONS | by_rule == REASONS.keys()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifacts.settings import MIB, Settings
+from artifacts.settings import MIB, SidecarSettings
 from sidecar.writeback import WriteBack
 
 
@@ -15,7 +15,7 @@ def write_back(linger_seconds: float = 6.0, files_per_second: int = 100, mb_per_
         "PHJOB_ARTIFACT_LINGER_FILES_PER_SECOND": str(files_per_second),
         "PHJOB_ARTIFACT_LINGER_MB_PER_SECOND": str(mb_per_second),
     }
-    return WriteBack(Settings.from_env(environ))
+    return WriteBack(SidecarSettings.from_env(environ))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, format_expiry
-from artifacts.manifest import Entry, Header, format_entry, format_header
+from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header
 from artifacts.report import Count, Report, Skipped, format_report
 from local.documents import write_document
 from local.phjob import Order, PhJob, artifact_status, make_phjob, rfc3339, with_status
@@ -98,11 +98,13 @@ class World:
         return Places(self.data, phjob["spec"]["groupName"], phjob["metadata"]["name"])
 
     def _fill(self, places: Places, files: Mapping[str, bytes], report: Report) -> None:
-        header = Header(places.job, report.pod_uid)
+        header = ManifestHeader(places.job, report.pod_uid)
         lines = [format_header(header)]
         for name, content in files.items():
             _write(places.store / name, content)
-            lines.append(format_entry(Entry(name, len(content), 0, 0, 0, hashlib.sha256(content).hexdigest()), header))
+            lines.append(
+                format_entry(ManifestEntry(name, len(content), 0, 0, 0, hashlib.sha256(content).hexdigest()), header)
+            )
         _write(places.store / MANIFEST, "".join(lines).encode())
         _write(places.store / REPORT, format_report(report))
         for name in (EXPIRED_AT, LEGACY_EXPIRED_AT):

@@ -53,7 +53,7 @@ class KnownJobs:
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
         self.notes[job.id] = expired_at
-        self.known[job.id] = replace(self.known[job.id], noted_expiry=expired_at)
+        self.known[job.id] = replace(self.known[job.id], annotated_expiry=expired_at)
 
     def check(self) -> None: ...
 

@@ -11,13 +11,13 @@ import pytest
 from api.errors import BadInput, NotFound, Unavailable
 from api.jobs.job import Draft, Job
 from api.jobs.kubernetes import KubernetesJobs, may_run
-from artifacts.note import EXPIRY_NOTE
-from kube.cache import Timing
+from artifacts.annotation import EXPIRY_ANNOTATION
+from kube.informer import InformerTiming
 from tests.kube.apiserver import ApiServer
 
 PATH = "/apis/primehub.io/v1alpha1/namespaces/hub/phjobs"
 PODS = "/api/v1/namespaces/hub/pods"
-QUICK = Timing(first_delay=0.01, most_delay=0.05)
+QUICK = InformerTiming(first_delay=0.01, most_delay=0.05)
 DRAFT = Draft("My job", "Group_A", "echo 1", "u1", "user")
 
 
@@ -203,7 +203,7 @@ def test_a_job_that_is_gone_or_was_made_anew_is_not_cancelled(server: ApiServer,
     jobs.note_expiry(job, 1234)
     found = jobs.get("one")
     assert found
-    assert (found.cancel, found.noted_expiry) == (False, 0)
+    assert (found.cancel, found.annotated_expiry) == (False, 0)
 
 
 def test_an_expiry_is_noted_once_beside_other_annotations(server: ApiServer, jobs: KubernetesJobs) -> None:
@@ -214,11 +214,11 @@ def test_an_expiry_is_noted_once_beside_other_annotations(server: ApiServer, job
     assert len(patches) == 1
     found = jobs.get("one")
     assert found
-    assert found.noted_expiry == 1790000000
+    assert found.annotated_expiry == 1790000000
     server.remove(f"{PATH}/one")
     until(lambda: jobs.get("one") is None, "the watch")
     jobs.note_expiry(job, 1)
-    assert patches[0].body["metadata"]["annotations"] == {EXPIRY_NOTE: "1790000000"}
+    assert patches[0].body["metadata"]["annotations"] == {EXPIRY_ANNOTATION: "1790000000"}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from api.settings import Settings
 from api.store.posix import PosixStore
 from api.store.store import Store
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, job_prefix
-from artifacts.manifest import Entry, Header, format_entry, format_header
+from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header
 from artifacts.report import Report, format_report
 
 DAY = 86400
@@ -73,7 +73,7 @@ class MadeJobs:
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
         self.notes[job.id] = expired_at
-        self.known[job.id] = replace(self.known[job.id], noted_expiry=expired_at)
+        self.known[job.id] = replace(self.known[job.id], annotated_expiry=expired_at)
 
     def check(self) -> None: ...
 
@@ -118,8 +118,8 @@ class Api:
         prefix = job_prefix(group, job)
         sealed = {} if state == "syncing" else {"sealed_at": ENDED}
         told = Report(job, state, started_at=ENDED, updated_at=ENDED, **(sealed | report))
-        header = Header(job, "uid")
-        entries = [Entry(path, len(content), 0, 0, 0, "ab" * 32) for path, content in files.items()]
+        header = ManifestHeader(job, "uid")
+        entries = [ManifestEntry(path, len(content), 0, 0, 0, "ab" * 32) for path, content in files.items()]
         lines = [format_header(header), *(format_entry(entry, header) for entry in entries)]
         expiry = b"%d\n" % (time.time() + expires_in)
         collected = {REPORT: format_report(told), MANIFEST: "".join(lines).encode()}

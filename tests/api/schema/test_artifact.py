@@ -237,8 +237,8 @@ def test_a_list_takes_states_and_counts_from_the_status(api: Api) -> None:
     api.add("sealed", outcome=outcome("sealed", 3, 2**33, expiry))
     api.add("running", phase="Running")
     api.add("over", outcome=outcome("sealed", 3, 10, 1))
-    api.add("extended", outcome=outcome("sealed", 3, 10, 1), noted_expiry=expiry)
-    api.add("pinned", outcome=outcome("sealed", 3, 10, 1), noted_expiry=FOREVER)
+    api.add("extended", outcome=outcome("sealed", 3, 10, 1), annotated_expiry=expiry)
+    api.add("pinned", outcome=outcome("sealed", 3, 10, 1), annotated_expiry=FOREVER)
     counting.asked = 0
     at = format_time(expiry)
     expected = {

@@ -6,7 +6,7 @@ import pytest
 
 from api import listing
 from artifacts.layout import MANIFEST
-from artifacts.manifest import Entry, Header, format_entry, format_header
+from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header
 from artifacts.report import Count, Skipped
 from tests.api.schema.asking import DAY, Api
 
@@ -47,7 +47,7 @@ def test_totals_of_a_manifest_never_say_less_than_was_seen(
     monkeypatch.setattr(listing, "MOST_FILES", 5)
     api.add("job-1")
     prefix = api.fill("job-1", {f"f{number}": b"1" for number in range(6)})
-    header = Header("job-1", "uid")
-    entries = [format_entry(Entry(f"f{n}", size, 0, 0, 0), header) for n, size in enumerate(counts)]
+    header = ManifestHeader("job-1", "uid")
+    entries = [format_entry(ManifestEntry(f"f{n}", size, 0, 0, 0), header) for n, size in enumerate(counts)]
     api.store.write(prefix + MANIFEST, "".join([format_header(header), *entries]).encode())
     assert shown(api, "totalCount totalSize") == told

@@ -49,8 +49,8 @@ def test_what_the_phjob_tells_decides_in_a_group(api: Api, recursive: bool) -> N
     past = int(time.time()) - 60
     api.add("over", outcome=outcome(expired_at=past))
     api.add("kept", outcome=outcome())
-    api.add("extended", outcome=outcome(expired_at=past), noted_expiry=past + DAY)
-    api.add("pinned", outcome=outcome(expired_at=past), noted_expiry=FOREVER)
+    api.add("extended", outcome=outcome(expired_at=past), annotated_expiry=past + DAY)
+    api.add("pinned", outcome=outcome(expired_at=past), annotated_expiry=FOREVER)
     api.add("moved", group="b", outcome=outcome())
     for job in ("over", "kept", "extended", "pinned", "moved"):
         api.fill(job, {"a": b"1"})

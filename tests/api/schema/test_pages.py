@@ -10,7 +10,7 @@ from api import listing
 from api.auth.links import Links
 from api.files.target import read_target
 from artifacts.layout import MANIFEST, TEMPORARY
-from artifacts.manifest import Entry, Header, format_entry, format_header
+from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header
 from tests.api.schema.asking import Api
 
 QUERY = """query ($first: Int = 100, $after: String, $prefix: String, $recursive: Boolean,
@@ -234,14 +234,14 @@ def test_a_digest_is_told_only_of_a_copy_that_is_whole_and_as_large(api: Api) ->
     prefix = api.fill(
         "job-1", dict.fromkeys(["good", 'sub/ö "x"', "pending", "larger", "unhashed", "unknown"], b"12345")
     )
-    header = Header("job-1", "uid")
+    header = ManifestHeader("job-1", "uid")
     entries = [
-        Entry("good", 5, 0, 0, 0, sha),
-        Entry('sub/ö "x"', 5, 0, 0, 0, sha, pod_uid="earlier"),
-        Entry("pending", 5, 0, 0, 0, sha, pending=True),
-        Entry("larger", 4, 0, 0, 0, sha),
-        Entry("unhashed", 5, 0, 0, 0, ""),
-        Entry("gone", 5, 0, 0, 0, sha),
+        ManifestEntry("good", 5, 0, 0, 0, sha),
+        ManifestEntry('sub/ö "x"', 5, 0, 0, 0, sha, pod_uid="earlier"),
+        ManifestEntry("pending", 5, 0, 0, 0, sha, pending=True),
+        ManifestEntry("larger", 4, 0, 0, 0, sha),
+        ManifestEntry("unhashed", 5, 0, 0, 0, ""),
+        ManifestEntry("gone", 5, 0, 0, 0, sha),
     ]
     lines = "".join([format_header(header), *(format_entry(entry, header) for entry in entries)])
     api.store.write(prefix + MANIFEST, lines.encode())

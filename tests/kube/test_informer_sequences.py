@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kube import errors
 from kube.client import Client
-from kube.objects import Objects
+from kube.objects import ResourceClient
 from tests.kube.apiserver import ApiServer, read_path
 from tests.kube.caches import PATH, QUICK, WIDGETS, running, sizes, until, widget
 from tests.kube.faults import Request
@@ -67,7 +67,7 @@ def perform(server: ApiServer, client: Client, known: Any, action: tuple[str, An
         server.put(f"{PATH}/{about}", widget(number))
     elif kind == "own":
         try:
-            known.wrote(Objects(client, WIDGETS).merge(about, {"spec": {"size": number}}))
+            known.wrote(ResourceClient(client, WIDGETS).merge(about, {"spec": {"size": number}}))
         except errors.KubeError:
             return
     elif kind == "remove":

@@ -11,7 +11,7 @@ import pytest
 from kube import errors
 from kube.backoff import Backoff
 from kube.client import Client
-from kube.objects import Objects
+from kube.objects import ResourceClient
 from tests.kube.apiserver import ApiServer
 from tests.kube.caches import PATH, QUICK, WIDGETS, Spec, running, sizes, until, widget
 from tests.kube.faults import Request
@@ -339,7 +339,7 @@ def test_one_that_never_started_can_be_stopped(client: Client) -> None:
 def test_a_write_is_seen_at_once_and_told_once(server: ApiServer, client: Client) -> None:
     server.script.add("half_open", is_watch, times=10**6, events=0)
     with running(client) as (cache, mirror):
-        widgets = Objects(client, WIDGETS)
+        widgets = ResourceClient(client, WIDGETS)
         cache.objects.wrote(widgets.create({**widget(1), "metadata": {"name": "a"}}))
         assert sizes(cache) == {"a": 1}
         cache.objects.wrote(widgets.merge("a", {"spec": {"size": 2}}))

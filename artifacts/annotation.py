@@ -6,12 +6,12 @@ removed. Whoever may write the PhJob may write it too, so it is read as hostile.
 
 import re
 
-EXPIRY_NOTE = "primehub.io/artifact-expired-at"
+EXPIRY_ANNOTATION = "primehub.io/artifact-expired-at"
 
 _SKEW_SECONDS = 300  # by which the clocks of the cluster and of the API may differ
 
 
-def read_note(text: str) -> int:
+def parse_expiry_annotation(text: str) -> int:
     """The number in the annotation's text; 0 where there is none."""
     return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text, re.ASCII) else 0
 
@@ -25,7 +25,7 @@ def is_removal(note: int, finished_at: float | None) -> bool:
     return note < 0 and -note > (finished_at or 0) - _SKEW_SECONDS
 
 
-def noted_expiry(note: int, told: int, finished_at: float | None) -> int:
+def effective_expiry(note: int, told: int, finished_at: float | None) -> int:
     """Until when artifacts of a job that has ended are kept, or when they were removed; 0: nobody says.
 
     `told`: what the collector said at the seal. What people decided while the job ran may be sooner than that: the

@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[T]):
+class IndexedObject(Generic[T]):
     """What is kept of one object, and of which version."""
 
     version: str
     value: T
 
 
-class Known(Generic[T]):
+class Indexer(Generic[T]):
     """The objects by key: `namespace/name`, or `name` where there are no namespaces. `trim` makes what is kept.
 
     `on_change(key, old, new)` is called for one change at a time, by the thread that brings it: it had better be quick
@@ -32,7 +32,7 @@ class Known(Generic[T]):
     def __init__(self, trim: Callable[[Mapping[str, Any]], T], name: str = "objects") -> None:
         self._trim, self._name = trim, name
         self._changing = threading.RLock()
-        self._entries: dict[str, Entry[T]] = {}
+        self._entries: dict[str, IndexedObject[T]] = {}
         self._handlers: list[Callable[[str, T | None, T | None], None]] = []
         self._written: dict[str, int] = {}  # our own writes that the watch has not come to
         self._unlisted: set[str] = set()  # those among them that the list under way may not show
@@ -61,7 +61,7 @@ class Known(Generic[T]):
         with self._changing:
             self._unlisted.clear()
 
-    def replace(self, listed: Mapping[str, Entry[T]], version: str) -> None:
+    def replace(self, listed: Mapping[str, IndexedObject[T]], version: str) -> None:
         """Know what was listed, and nothing else but what was written since then."""
         with self._changing:
             self._written = {key: number for key, number in self._written.items() if key in self._unlisted}
@@ -72,7 +72,7 @@ class Known(Generic[T]):
             for key in [*before, *(key for key in now if key not in before)]:
                 self._tell(key, before.get(key), now.get(key))
 
-    def read(self, documents: Iterable[Any]) -> dict[str, Entry[T]]:
+    def read(self, documents: Iterable[Any]) -> dict[str, IndexedObject[T]]:
         """The entries of documents as listed; one that is known in that version is not trimmed again."""
         entries = {}
         for document in documents:
@@ -101,7 +101,7 @@ class Known(Generic[T]):
                 self._unlisted.add(found[0])
                 self._put(found[0], self._entry(*found, document))
 
-    def _put(self, key: str, entry: Entry[T] | None) -> None:
+    def _put(self, key: str, entry: IndexedObject[T] | None) -> None:
         before = self._entries.get(key)
         if entry:
             self._entries[key] = entry
@@ -109,18 +109,18 @@ class Known(Generic[T]):
             del self._entries[key]
         self._tell(key, before, entry)
 
-    def _entry(self, key: str, version: str, document: Any) -> Entry[T] | None:
+    def _entry(self, key: str, version: str, document: Any) -> IndexedObject[T] | None:
         """The document's entry. Where it cannot be understood, what is known of the object stays."""
         before = self._entries.get(key)
         if before and before.version == version:
             return before
         try:
-            return Entry(version, self._trim(document))
+            return IndexedObject(version, self._trim(document))
         except Exception:
             logger.exception("left out", extra={"fields": {"resource": self._name, "key": key}})
             return before
 
-    def _tell(self, key: str, before: Entry[T] | None, now: Entry[T] | None) -> None:
+    def _tell(self, key: str, before: IndexedObject[T] | None, now: IndexedObject[T] | None) -> None:
         if before is now:
             return
         for handler in self._handlers:

@@ -12,12 +12,12 @@ from kube.lease import Lease, LeaseTiming
 
 logger = logging.getLogger(__name__)
 
-RUN = LeaseTiming(seconds=30.0, stale_seconds=300.0)
+RUN_TIMING = LeaseTiming(seconds=30.0, stale_seconds=300.0)
 
 
 @contextmanager
-def try_hold(
-    client: Client, namespace: str, name: str, holder: str, timing: LeaseTiming = RUN
+def hold_lease(
+    client: Client, namespace: str, name: str, holder: str, timing: LeaseTiming = RUN_TIMING
 ) -> Iterator[Lease | None]:
     """Hold the lease while the block runs; None where another holds it. Does not wait. Raises what is in kube.errors.
 
@@ -40,7 +40,7 @@ def try_hold(
         _release(lease)
 
 
-class Election:
+class LeaderElection:
     """Strives to hold `lease` from `start` to `stop`: whoever holds it leads.
 
     `on_change(leading)` is called in the election's thread; `is_leader` is exact at any moment.

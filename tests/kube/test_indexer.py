@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kube.known import Known
+from kube.indexer import Indexer
 
 KEYS = ("a", "b", "c")
 Doc = dict[str, Any]
@@ -27,7 +27,7 @@ class World:
     def __init__(self) -> None:
         self.version = 10
         self.history: dict[int, tuple[str, bool]] = {}
-        self.known: Known[int] = Known(read)
+        self.known: Indexer[int] = Indexer(read)
         self.told: dict[str, int] = {}
         self.known.on_change(self._tell)
         self.answers: list[Doc] = []
@@ -143,7 +143,7 @@ def test_an_older_answer_that_comes_during_a_list_is_left_alone() -> None:
 
 
 def test_our_own_write_outlasts_no_later_list_not_even_one_with_versions_that_began_anew() -> None:
-    known: Known[int] = Known(read)
+    known: Indexer[int] = Indexer(read)
     known.wrote(document("a", 100))
     known.expect_list()
     known.wrote(document("b", 100))
@@ -156,7 +156,7 @@ def test_our_own_write_outlasts_no_later_list_not_even_one_with_versions_that_be
 
 def test_the_same_version_is_read_once() -> None:
     reads: list[str] = []
-    known: Known[None] = Known(lambda found: reads.append(found["metadata"]["name"]))
+    known: Indexer[None] = Indexer(lambda found: reads.append(found["metadata"]["name"]))
     for _ in range(3):
         known.replace(known.read([document("a", 1), document("b", 1)]), "5")
     known.wrote(document("a", 6))
@@ -166,7 +166,7 @@ def test_the_same_version_is_read_once() -> None:
 
 @pytest.mark.parametrize("version", ["x", "", "²", "9" * 50, None, 7])
 def test_versions_that_are_no_numbers_are_left_to_the_watch(version: Any) -> None:
-    known: Known[str] = Known(lambda found: str(found["spec"]))
+    known: Indexer[str] = Indexer(lambda found: str(found["spec"]))
     strange = {"metadata": {"name": "a", "resourceVersion": version}, "spec": 1}
     known.wrote(strange)
     assert known.values() == []
@@ -175,7 +175,7 @@ def test_versions_that_are_no_numbers_are_left_to_the_watch(version: Any) -> Non
 
 
 def test_keys_have_the_namespace_where_there_is_one() -> None:
-    known: Known[int] = Known(read)
+    known: Indexer[int] = Indexer(read)
     known.change("ADDED", document("a", 1))
     known.change("ADDED", {"metadata": {"name": "a", "namespace": "ns", "resourceVersion": "2"}})
     assert sorted(known.all_keys()) == ["a", "ns/a"]

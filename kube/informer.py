@@ -17,8 +17,8 @@ from typing import Any, Generic, TypeVar
 from kube import errors
 from kube.backoff import Backoff
 from kube.client import Stream, parse
-from kube.known import Entry, Known, is_older
-from kube.objects import Objects
+from kube.indexer import IndexedObject, Indexer, is_older
+from kube.objects import ResourceClient
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _JOIN_SECONDS = 10.0  # it may be in a request or in a handler
 
 
 @dataclass(frozen=True)
-class Timing:
+class InformerTiming:
     """Seconds, unless said otherwise. The server sends a bookmark a minute: silence for `idle` is a dead connection.
 
     A watch that lived for `steady` was a success. After `silence` without a word, all is listed anew.
@@ -41,10 +41,10 @@ class Timing:
     most_delay: float = 30.0
 
 
-_USUAL = Timing()
+_USUAL = InformerTiming()
 
 
-class Cache(Generic[T]):
+class Informer(Generic[T]):
     """The objects that `selectors` (labelSelector, fieldSelector) select, each as `trim` has it.
 
     Read it by `objects`. It may be started once; all else may be called from any thread.
@@ -52,14 +52,14 @@ class Cache(Generic[T]):
 
     def __init__(
         self,
-        source: Objects,
+        source: ResourceClient,
         trim: Callable[[Mapping[str, Any]], T],
         *,
         selectors: Mapping[str, str] | None = None,
-        timing: Timing = _USUAL,
+        timing: InformerTiming = _USUAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.objects: Known[T] = Known(trim, str(source.resource))
+        self.objects: Indexer[T] = Indexer(trim, str(source.resource))
         self.error: errors.KubeError | None = None
         self._source, self._selectors, self._timing, self._clock = source, dict(selectors or {}), timing, clock
         self._backoff = Backoff(timing.first_delay, timing.most_delay)
@@ -130,12 +130,12 @@ class Cache(Generic[T]):
         if not isinstance(error, errors.Unreachable | errors.Busy):
             self._version = ""  # it may be the version that the server cannot bear
         logger.warning("watch failed", extra={"fields": {"resource": self._source.resource, "error": error}})
-        return error.retry_after if isinstance(error, errors.Refused) else 0.0
+        return error.retry_after if isinstance(error, errors.StatusError) else 0.0
 
     def _list(self) -> None:
         self._version = ""
         self.objects.expect_list()
-        listed: dict[str, Entry[T]] = {}
+        listed: dict[str, IndexedObject[T]] = {}
         version = ""
         for page in self._source.pages(self._selectors, self._timing.page):
             listed |= self.objects.read(page.items)
@@ -171,7 +171,7 @@ class Cache(Generic[T]):
         if kind == "ERROR":
             status = document if isinstance(document, dict) else {}
             code = status.get("code")
-            raise errors.refusal(code if isinstance(code, int) else 500, status)
+            raise errors.status_error(code if isinstance(code, int) else 500, status)
         if kind in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
             version = self.objects.change(kind, document)
             self._heard_at = self._clock()
