@@ -14,19 +14,17 @@ from prometheus_client import (
     Info,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.exposition import choose_encoder
 
 from api.cleanup.kept import KeptCollector
 from api.cleanup.last_run import LastRun
 from api.errors import CODES
 from api.store.store import Space
 from artifacts import __version__
-from artifacts.scrape import wants_openmetrics
 
 PREFIX = "phjob_artifact"
+_MAX_ACCEPT_LENGTH = 1000  # prometheus_client repeats the version that the header asks for in the content type
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STORE_LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 _KINDS, _ENDS = ("file", "zip"), ("complete", "aborted", "refused")
@@ -140,7 +138,11 @@ class Metrics:
 
 
 def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """The text that a scraper is given, and its content type."""
-    if wants_openmetrics(accept):
-        return openmetrics.generate_latest(registry), openmetrics.CONTENT_TYPE_LATEST  # type: ignore[no-untyped-call]
-    return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+    """Return the metrics in the format that the header `Accept` asks for, and their content type."""
+    if len(accept) > _MAX_ACCEPT_LENGTH or not accept.isprintable():
+        accept = ""
+    try:
+        encode, content_type = choose_encoder(accept)
+    except TypeError:  # the version is not a number, as in "application/openmetrics-text;version=x"
+        encode, content_type = choose_encoder("")
+    return encode(registry), content_type

@@ -9,17 +9,16 @@ from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from artifacts.report import REASONS, STATES, Report
-from artifacts.scrape import wants_openmetrics
 from sidecar.journal import Totals
 
 _PREFIX = "phjob_artifact_sidecar_"
+_MAX_ACCEPT_LENGTH = 1000  # prometheus_client repeats the version that the header asks for in the content type
 _POLL_SECONDS = 3600.0  # for a shutdown that never comes: each one would be a wake-up
 _REQUEST_SECONDS = 5.0  # a client that says nothing must not hold the one thread that serves
 
@@ -74,11 +73,15 @@ def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Me
     return family
 
 
-def _expose(registry: CollectorRegistry, accept: str) -> tuple[str, bytes]:
-    """Content type and text."""
-    if wants_openmetrics(accept):
-        return openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
-    return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry)
+def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """Return the metrics in the format that the header `Accept` asks for, and their content type."""
+    if len(accept) > _MAX_ACCEPT_LENGTH or not accept.isprintable():
+        accept = ""
+    try:
+        encode, content_type = choose_encoder(accept)
+    except TypeError:  # the version is not a number, as in "application/openmetrics-text;version=x"
+        encode, content_type = choose_encoder("")
+    return encode(registry), content_type
 
 
 class _Server(HTTPServer):
@@ -98,7 +101,8 @@ def serve_metrics(address: tuple[str, int], report: Report, totals: Totals) -> H
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/metrics":
-                self._answer(200, *_expose(registry, self.headers.get("Accept", "")))
+                body, content_type = expose(registry, self.headers.get("Accept", ""))
+                self._answer(200, content_type, body)
             elif path == "/healthz":
                 self._answer(200, "text/plain; charset=utf-8", b"ok\n")
             else:

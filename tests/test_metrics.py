@@ -7,15 +7,21 @@ import ssl
 import subprocess
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from api.metrics import expose as expose_api
+from controller.metrics import expose as expose_controller
+from sidecar.metrics import expose as expose_sidecar
 from tests.api.served import serving as serving_api
 from tests.controller.kubelet import world
 from tests.controller.test_cluster import tell_version
@@ -35,6 +41,8 @@ OPENMETRICS = (
 )
 TEXT = "text/plain;version=0.0.4"
 GROUPS = {"PHJOB_METRICS_GROUPS": "5"}
+Expose = Callable[[CollectorRegistry, str], tuple[bytes, str]]
+EXPOSE: dict[str, Expose] = {"api": expose_api, "controller": expose_controller, "sidecar": expose_sidecar}
 _ENDS = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 
 
@@ -236,7 +244,7 @@ def test_both_forms_tell_the_same_names(scraped: dict[str, Scraped], part: str) 
     found = scraped[part]
     assert found.types == (
         "text/plain; version=0.0.4; charset=utf-8",
-        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
     )
     plain = {sample.name for family in read_text(found.text) for sample in family.samples}
     strict = {
@@ -245,6 +253,29 @@ def test_both_forms_tell_the_same_names(scraped: dict[str, Scraped], part: str) 
         for sample in family.samples
     }
     assert plain == strict
+
+
+@pytest.mark.parametrize("expose", EXPOSE.values(), ids=EXPOSE.keys())
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text;version=x",
+        "application/openmetrics-text;version=1..0",
+        "application/openmetrics-text;version=1.0.0.\r\n x",
+        "application/openmetrics-text;version=1.0.0." + "x" * 1000,
+        "text/plain;version=x",
+    ],
+)
+def test_hostile_accept_header_gets_plain_text(expose: Expose, accept: str) -> None:
+    assert expose(CollectorRegistry(), accept) == (b"", "text/plain; version=0.0.4; charset=utf-8")
+
+
+@pytest.mark.parametrize("expose", EXPOSE.values(), ids=EXPOSE.keys())
+@given(accept=st.text() | st.text().map("application/openmetrics-text;version=1.".__add__))
+def test_any_accept_header_gets_one_line_of_content_type(expose: Expose, accept: str) -> None:
+    _, content_type = expose(CollectorRegistry(), accept)
+    assert len(content_type) < 1100
+    assert content_type.isprintable()
 
 
 @pytest.mark.parametrize("part", PARTS)
