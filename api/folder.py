@@ -1,22 +1,22 @@
-"""A job's folder in the store as a caller may see it: the one place where group, PhJob and caller meet.
+"""Resolves job folders: the only module of the API that relates groups, PhJobs and callers to folders in the store.
 
-The group of the PhJob decides; where the PhJob is gone, the group of the folder. Absent and foreign look alike.
+The PhJob's group decides. If the PhJob is gone, the folder's group decides. Absent and foreign jobs get the same error.
 """
 
 from dataclasses import dataclass
 
 from api.auth.caller import Caller
-from api.errors import no_such_job
+from api.errors import NotAuthorized, no_such_job
 from api.jobs.job import Job
 from api.jobs.source import Jobs
 from artifacts.errors import InvalidName
-from artifacts.layout import job_prefix
+from artifacts.layout import JOB_ARTIFACTS, job_prefix
 from artifacts.names import check_job_name, group_path
 
 
 @dataclass(frozen=True)
 class JobFolder:
-    """Where one job's artifacts lie. `group` is a group path; `phjob`: None where it is gone."""
+    """One job's folder in the store. `group` is a group path; `phjob` is None if the PhJob is gone."""
 
     group: str
     job: str
@@ -24,32 +24,78 @@ class JobFolder:
 
     @property
     def prefix(self) -> str:
-        """The folder's prefix in the store, with its closing slash."""
+        """The folder's key prefix in the store; ends with a slash."""
         return job_prefix(self.group, self.job)
 
 
-def folder_of_job(jobs: Jobs, caller: Caller, job: str) -> JobFolder:
-    """The folder of the PhJob `job`. Raises NotFound where it is absent, or the caller may not see it."""
+def group_path_or_none(group: str) -> str | None:
+    """Return the group path of a group's name, or None if the name is invalid."""
+    try:
+        return group_path(group)
+    except InvalidName:
+        return None
+
+
+def job_folders_prefix(group: str) -> str:
+    """Return the key prefix of all job folders of a group path; ends with a slash."""
+    return f"groups/{group}/{JOB_ARTIFACTS}/"
+
+
+def visible_group(caller: Caller, group: str) -> str:
+    """Return the group path. Raises NotAuthorized if the group is foreign or its name is invalid."""
+    path = group_path_or_none(group)
+    if path is None or not caller.may_see(group):
+        raise NotAuthorized("user not auth: the group is not one of yours")
+    return path
+
+
+def visible_job(jobs: Jobs, caller: Caller, job: str) -> Job:
+    """Return the PhJob. Raises NotFound if it does not exist or belongs to a foreign group."""
     phjob = jobs.get(job)
     if phjob is None or not caller.may_see(phjob.group):
         raise no_such_job(job)
+    return phjob
+
+
+def folder_of_phjob(phjob: Job) -> JobFolder | None:
+    """Return the PhJob's folder, or None if its group or name is invalid; such a job has no artifacts."""
     try:
         return JobFolder(group_path(phjob.group), check_job_name(phjob.id), phjob)
-    except InvalidName as error:
-        raise no_such_job(job) from error
+    except InvalidName:
+        return None
 
 
-def folder_of_group(jobs: Jobs, caller: Caller, group: str, job: str) -> JobFolder:
-    """The folder of `job` in `group` (a name or a path), whose PhJob may be gone. Raises NotFound.
+def folder_by_id(jobs: Jobs, caller: Caller, job: str) -> JobFolder:
+    """Return the folder of the PhJob `job`. Raises NotFound if it does not exist or the caller may not see it."""
+    folder = folder_of_phjob(visible_job(jobs, caller, job))
+    if folder is None:
+        raise no_such_job(job)
+    return folder
 
-    Whether there is such a folder in the store is not looked at.
+
+def folder_by_group(jobs: Jobs, caller: Caller, group: str, job: str) -> JobFolder:
+    """Return the folder of `job` in `group` (a name or a path), even if the PhJob is gone.
+
+    Does not check that the folder exists in the store. Raises NotFound if the caller may not see it, or the PhJob is
+    of another group.
     """
     try:
         path, phjob = group_path(group), jobs.get(check_job_name(job))
-        if phjob is not None and group_path(phjob.group) != path:
-            raise no_such_job(job)
     except InvalidName as error:
         raise no_such_job(job) from error
-    if not caller.may_see(group):
+    if (phjob is not None and not _is_of_group(phjob, path)) or not caller.may_see(group):
         raise no_such_job(job)
     return JobFolder(path, job, phjob)
+
+
+def stored_folder(jobs: Jobs, group: str, job: str) -> JobFolder:
+    """Return the folder found in the store at a group path and a job name, whoever may see it.
+
+    A PhJob of the same name in another group is not the folder's.
+    """
+    phjob = jobs.get(job)
+    return JobFolder(group, job, phjob if phjob is not None and _is_of_group(phjob, group) else None)
+
+
+def _is_of_group(phjob: Job, path: str) -> bool:
+    return group_path_or_none(phjob.group) == path

@@ -1,6 +1,6 @@
-"""What a job left, as lists show it: its files, pages of them, their order and cursors. Pure.
+"""Lists a job's files: pages of them, their order and cursors. Pure.
 
-The collector's own folders are left out here, and nowhere else.
+Only this module leaves out the collector's own folders.
 """
 
 import functools
@@ -60,7 +60,7 @@ class Wanted:
 class Lister(Protocol):
     """Lists a folder as api.store.store.Store does."""
 
-    def __call__(self, prefix: str, *, after: str, recursive: bool) -> Iterator[Item]: ...
+    def __call__(self, prefix: str, *, after: str = ..., recursive: bool = ...) -> Iterator[Item]: ...
 
 
 class Page(NamedTuple):
@@ -75,7 +75,7 @@ def artifacts(
 ) -> Iterator[Item]:
     """The files of the job folder `prefix` that lie in its `folder`, by names relative to the job folder."""
     is_inside = after.startswith(folder)
-    if after > folder and not is_inside:
+    if is_reserved(folder) or (after > folder and not is_inside):
         return
     behind = after[len(folder) :] if is_inside else ""
     for item in read(prefix + folder, after=behind, recursive=recursive):
@@ -86,7 +86,7 @@ def artifacts(
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a path in a job folder is the collector's own."""
+    """Whether a path in a job folder belongs to the collector."""
     return name.startswith(".") and name.split("/", 1)[0] in RESERVED
 
 

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from api.folder import job_folders_prefix
 from api.listing import is_reserved
 from api.store.store import Item, Store
-from artifacts.layout import JOB_ARTIFACTS
 from artifacts.log import get_logger
 from artifacts.names import group_path
 
@@ -75,7 +75,7 @@ class Usage:
 
     def _walk(self, path: str) -> Measured:
         deadline = self._timer() + MOST_SECONDS
-        items = self._store.list(f"groups/{path}/{JOB_ARTIFACTS}/")
+        items = self._store.list(job_folders_prefix(path))
         counted = tally(items, lambda: self._timer() < deadline)
         logger.info(
             "measured",

@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from api.listing import is_reserved
 from artifacts import report, summary
 from artifacts.errors import InvalidDocument
-from artifacts.layout import LEGACY_METADATA, METADATA, REPORT
+from artifacts.layout import REPORT
 from artifacts.report import Count, Report, Skipped
 from local.documents import read_regular
 from local.places import Places
-
-_OWN = {METADATA.split("/")[0], LEGACY_METADATA}
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
         return
     for parent, folders, names in os.walk(folder):
         if parent == str(folder):
-            folders[:] = [name for name in folders if name not in _OWN]
+            folders[:] = [name for name in folders if not is_reserved(name)]
         for name in names:
             path = os.path.join(parent, name)
             try:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from api.folder import group_path_or_none, job_folders_prefix
 from api.store.store import Item, Missing, Store
 from api.usage import Tally, tally
-from artifacts.errors import InvalidDocument, InvalidName, StoreError
-from artifacts.layout import JOB_ARTIFACTS
+from artifacts.errors import InvalidDocument, StoreError
 from artifacts.log import get_logger
-from artifacts.names import group_path
 
 logger = get_logger(__name__)
 
@@ -56,7 +55,7 @@ def measure_kept(store: Store, clock: Callable[[], float], may_go_on: Callable[[
 
     groups: dict[str, Figures] = {}
     for group in list(_groups(store)):
-        counted = _tally_group(store, f"groups/{group}/{JOB_ARTIFACTS}/", in_time)
+        counted = _tally_group(store, job_folders_prefix(group), in_time)
         if not (counted.complete and in_time()):
             return None
         if counted.jobs:
@@ -119,11 +118,8 @@ def _sum(rows: Iterable[Figures]) -> Figures:
 def _groups(store: Store) -> Iterator[str]:
     for item in store.list("groups/", recursive=False):
         name = item.name.rstrip("/")
-        try:
-            if item.size is None and group_path(name) == name:
-                yield name
-        except InvalidName:
-            continue
+        if item.size is None and group_path_or_none(name) == name:
+            yield name
 
 
 def _tally_group(store: Store, prefix: str, in_time: Callable[[], bool]) -> Tally:

@@ -27,7 +27,7 @@ from api.errors import (
     no_such_job,
     reaching_store,
 )
-from api.folder import JobFolder
+from api.folder import JobFolder, stored_folder
 from api.jobs.source import Jobs
 from api.metrics import Metrics
 from api.retention.expiry import EARLIEST, Evidence, Rules, decide
@@ -164,7 +164,7 @@ class StoreCleaner:
         """What was removed; None where that failed. Looks anew whether it may go."""
         try:
             self._may_go_on(is_held)
-            folder = JobFolder(due.group, due.job, survey.phjob(due.group, due.job))
+            folder = stored_folder(self._jobs, due.group, due.job)
             listed = survey.notes.of(due.group, due.job)
             if why := self._begin(folder, listed.removal):
                 logger.info("kept", group=due.group, job=due.job, why=why)
@@ -247,7 +247,7 @@ class StoreCleaner:
         """Forget what is noted of folders that are gone."""
         for group, job in survey.orphans:
             try:
-                self._forget(JobFolder(group, job, survey.phjob(group, job)), survey.notes.of(group, job))
+                self._forget(stored_folder(self._jobs, group, job), survey.notes.of(group, job))
             except ArtifactError as error:  # one that fails stops no other
                 logger.warning("not forgotten", group=group, job=job, error=error)
 

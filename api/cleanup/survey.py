@@ -8,8 +8,7 @@ from api.cleanup.cleaner import Candidate
 from api.cleanup.parallel import each
 from api.cleanup.plan import candidate
 from api.errors import ApiError
-from api.folder import JobFolder
-from api.jobs.job import Job
+from api.folder import JobFolder, job_folders_prefix, stored_folder
 from api.jobs.source import Jobs
 from api.retention.expiry import Evidence, Rules, decide, is_first_sight, is_going
 from api.retention.look import Listed, Look
@@ -17,7 +16,6 @@ from api.retention.record import EXTENSIONS, FIRST_SEEN, PINS, REMOVALS, removal
 from api.retention.terms import DAY, bring_in_line
 from api.store.store import Store
 from artifacts.errors import InvalidName, StoreError
-from artifacts.layout import JOB_ARTIFACTS
 from artifacts.log import get_logger
 from artifacts.names import check_job_name, group_path
 
@@ -88,14 +86,6 @@ class Survey:
             for group in sorted(self.notes.groups().difference(groups)):
                 self._listed(group, ())
 
-    def phjob(self, group: str, job: str) -> Job | None:
-        """The PhJob whose artifacts lie there: one of that name and group."""
-        phjob = self.parts.jobs.get(job)
-        try:
-            return phjob if phjob is not None and group_path(phjob.group) == group else None
-        except InvalidName:
-            return None
-
     def _chosen_groups(self) -> list[str]:
         if self._groups is None:
             return list(self._names("groups/", group_path))
@@ -104,7 +94,7 @@ class Survey:
     def _examine(self, folder: tuple[str, str]) -> tuple[Candidate, bool]:
         group, job = folder
         try:
-            return self._examined(JobFolder(group, job, self.phjob(group, job)))
+            return self._examined(stored_folder(self.parts.jobs, group, job))
         except (StoreError, ApiError) as error:
             logger.warning("not looked at", group=group, job=job, error=error)
         except Exception:  # one folder that nobody thought of stops no other
@@ -140,7 +130,7 @@ class Survey:
     def _jobs_of(self, group: str) -> tuple[str, list[str] | None]:
         """The names of a group's job folders; None where they cannot be listed."""
         try:
-            return group, list(self._names(f"groups/{group}/{JOB_ARTIFACTS}/", check_job_name))
+            return group, list(self._names(job_folders_prefix(group), check_job_name))
         except StoreError as error:
             logger.warning("not listed", group=group, error=error)
             return group, None

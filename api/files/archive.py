@@ -13,8 +13,8 @@ from collections.abc import Generator, Iterator
 from api.errors import NotFound, TooLarge
 from api.files.names import ArchiveNames
 from api.folder import JobFolder
+from api.listing import artifacts
 from api.store.store import Changed, Store
-from artifacts.names import RESERVED
 
 # The directory at a ZIP's end tells of each file, so 1 KB of memory goes with it until then.
 MAX_FILES = 100_000
@@ -50,11 +50,7 @@ def archive(store: Store, folder: JobFolder, path: str, count: int) -> Generator
 
 def _paths(store: Store, prefix: str, path: str) -> Iterator[str]:
     """The files' paths below the job's prefix, without the collector's own."""
-    folder = path + "/" if path else ""
-    for item in store.list(prefix + folder):
-        below = folder + item.name
-        if below.split("/", 1)[0] not in RESERVED:
-            yield below
+    return (item.name for item in artifacts(store.list, prefix, path + "/" if path else ""))
 
 
 def _file(store: Store, key: str, target: zipfile.ZipFile, name: str, sink: "_Sink") -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from api.files.headers import PROTECTION, archive_headers, file_headers
 from api.files.ranges import content_range
 from api.files.slots import Slots
 from api.files.target import ROOT, Target, read_target
-from api.folder import JobFolder, folder_of_group
+from api.folder import JobFolder, folder_by_group
 from api.services import Services
 from api.store.store import Changed, Missing, Stat
 
@@ -45,7 +45,7 @@ class _Files:
         query = flask.request.args
         target = read_target(flask.request.environ["PATH_INFO"], query)
         caller = self._services.links.check(target, query) if SIGNATURE in query else self._authenticate()
-        folder = folder_of_group(self._services.jobs, caller, target.group, target.job)
+        folder = folder_by_group(self._services.jobs, caller, target.group, target.job)
         if self._services.terms.of(folder).has_expired(self._services.clock()):
             raise Expired(f"the artifacts of job {folder.job} have expired")
         try:

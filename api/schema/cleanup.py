@@ -9,14 +9,13 @@ from graphene import Boolean, Field, Int, List, NonNull, ObjectType, ResolveInfo
 
 from api.auth.caller import Caller
 from api.cleanup.cleaner import Candidate, Plan
-from api.errors import BadInput, NotAuthorized
+from api.errors import BadInput
+from api.folder import group_path_or_none, visible_group
 from api.listing import MOST_IN_PAGE
 from api.schema.budget import WALK_LOOKS
 from api.schema.report import time_text
 from api.schema.request import Request
 from api.schema.types import Size
-from artifacts.errors import InvalidName
-from artifacts.names import group_path
 
 
 class PhJobArtifactCandidate(ObjectType):
@@ -106,7 +105,7 @@ class CleanupQueries(ObjectType):
     def resolve_ph_job_artifact_cleanup(_: None, info: ResolveInfo, group_name: str | None = None) -> Plan:
         request: Request = info.context
         if group_name is not None:
-            groups: Sequence[str] | None = [seen_group(request.caller, group_name)]
+            groups: Sequence[str] | None = [visible_group(request.caller, group_name)]
         else:
             groups = None if request.caller.is_service else own_groups(request.caller)
         request.budget.look(WALK_LOOKS)
@@ -115,7 +114,7 @@ class CleanupQueries(ObjectType):
     @staticmethod
     def resolve_ph_job_artifact_usage(_: None, info: ResolveInfo, group_name: str) -> UsageRow:
         request: Request = info.context
-        path = seen_group(request.caller, group_name)
+        path = visible_group(request.caller, group_name)
         request.budget.look(WALK_LOOKS)
         measured = request.usage.of(path)
         counted = measured.tally
@@ -125,22 +124,7 @@ class CleanupQueries(ObjectType):
 
 def own_groups(caller: Caller) -> Sequence[str] | None:
     """The paths of the groups that a cleanup of the caller's is about; None: all."""
-    return None if caller.is_admin else sorted({path for path in map(_path, caller.groups) if path})
-
-
-def seen_group(caller: Caller, group: str) -> str:
-    """The group's path. Raises NotAuthorized where it is foreign, or can be none."""
-    path = _path(group)
-    if path is None or not caller.may_see(group):
-        raise NotAuthorized("user not auth: the group is not one of yours")
-    return path
-
-
-def _path(group: str) -> str | None:
-    try:
-        return group_path(group)
-    except InvalidName:
-        return None
+    return None if caller.is_admin else sorted({path for path in map(group_path_or_none, caller.groups) if path})
 
 
 def _rows(candidates: Sequence[Candidate], first: int | None) -> list[CandidateRow]:

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 from graphene import Boolean, Field, InputObjectType, Int, List, NonNull, ObjectType, ResolveInfo, String
 
 from api.errors import BadInput, NotFound, TooLarge
-from api.folder import JobFolder, folder_of_group
-from api.schema.cleanup import seen_group
+from api.folder import JobFolder, folder_by_group, job_folders_prefix, visible_group
 from api.schema.page import FileRows
 from api.schema.request import Request
 from api.schema.types import Size
@@ -76,7 +75,7 @@ class FileQueries(ObjectType):
         group, recursive, limit = where["group_name"], bool(options.get("recursive")), options.get("limit") or 0
         if limit < 0:
             raise BadInput("limit is a number from 0, which stands for 1000")
-        path = seen_group(info.context.caller, group)
+        path = visible_group(info.context.caller, group)
         prefix, most = _normal(where["phfs_prefix"], recursive), limit or USUAL_LIMIT
         found = itertools.islice(_Place(info.context, path, prefix, most).items(recursive), most)
         return FileList(f"groups/{path}{prefix}", prefix, FileRows(list(found)))
@@ -156,7 +155,7 @@ class _Place:
 
     def _folders(self) -> Iterator[JobFolder]:
         """The job folders, without those whose PhJob tells that their time is over: none is looked into."""
-        for job in self._sight.folders(f"groups/{self._group}/{JOB_ARTIFACTS}/"):
+        for job in self._sight.folders(job_folders_prefix(self._group)):
             folder = self._seen(job)
             if folder is not None and not self._is_told_over(folder):
                 yield folder
@@ -164,7 +163,7 @@ class _Place:
     def _seen(self, job: str) -> JobFolder | None:
         """The job's folder, where it is one of this group's."""
         try:
-            return folder_of_group(self._services.jobs, self._request.caller, self._group, job)
+            return folder_by_group(self._services.jobs, self._request.caller, self._group, job)
         except NotFound:
             return None
 

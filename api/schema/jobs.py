@@ -8,15 +8,12 @@ from typing import Any, NamedTuple
 
 from graphene import ID, Boolean, Field, InputObjectType, Int, List, NonNull, ObjectType, ResolveInfo, String
 
-from api.errors import no_such_job
-from api.folder import JobFolder
+from api.folder import folder_of_phjob, visible_job
 from api.jobs.job import Job
 from api.schema.artifact import Artifact, PhJobArtifact
 from api.schema.paging import Asked, Order, arrange, read_order, select, take
 from api.schema.request import Request
 from api.schema.types import JSON, InstanceType, PageInfo
-from artifacts.errors import InvalidName
-from artifacts.names import check_job_name, group_path
 
 
 class PhJob(ObjectType):
@@ -132,11 +129,8 @@ class JobRow:
 
     @cached_property
     def artifact(self) -> Artifact | None:
-        try:
-            folder = JobFolder(group_path(self.job.group), check_job_name(self.job.id), self.job)
-        except InvalidName:
-            return None  # no job that collects has such a name
-        return Artifact(self._request, folder, self._listed)
+        folder = folder_of_phjob(self.job)
+        return Artifact(self._request, folder, self._listed) if folder else None
 
 
 class JobEdge(NamedTuple):
@@ -184,7 +178,8 @@ class JobQueries(ObjectType):
 
     @staticmethod
     def resolve_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> JobRow:
-        return JobRow(seen_job(info.context, where["id"]), info.context)
+        request: Request = info.context
+        return JobRow(visible_job(request.services.jobs, request.caller, where["id"]), request)
 
     @staticmethod
     def resolve_ph_jobs(_: None, info: ResolveInfo, **arguments: Any) -> list[JobRow]:
@@ -202,14 +197,6 @@ class JobQueries(ObjectType):
         edges = [JobEdge(JobRow(job, info.context, listed=True), order.cursor(job)) for job in page.jobs]
         start, end = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
         return Jobs(ShownPage(page.has_next, page.has_previous, start, end, page.number, page.pages), edges)
-
-
-def seen_job(request: Request, name: str) -> Job:
-    """The PhJob. Raises NotFound where it is absent, or the caller may not see it."""
-    job = request.services.jobs.get(name)
-    if job is None or not request.caller.may_see(job.group):
-        raise no_such_job(name)
-    return job
 
 
 def _selected(request: Request, arguments: dict[str, Any]) -> tuple[list[Job], Order, Asked]:

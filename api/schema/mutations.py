@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from graphene import ID, Boolean, Field, InputObjectType, Int, NonNull, ObjectType, ResolveInfo, String
 
 from api.errors import BadInput, NotAuthorized
-from api.folder import JobFolder, folder_of_group, folder_of_job
+from api.folder import JobFolder, folder_by_group, folder_by_id, group_path_or_none, visible_group, visible_job
 from api.jobs.job import Draft, Job, read_time
 from api.schema.artifact import Artifact, PhJobArtifact, PhJobArtifactWhereInput
-from api.schema.cleanup import own_groups, seen_group
-from api.schema.jobs import JobRow, PhJob, PhJobWhereUniqueInput, seen_job
+from api.schema.cleanup import own_groups
+from api.schema.jobs import JobRow, PhJob, PhJobWhereUniqueInput
 from api.schema.request import Request
 from api.schema.types import Size
 from api.store.store import Removed
@@ -161,9 +161,9 @@ def named_folder(request: Request, where: Mapping[str, str | None]) -> JobFolder
     name, group, job = where.get("id"), where.get("group_name"), where.get("job")
     jobs, caller = request.services.jobs, request.caller
     if name is not None and group is None and job is None:
-        return folder_of_job(jobs, caller, name)
+        return folder_by_id(jobs, caller, name)
     if name is None and group is not None and job is not None:
-        return folder_of_group(jobs, caller, group, job)
+        return folder_by_group(jobs, caller, group, job)
     raise BadInput("where: give the PhJob's id, or groupName and job")
 
 
@@ -195,16 +195,16 @@ def read_draft(request: Request, data: Mapping[str, Any]) -> Draft:
 
 def _own_group(request: Request, group: str) -> str:
     """The group's name, as the caller's token has it where it does."""
-    path = seen_group(request.caller, group)
+    path = visible_group(request.caller, group)
     if not request.caller.may_change(group):
         raise NotAuthorized("user not auth: a service may read only")
     if group in request.caller.groups:
         return group
-    return next((own for own in request.caller.groups if own.lower().replace("_", "-") == path), group)
+    return next((own for own in request.caller.groups if group_path_or_none(own) == path), group)
 
 
 def _own_job(request: Request, name: str) -> Job:
-    job = seen_job(request, name)
+    job = visible_job(request.services.jobs, request.caller, name)
     if not request.caller.may_change(job.group):
         raise NotAuthorized("user not auth: a service may read only")
     return job

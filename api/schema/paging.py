@@ -12,10 +12,9 @@ import orjson
 
 from api.auth.caller import Caller
 from api.errors import BadInput
+from api.folder import group_path_or_none
 from api.jobs.job import Job
 from api.listing import MOST_IN_PAGE
-from artifacts.errors import InvalidName
-from artifacts.names import group_path
 
 PAGE_SIZE = 10
 _ORDERS: dict[str, Callable[[Job], str]] = {
@@ -171,10 +170,7 @@ class _Groups:
 
 
 def _path(group: str) -> str:
-    try:
-        return group_path(group)
-    except InvalidName:
-        return group
+    return group_path_or_none(group) or group
 
 
 def _camel(name: str) -> str:

@@ -11,7 +11,7 @@ from api.auth.caller import Caller
 from api.auth.secret import SERVICE
 from api.auth.tokens import EVERYBODY
 from api.errors import NotFound
-from api.folder import JobFolder, folder_of_group, folder_of_job
+from api.folder import JobFolder, folder_by_group, folder_by_id
 from api.jobs.job import Draft, Job
 from artifacts.errors import InvalidName
 from artifacts.names import group_path
@@ -128,10 +128,10 @@ def refusal(job: str) -> str:
 def test_a_phjobs_folder_is_its_groups_and_absent_looks_like_foreign(who: str, job: str, group: str | None) -> None:
     caller = CALLERS[who]
     if group is not None and may_see(who, group):
-        assert folder_of_job(JOBS, caller, job) == JobFolder(group, job, JOBS.get(job))
+        assert folder_by_id(JOBS, caller, job) == JobFolder(group, job, JOBS.get(job))
         return
     with pytest.raises(NotFound) as refused:
-        folder_of_job(JOBS, caller, job)
+        folder_by_id(JOBS, caller, job)
     assert (str(refused.value), refused.value.code) == (refusal(job), "NOT_FOUND")
 
 
@@ -145,19 +145,19 @@ def test_a_folder_by_group_and_job(who: str, group: str, job: str) -> None:
     owner = {"job-a": "a-b", "job-other": "other", "job-gone": path}.get(job)
     seen = may_see(who, path or "") if path != "none" else who in (*ALL, "service")
     if path is not None and path == owner and seen:
-        assert folder_of_group(JOBS, caller, group, job) == JobFolder(path, job, JOBS.get(job))
+        assert folder_by_group(JOBS, caller, group, job) == JobFolder(path, job, JOBS.get(job))
         return
     with pytest.raises(NotFound) as refused:
-        folder_of_group(JOBS, caller, group, job)
+        folder_by_group(JOBS, caller, group, job)
     assert (str(refused.value), refused.value.code) == (refusal(job), "NOT_FOUND")
 
 
 def test_a_folders_prefix_ends_with_a_slash() -> None:
-    folder = folder_of_group(JOBS, CALLERS["member by a_b"], "a_b", "job-a")
+    folder = folder_by_group(JOBS, CALLERS["member by a_b"], "a_b", "job-a")
     assert folder.prefix == "groups/a-b/jobArtifacts/job-a/"
 
 
 def test_a_message_does_not_grow_with_what_was_asked() -> None:
     with pytest.raises(NotFound) as refused:
-        folder_of_job(JOBS, CALLERS["administrator"], "j" * 100_000)
+        folder_by_id(JOBS, CALLERS["administrator"], "j" * 100_000)
     assert len(str(refused.value)) < 300
