@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from api.auth.links import Links
+from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import CleanupLock
-from api.cleanup.run import StoreCleaner
-from api.cleanup.timetable import Timetable
+from api.cleanup.scheduler import CleanupScheduler
 from api.jobs.source import Jobs
 from api.metrics import Metrics
-from api.retention.expiry import Rules
-from api.retention.terms import StoreTerms
+from api.retention.expiry import RetentionPolicy
+from api.retention.service import RetentionService
 from api.services import Services
 from api.settings import Settings
 from api.store.factory import open_store
-from api.store.measured import MeasuredStore
+from api.store.instrumented import InstrumentedStore
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Parts:
     """The services, and what works in threads of its own beside the requests."""
 
     services: Services
-    cleaner: StoreCleaner
-    timetable: Timetable
+    cleaner: Cleaner
+    timetable: CleanupScheduler
 
     def start(self) -> None:
         """Begin to clean by schedule."""
@@ -46,18 +46,18 @@ def compose(
 ) -> Parts:
     """The parts over these jobs, with the store that the settings name. `registry`: the process's, if it has one."""
     metrics = Metrics(registry or CollectorRegistry(), settings.metrics_groups, clock)
-    store = MeasuredStore(open_store(settings.store), metrics.store_seconds, metrics.store_errors)
-    rules = Rules(settings.retention_seconds, settings.max_retention_seconds)
-    cleaner = StoreCleaner(store, jobs, settings, metrics, lock, clock)
+    store = InstrumentedStore(open_store(settings.store), metrics.store_seconds, metrics.store_errors)
+    rules = RetentionPolicy(settings.retention_seconds, settings.max_retention_seconds)
+    cleaner = Cleaner(store, jobs, settings, metrics, lock, clock)
     services = Services(
         settings=settings,
         jobs=jobs,
         store=store,
-        terms=StoreTerms(store, jobs, rules, clock),
+        retention=RetentionService(store, jobs, rules, clock),
         cleaner=cleaner,
         links=Links(settings.link_key, settings.link_seconds, clock),
         metrics=metrics,
         clock=clock,
     )
     cleanup_at = settings.cleanup_at if settings.cleanup_enabled else ""
-    return Parts(services, cleaner, Timetable(cleaner, store, metrics, cleanup_at, clock))
+    return Parts(services, cleaner, CleanupScheduler(cleaner, store, metrics, cleanup_at, clock))

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from typing import NamedTuple
 
-from api.store.store import Changed, Missing, OnRead, OpenFile, Store
+from api.store.store import FileChanged, FileMissing, OnRead, OpenFile, Store
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.layout import MANIFEST
 from artifacts.log import get_logger
@@ -31,7 +31,7 @@ class Totals(NamedTuple):
     bytes: int
 
 
-_UNREADABLE = (InvalidDocument, Missing, Changed, StoreError)
+_UNREADABLE = (InvalidDocument, FileMissing, FileChanged, StoreError)
 
 
 def digests(store: Store, prefix: str, sizes: Mapping[str, int], on_read: OnRead) -> dict[str, str]:

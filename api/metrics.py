@@ -17,10 +17,10 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 
-from api.cleanup.kept import KeptCollector
-from api.cleanup.last_run import LastRun
+from api.cleanup.state import LastRun
+from api.cleanup.usage import UsageCollector
 from api.errors import CODES
-from api.store.store import Space
+from api.store.store import StoreCapacity
 from artifacts import __version__
 
 PREFIX = "phjob_artifact"
@@ -59,7 +59,7 @@ class Metrics:
         self.downloads_active = self._gauge("downloads_active", "Downloads under way")
         self._add_store()
         self._add_cleanup()
-        self.kept = KeptCollector(f"{PREFIX}_", groups)
+        self.kept = UsageCollector(f"{PREFIX}_", groups)
         registry.register(self.kept)
         ProcessCollector(registry=registry)
         Info(f"{PREFIX}_build", "Always 1", registry=registry).info({"part": "api", "version": __version__})
@@ -75,7 +75,7 @@ class Metrics:
         self._cleanup_last_run_seconds.set(run.seconds)
         self._oldest_due = run.oldest_due
 
-    def show_space(self, space: Space | None) -> None:
+    def show_space(self, space: StoreCapacity | None) -> None:
         """The store's, where it has any."""
         size, available = space or (0, 0)
         self._store_size.set(size)

@@ -9,7 +9,7 @@ from api.auth.links import Links
 from api.cleanup.cleaner import Cleaner
 from api.jobs.source import Jobs
 from api.metrics import Metrics
-from api.retention.term import Terms
+from api.retention.service import RetentionService
 from api.settings import Settings
 from api.store.store import Store
 
@@ -21,7 +21,7 @@ class Services:
     settings: Settings
     jobs: Jobs
     store: Store
-    terms: Terms
+    retention: RetentionService
     cleaner: Cleaner
     links: Links
     metrics: Metrics

@@ -17,8 +17,8 @@ from urllib.request import urlopen
 
 from prometheus_client import CollectorRegistry
 
+from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
-from api.cleanup.run import StoreCleaner
 from api.jobs.job import Job, format_time
 from api.metrics import Metrics
 from api.settings import Settings
@@ -76,7 +76,7 @@ def _ended(jobs: int) -> EndedJobs:
 def _clean(jobs: int, lock: Path) -> None:
     settings = Settings.from_env({"PHJOB_API_STORE": "s3://phfs", "PHJOB_API_AUTH": "none", **os.environ})
     store, known = open_store(settings.store), _ended(jobs)
-    cleaner = StoreCleaner(store, known, settings, Metrics(CollectorRegistry()), FileLock(lock), time.time)
+    cleaner = Cleaner(store, known, settings, Metrics(CollectorRegistry()), FileLock(lock), time.time)
     store.check()
     before, begun = _peak_mb(), time.monotonic()
     cleaned = cleaner.clean(None, force=True)

@@ -17,18 +17,18 @@ from prometheus_client import CollectorRegistry
 
 from api.auth.caller import Caller
 from api.auth.links import Links
+from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
-from api.cleanup.run import StoreCleaner
 from api.jobs.job import Job, Outcome, format_time
 from api.metrics import Metrics
-from api.retention.expiry import Rules
-from api.retention.terms import StoreTerms
+from api.retention.expiry import RetentionPolicy
+from api.retention.service import RetentionService
 from api.schema.request import Request
 from api.schema.schema import SCHEMA
 from api.schema.view import graphql_blueprint
 from api.services import Services
 from api.settings import Settings
-from api.store.store import Item, Missing, OnRead, OpenFile, Removed, Stat
+from api.store.store import FileMissing, FileStat, Item, OnRead, OpenFile, RemovedFiles
 from api.usage import Usage
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, job_prefix
 from bench.jobs import EndedJobs
@@ -141,8 +141,8 @@ def _services(files: int, jobs: int) -> Services:
     def clock() -> float:
         return _NOW
 
-    terms = StoreTerms(store, known, Rules(86400, 365 * 86400), clock)
-    cleaner = StoreCleaner(store, known, settings, metrics, FileLock(Path("/none")), clock)
+    terms = RetentionService(store, known, RetentionPolicy(86400, 365 * 86400), clock)
+    cleaner = Cleaner(store, known, settings, metrics, FileLock(Path("/none")), clock)
     return Services(settings, known, store, terms, cleaner, Links(b"", 300, clock), metrics, clock)
 
 
@@ -158,17 +158,17 @@ class _Memory:
     ) -> Iterator[Item]:
         return (item for item in self._items if item.name > after) if prefix == _PREFIX else iter(())
 
-    def stat(self, key: str) -> Stat:
-        raise Missing(key)
+    def stat(self, key: str) -> FileStat:
+        raise FileMissing(key)
 
     def open(self, key: str) -> OpenFile:
-        raise Missing(key)
+        raise FileMissing(key)
 
     def read(self, key: str, most: int) -> bytes:
         try:
             return self._small[key]
         except KeyError:
-            raise Missing(key) from None
+            raise FileMissing(key) from None
 
     def write(self, key: str, content: bytes) -> None:
         raise NotImplementedError
@@ -176,7 +176,7 @@ class _Memory:
     def delete(self, key: str) -> None:
         raise NotImplementedError
 
-    def remove(self, prefix: str, last: Sequence[str] = ()) -> Removed:
+    def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
         raise NotImplementedError
 
     def check(self) -> None: ...

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from api.auth.caller import Caller
 from api.errors import NotAuthenticated
-from api.files.target import Target
+from api.files.target import DownloadTarget
 
 SIGNATURE = "signature"
 _TIME = re.compile(r"[0-9]{1,12}")
@@ -28,14 +28,14 @@ class Links:
         self._key, self._seconds, self._clock = key or secrets.token_bytes(32), seconds, clock
         self._key_id = self._digest("key id")[:8]
 
-    def url(self, caller: Caller, target: Target) -> str:
+    def url(self, caller: Caller, target: DownloadTarget) -> str:
         """The path and query with which a browser downloads `target` for `caller`, who has been found to may."""
         user, expires = caller.username or caller.id, str(int(self._clock()) + self._seconds)
         proof = {"user": user, "expires": expires, "key": self._key_id}
         signed = {SIGNATURE: self._signature(target, user, expires)}
         return f"{target.url}?{urlencode(target.query | proof | signed)}"
 
-    def check(self, target: Target, query: Mapping[str, str]) -> Caller:
+    def check(self, target: DownloadTarget, query: Mapping[str, str]) -> Caller:
         """Whoever signed the link with this query, with the rights it was signed for. Raises NotAuthenticated."""
         user, expires, key_id, signature = (query.get(name, "") for name in ("user", "expires", "key", SIGNATURE))
         expected = self._signature(target, user, expires)
@@ -44,7 +44,7 @@ class Links:
             raise NotAuthenticated("this link does not work, or not any more: open the job's page for a new one")
         return Caller(id=user, username=user, groups=(target.group,))
 
-    def _signature(self, target: Target, user: str, expires: str) -> str:
+    def _signature(self, target: DownloadTarget, user: str, expires: str) -> str:
         form = [target.archive, target.download]
         return self._digest("link", target.group, target.job, target.path, form, user, expires)
 

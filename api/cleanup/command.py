@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Iterable
 from typing import TextIO
 
-from api.cleanup.cleaner import Candidate, Cleaner, Plan
+from api.cleanup.cleaner import Cleaner
+from api.cleanup.survey import Candidate, CleanupPlan
 from api.errors import ApiError, BadInput
 from api.jobs.job import format_time
 from api.retention.record import FOREVER
@@ -40,7 +41,7 @@ def run_cleanup(cleaner: Cleaner, options: argparse.Namespace, out: TextIO) -> i
     return 1 if cleaned.failed else 0
 
 
-def _show(plan: Plan, out: TextIO) -> int:
+def _show(plan: CleanupPlan, out: TextIO) -> int:
     rows = [_HEADINGS, *_rows(plan.due), *_rows(plan.kept)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     for row in rows:

@@ -11,7 +11,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def each(things: Iterable[T], work: Callable[[T], R], workers: int) -> Iterator[R]:
+def map_ordered(things: Iterable[T], work: Callable[[T], R], workers: int) -> Iterator[R]:
     """The results of `work` on each thing, in order. What waits is dropped when nobody asks for more."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="cleanup")
     waiting: deque[Future[R]] = deque()

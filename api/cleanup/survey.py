@@ -4,16 +4,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from api.cleanup.cleaner import Candidate
-from api.cleanup.parallel import each
-from api.cleanup.plan import candidate
+from api.cleanup.parallel import map_ordered
 from api.errors import ApiError
 from api.folder import JobFolder, job_folders_prefix, stored_folder
 from api.jobs.source import Jobs
-from api.retention.expiry import Evidence, Rules, decide, is_first_sight, is_going
-from api.retention.look import Listed, Look
+from api.retention.evidence_reader import EvidenceReader, ListedRecords
+from api.retention.expiry import (
+    MAX_CLOCK_SKEW_SECONDS,
+    Evidence,
+    Retention,
+    RetentionPolicy,
+    compute_retention,
+    is_removal_pending,
+    needs_first_seen_record,
+)
 from api.retention.record import EXTENSIONS, FIRST_SEEN, PINS, REMOVALS, removal_key
-from api.retention.terms import DAY, bring_in_line
+from api.retention.service import DAY_SECONDS, apply_record
 from api.store.store import Store
 from artifacts.errors import InvalidName, StoreError
 from artifacts.log import get_logger
@@ -25,8 +31,29 @@ _MAX_TOLD = 1000
 logger = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A job folder that the cleanup looked at. `due`: it would go now; `why`: a clause that says why, or why not."""
+
+    group: str
+    job: str
+    due: bool
+    expires_at: float | None
+    why: str
+
+
+@dataclass(frozen=True)
+class CleanupPlan:
+    """What a run would do. `refusal`: why a run would stop for removing too much at once, or ""."""
+
+    looked_at: int
+    due: Sequence[Candidate]
+    kept: Sequence[Candidate] = ()
+    refusal: str = ""
+
+
 @dataclass
-class Notes:
+class RecordIndex:
     """What lies outside `groups/`, by group: the jobs that have a record, a time of first sight, the mark of a
     removal."""
 
@@ -34,9 +61,9 @@ class Notes:
     sightings: dict[str, set[str]] = field(default_factory=dict)
     removals: dict[str, set[str]] = field(default_factory=dict)
 
-    def of(self, group: str, job: str) -> Listed:
+    def of(self, group: str, job: str) -> ListedRecords:
         """What there is of that job."""
-        return Listed(*(job in jobs.get(group, ()) for jobs in (self.records, self.sightings, self.removals)))
+        return ListedRecords(*(job in jobs.get(group, ()) for jobs in (self.records, self.sightings, self.removals)))
 
     def jobs(self, group: str) -> set[str]:
         """The jobs of the group of which there is anything."""
@@ -48,12 +75,12 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Parts:
+class CleanupContext:
     """What a survey works with. `clock` tells UNIX seconds."""
 
     store: Store
     jobs: Jobs
-    rules: Rules
+    rules: RetentionPolicy
     workers: int
     clock: Callable[[], float]
 
@@ -65,20 +92,22 @@ class Survey:
     whose strange names were told already. One that fails is told as kept, and counted in `failed`.
     """
 
-    def __init__(self, parts: Parts, groups: Sequence[str] | None, told: set[str], *, mend: bool = False) -> None:
+    def __init__(
+        self, parts: CleanupContext, groups: Sequence[str] | None, told: set[str], *, mend: bool = False
+    ) -> None:
         self.parts, self._groups, self._told, self._mend = parts, groups, told, mend
-        self._look = Look(parts.store, parts.rules)
+        self._look = EvidenceReader(parts.store, parts.rules)
         self.failed = self.looked_at = 0
-        self.notes = Notes()
+        self.notes = RecordIndex()
         self.orphans: list[tuple[str, str]] = []  # group and job of notes without a job folder
 
     def __iter__(self) -> Iterator[Candidate]:
         """Raises StoreError where groups or notes cannot be listed."""
-        self.notes = Notes(self._noted(PINS, EXTENSIONS), self._noted(FIRST_SEEN), self._noted(REMOVALS))
+        self.notes = RecordIndex(self._noted(PINS, EXTENSIONS), self._noted(FIRST_SEEN), self._noted(REMOVALS))
         groups = self._chosen_groups()
-        listed = each(groups, self._jobs_of, _LISTINGS)
+        listed = map_ordered(groups, self._jobs_of, _LISTINGS)
         folders = ((group, job) for group, jobs in listed for job in self._listed(group, jobs))
-        for found, is_failure in each(folders, self._examine, self.parts.workers):
+        for found, is_failure in map_ordered(folders, self._examine, self.parts.workers):
             self.looked_at += 1
             self.failed += is_failure
             yield found
@@ -108,23 +137,23 @@ class Survey:
             logger.error("unreadable record", group=folder.group, job=folder.job, why=evidence.record_problem)
         elif self._mend:
             self._mended(folder, evidence, now, listed)
-        found = candidate(folder.group, folder.job, decide(evidence, now, self.parts.rules), now)
+        found = candidate(folder.group, folder.job, compute_retention(evidence, now, self.parts.rules), now)
         return found, bool(evidence.record_problem)
 
-    def _mended(self, folder: JobFolder, evidence: Evidence, now: float, listed: Listed) -> None:
+    def _mended(self, folder: JobFolder, evidence: Evidence, now: float, listed: ListedRecords) -> None:
         parts = self.parts
-        if listed.removal and not is_going(evidence, now):
+        if listed.removal and not is_removal_pending(evidence, now):
             self._give_up_removal(folder, now)
-        if not decide(evidence, now, parts.rules).has_expired(now):
-            bring_in_line(parts.store, parts.jobs, folder, evidence)
-        if is_first_sight(evidence, now, parts.rules):
+        if not compute_retention(evidence, now, parts.rules).has_expired(now):
+            apply_record(parts.store, parts.jobs, folder, evidence)
+        if needs_first_seen_record(evidence, now, parts.rules):
             self._look.note_first_sight(folder, now)
             self.notes.sightings.setdefault(folder.group, set()).add(folder.job)
 
     def _give_up_removal(self, folder: JobFolder, now: float) -> None:
         """Remove the mark of one that was killed before it saw what holds the artifacts; it may be under way yet."""
         since = self._look.removing_since(folder)
-        if since is not None and since + DAY < now:
+        if since is not None and since + DAY_SECONDS < now:
             self.parts.store.delete(removal_key(folder.group, folder.job))
 
     def _jobs_of(self, group: str) -> tuple[str, list[str] | None]:
@@ -168,3 +197,30 @@ def _is_name(name: str, check: Callable[[str], str]) -> bool:
         return check(name) == name
     except InvalidName:
         return False
+
+
+def candidate(group: str, job: str, term: Retention, now: float) -> Candidate:
+    """A job folder that was looked at."""
+    return Candidate(group, job, term.has_expired(now), term.expires_at, term.why)
+
+
+def refusal(due: int, looked_at: int, share: float, floor: int) -> str:
+    """Why a run that would remove `due` of `looked_at` jobs stops, or "": a wrong clock, a lost setting or a store
+    half mounted would make it remove too much, and nothing brings it back."""
+    if due <= floor or due <= share * looked_at:
+        return ""
+    return (
+        f"{due} of {looked_at} jobs are due, more than {floor} and more than {share:.0%} of all: "
+        "look at the plan, and clean with force if it is right"
+    )
+
+
+def clock_problem(here: float, store: float) -> str:
+    """Why the clocks of this machine and of the store forbid a run, or ""."""
+    seconds = here - store
+    if abs(seconds) <= MAX_CLOCK_SKEW_SECONDS:
+        return ""
+    return (
+        f"this machine's clock is {abs(seconds):.0f} seconds {'ahead of' if seconds > 0 else 'behind'} the store's: "
+        "set the one that is wrong, or clean with force"
+    )

@@ -14,7 +14,7 @@ from api.errors import NotFound, TooLarge
 from api.files.names import ArchiveNames
 from api.folder import JobFolder
 from api.listing import artifacts
-from api.store.store import Changed, Store
+from api.store.store import FileChanged, Store
 
 # The directory at a ZIP's end tells of each file, so 1 KB of memory goes with it until then.
 MAX_FILES = 100_000
@@ -36,7 +36,7 @@ def count_files(store: Store, prefix: str, path: str) -> int:
 def archive(store: Store, folder: JobFolder, path: str, count: int) -> Generator[bytes]:
     """The ZIP of the files below the job's folder and `path` ("": all), in blocks. `count`: how many there were.
 
-    Raises Missing, Changed or StoreError where one cannot be given whole or is gone, and ends nothing then.
+    Raises Missing, FileChanged or StoreError where one cannot be given whole or is gone, and ends nothing then.
     """
     names, sink, number = ArchiveNames(), _Sink(), 0
     with zipfile.ZipFile(sink, "w", allowZip64=True) as target:
@@ -44,7 +44,7 @@ def archive(store: Store, folder: JobFolder, path: str, count: int) -> Generator
             number += 1
             yield from _file(store, folder.prefix + below, target, names.of(f"{folder.job}/{below}"), sink)
     if number < count:
-        raise Changed(f"of {count} files {count - number} were removed meanwhile")
+        raise FileChanged(f"of {count} files {count - number} were removed meanwhile")
     yield from sink.taken()
 
 

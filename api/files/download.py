@@ -5,10 +5,12 @@ A body that fails half-way must not look whole, so the connection has to break.
 
 import contextlib
 import errno
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from api.auth.caller import Caller
+from api.errors import Unavailable
 from api.folder import JobFolder
 from api.metrics import Metrics
 from artifacts.errors import ArtifactError
@@ -18,7 +20,7 @@ logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Request:
+class DownloadInfo:
     """What the log tells of a download. `kind`: file or zip."""
 
     kind: str
@@ -37,7 +39,9 @@ class Request:
 class Download:
     """The body: iterated by the server, and closed by it. `held` is let go of at the end."""
 
-    def __init__(self, chunks: Iterator[bytes], request: Request, metrics: Metrics, held: contextlib.ExitStack) -> None:
+    def __init__(
+        self, chunks: Iterator[bytes], request: DownloadInfo, metrics: Metrics, held: contextlib.ExitStack
+    ) -> None:
         self._chunks, self._request, self._metrics, self._held = chunks, request, metrics, held
         self._first: bytes | None = None
         self._under_way = 0  # bytes that the server has taken, but may not have sent
@@ -87,3 +91,24 @@ class Download:
         self._metrics.downloads.labels(self._request.kind, result).inc()
         self._metrics.download_bytes.inc(self._sent)
         logger.info("download", **self._request.log_fields, bytes=self._sent, result=result)
+
+
+class DownloadLimiter:
+    """At most `most` downloads; one more is refused at once."""
+
+    def __init__(self, most: int, metrics: Metrics) -> None:
+        self._free = threading.Semaphore(most)
+        self._metrics = metrics
+
+    @contextlib.contextmanager
+    def taken(self, kind: str) -> Iterator[None]:
+        """Hold a slot for a download of `kind` (file or zip). Raises Unavailable where none is free."""
+        if not self._free.acquire(blocking=False):
+            self._metrics.downloads.labels(kind, "refused").inc()
+            raise Unavailable("too many downloads are under way; try again in a few seconds")
+        self._metrics.downloads_active.inc()
+        try:
+            yield
+        finally:
+            self._metrics.downloads_active.dec()
+            self._free.release()

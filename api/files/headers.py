@@ -8,7 +8,7 @@ from email.utils import formatdate
 from urllib.parse import quote
 
 from api.files.names import safe_name
-from api.store.store import Stat
+from api.store.store import FileStat
 
 _TEXT = "text/plain; charset=utf-8"
 _UNKNOWN = "application/octet-stream"
@@ -31,7 +31,7 @@ PROTECTION = {
 }
 
 
-def file_headers(path: str, stat: Stat, download: bool) -> dict[str, str]:
+def file_headers(path: str, stat: FileStat, download: bool) -> dict[str, str]:
     """Of an answer with the file at the encoded `path`, or without it (HEAD, 304), but for its length."""
     name = path.rsplit("/", 1)[-1]
     kind = content_type(name)

@@ -40,7 +40,7 @@ class ArchiveNames:
     """
 
     def __init__(self) -> None:
-        self._open = [_Folder("", "")]
+        self._open = [_ArchiveFolder("", "")]
 
     def of(self, path: str) -> str:
         """The path in the archive for the encoded `path`."""
@@ -49,11 +49,11 @@ class ArchiveNames:
         del self._open[depth + 1 :]
         for raw in folders[depth:]:
             parent = self._open[-1]
-            self._open.append(_Folder(raw, f"{parent.path}{parent.take(raw)}/"))
+            self._open.append(_ArchiveFolder(raw, f"{parent.path}{parent.take(raw)}/"))
         return self._open[-1].path + self._open[-1].take(name)
 
 
-class _Folder:
+class _ArchiveFolder:
     """An open folder: its name in the listing, its path in the archive, and what names in it are taken."""
 
     def __init__(self, raw: str, path: str) -> None:

@@ -17,7 +17,7 @@ ROOT = "/api/files/"
 
 
 @dataclass(frozen=True)
-class Target:
+class DownloadTarget:
     """`group` and `job` as in the URL, not yet checked; `path`: encoded, without a slash at its end; "": all."""
 
     group: str
@@ -42,7 +42,7 @@ class Target:
         return ({"archive": "zip"} if self.archive else {}) | ({"download": "1"} if self.download else {})
 
 
-def read_target(path_info: str, query: Mapping[str, str]) -> Target:
+def parse_target(path_info: str, query: Mapping[str, str]) -> DownloadTarget:
     """The target of a request. `path_info` is WSGI's: decoded once, bytes as Latin-1. Raises NotFound and BadInput.
 
     An encoded slash has become a slash by now, as in proxies; what it makes of the path is checked like any other.
@@ -56,7 +56,7 @@ def read_target(path_info: str, query: Mapping[str, str]) -> Target:
     elif not path or path.endswith("/"):
         raise BadInput("this is a folder: add ?archive=zip to download all of it")
     _check(path, archive)
-    return Target(group, job, path, archive, query.get("download") == "1")
+    return DownloadTarget(group, job, path, archive, query.get("download") == "1")
 
 
 def _parts(path_info: str) -> list[str]:

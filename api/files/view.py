@@ -9,15 +9,13 @@ from api.auth.caller import Caller
 from api.auth.links import SIGNATURE
 from api.errors import Conflict, Expired, NotFound, Unavailable, error_body
 from api.files.archive import archive, count_files
-from api.files.conditions import Verdict, judge
-from api.files.download import Download, Request
+from api.files.download import Download, DownloadInfo, DownloadLimiter
 from api.files.headers import PROTECTION, archive_headers, file_headers
-from api.files.ranges import content_range
-from api.files.slots import Slots
-from api.files.target import ROOT, Target, read_target
+from api.files.preconditions import ResponsePlan, content_range, evaluate
+from api.files.target import ROOT, DownloadTarget, parse_target
 from api.folder import JobFolder, folder_by_group
 from api.services import Services
-from api.store.store import Changed, Missing, Stat
+from api.store.store import FileChanged, FileMissing, FileStat
 
 _RETRY_SECONDS = 5
 _REFUSALS = {
@@ -39,40 +37,40 @@ def files_blueprint(services: Services, authenticate: Callable[[], Caller]) -> f
 class _Files:
     def __init__(self, services: Services, authenticate: Callable[[], Caller]) -> None:
         self._services, self._authenticate = services, authenticate
-        self._slots = Slots(services.settings.downloads, services.metrics)
+        self._slots = DownloadLimiter(services.settings.downloads, services.metrics)
 
     def answer(self, rest: str) -> flask.Response:
         query = flask.request.args
-        target = read_target(flask.request.environ["PATH_INFO"], query)
+        target = parse_target(flask.request.environ["PATH_INFO"], query)
         caller = self._services.links.check(target, query) if SIGNATURE in query else self._authenticate()
         folder = folder_by_group(self._services.jobs, caller, target.group, target.job)
-        if self._services.terms.of(folder).has_expired(self._services.clock()):
+        if self._services.retention.get(folder).has_expired(self._services.clock()):
             raise Expired(f"the artifacts of job {folder.job} have expired")
         try:
             return self._archive(folder, target, caller) if target.archive else self._file(folder, target, caller)
-        except Missing as error:
+        except FileMissing as error:
             raise NotFound(f"there is no such file among the artifacts of job {folder.job}") from error
-        except Changed as error:
+        except FileChanged as error:
             raise Conflict("the file is being changed; try again") from error
 
-    def _file(self, folder: JobFolder, target: Target, caller: Caller) -> flask.Response:
+    def _file(self, folder: JobFolder, target: DownloadTarget, caller: Caller) -> flask.Response:
         key, headers = folder.prefix + target.path, dict(flask.request.headers)
         if flask.request.method == "HEAD":
             headers.pop("Range", None)  # a range is a GET's
             stat = self._services.store.stat(key)
-            return _answer(target, stat, judge(headers, stat))
+            return _answer(target, stat, evaluate(headers, stat))
         with contextlib.ExitStack() as held:
             held.enter_context(self._slots.taken("file"))
             file = self._services.store.open(key)
             held.callback(file.close)
-            verdict = judge(headers, file.stat)
+            verdict = evaluate(headers, file.stat)
             if verdict.status not in (200, 206):
                 return _answer(target, file.stat, verdict)
-            request = Request("file", folder, target.shown, caller, headers.get("Range", ""))
+            request = DownloadInfo("file", folder, target.shown, caller, headers.get("Range", ""))
             body = self._start(request, file.chunks(*verdict.span), held.pop_all())
             return _answer(target, file.stat, verdict, body)
 
-    def _archive(self, folder: JobFolder, target: Target, caller: Caller) -> flask.Response:
+    def _archive(self, folder: JobFolder, target: DownloadTarget, caller: Caller) -> flask.Response:
         store, headers = self._services.store, archive_headers(folder.job, target.path)
         with contextlib.ExitStack() as held:
             held.enter_context(self._slots.taken("zip"))
@@ -81,17 +79,19 @@ class _Files:
                 return flask.Response(iter(()), headers=headers)  # of no known length, as with GET
             chunks = archive(store, folder, target.path, count)
             held.callback(chunks.close)
-            body = self._start(Request("zip", folder, target.shown, caller), chunks, held.pop_all())
+            body = self._start(DownloadInfo("zip", folder, target.shown, caller), chunks, held.pop_all())
             return flask.Response(body, headers=headers, direct_passthrough=True)
 
-    def _start(self, request: Request, chunks: Iterator[bytes], held: contextlib.ExitStack) -> Download:
+    def _start(self, request: DownloadInfo, chunks: Iterator[bytes], held: contextlib.ExitStack) -> Download:
         body = Download(chunks, request, self._services.metrics, held)
         body.start()
         flask.g.download = body
         return body
 
 
-def _answer(target: Target, stat: Stat, verdict: Verdict, body: Download | None = None) -> flask.Response:
+def _answer(
+    target: DownloadTarget, stat: FileStat, verdict: ResponsePlan, body: Download | None = None
+) -> flask.Response:
     """The answer with the file, or with none of it (HEAD, 304), or the refusal of its conditions."""
     status, span = verdict
     headers = file_headers(target.path, stat, target.download)

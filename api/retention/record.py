@@ -2,7 +2,7 @@
 
 A pin and an extension are two objects: a store has no conditional writes, and one that is changed by reading and
 writing would lose what another replica wrote meanwhile. They lie outside `groups/`, where no job can write, and only
-`api.retention.terms` writes them. One that cannot be read holds the artifacts: nobody loses what somebody pinned.
+`api.retention.service` writes them. One that cannot be read holds the artifacts: nobody loses what somebody pinned.
 """
 
 import json
@@ -19,9 +19,9 @@ REMOVALS = "phjob-artifacts/removals"  # marks of removals under way, with their
 FIRST_SEEN = "phjob-artifacts/first-seen"  # when the cleanup first saw folders whose time of end nobody else knows
 
 VERSION = 1
-MAX_BYTES = 16 * 1024
-MAX_NOTE = 1000  # characters
-MAX_NAME = 256
+MAX_RECORD_BYTES = 16 * 1024
+MAX_NOTE_CHARACTERS = 1000  # characters
+MAX_NAME_CHARACTERS = 256
 
 FOREVER = 253402300799  # the end of the year 9999: what the expiry files and the PhJob's note say of pinned artifacts
 
@@ -82,12 +82,12 @@ def removal_key(group: str, job: str) -> str:
     return _key(REMOVALS, group, job)
 
 
-def sighting_key(group: str, job: str) -> str:
+def first_seen_key(group: str, job: str) -> str:
     """The key of the time of first sight: UNIX seconds, in the form of `expiredAt`."""
     return _key(FIRST_SEEN, group, job)
 
 
-def format_part(part: Pin | Extension) -> bytes:
+def format_decision(part: Pin | Extension) -> bytes:
     """The object as JSON."""
     return json.dumps({"version": VERSION, **asdict(part)}, ensure_ascii=False, indent=1).encode() + b"\n"
 
@@ -95,7 +95,7 @@ def format_part(part: Pin | Extension) -> bytes:
 def parse_pin(content: bytes) -> Pin:
     """Read a pin; raise InvalidDocument where it is none for sure. Unknown fields, and missing ones, do no harm."""
     fields = _fields("pin", content)
-    note = read_text(fields.get("note"), MAX_NOTE)
+    note = read_text(fields.get("note"), MAX_NOTE_CHARACTERS)
     return Pin(_name(fields), _seconds(fields, "at", 0), note, _seconds(fields, "until", 0))
 
 
@@ -122,7 +122,7 @@ def _fields(kind: str, content: bytes) -> dict[str, Any]:
 
 
 def _name(part: dict[str, Any]) -> str:
-    return read_text(part.get("by"), MAX_NAME)
+    return read_text(part.get("by"), MAX_NAME_CHARACTERS)
 
 
 def _seconds(part: dict[str, Any], name: str, default: int | None = None) -> int:

@@ -16,8 +16,8 @@ from api.errors import TooLarge
 from api.folder import JobFolder
 from api.jobs.job import Outcome
 from api.listing import MOST_FILES, Files, Page, Wanted
+from api.retention.expiry import Retention
 from api.retention.record import FOREVER
-from api.retention.term import Term
 from api.schema.page import (
     ArtifactPage,
     FileRows,
@@ -239,7 +239,7 @@ class Artifact:
         return self._term.has_expired(self._services.clock())
 
     @property
-    def _term(self) -> Term:
+    def _term(self) -> Retention:
         return self._sight.term(self._folder)
 
     @property

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from graphene import Boolean, Field, Int, List, NonNull, ObjectType, ResolveInfo, String
 
 from api.auth.caller import Caller
-from api.cleanup.cleaner import Candidate, Plan
+from api.cleanup.survey import Candidate, CleanupPlan
 from api.errors import BadInput
 from api.folder import group_path_or_none, visible_group
 from api.listing import MOST_IN_PAGE
@@ -39,23 +39,23 @@ class PhJobArtifactCleanup(ObjectType):
     refusal = String(description="Why it would stop, rather than remove so much at once.")
 
     @staticmethod
-    def resolve_due_count(plan: Plan, _: ResolveInfo) -> int:
+    def resolve_due_count(plan: CleanupPlan, _: ResolveInfo) -> int:
         return len(plan.due)
 
     @staticmethod
-    def resolve_due(plan: Plan, _: ResolveInfo, first: int | None) -> list["CandidateRow"]:
+    def resolve_due(plan: CleanupPlan, _: ResolveInfo, first: int | None) -> list["CandidateRow"]:
         return _rows(plan.due, first)
 
     @staticmethod
-    def resolve_kept_count(plan: Plan, _: ResolveInfo) -> int:
+    def resolve_kept_count(plan: CleanupPlan, _: ResolveInfo) -> int:
         return len(plan.kept)
 
     @staticmethod
-    def resolve_kept(plan: Plan, _: ResolveInfo, first: int | None) -> list["CandidateRow"]:
+    def resolve_kept(plan: CleanupPlan, _: ResolveInfo, first: int | None) -> list["CandidateRow"]:
         return _rows(plan.kept, first)
 
     @staticmethod
-    def resolve_refusal(plan: Plan, _: ResolveInfo) -> str | None:
+    def resolve_refusal(plan: CleanupPlan, _: ResolveInfo) -> str | None:
         return plan.refusal or None
 
 
@@ -102,7 +102,7 @@ class CleanupQueries(ObjectType):
     ph_job_artifact_usage = Field(PhJobArtifactUsage, group_name=NonNull(String))
 
     @staticmethod
-    def resolve_ph_job_artifact_cleanup(_: None, info: ResolveInfo, group_name: str | None = None) -> Plan:
+    def resolve_ph_job_artifact_cleanup(_: None, info: ResolveInfo, group_name: str | None = None) -> CleanupPlan:
         request: Request = info.context
         if group_name is not None:
             groups: Sequence[str] | None = [visible_group(request.caller, group_name)]

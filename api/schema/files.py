@@ -17,7 +17,7 @@ from api.folder import JobFolder, folder_by_group, job_folders_prefix, visible_g
 from api.schema.page import FileRows
 from api.schema.request import Request
 from api.schema.types import Size
-from api.store.store import Item, Missing
+from api.store.store import FileMissing, Item
 from artifacts.layout import JOB_ARTIFACTS
 from artifacts.names import path_problem
 
@@ -142,7 +142,7 @@ class _Place:
     def _file(self, key: str) -> Iterator[Item]:
         try:
             stat = self._services.store.stat(key)
-        except Missing:
+        except FileMissing:
             return
         yield Item("", stat.size, stat.modified, stat.modified)
 

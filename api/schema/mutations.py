@@ -15,7 +15,7 @@ from api.schema.cleanup import own_groups
 from api.schema.jobs import JobRow, PhJob, PhJobWhereUniqueInput
 from api.schema.request import Request
 from api.schema.types import Size
-from api.store.store import Removed
+from api.store.store import RemovedFiles
 from artifacts.log import get_logger
 
 logger = get_logger(__name__)
@@ -132,7 +132,7 @@ class Mutation(ObjectType):
         if at is None:
             raise BadInput("until is no time: use RFC 3339, such as 2030-01-31T12:00:00Z")
         folder = named_folder(info.context, where)
-        info.context.services.terms.extend(folder, int(at), info.context.caller)
+        info.context.services.retention.extend(folder, int(at), info.context.caller)
         return _decided(info.context, folder)
 
     @staticmethod
@@ -140,17 +140,17 @@ class Mutation(ObjectType):
         _: None, info: ResolveInfo, where: Mapping[str, str], note: str | None = None
     ) -> Artifact:
         folder = named_folder(info.context, where)
-        info.context.services.terms.pin(folder, note or "", info.context.caller)
+        info.context.services.retention.pin(folder, note or "", info.context.caller)
         return _decided(info.context, folder)
 
     @staticmethod
     def resolve_unpin_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> Artifact:
         folder = named_folder(info.context, where)
-        info.context.services.terms.unpin(folder, info.context.caller)
+        info.context.services.retention.unpin(folder, info.context.caller)
         return _decided(info.context, folder)
 
     @staticmethod
-    def resolve_delete_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> Removed:
+    def resolve_delete_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> RemovedFiles:
         request: Request = info.context
         folder = named_folder(request, where)
         return request.services.cleaner.delete(folder, request.caller)

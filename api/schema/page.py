@@ -10,7 +10,7 @@ from graphene import Field, InputObjectType, List, NonNull, ObjectType, String
 
 from api import listing
 from api.errors import BadInput
-from api.files.target import Target
+from api.files.target import DownloadTarget
 from api.folder import JobFolder
 from api.listing import MOST_IN_PAGE, Page, Wanted, iso_time, read_folder
 from api.schema.request import Request
@@ -166,7 +166,7 @@ class ArtifactPage:
 def link(request: Request, folder: JobFolder, name: str, *, download: bool) -> str:
     """Where a browser gets a file, or a folder ("" or with a closing slash) as a ZIP, for a short time."""
     is_folder = not name or name.endswith("/")
-    target = Target(folder.group, folder.job, name.removesuffix("/"), archive=is_folder, download=download)
+    target = DownloadTarget(folder.group, folder.job, name.removesuffix("/"), archive=is_folder, download=download)
     return request.services.links.url(request.caller, target)
 
 

@@ -10,10 +10,10 @@ from api.errors import TooLarge
 from api.folder import JobFolder
 from api.jobs.job import Job
 from api.listing import Files, Page, Wanted
-from api.retention.term import Term
+from api.retention.expiry import Retention
 from api.schema.budget import FILE_ENTRIES, Budget
 from api.services import Services
-from api.store.store import Item, Missing, OnRead
+from api.store.store import FileMissing, Item, OnRead
 from artifacts.errors import InvalidDocument
 from artifacts.layout import REPORT
 from artifacts.report import MAX_BYTES, Report, read_report
@@ -29,7 +29,7 @@ class Sight:
         self._seen: dict[Hashable, object] = {}
         self._listings: dict[Hashable, tuple[list[Item], bool]] = {}
 
-    def term(self, folder: JobFolder) -> Term:
+    def term(self, folder: JobFolder) -> Retention:
         """Until when it is kept. The first look into a folder counts as one."""
         return self._once(("term", folder.prefix), lambda: self._term(folder))
 
@@ -102,18 +102,18 @@ class Sight:
         self._begun()(FILE_ENTRIES)
         try:
             stat = self._store.stat(prefix + path)
-        except Missing:
+        except FileMissing:
             return None
         return Item(path, stat.size, stat.modified, stat.modified)
 
-    def _term(self, folder: JobFolder) -> Term:
+    def _term(self, folder: JobFolder) -> Retention:
         self.enter(folder)
-        return self._services.terms.of(folder)
+        return self._services.retention.get(folder)
 
     def _report(self, prefix: str) -> Report | None:
         try:
             return read_report(self._store.read(prefix + REPORT, MAX_BYTES))
-        except (Missing, InvalidDocument):
+        except (FileMissing, InvalidDocument):
             return None
 
     def _arranged(self, prefix: str, wanted: Wanted) -> list[Item]:

@@ -4,7 +4,7 @@ from urllib.parse import unquote, urlsplit
 
 from obstore.exceptions import BaseError
 
-from api.store.objects import open_bucket
+from api.store.bucket import open_bucket
 from api.store.posix import PosixStore
 from api.store.store import Store
 from artifacts.errors import ConfigError

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import obstore
 from obstore.store import ObjectStore
 
-from api.store.faults import store_errors
-from api.store.store import Missing
+from api.store.obstore_errors import store_errors
+from api.store.store import FileMissing
 from artifacts.names import is_key
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAGE = 1000
 
 
-class Entry(NamedTuple):
+class KeyEntry(NamedTuple):
     """A key, raw; one that ends with a slash is a folder's, with a size where it is an object."""
 
     key: str
@@ -29,26 +29,26 @@ class Entry(NamedTuple):
     modified: float | None = None
 
 
-class Keys(Protocol):
+class BucketKeys(Protocol):
     """The keys of one bucket. Methods raise StoreError."""
 
-    def pages(self, prefix: str, after: str, recursive: bool) -> Iterator[Sequence[Entry]]:
+    def pages(self, prefix: str, after: str, recursive: bool) -> Iterator[Sequence[KeyEntry]]:
         """The keys below `prefix` and behind `prefix + after`, in order, a request each page."""
 
-    def all(self, prefix: str) -> Iterator[Sequence[Entry]]:
+    def all(self, prefix: str) -> Iterator[Sequence[KeyEntry]]:
         """The same of all, as fast as can be."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete the objects, at most a page of them; what is not there is fine. Of what fails, the first is raised."""
 
 
-class PlainKeys:
-    """Keys by obstore alone."""
+class ObstoreKeys:
+    """BucketKeys by obstore alone."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def pages(self, prefix: str, after: str, recursive: bool) -> Iterator[Sequence[Entry]]:
+    def pages(self, prefix: str, after: str, recursive: bool) -> Iterator[Sequence[KeyEntry]]:
         with store_errors("list", prefix):
             if recursive:
                 offset = prefix + after if is_key(after) else None
@@ -57,10 +57,10 @@ class PlainKeys:
                     yield [entry for entry in map(entry_of, chunk) if entry.size or self._is_file(entry.key)]
             else:
                 found = obstore.list_with_delimiter(self._store, prefix)
-                folders = [Entry(f"{path}/") for path in found["common_prefixes"]]
+                folders = [KeyEntry(f"{path}/") for path in found["common_prefixes"]]
                 yield sorted(folders + [entry_of(each) for each in found["objects"]], key=lambda entry: entry.key)
 
-    def all(self, prefix: str) -> Iterator[Sequence[Entry]]:
+    def all(self, prefix: str) -> Iterator[Sequence[KeyEntry]]:
         return self.pages(prefix, "", recursive=True)
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -73,12 +73,12 @@ class PlainKeys:
 
     def _is_file(self, key: str) -> bool:
         """Whether an empty object is one: obstore shows `folder/` as `folder`."""
-        with contextlib.suppress(Missing), store_errors("look at", key):
+        with contextlib.suppress(FileMissing), store_errors("look at", key):
             obstore.head(self._store, key)
             return True
         return False
 
 
-def entry_of(meta: "ObjectMeta") -> Entry:
+def entry_of(meta: "ObjectMeta") -> KeyEntry:
     """An object as obstore tells of it."""
-    return Entry(meta["path"], meta["size"], meta["last_modified"].timestamp())
+    return KeyEntry(meta["path"], meta["size"], meta["last_modified"].timestamp())

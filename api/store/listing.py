@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from api.store.folders import ABSENT, Descent, shown_name
+from api.store.descriptors import ABSENT, Descent, shown_name
 from api.store.store import Item, OnRead
 from artifacts.errors import StoreError
 

@@ -10,12 +10,11 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 
-from api.store.folders import ABSENT, PLACE, opened, real_name
+from api.store.descriptors import ABSENT, PLACE, is_fuse, opened, real_name
 from api.store.guard import check_key, check_prefix, check_removable
 from api.store.listing import ignored, list_folder
-from api.store.mounts import is_fuse
 from api.store.removal import remove_folder
-from api.store.store import Changed, Item, Missing, OnRead, Removed, Space, Stat
+from api.store.store import FileChanged, FileMissing, FileStat, Item, OnRead, RemovedFiles, StoreCapacity
 from api.store.writing import write_file
 from artifacts.errors import InvalidDocument, StoreConflict, StoreError
 from artifacts.names import is_key
@@ -47,7 +46,7 @@ class PosixStore:
                 raise StoreError("list", prefix, error) from error
             yield from list_folder(top, prefix, after, recursive, on_read or ignored)
 
-    def stat(self, key: str) -> Stat:
+    def stat(self, key: str) -> FileStat:
         with self._place("look at", key) as (place, found):
             return _stat_of(place, found)
 
@@ -64,7 +63,7 @@ class PosixStore:
 
     def read(self, key: str, most: int) -> bytes:
         for _ in range(_READS):
-            with contextlib.suppress(Changed), contextlib.closing(self.open(key)) as file:
+            with contextlib.suppress(FileChanged), contextlib.closing(self.open(key)) as file:
                 if file.stat.size > most:
                     raise InvalidDocument(key, f"it is longer than {most} bytes")
                 return b"".join(file.chunks(0, file.stat.size))
@@ -86,7 +85,7 @@ class PosixStore:
             if error.errno not in (*ABSENT, errno.EISDIR):
                 raise StoreError("remove", key, error) from error
 
-    def remove(self, prefix: str, last: Sequence[str] = ()) -> Removed:
+    def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
         check_removable(prefix, last)
         folder, _, name = prefix[:-1].rpartition("/")
         try:
@@ -94,7 +93,7 @@ class PosixStore:
                 return remove_folder(parent, name, prefix, last)
         except OSError as error:
             if error.errno in ABSENT:
-                return Removed(0, 0)
+                return RemovedFiles(0, 0)
             raise StoreError("remove", prefix, error) from error
 
     def check(self) -> None:
@@ -106,10 +105,10 @@ class PosixStore:
         ):
             next(entries, None)
 
-    def space(self) -> Space:
+    def space(self) -> StoreCapacity:
         with _errors("reach", self._root), self._opened_root() as root:
             told = os.statvfs(root)
-            return Space(told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize)
+            return StoreCapacity(told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize)
 
     @contextlib.contextmanager
     def _opened_root(self) -> Iterator[int]:
@@ -125,7 +124,7 @@ class PosixStore:
 
     @contextlib.contextmanager
     def _place(self, action: str, key: str) -> Iterator[tuple[int, os.stat_result]]:
-        """Where the regular file lies, and its stat. Raises Missing."""
+        """Where the regular file lies, and its stat. Raises FileMissing."""
         if not is_key(key):
             raise _missing(key)
         try:
@@ -143,7 +142,7 @@ class PosixStore:
 class PosixFile:
     """A file open for reading. One that is replaced or removed stays as it is; one that is written to has changed."""
 
-    def __init__(self, key: str, fd: int, found: Stat) -> None:
+    def __init__(self, key: str, fd: int, found: FileStat) -> None:
         self.stat = found
         self._key, self._fd = key, fd
 
@@ -154,7 +153,7 @@ class PosixFile:
                 block = os.pread(self._fd, min(_BLOCK, end - start), start)
                 found = os.fstat(self._fd)
             if not block or (found.st_size, found.st_mtime) != (self.stat.size, self.stat.modified):
-                raise Changed(f"{self._key!r} was written to while it was read")
+                raise FileChanged(f"{self._key!r} was written to while it was read")
             start += len(block)
             yield block
 
@@ -169,16 +168,16 @@ def _close(fd: int) -> None:
         os.close(fd)
 
 
-def _stat_of(place: int, found: os.stat_result) -> Stat:
+def _stat_of(place: int, found: os.stat_result) -> FileStat:
     """Times alone would not tell two files of one clock tick apart. A FUSE mount has no numbers that stay, though: it
     numbers anew what stays the same, and the API's other replicas see other ones."""
     number = 0 if is_fuse(place) else found.st_ino
     tag = f"{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}-{number:x}"
-    return Stat(found.st_size, found.st_mtime, tag)
+    return FileStat(found.st_size, found.st_mtime, tag)
 
 
-def _missing(key: str) -> Missing:
-    return Missing(f"there is no file {key!r} in the store")
+def _missing(key: str) -> FileMissing:
+    return FileMissing(f"there is no file {key!r} in the store")
 
 
 @contextlib.contextmanager

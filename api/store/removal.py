@@ -10,9 +10,8 @@ import os
 import stat
 from collections.abc import Sequence
 
-from api.store.folders import ABSENT, FOLDER, PLACE, Descent, opened, shown_name
-from api.store.mounts import mount_of
-from api.store.store import Removed
+from api.store.descriptors import ABSENT, FOLDER, PLACE, Descent, mount_of, opened, shown_name
+from api.store.store import RemovedFiles
 from artifacts.errors import StoreError
 
 _PASSES = 5  # others may be writing there
@@ -21,7 +20,7 @@ _HOPELESS = frozenset({errno.ENOTCONN, errno.ESTALE, errno.EROFS})  # so it will
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 
 
-def remove_folder(parent: int, name: str, prefix: str, last: Sequence[str]) -> Removed:
+def remove_folder(parent: int, name: str, prefix: str, last: Sequence[str]) -> RemovedFiles:
     """Remove the folder `name`, whose key is `prefix`, from an open folder. Raises StoreError or OSError."""
     try:
         top = os.open(name, FOLDER, dir_fd=parent)
@@ -29,7 +28,7 @@ def remove_folder(parent: int, name: str, prefix: str, last: Sequence[str]) -> R
         if error.errno not in ABSENT:
             raise
         _unlink_link(parent, name)
-        return Removed(0, 0)
+        return RemovedFiles(0, 0)
     try:
         removal = _Removal(top, prefix)
         removal.empty(frozenset(last))
@@ -38,7 +37,7 @@ def remove_folder(parent: int, name: str, prefix: str, last: Sequence[str]) -> R
         for _ in range(_PASSES):
             removal.empty(frozenset())
             if _remove_itself(parent, name):
-                return Removed(removal.files, removal.bytes)
+                return RemovedFiles(removal.files, removal.bytes)
     finally:
         os.close(top)
     raise StoreError("remove", prefix, OSError(errno.ENOTEMPTY, "others go on writing there"))

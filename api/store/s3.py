@@ -18,8 +18,8 @@ import urllib3
 from obstore.exceptions import InvalidPathError
 from obstore.store import S3Store
 
-from api.store.faults import code_of, fault, store_errors
-from api.store.keys import PAGE, Entry, PlainKeys, entry_of
+from api.store.keys import PAGE, KeyEntry, ObstoreKeys, entry_of
+from api.store.obstore_errors import code_of, fault, store_errors
 from artifacts.errors import StoreError
 from artifacts.names import is_key
 
@@ -36,10 +36,10 @@ class S3Keys:
 
     def __init__(self, store: S3Store, bucket: str) -> None:
         self._store, self._bucket = store, bucket
-        self._plain = PlainKeys(store)
+        self._plain = ObstoreKeys(store)
         self._http = urllib3.PoolManager(maxsize=32, timeout=_TIMEOUT, retries=_RETRIES)
 
-    def pages(self, prefix: str, after: str, recursive: bool) -> Iterator[Sequence[Entry]]:
+    def pages(self, prefix: str, after: str, recursive: bool) -> Iterator[Sequence[KeyEntry]]:
         query = {"encoding-type": "url", "list-type": "2", "max-keys": str(PAGE), "prefix": prefix}
         if not recursive:
             query["delimiter"] = "/"
@@ -55,7 +55,7 @@ class S3Keys:
                 raise fault("list", prefix, "the server gives the same page again")
             query["continuation-token"] = token = following
 
-    def all(self, prefix: str) -> Iterator[Sequence[Entry]]:
+    def all(self, prefix: str) -> Iterator[Sequence[KeyEntry]]:
         """By obstore, which is several times as fast, until there is something that it may not tell as it is."""
         last = prefix
         with store_errors("list", prefix):
@@ -127,7 +127,7 @@ class S3Keys:
         return url.partition("?")[0].removesuffix(f"/{_OBJECT}")
 
 
-def _read_page(prefix: str, body: bytes) -> tuple[list[Entry], str | None]:
+def _read_page(prefix: str, body: bytes) -> tuple[list[KeyEntry], str | None]:
     """The entries, in order, and the token of what follows. Raises StoreError for what is no answer to a listing."""
     try:
         answer = ElementTree.fromstring(body)
@@ -142,12 +142,12 @@ def _read_page(prefix: str, body: bytes) -> tuple[list[Entry], str | None]:
     return sorted(found, key=lambda entry: entry.key), following
 
 
-def _entry(element: ElementTree.Element, decode: Callable[[str], str]) -> Entry:
+def _entry(element: ElementTree.Element, decode: Callable[[str], str]) -> KeyEntry:
     told = {_tag(child): child.text or "" for child in element}
     if "Prefix" in told:
-        return Entry(decode(told["Prefix"]))
+        return KeyEntry(decode(told["Prefix"]))
     modified = datetime.fromisoformat(told["LastModified"]).timestamp()
-    return Entry(decode(told["Key"]), int(told["Size"]), modified)
+    return KeyEntry(decode(told["Key"]), int(told["Size"]), modified)
 
 
 def _tag(element: ElementTree.Element) -> str:

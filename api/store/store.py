@@ -25,7 +25,7 @@ class Item(NamedTuple):
     changed: float | None
 
 
-class Stat(NamedTuple):
+class FileStat(NamedTuple):
     """A file's size in bytes, time of change (UNIX seconds), and strong entity tag, without quotes."""
 
     size: int
@@ -33,44 +33,44 @@ class Stat(NamedTuple):
     etag: str
 
 
-class Removed(NamedTuple):
+class RemovedFiles(NamedTuple):
     """What a removal removed."""
 
     files: int
     bytes: int
 
 
-class Space(NamedTuple):
+class StoreCapacity(NamedTuple):
     """Of the file system that holds a store: its size and what is free of it, in bytes."""
 
     size: int
     available: int
 
 
-class Missing(ArtifactError):
+class FileMissing(ArtifactError):
     """There is no such file."""
 
 
-class Changed(ArtifactError):
+class FileChanged(ArtifactError):
     """The file is not the one that was opened any more."""
 
 
 class OpenFile(Protocol):
     """A file open for reading, as it was when it was opened. To be closed."""
 
-    stat: Stat
+    stat: FileStat
 
     def chunks(self, start: int, length: int) -> Iterator[bytes]:
         """The bytes from `start`, exactly `length` of them, in blocks of at most 1 MiB.
 
-        Raises Changed or artifacts.errors.StoreError where it cannot give them all: never fewer in silence.
+        Raises FileChanged or artifacts.errors.StoreError where it cannot give them all: never fewer in silence.
         """
 
     def close(self) -> None: ...
 
 
 class Store(Protocol):
-    """A store. Methods raise artifacts.errors.StoreError (retryable) where it fails, `Missing` as told."""
+    """A store. Methods raise artifacts.errors.StoreError (retryable) where it fails, `FileMissing` as told."""
 
     def list(
         self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
@@ -82,14 +82,14 @@ class Store(Protocol):
         `on_read` is told what was read for it, as it is: a directory is read whole before its first file is known.
         """
 
-    def stat(self, key: str) -> Stat:
-        """Raises Missing where there is no such file (a folder or a link is none)."""
+    def stat(self, key: str) -> FileStat:
+        """Raises FileMissing where there is no such file (a folder or a link is none)."""
 
     def open(self, key: str) -> OpenFile:
-        """Raises Missing."""
+        """Raises FileMissing."""
 
     def read(self, key: str, most: int) -> bytes:
-        """The whole of a small file. Raises Missing, and artifacts.errors.InvalidDocument past `most` bytes."""
+        """The whole of a small file. Raises FileMissing, and artifacts.errors.InvalidDocument past `most` bytes."""
 
     def write(self, key: str, content: bytes) -> None:
         """Put `content` there, whole or not at all, over what was there; folders are made."""
@@ -97,7 +97,7 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove one file; none there is no error."""
 
-    def remove(self, prefix: str, last: Sequence[str] = ()) -> Removed:
+    def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
         """Remove all below `prefix` (which ends with a slash) and the folder itself; the names `last` (relative to
         it) after all others, and the last of them at the very end. May be killed at any time and called again. Links
         are unlinked.
@@ -108,5 +108,5 @@ class Store(Protocol):
     def check(self) -> None:
         """Raise StoreError where the store cannot be reached."""
 
-    def space(self) -> Space | None:
+    def space(self) -> StoreCapacity | None:
         """How full it is, as it tells itself; None of one that has no bounds. Raises StoreError."""

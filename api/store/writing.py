@@ -12,7 +12,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 
-from api.store.folders import FOLDER, PLACE, open_name
+from api.store.descriptors import FOLDER, PLACE, open_name
 from artifacts.layout import JOB_ARTIFACTS
 
 TEMPORARY = "phjob-artifacts/tmp"  # below the root, out of every job's reach; only a kill leaves anything there

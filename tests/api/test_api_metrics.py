@@ -10,34 +10,34 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from api.errors import CODES, ApiError, BadInput
 from api.schema import failures
-from tests.api.cleanup.worlds import directory_world
-from tests.api.files.served import Served, serving
+from tests.api.cleanup.environment import directory_environment
+from tests.api.files.download_server import DownloadServer, serving
 
 QUERY = b'{"query": "{ phJob(where: {id: \\"nowhere\\"}) { id } a: me { id } }"}'
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    world = directory_world(tmp_path / "phfs")
-    world.add_phjob("job-1", "team-a")
-    with serving(world, tmp_path / "phfs") as served:
+def served(tmp_path: Path) -> Iterator[DownloadServer]:
+    env = directory_environment(tmp_path / "phfs")
+    env.add_phjob("job-1", "team-a")
+    with serving(env, tmp_path / "phfs") as served:
         yield served
 
 
-def errors(served: Served) -> dict[str, float]:
+def errors(served: DownloadServer) -> dict[str, float]:
     """Those counted, by code."""
     counts = {code: served.counted("request_errors_total", code=code) for code in (*CODES, "other")}
     return {code: count for code, count in counts.items() if count}
 
 
-def ask(served: Served, body: bytes, user: str = "alice") -> int:
+def ask(served: DownloadServer, body: bytes, user: str = "alice") -> int:
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     with served.opened("/api/graphql", user, "POST", headers, body) as response:
         response.read()
         return response.status
 
 
-def test_errors_are_counted_by_the_code_that_is_told_the_probes_apart(served: Served) -> None:
+def test_errors_are_counted_by_the_code_that_is_told_the_probes_apart(served: DownloadServer) -> None:
     served.get("/nowhere")
     served.get("x", user="")
     served.get("x")
@@ -72,7 +72,7 @@ def _subclasses(of: type[Any]) -> Iterator[type[Any]]:
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", "text/plain", "application/openmetrics-text; version=x", "\x7f;=,;;"])
-def test_a_scraper_is_given_plain_text(served: Served, accept: str) -> None:
+def test_a_scraper_is_given_plain_text(served: DownloadServer, accept: str) -> None:
     answer = served.get("/metrics", headers={"Accept": accept})
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     names = {family.name for family in read_text(answer.body.decode())}
@@ -80,7 +80,7 @@ def test_a_scraper_is_given_plain_text(served: Served, accept: str) -> None:
     assert not [name for name in names if name.endswith("_created")]
 
 
-def test_a_scraper_that_asks_for_openmetrics_is_given_that(served: Served) -> None:
+def test_a_scraper_that_asks_for_openmetrics_is_given_that(served: DownloadServer) -> None:
     answer = served.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0,*/*;q=0.1"})
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
     families = {family.name: family.type for family in read_openmetrics(answer.body.decode())}  # type: ignore[no-untyped-call]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from api.auth.caller import Caller
 from api.auth.links import Links
 from api.errors import NotAuthenticated
-from api.files.target import Target
+from api.files.target import DownloadTarget
 
 KEY = b"k" * 32
 ALICE = Caller("1", "alice", ["Team_A", "other"], is_admin=True)
-TARGET = Target("team-a", "job-1", "d/naïve #1 100%.txt")
+TARGET = DownloadTarget("team-a", "job-1", "d/naïve #1 100%.txt")
 MESSAGE = "this link does not work, or not any more: open the job's page for a new one"
 
 
@@ -29,7 +29,7 @@ def query_of(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query, keep_blank_values=True).items()}
 
 
-def refused(links: Links, target: Target, query: dict[str, str]) -> bool:
+def refused(links: Links, target: DownloadTarget, query: dict[str, str]) -> bool:
     try:
         links.check(target, query)
     except NotAuthenticated as error:
@@ -79,7 +79,7 @@ def test_replicas_share_a_key_and_others_do_not() -> None:
         replace(TARGET, path=unquote("d/nai%CC%88ve #1 100%.txt")),
     ],
 )
-def test_a_link_works_for_nothing_else(other: Target) -> None:
+def test_a_link_works_for_nothing_else(other: DownloadTarget) -> None:
     links = Links(KEY, 300, Clock())
     assert refused(links, other, query_of(links.url(ALICE, TARGET)))
 

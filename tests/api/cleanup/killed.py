@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from api.store.factory import open_store
-from tests.api.cleanup.worlds import DAY, World, directory_world
+from tests.api.cleanup.environment import DAY, StoreEnvironment, directory_environment
 
 CHANGES = ("os.remove", "os.rmdir", "os.rename", "os.link", "os.mkdir")
 SETTINGS = {"PHJOB_CLEANUP_WORKERS": "1"}
@@ -40,7 +40,7 @@ class Folder:
 
     def fill(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
-        fill(directory_world(self.root), "job-3")
+        fill(directory_environment(self.root), "job-3")
 
     def clean(self, number: int) -> None:
         left = [number]
@@ -52,7 +52,7 @@ class Folder:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(hook)
-        directory_world(self.root, SETTINGS).cleaner.clean(None)
+        directory_environment(self.root, SETTINGS).cleaner.clean(None)
 
     def listing(self) -> list[str]:
         """Files, and folders with a slash at the end."""
@@ -76,11 +76,11 @@ class BucketPlace:
 
     def listing(self) -> list[str]:
         """The keys."""
-        world = self._world()
-        return [*world.stored(), *world.stored("phjob-artifacts/")]
+        env = self._world()
+        return [*env.stored(), *env.stored("phjob-artifacts/")]
 
-    def _world(self) -> World:
-        return World(open_store("s3://phfs"), self.lock, SETTINGS)
+    def _world(self) -> StoreEnvironment:
+        return StoreEnvironment(open_store("s3://phfs"), self.lock, SETTINGS)
 
     def _ask(self, method: str, path: str) -> None:
         with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method), timeout=20):
@@ -101,16 +101,16 @@ def main(place: Place) -> None:
         in_child(place.fill)
 
 
-def fill(world: World, *more: str) -> None:
+def fill(env: StoreEnvironment, *more: str) -> None:
     """Jobs that are due, one of them with a record that is over, and neighbours that are not."""
-    world.fill("job-1")
-    world.fill("job-2", legacy_in=None, files={"model.bin": b"m"})
+    env.fill("job-1")
+    env.fill("job-2", legacy_in=None, files={"model.bin": b"m"})
     for job in more:
-        world.fill(job)
-    world.fill("job-10", expires_in=DAY, files={"model.bin": b"m"})
-    world.fill("job-1", group="b", expires_in=DAY, files={"model.bin": b"m"})
-    world.store.write("phjob-artifacts/extensions/a/job-1", b'{"version": 1, "until": 5}')
-    world.store.write("phjob-artifacts/first-seen/a/job-2", b"1000000000\n")
+        env.fill(job)
+    env.fill("job-10", expires_in=DAY, files={"model.bin": b"m"})
+    env.fill("job-1", group="b", expires_in=DAY, files={"model.bin": b"m"})
+    env.store.write("phjob-artifacts/extensions/a/job-1", b'{"version": 1, "until": 5}')
+    env.store.write("phjob-artifacts/first-seen/a/job-2", b"1000000000\n")
 
 
 def told_by_child(listing: Callable[[], list[str]]) -> list[str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from api.retention.record import extension_key, pin_key
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
-from tests.api.cleanup.worlds import DAY, World, directory_world
+from tests.api.cleanup.environment import DAY, StoreEnvironment, directory_environment
 
 RECORDS = {
     "none": b"",
@@ -53,35 +53,33 @@ folders = st.sampled_from([(group, job) for group in ("a", "a-b", "b") for job i
 @given(st.dictionaries(folders, states, max_size=6))
 def test_exactly_what_is_due_goes(stored: dict[tuple[str, str], State]) -> None:
     with tempfile.TemporaryDirectory() as root:
-        world = directory_world(Path(root) / "phfs")
-        effective = {folder: fill(world, *folder, state) for folder, state in stored.items()}
-        before = contents(world)
-        cleaned = world.cleaner.clean(None, force=True)
+        env = directory_environment(Path(root) / "phfs")
+        effective = {folder: fill(env, *folder, state) for folder, state in stored.items()}
+        before = contents(env)
+        cleaned = env.cleaner.clean(None, force=True)
         due = {f"{group}/{job}" for (group, job), state in effective.items() if state.is_due}
         assert cleaned.removed == len(due)
-        assert world.left() == sorted({f"{group}/{job}" for group, job in stored} - due)
+        assert env.left() == sorted({f"{group}/{job}" for group, job in stored} - due)
         gone = tuple("groups/{}/jobArtifacts/{}/".format(*folder.split("/")) for folder in due)
-        assert contents(world) == {
-            key: content for key, content in before.items() if not key.startswith(gone or ("-",))
-        }
+        assert contents(env) == {key: content for key, content in before.items() if not key.startswith(gone or ("-",))}
 
 
-def fill(world: World, group: str, job: str, state: State) -> State:
+def fill(env: StoreEnvironment, group: str, job: str, state: State) -> State:
     """Make it, and tell what it is: a name is one PhJob's alone, the first's."""
-    world.fill(job, group, state.expires_in, state.legacy_in, {"x": b"x"})
+    env.fill(job, group, state.expires_in, state.legacy_in, {"x": b"x"})
     if RECORDS[state.record]:
         key = extension_key if state.record.startswith("extended") else pin_key
-        world.store.write(key(group, job), RECORDS[state.record])
-    if job in world.jobs.known or state.phjob == "gone":
+        env.store.write(key(group, job), RECORDS[state.record])
+    if job in env.jobs.known or state.phjob == "gone":
         return State(state.expires_in, state.legacy_in, "gone", state.record)
     owner = "other" if state.phjob == "of another group" else group.upper().replace("-", "_")
-    world.add_phjob(job, owner, "Running" if state.phjob == "running" else "Failed")
+    env.add_phjob(job, owner, "Running" if state.phjob == "running" else "Failed")
     if state.phjob == "collecting":
-        world.jobs.collecting.add(job)
+        env.jobs.collecting.add(job)
     return state
 
 
-def contents(world: World) -> dict[str, bytes]:
+def contents(env: StoreEnvironment) -> dict[str, bytes]:
     """All files below groups/, without the expiry files, which follow the records."""
-    keys = [key for key in world.stored() if not key.endswith((EXPIRED_AT, LEGACY_EXPIRED_AT))]
-    return {key: world.store.read(key, 1000) for key in keys}
+    keys = [key for key in env.stored() if not key.endswith((EXPIRED_AT, LEGACY_EXPIRED_AT))]
+    return {key: env.store.read(key, 1000) for key in keys}

@@ -10,7 +10,7 @@ import pytest
 
 from api.cleanup.locks import LEASE, FileLock, LeaseLock
 from api.errors import Conflict, Unavailable
-from tests.api.cleanup.worlds import directory_world
+from tests.api.cleanup.environment import directory_environment
 from tests.kube.apiserver import ApiServer
 
 HOLDER = """
@@ -24,8 +24,8 @@ with FileLock(Path(sys.argv[1])).hold():
 
 
 def test_while_one_process_cleans_another_is_told_conflict(tmp_path: Path) -> None:
-    world = directory_world(tmp_path / "phfs")
-    world.fill("job-1")
+    env = directory_environment(tmp_path / "phfs")
+    env.fill("job-1")
     path = tmp_path / "phfs/phjob-artifacts/cleanup/lock"
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -33,10 +33,10 @@ def test_while_one_process_cleans_another_is_told_conflict(tmp_path: Path) -> No
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(Conflict, match="another cleanup"):
-            world.cleaner.clean(None)
-        assert world.left() == ["a/job-1"]
+            env.cleaner.clean(None)
+        assert env.left() == ["a/job-1"]
         holder.kill()
-    assert world.cleaner.clean(None).removed == 1
+    assert env.cleaner.clean(None).removed == 1
 
 
 def test_two_in_one_process_keep_each_other_out(tmp_path: Path) -> None:
@@ -50,10 +50,10 @@ def test_two_in_one_process_keep_each_other_out(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_lock_is_lost_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = directory_world(tmp_path / "phfs", {"PHJOB_CLEANUP_WORKERS": "1"})
+    env = directory_environment(tmp_path / "phfs", {"PHJOB_CLEANUP_WORKERS": "1"})
     for number in range(9):
-        world.fill(f"job-{number}")
-    remove, removed = world.store.remove, []
+        env.fill(f"job-{number}")
+    remove, removed = env.store.remove, []
 
     def lose_the_lock(prefix: str, last: tuple[str, ...] = ()) -> object:
         removed.append(prefix)
@@ -61,26 +61,26 @@ def test_a_run_whose_lock_is_lost_stops(tmp_path: Path, monkeypatch: pytest.Monk
             os.unlink(tmp_path / "phfs/phjob-artifacts/cleanup/lock")
         return remove(prefix, last)
 
-    monkeypatch.setattr(world.store, "remove", lose_the_lock)
+    monkeypatch.setattr(env.store, "remove", lose_the_lock)
     with pytest.raises(Unavailable, match="lost its lock"):
-        world.cleaner.clean(None)
+        env.cleaner.clean(None)
     assert len(removed) == 2
-    value = world.metrics.registry.get_sample_value
+    value = env.metrics.registry.get_sample_value
     assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 1
     monkeypatch.undo()
-    assert world.cleaner.clean(None).removed == 7
+    assert env.cleaner.clean(None).removed == 7
 
 
 def test_a_lock_that_is_not_reached_is_a_failed_run_and_one_that_is_taken_is_none(tmp_path: Path) -> None:
-    world = directory_world(tmp_path / "phfs")
-    value = world.metrics.registry.get_sample_value
-    with world.lock.hold(), pytest.raises(Conflict):
-        world.cleaner.clean(None)
+    env = directory_environment(tmp_path / "phfs")
+    value = env.metrics.registry.get_sample_value
+    with env.lock.hold(), pytest.raises(Conflict):
+        env.cleaner.clean(None)
     assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 0
     shutil.rmtree(tmp_path / "phfs/phjob-artifacts")
     (tmp_path / "phfs/phjob-artifacts").write_text("in the way")
     with pytest.raises(Unavailable, match="lock"):
-        world.cleaner.clean(None)
+        env.cleaner.clean(None)
     assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 1
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.cleanup.worlds import World, directory_world
-from tests.api.files.served import HOUR, Served, serving
-from tests.api.files.stores import FaultyStore
+from tests.api.cleanup.environment import StoreEnvironment, directory_environment
+from tests.api.files.download_server import HOUR, DownloadServer, serving
+from tests.api.files.faulty_store import FaultyPosixStore
 
-Serve = Callable[..., Served]
+Serve = Callable[..., DownloadServer]
 
 
 @pytest.fixture
@@ -18,22 +18,22 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Starts a server with these settings, over a store with one job; with a store of its own, over that."""
     with ExitStack() as servers:
 
-        def start(store: FaultyStore | None = None, **settings: str) -> Served:
+        def start(store: FaultyPosixStore | None = None, **settings: str) -> DownloadServer:
             root = tmp_path / "phfs"
-            world = directory_world(root, settings)
+            env = directory_environment(root, settings)
             if store is not None:
-                world = World(store, root / "lock", settings)
-            world.fill("job-1", "team-a", HOUR, HOUR, {"a.txt": b"0123456789"})
-            return servers.enter_context(serving(world, root))
+                env = StoreEnvironment(store, root / "lock", settings)
+            env.fill("job-1", "team-a", HOUR, HOUR, {"a.txt": b"0123456789"})
+            return servers.enter_context(serving(env, root))
 
         yield start
 
 
 @pytest.fixture
-def served(serve: Serve) -> Served:
+def served(serve: Serve) -> DownloadServer:
     return serve()
 
 
 @pytest.fixture
-def faulty(tmp_path: Path) -> FaultyStore:
-    return FaultyStore(str(tmp_path / "phfs"))
+def faulty(tmp_path: Path) -> FaultyPosixStore:
+    return FaultyPosixStore(str(tmp_path / "phfs"))

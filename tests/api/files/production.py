@@ -10,18 +10,18 @@ from pathlib import Path
 
 from api.server import Server
 from artifacts.log import configure_log
-from tests.api.cleanup.worlds import directory_world
-from tests.api.files.served import Served, make_app
+from tests.api.cleanup.environment import directory_environment
+from tests.api.files.download_server import DownloadServer, make_app
 from tests.sidecar.sidecars import until
 
 REPOSITORY = Path(__file__).parents[3]
 
 
-class Production(Served):
+class Production(DownloadServer):
     """What a client asks of it, and what its process takes."""
 
     def __init__(self, root: Path, port: int, process: subprocess.Popen[bytes]) -> None:
-        super().__init__(directory_world(root), root, port)
+        super().__init__(directory_environment(root), root, port)
         self._process, self.log = process, _log(root)
 
     def peak_bytes(self) -> int:
@@ -60,8 +60,8 @@ def _answers(port: int) -> bool:
 def main(root: str, port: str) -> None:
     """Serve until told to end."""
     configure_log("text", logging.WARNING, start="")
-    world = directory_world(Path(root))
-    Server(("127.0.0.1", int(port)), 8, lambda: make_app(world, int(port)), lambda: None).run()
+    env = directory_environment(Path(root))
+    Server(("127.0.0.1", int(port)), 8, lambda: make_app(env, int(port)), lambda: None).run()
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from api.folder import JobFolder
 from api.store.posix import PosixStore
 from artifacts.names import encode_path
 from tests.api.files.conftest import Serve
-from tests.api.files.served import FOLDER, Served
-from tests.api.files.stores import FaultyStore
+from tests.api.files.download_server import FOLDER, DownloadServer
+from tests.api.files.faulty_store import FaultyPosixStore
 from tests.machine import require
 
 
-def unzipped(served: Served, path: str = "") -> dict[str, bytes]:
+def unzipped(served: DownloadServer, path: str = "") -> dict[str, bytes]:
     answer = served.get(f"{path}?archive=zip")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/zip")
     with zipfile.ZipFile(io.BytesIO(answer.body)) as found:
@@ -28,7 +28,7 @@ def unzipped(served: Served, path: str = "") -> dict[str, bytes]:
         return {info.filename: found.read(info) for info in found.infolist()}
 
 
-def test_a_job_comes_as_a_zip_of_its_files_without_the_collectors_own(served: Served) -> None:
+def test_a_job_comes_as_a_zip_of_its_files_without_the_collectors_own(served: DownloadServer) -> None:
     served.write("sub/deep/b.bin", b"b" * 3_000_000)
     served.write("sub/empty", b"")
     served.write("sub/.primehub/mine.txt", b"mine")
@@ -44,7 +44,7 @@ def test_a_job_comes_as_a_zip_of_its_files_without_the_collectors_own(served: Se
     assert headers["Accept-Ranges"] == "none"
 
 
-def test_a_folder_comes_as_a_zip_with_its_place_in_the_job(served: Served) -> None:
+def test_a_folder_comes_as_a_zip_with_its_place_in_the_job(served: DownloadServer) -> None:
     served.write("sub/x/b.txt", b"b")
     served.write("sub-2/c.txt", b"c")
     for path in ("sub", "sub/"):
@@ -52,7 +52,7 @@ def test_a_folder_comes_as_a_zip_with_its_place_in_the_job(served: Served) -> No
     assert "filename*=UTF-8''job-1-x.zip" in served.get("sub/x?archive=zip").headers["Content-Disposition"]
 
 
-def test_a_files_time_is_kept_in_utc_within_what_a_zip_can_say(served: Served) -> None:
+def test_a_files_time_is_kept_in_utc_within_what_a_zip_can_say(served: DownloadServer) -> None:
     for name, moment in (("now", 1_700_000_000), ("old", 0), ("far", 5_000_000_000)):
         os.utime(served.write(name), (moment, moment))
     with zipfile.ZipFile(io.BytesIO(served.get("?archive=zip").body)) as found:
@@ -80,7 +80,7 @@ HOSTILE = {
 }
 
 
-def test_hostile_names_are_unpacked_below_the_jobs_folder(served: Served, tmp_path: Path) -> None:
+def test_hostile_names_are_unpacked_below_the_jobs_folder(served: DownloadServer, tmp_path: Path) -> None:
     for name in HOSTILE:
         served.write(encode_path(os.fsdecode(name)), name)
     expected = {f"job-1/{saved}": name for name, saved in HOSTILE.items()} | {"job-1/a.txt": b"0123456789"}
@@ -92,7 +92,7 @@ def test_hostile_names_are_unpacked_below_the_jobs_folder(served: Served, tmp_pa
     assert unpacked == set(expected)
 
 
-def test_unzip_reads_it_too(served: Served, tmp_path: Path) -> None:
+def test_unzip_reads_it_too(served: DownloadServer, tmp_path: Path) -> None:
     require(Path("/usr/bin/unzip").exists(), "unzip")
     served.write("sub/naïve 文.txt", b"x" * 1_000_000)
     (tmp_path / "a.zip").write_bytes(served.get("?archive=zip").body)
@@ -101,20 +101,20 @@ def test_unzip_reads_it_too(served: Served, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_of_nothing_there_is_no_zip(served: Served, method: str) -> None:
+def test_of_nothing_there_is_no_zip(served: DownloadServer, method: str) -> None:
     (served.root / FOLDER / "empty").mkdir()
     (served.root / FOLDER / "a.txt").unlink()  # the collector's own files are left
     for path in ("?archive=zip", "empty?archive=zip", "gone?archive=zip"):
         assert served.get(path, method=method).status == 404
 
 
-def test_head_says_that_there_is_one(served: Served) -> None:
+def test_head_says_that_there_is_one(served: DownloadServer) -> None:
     answer = served.get("?archive=zip", method="HEAD")
     assert (answer.status, answer.headers["Content-Type"], answer.body) == (200, "application/zip", b"")
     assert answer.headers["Content-Length"] is None, "it is not known, and not 0"
 
 
-def test_too_many_files_are_refused_before_the_first(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_files_are_refused_before_the_first(served: DownloadServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MAX_FILES", 3)
     for name in "bc":
         served.write(name)
@@ -124,7 +124,7 @@ def test_too_many_files_are_refused_before_the_first(served: Served, monkeypatch
     assert (answer.status, answer.error["code"]) == (413, "TOO_LARGE")
 
 
-def test_one_file_is_open_at_a_time(serve: Serve, faulty: FaultyStore) -> None:
+def test_one_file_is_open_at_a_time(serve: Serve, faulty: FaultyPosixStore) -> None:
     served = serve(faulty)
     for number in range(50):
         served.write(f"f{number}")
@@ -141,7 +141,7 @@ def test_files_that_are_small_are_sent_in_blocks(tmp_path: Path) -> None:
     assert max(sizes) < 1024 * 1024
 
 
-def test_zip64_is_used_where_it_must_be(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zip64_is_used_where_it_must_be(served: DownloadServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its bounds are lowered: what is written past them is read by a reader that knows the real ones."""
     served.write("big", b"x" * 5000)
     with monkeypatch.context() as lowered:

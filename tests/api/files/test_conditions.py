@@ -4,15 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.files.conditions import Verdict, judge
-from api.files.ranges import Span
-from api.store.store import Stat
+from api.files.preconditions import ByteRange, ResponsePlan, evaluate
+from api.store.store import FileStat
 
 CHANGED = 1_000_000_000  # Sun, 09 Sep 2001 01:46:40 GMT
-STAT = Stat(10, CHANGED + 0.5, "tag")
+STAT = FileStat(10, CHANGED + 0.5, "tag")
 AT, BEFORE, AFTER = (f"Sun, 09 Sep 2001 01:46:{second} GMT" for second in (40, 39, 41))
-WHOLE = Verdict(200, Span(0, 10))
-PART = Verdict(206, Span(2, 3))
+WHOLE = ResponsePlan(200, ByteRange(0, 10))
+PART = ResponsePlan(206, ByteRange(2, 3))
 RANGE = {"Range": "bytes=2-4"}
 
 
@@ -21,25 +20,25 @@ RANGE = {"Range": "bytes=2-4"}
     [
         ({}, WHOLE),
         (RANGE, PART),
-        ({"Range": "bytes=10-"}, Verdict(416)),
-        ({"If-None-Match": '"tag"'}, Verdict(304)),
-        ({"If-None-Match": 'W/"tag"'}, Verdict(304)),
-        ({"If-None-Match": '"other", "tag"'}, Verdict(304)),
-        ({"If-None-Match": "*"}, Verdict(304)),
+        ({"Range": "bytes=10-"}, ResponsePlan(416)),
+        ({"If-None-Match": '"tag"'}, ResponsePlan(304)),
+        ({"If-None-Match": 'W/"tag"'}, ResponsePlan(304)),
+        ({"If-None-Match": '"other", "tag"'}, ResponsePlan(304)),
+        ({"If-None-Match": "*"}, ResponsePlan(304)),
         ({"If-None-Match": '"other"'}, WHOLE),
         ({"If-None-Match": '"other"', "If-Modified-Since": AFTER}, WHOLE),
-        ({"If-None-Match": '"tag"', **RANGE}, Verdict(304)),
-        ({"If-Modified-Since": AT}, Verdict(304)),
-        ({"If-Modified-Since": AFTER}, Verdict(304)),
+        ({"If-None-Match": '"tag"', **RANGE}, ResponsePlan(304)),
+        ({"If-Modified-Since": AT}, ResponsePlan(304)),
+        ({"If-Modified-Since": AFTER}, ResponsePlan(304)),
         ({"If-Modified-Since": BEFORE}, WHOLE),
         ({"If-Modified-Since": "yesterday"}, WHOLE),
         ({"If-Match": '"tag"'}, WHOLE),
         ({"If-Match": "*"}, WHOLE),
-        ({"If-Match": '"other"'}, Verdict(412)),
-        ({"If-Match": 'W/"tag"'}, Verdict(412)),
-        ({"If-Match": '"other"', "If-None-Match": '"tag"'}, Verdict(412)),
+        ({"If-Match": '"other"'}, ResponsePlan(412)),
+        ({"If-Match": 'W/"tag"'}, ResponsePlan(412)),
+        ({"If-Match": '"other"', "If-None-Match": '"tag"'}, ResponsePlan(412)),
         ({"If-Match": '"tag"', "If-Unmodified-Since": BEFORE}, WHOLE),
-        ({"If-Unmodified-Since": BEFORE}, Verdict(412)),
+        ({"If-Unmodified-Since": BEFORE}, ResponsePlan(412)),
         ({"If-Unmodified-Since": AT}, WHOLE),
         ({"If-Unmodified-Since": "tomorrow"}, WHOLE),
         ({"If-Range": '"tag"', **RANGE}, PART),
@@ -51,8 +50,8 @@ RANGE = {"Range": "bytes=2-4"}
         ({"If-Range": '"tag"'}, WHOLE),
     ],
 )
-def test_a_request_is_answered_by_its_conditions(headers: dict[str, str], verdict: Verdict) -> None:
-    assert judge(headers, STAT) == verdict
+def test_a_request_is_answered_by_its_conditions(headers: dict[str, str], verdict: ResponsePlan) -> None:
+    assert evaluate(headers, STAT) == verdict
 
 
 @settings(deadline=None, max_examples=150)
@@ -63,7 +62,7 @@ def test_a_request_is_answered_by_its_conditions(headers: dict[str, str], verdic
     )
 )
 def test_any_headers_have_an_answer(headers: dict[str, str]) -> None:
-    verdict = judge(headers, STAT)
+    verdict = evaluate(headers, STAT)
     assert verdict.status in (200, 206, 304, 412, 416)
     assert verdict.span.start + verdict.span.length <= STAT.size
 
@@ -72,4 +71,4 @@ def test_any_headers_have_an_answer(headers: dict[str, str]) -> None:
     "date", ["Sun, 09 Sep 99999 01:46:40 GMT", "Mon, 01 Jan 0001 00:00:00 +2359", "0", "-1", "\x00"]
 )
 def test_a_date_that_no_clock_shows_is_no_condition(date: str) -> None:
-    assert judge({"If-Modified-Since": date, "If-Unmodified-Since": date}, STAT).status in (200, 304, 412)
+    assert evaluate({"If-Modified-Since": date, "If-Unmodified-Since": date}, STAT).status in (200, 304, 412)

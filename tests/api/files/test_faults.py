@@ -9,8 +9,8 @@ import zipfile
 import pytest
 
 from tests.api.files.conftest import Serve
-from tests.api.files.served import FOLDER, Served
-from tests.api.files.stores import FaultyStore, fails
+from tests.api.files.download_server import FOLDER, DownloadServer
+from tests.api.files.faulty_store import FaultyPosixStore, fails
 from tests.lines import lines_of
 from tests.sidecar.sidecars import until
 
@@ -18,7 +18,7 @@ MIB = 1024 * 1024
 BIG = 64 * MIB
 
 
-def test_a_file_that_is_cut_while_it_is_sent_breaks_the_connection(served: Served) -> None:
+def test_a_file_that_is_cut_while_it_is_sent_breaks_the_connection(served: DownloadServer) -> None:
     path = served.write("big.bin", b"")
     os.truncate(path, BIG)
     with served.opened("big.bin") as response:
@@ -31,7 +31,7 @@ def test_a_file_that_is_cut_while_it_is_sent_breaks_the_connection(served: Serve
     assert served.ended("file", "aborted") == 1
 
 
-def test_a_file_that_is_written_to_while_it_is_sent_breaks_the_connection(served: Served) -> None:
+def test_a_file_that_is_written_to_while_it_is_sent_breaks_the_connection(served: DownloadServer) -> None:
     path = served.write("big.bin", b"")
     os.truncate(path, BIG)
     with served.opened("big.bin") as response:
@@ -42,7 +42,7 @@ def test_a_file_that_is_written_to_while_it_is_sent_breaks_the_connection(served
             response.read()
 
 
-def test_a_file_that_is_replaced_while_it_is_sent_is_the_old_one_to_its_end(served: Served) -> None:
+def test_a_file_that_is_replaced_while_it_is_sent_is_the_old_one_to_its_end(served: DownloadServer) -> None:
     path = served.write("big.bin", b"")
     os.truncate(path, BIG)
     with served.opened("big.bin") as response:
@@ -52,7 +52,7 @@ def test_a_file_that_is_replaced_while_it_is_sent_is_the_old_one_to_its_end(serv
     assert served.get("big.bin").body == b"new"
 
 
-def test_a_file_that_changes_between_open_and_read_is_an_answer(serve: Serve, faulty: FaultyStore) -> None:
+def test_a_file_that_changes_between_open_and_read_is_an_answer(serve: Serve, faulty: FaultyPosixStore) -> None:
     served = serve(faulty)
 
     def grows() -> None:
@@ -68,7 +68,7 @@ def test_a_file_that_changes_between_open_and_read_is_an_answer(serve: Serve, fa
 
 @pytest.mark.parametrize("asked", ["big.bin", "?archive=zip"])
 def test_a_store_that_fails_half_way_breaks_the_connection_and_is_told(
-    serve: Serve, faulty: FaultyStore, caplog: pytest.LogCaptureFixture, asked: str
+    serve: Serve, faulty: FaultyPosixStore, caplog: pytest.LogCaptureFixture, asked: str
 ) -> None:
     caplog.set_level(logging.INFO)
     served = serve(faulty)
@@ -91,7 +91,7 @@ def test_a_store_that_fails_half_way_breaks_the_connection_and_is_told(
     assert faulty.open_now == 0
 
 
-def test_a_file_that_vanishes_from_under_a_zip_breaks_it(serve: Serve, faulty: FaultyStore) -> None:
+def test_a_file_that_vanishes_from_under_a_zip_breaks_it(serve: Serve, faulty: FaultyPosixStore) -> None:
     served = serve(faulty)
     last = served.write("z.txt")
     os.truncate(served.write("big.bin", b""), 2 * MIB)
@@ -104,7 +104,7 @@ def test_a_file_that_vanishes_from_under_a_zip_breaks_it(serve: Serve, faulty: F
     assert served.ended("zip", "aborted") == 1
 
 
-def test_a_broken_zip_has_no_end(serve: Serve, faulty: FaultyStore) -> None:
+def test_a_broken_zip_has_no_end(serve: Serve, faulty: FaultyPosixStore) -> None:
     """Which tells a client that knows no chunks."""
     served = serve(faulty)
     os.truncate(served.write("big.bin", b""), 2 * MIB)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from api.files.headers import archive_headers, content_type, disposition, file_headers
 from api.files.names import safe_name
-from api.store.store import Stat
+from api.store.store import FileStat
 
-STAT = Stat(10, 1_000_000_000, "tag")
+STAT = FileStat(10, 1_000_000_000, "tag")
 TEXT = "text/plain; charset=utf-8"
 UNKNOWN = "application/octet-stream"
 
@@ -54,12 +54,12 @@ def test_a_hostile_name_stays_a_name(encoded: str, header: str) -> None:
 
 @pytest.mark.parametrize("modified", [-1.0, -1e18, 1e18, 2e15])
 def test_a_time_that_no_header_can_hold_is_left_out(modified: float) -> None:
-    assert "Last-Modified" not in file_headers("a", Stat(1, modified, "tag"), download=False)
+    assert "Last-Modified" not in file_headers("a", FileStat(1, modified, "tag"), download=False)
 
 
 @given(st.floats(0, 253402300799))
 def test_a_time_is_whole_seconds_and_never_later(modified: float) -> None:
-    header = file_headers("a", Stat(1, modified, "tag"), download=False)["Last-Modified"]
+    header = file_headers("a", FileStat(1, modified, "tag"), download=False)["Last-Modified"]
     assert parsedate_to_datetime(header).timestamp() == int(modified)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.files.download_server import HOUR, ROOT
 from tests.api.files.production import Production, producing
-from tests.api.files.served import HOUR, ROOT
 
 MIB = 1024 * 1024
 SIZE = 300 * MIB
@@ -19,7 +19,7 @@ MOST_GROWTH = 48 * MIB  # four downloads of blocks of 1 MiB, and what the alloca
 @pytest.fixture
 def production(tmp_path: Path) -> Iterator[Production]:
     with producing(tmp_path / "phfs") as server:
-        server.world.fill("job-1", "team-a", HOUR, HOUR, {"a.txt": b"0123456789"})
+        server.env.fill("job-1", "team-a", HOUR, HOUR, {"a.txt": b"0123456789"})
         yield server
 
 

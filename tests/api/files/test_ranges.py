@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.files.ranges import Span, Unsatisfiable, content_range, parse_range
+from api.files.preconditions import ByteRange, RangeNotSatisfiable, content_range, parse_range
 
 OFTEN = settings(deadline=None, max_examples=200)
 HOSTILE = st.text(alphabet="bytes=-,0123456789 \t\x00\u0663\u00b2", max_size=40) | st.text(max_size=40)
@@ -14,23 +14,23 @@ LONG = "9" * 5000
 @pytest.mark.parametrize(
     ("header", "span"),
     [
-        ("bytes=0-0", Span(0, 1)),
-        ("bytes=0-9", Span(0, 10)),
-        ("bytes=3-5", Span(3, 3)),
-        ("bytes=3-", Span(3, 7)),
-        ("bytes=9-", Span(9, 1)),
-        ("bytes=5-99", Span(5, 5)),
-        (f"bytes=5-{LONG}", Span(5, 5)),
-        ("bytes=-1", Span(9, 1)),
-        ("bytes=-10", Span(0, 10)),
-        (f"bytes=-{LONG}", Span(0, 10)),
-        ("bytes=0000000000000000000000003-5", Span(3, 3)),
-        ("Bytes=3-5", Span(3, 3)),
-        ("bytes= 3-5 ", Span(3, 3)),
-        ("bytes=,3-5,", Span(3, 3)),
+        ("bytes=0-0", ByteRange(0, 1)),
+        ("bytes=0-9", ByteRange(0, 10)),
+        ("bytes=3-5", ByteRange(3, 3)),
+        ("bytes=3-", ByteRange(3, 7)),
+        ("bytes=9-", ByteRange(9, 1)),
+        ("bytes=5-99", ByteRange(5, 5)),
+        (f"bytes=5-{LONG}", ByteRange(5, 5)),
+        ("bytes=-1", ByteRange(9, 1)),
+        ("bytes=-10", ByteRange(0, 10)),
+        (f"bytes=-{LONG}", ByteRange(0, 10)),
+        ("bytes=0000000000000000000000003-5", ByteRange(3, 3)),
+        ("Bytes=3-5", ByteRange(3, 3)),
+        ("bytes= 3-5 ", ByteRange(3, 3)),
+        ("bytes=,3-5,", ByteRange(3, 3)),
     ],
 )
-def test_a_range_is_the_bytes_it_names(header: str, span: Span) -> None:
+def test_a_range_is_the_bytes_it_names(header: str, span: ByteRange) -> None:
     assert parse_range(header, 10) == span
 
 
@@ -58,7 +58,7 @@ def test_what_is_no_single_range_is_the_whole_file(header: str | None) -> None:
     ],
 )
 def test_a_range_behind_the_end_is_refused(header: str, size: int) -> None:
-    with pytest.raises(Unsatisfiable):
+    with pytest.raises(RangeNotSatisfiable):
         parse_range(header, size)
 
 
@@ -71,7 +71,7 @@ def test_the_end_of_an_empty_file_is_all_of_it() -> None:
 def test_no_header_asks_for_what_is_not_there(header: str, size: int) -> None:
     try:
         span = parse_range(header, size)
-    except Unsatisfiable:
+    except RangeNotSatisfiable:
         return
     assert span is None or (span.length > 0 and span.start >= 0 and span.start + span.length <= size)
 
@@ -82,5 +82,5 @@ def test_a_range_comes_back_as_it_was_asked_for(data: st.DataObject, size: int) 
     first = data.draw(st.integers(0, min(size, 10**18) - 1))
     last = data.draw(st.integers(first, min(size, 10**18) - 1))
     span = parse_range(f"bytes={first}-{last}", size)
-    assert span == Span(first, last - first + 1)
+    assert span == ByteRange(first, last - first + 1)
     assert content_range(span, size) == f"bytes {first}-{last}/{size}"

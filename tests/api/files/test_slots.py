@@ -7,8 +7,8 @@ import flask
 import pytest
 
 from tests.api.files.conftest import Serve
-from tests.api.files.served import FOLDER, ROOT, Served, make_app
-from tests.api.files.stores import FaultyStore, fails
+from tests.api.files.download_server import FOLDER, ROOT, DownloadServer, make_app
+from tests.api.files.faulty_store import FaultyPosixStore, fails
 from tests.lines import lines_of
 from tests.sidecar.sidecars import until
 
@@ -16,7 +16,7 @@ BIG = 64 * 1024 * 1024  # more than the buffers between server and client take
 ONE = {"PHJOB_API_DOWNLOADS": "1", "PHJOB_API_THREADS": "4"}
 
 
-def big(served: Served, path: str = "big.bin") -> None:
+def big(served: DownloadServer, path: str = "big.bin") -> None:
     with served.write(path).open("r+b") as file:
         file.truncate(BIG)
 
@@ -52,7 +52,7 @@ def test_what_sends_no_file_holds_no_slot(serve: Serve) -> None:
     until(served.is_idle, "no slot held")
 
 
-def test_a_download_that_fails_before_it_starts_gives_its_slot_back(serve: Serve, faulty: FaultyStore) -> None:
+def test_a_download_that_fails_before_it_starts_gives_its_slot_back(serve: Serve, faulty: FaultyPosixStore) -> None:
     served = serve(faulty, **ONE)
     faulty.faults[FOLDER + "a.txt"] = (0, fails)
     for path in ("a.txt", "?archive=zip"):
@@ -62,10 +62,10 @@ def test_a_download_that_fails_before_it_starts_gives_its_slot_back(serve: Serve
     assert faulty.open_now == 0
 
 
-def test_an_answer_that_is_thrown_away_gives_its_slot_back(serve: Serve, faulty: FaultyStore) -> None:
+def test_an_answer_that_is_thrown_away_gives_its_slot_back(serve: Serve, faulty: FaultyPosixStore) -> None:
     served = serve(faulty, **ONE)
     big(served)
-    app = make_app(served.world, served.port)
+    app = make_app(served.env, served.port)
 
     @app.after_request
     def breaks(_: flask.Response) -> flask.Response:
@@ -116,7 +116,9 @@ def lines(audit: pytest.LogCaptureFixture, count: int) -> list[str]:
     return told()
 
 
-def test_each_download_is_one_line_of_the_log_at_its_end(served: Served, audit: pytest.LogCaptureFixture) -> None:
+def test_each_download_is_one_line_of_the_log_at_its_end(
+    served: DownloadServer, audit: pytest.LogCaptureFixture
+) -> None:
     served.get("a.txt")
     served.get("a.txt", headers={"Range": "bytes=0-3"})
     served.get("a.txt", method="HEAD")
@@ -133,7 +135,7 @@ def test_each_download_is_one_line_of_the_log_at_its_end(served: Served, audit: 
     assert served.counted("download_bytes_total") == 24 + size
 
 
-def test_no_name_forges_a_line_or_a_key(served: Served, audit: pytest.LogCaptureFixture) -> None:
+def test_no_name_forges_a_line_or_a_key(served: DownloadServer, audit: pytest.LogCaptureFixture) -> None:
     served.write("a result=complete user=root.txt")
     served.write("a\u2028b\u202e")
     served.get("a%20result=complete%20user=root.txt", "eve", headers={"Range": 'bytes=0-0" x=y'})

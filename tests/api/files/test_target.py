@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import BadInput, NotFound
-from api.files.target import Target, read_target
+from api.files.target import DownloadTarget, parse_target
 from artifacts.names import encode_path, path_problem
 
 GROUP, JOB = st.from_regex(r"[a-z0-9-]{1,9}", fullmatch=True), st.from_regex(r"[a-z0-9.-]{1,9}", fullmatch=True)
@@ -27,9 +27,9 @@ def path_info(url: str) -> str:
 @OFTEN
 @given(GROUP, JOB, PATH, st.booleans(), st.booleans())
 def test_a_url_asks_for_what_it_was_made_of(group: str, job: str, path: str, archive: bool, download: bool) -> None:
-    target = Target(group, job, path, archive or not path, download)
+    target = DownloadTarget(group, job, path, archive or not path, download)
     assert target.url.isascii()
-    assert read_target(path_info(target.url), target.query) == target
+    assert parse_target(path_info(target.url), target.query) == target
 
 
 @OFTEN
@@ -37,7 +37,7 @@ def test_a_url_asks_for_what_it_was_made_of(group: str, job: str, path: str, arc
 def test_any_url_is_a_safe_path_or_refused(rest: str, archive: bool) -> None:
     query = {"archive": "zip"} if archive else {}
     try:
-        path = read_target(f"/api/files/{rest}", query).path
+        path = parse_target(f"/api/files/{rest}", query).path
     except (NotFound, BadInput):
         return
     assert path == "" or path_problem(path) is None
@@ -45,4 +45,4 @@ def test_any_url_is_a_safe_path_or_refused(rest: str, archive: bool) -> None:
 
 @pytest.mark.parametrize("value", ["", "0", "true", "11"])
 def test_only_download_1_makes_an_attachment(value: str) -> None:
-    assert not read_target("/api/files/groups/a/jobArtifacts/b/c", {"download": value}).download
+    assert not parse_target("/api/files/groups/a/jobArtifacts/b/c", {"download": value}).download

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.retention.expiry import SKEW_SECONDS, Evidence, bound, decide, newest_before
+from api.retention.expiry import MAX_CLOCK_SKEW_SECONDS, Evidence, compute_retention, max_expiry, newest_trusted
 from api.retention.record import FOREVER, Extension, Pin, Record
 from tests.api.retention.evidence import DAY, NOW, RULES
 
@@ -59,7 +59,7 @@ CASES = {
     "extended past both files": (Evidence(end=END, said=(PAST, PAST), record=extended(FUTURE)), float(int(FUTURE))),
     "extension over, a file to come": (Evidence(end=END, said=(PAST, FUTURE), record=extended(PAST)), FUTURE),
     "extension over, files gone": (Evidence(end=END, said=(None, None), record=extended(PAST)), PAST),
-    "extension beyond the bound is a promise": (
+    "extension beyond the max_expiry is a promise": (
         Evidence(end=END, said=(PAST, PAST), record=extended(NOW + 999 * DAY)),
         NOW + 999 * DAY,
     ),
@@ -86,21 +86,21 @@ CASES = {
 
 @pytest.mark.parametrize(("evidence", "expires_at"), CASES.values(), ids=CASES.keys())
 def test_each_case_is_decided_by_a_stated_rule(evidence: Evidence, expires_at: float | None) -> None:
-    term = decide(evidence, NOW, RULES)
+    term = compute_retention(evidence, NOW, RULES)
     assert term.expires_at == expires_at
     assert term.why
     assert term.has_expired(NOW) == (expires_at is not None and expires_at <= NOW)
 
 
 def test_a_pin_tells_who_when_and_why() -> None:
-    term = decide(Evidence(record=Record(pin=Pin("alice", 1000, "for the paper"))), NOW, RULES)
+    term = compute_retention(Evidence(record=Record(pin=Pin("alice", 1000, "for the paper"))), NOW, RULES)
     assert (term.pinned, term.pinned_by, term.pinned_at, term.note) == (True, "alice", 1000, "for the paper")
 
 
 def test_files_with_times_to_come_do_not_count() -> None:
     newest = None
-    for changed in (NOW + 999 * DAY, NOW - 5, NOW - 9, NOW + SKEW_SECONDS + 1):
-        newest = newest_before(changed, newest, NOW)
+    for changed in (NOW + 999 * DAY, NOW - 5, NOW - 9, NOW + MAX_CLOCK_SKEW_SECONDS + 1):
+        newest = newest_trusted(changed, newest, NOW)
     assert newest == NOW - 5
 
 
@@ -119,7 +119,7 @@ evidences = st.builds(
     record=records,
     record_problem=st.sampled_from(["", "", "", "it is no JSON"]),
     said=said,
-    newest=st.none() | st.floats(0, NOW + SKEW_SECONDS),
+    newest=st.none() | st.floats(0, NOW + MAX_CLOCK_SKEW_SECONDS),
     first_seen=st.none() | moments,
     exists=st.booleans(),
 )
@@ -127,22 +127,22 @@ evidences = st.builds(
 
 @given(evidences)
 def test_what_is_pinned_runs_or_cannot_be_told_never_expires(evidence: Evidence) -> None:
-    term = decide(evidence, NOW, RULES)
+    term = compute_retention(evidence, NOW, RULES)
     if evidence.record.pin or evidence.running or evidence.record_problem:
         assert not term.has_expired(NOW)
 
 
 @given(evidences)
 def test_nothing_expires_before_what_people_decided(evidence: Evidence) -> None:
-    term = decide(evidence, NOW, RULES)
+    term = compute_retention(evidence, NOW, RULES)
     if term.expires_at is not None and evidence.record.until is not None:
         assert term.expires_at >= evidence.record.until
 
 
 @given(evidences)
 def test_what_has_expired_is_over_by_all_that_speaks(evidence: Evidence) -> None:
-    if decide(evidence, NOW, RULES).has_expired(NOW):
-        most = bound(evidence, NOW, RULES)
+    if compute_retention(evidence, NOW, RULES).has_expired(NOW):
+        most = max_expiry(evidence, NOW, RULES)
         decided = evidence.record.until is not None
         for at in evidence.said:
             assert at is None or min(at, most) <= NOW or (decided and at >= FOREVER)
@@ -151,9 +151,9 @@ def test_what_has_expired_is_over_by_all_that_speaks(evidence: Evidence) -> None
 @given(evidences)
 def test_nothing_but_a_decision_keeps_beyond_the_bound(evidence: Evidence) -> None:
     evidence = replace(evidence, running=False, record=Record(), record_problem="", exists=True)
-    term = decide(evidence, NOW, RULES)
+    term = compute_retention(evidence, NOW, RULES)
     assert term.expires_at is not None
-    assert term.expires_at <= NOW + SKEW_SECONDS + RULES.maximum
+    assert term.expires_at <= NOW + MAX_CLOCK_SKEW_SECONDS + RULES.maximum
 
 
 @given(evidences)
@@ -161,6 +161,6 @@ def test_silence_means_neither_now_nor_for_ever(evidence: Evidence) -> None:
     evidence = replace(
         evidence, running=False, record=Record(), record_problem="", said=(None, None), end=None, exists=True
     )
-    term = decide(replace(evidence, first_seen=None), NOW, RULES)
+    term = compute_retention(replace(evidence, first_seen=None), NOW, RULES)
     assert term.expires_at is not None
-    assert NOW + RULES.retention <= term.expires_at <= NOW + RULES.retention + SKEW_SECONDS
+    assert NOW + RULES.retention <= term.expires_at <= NOW + RULES.retention + MAX_CLOCK_SKEW_SECONDS

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.retention.expiry import EARLIEST, read_expiry
+from api.retention.expiry import MIN_EXPIRY, parse_expiry_file
 from api.retention.record import FOREVER
 from artifacts.layout import format_expiry
 
@@ -28,7 +28,7 @@ FILES = {
     "zero": (b"0\n", None),
     "a duration": (b"604800\n", None),
     "the last second before 2000": (b"946684799\n", None),
-    "the first of 2000": (b"946684800\n", float(EARLIEST)),
+    "the first of 2000": (b"946684800\n", float(MIN_EXPIRY)),
     "milliseconds: far to come, and bounded later": (b"1700000000000\n", float(FOREVER)),
     "past any date": (b"9" * 30 + b"\n", float(FOREVER)),
     "exponent": (b"1.7e9\n", None),
@@ -49,15 +49,15 @@ FILES = {
 
 @pytest.mark.parametrize(("content", "at"), FILES.values(), ids=FILES.keys())
 def test_each_expiry_file_is_read_by_a_stated_rule(content: bytes, at: float | None) -> None:
-    assert read_expiry(content) == at
+    assert parse_expiry_file(content) == at
 
 
-@given(st.integers(EARLIEST, FOREVER))
+@given(st.integers(MIN_EXPIRY, FOREVER))
 def test_what_the_collector_writes_is_read_back(at: int) -> None:
-    assert read_expiry(format_expiry(at)) == at
+    assert parse_expiry_file(format_expiry(at)) == at
 
 
 @given(st.binary(max_size=2000) | st.text("0123456789.-+eEnafinity \r\n\t_x").map(str.encode))
 def test_any_bytes_say_nothing_or_a_time_within_bounds(content: bytes) -> None:
-    at = read_expiry(content)
-    assert at is None or EARLIEST <= at <= FOREVER
+    at = parse_expiry_file(content)
+    assert at is None or MIN_EXPIRY <= at <= FOREVER

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from api.retention.expiry import EARLIEST, MAX_BYTES
-from api.retention.record import FOREVER, MAX_NOTE
+from api.retention.expiry import MAX_EXPIRY_FILE_BYTES, MIN_EXPIRY
+from api.retention.record import FOREVER, MAX_NOTE_CHARACTERS
 from api.settings import CLEANUP, TABLE
 
 PAGE = (Path(__file__).parents[3] / "docs/retention.md").read_text()
@@ -23,9 +23,9 @@ def test_the_page_lists_every_setting_of_retention_and_cleanup_and_no_other() ->
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     for number, words in (
-        (EARLIEST, "less than {}"),
-        (MAX_BYTES, "more than {} bytes"),
+        (MIN_EXPIRY, "less than {}"),
+        (MAX_EXPIRY_FILE_BYTES, "more than {} bytes"),
         (FOREVER, "({})"),
-        (MAX_NOTE, "{} characters"),
+        (MAX_NOTE_CHARACTERS, "{} characters"),
     ):
         assert words.format(number) in re.sub(r"\s+", " ", PAGE)

@@ -13,13 +13,13 @@ from prometheus_client import CollectorRegistry
 
 from api.auth.caller import Caller
 from api.auth.links import Links
+from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
-from api.cleanup.run import StoreCleaner
 from api.errors import NotAuthenticated
 from api.jobs.job import Draft, Job, Outcome, format_time
 from api.metrics import Metrics
-from api.retention.expiry import Rules
-from api.retention.terms import StoreTerms
+from api.retention.expiry import RetentionPolicy
+from api.retention.service import RetentionService
 from api.schema.view import graphql_blueprint
 from api.services import Services
 from api.settings import Settings
@@ -87,9 +87,9 @@ class Api:
         environ = {"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none"}
         settings = Settings.from_env(environ | {"PHJOB_API_INTROSPECTION": str(introspection)})
         metrics = Metrics(CollectorRegistry())
-        terms = StoreTerms(self.store, self.jobs, Rules(7 * DAY, 365 * DAY), self.clock)
+        terms = RetentionService(self.store, self.jobs, RetentionPolicy(7 * DAY, 365 * DAY), self.clock)
         self.lock = FileLock(root / "lock")
-        cleaner = StoreCleaner(self.store, self.jobs, settings, metrics, self.lock, self.clock)
+        cleaner = Cleaner(self.store, self.jobs, settings, metrics, self.lock, self.clock)
         links = Links(b"k" * 32, 300, self.clock)
         self.services = Services(settings, self.jobs, self.store, terms, cleaner, links, metrics, self.clock)
         self.app = flask.Flask("tested", static_folder=None)

@@ -8,7 +8,7 @@ import pytest
 
 from api import listing
 from api.auth.links import Links
-from api.files.target import read_target
+from api.files.target import parse_target
 from artifacts.layout import MANIFEST, TEMPORARY
 from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header
 from tests.api.schema.asking import Api
@@ -287,7 +287,7 @@ def test_links_work_for_whoever_may_see_the_files(filled: Api) -> None:
     for url in urls:
         assert re.match("/api/files/groups/team-a/jobArtifacts/job-1/", url)
         query_fields = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-        target = read_target(urlsplit(url).path, query_fields)
+        target = parse_target(urlsplit(url).path, query_fields)
         assert links.check(target, query_fields).groups == ("team-a",)
         targets.append((target.path, target.archive, target.download))
     assert targets == [

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.cleanup.worlds import directory_world
-from tests.api.files.served import make_app
+from tests.api.cleanup.environment import directory_environment
+from tests.api.files.download_server import make_app
 
 PORT = 8080
 OWN = {"Host": f"localhost:{PORT}", "Content-Type": "application/json"}
@@ -23,7 +23,7 @@ REFUSED = {
 def test_refusals_have_graphqls_form_on_its_path_alone(
     tmp_path: Path, method: str, headers: dict[str, str], status: int, code: str
 ) -> None:
-    client = make_app(directory_world(tmp_path / "phfs"), PORT).test_client()
+    client = make_app(directory_environment(tmp_path / "phfs"), PORT).test_client()
     answer = client.open("/api/graphql", method=method, headers=OWN | headers, data=b'{"query": "{ me { id } }"}')
     (error,) = json.loads(answer.data)["errors"]
     assert (answer.status_code, error["extensions"]["code"]) == (status, code)

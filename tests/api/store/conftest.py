@@ -9,9 +9,9 @@ import obstore
 import pytest
 from obstore.store import MemoryStore, S3Store
 
+from api.store.bucket import BucketStore
 from api.store.factory import open_store
-from api.store.keys import PlainKeys
-from api.store.objects import BucketStore
+from api.store.keys import ObstoreKeys
 from api.store.posix import PosixStore
 from api.store.store import Store
 from tests.api.store import servers
@@ -78,7 +78,7 @@ class Bucket:
     def by_obstore_alone(self) -> Store:
         """The same as GCS and Azure are spoken to."""
         store = S3Store(BUCKET)
-        return BucketStore(store, PlainKeys(store), self.base)
+        return BucketStore(store, ObstoreKeys(store), self.base)
 
     def put(self, *keys: str, content: bytes = b"") -> None:
         self.server.put(*(self.base + key for key in keys), content=content)

@@ -8,11 +8,11 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from api.store import objects
+from api.store import bucket as bucket_module
+from api.store.bucket import BucketStore
 from api.store.factory import open_store
-from api.store.keys import Keys
-from api.store.objects import BucketStore
-from api.store.store import Changed, Missing, Removed
+from api.store.keys import BucketKeys
+from api.store.store import FileChanged, FileMissing, RemovedFiles
 from artifacts.errors import StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.store.conftest import Bucket
@@ -48,10 +48,10 @@ def test_a_folder_object_is_no_file(bucket: Bucket) -> None:
     assert names(bucket.store) == ["d-", "d/a", "z"]
     assert names(bucket.store, recursive=False) == ["d-", "d/", "empty/", "z", "z/"]
     for key in (f"{JOB}d", f"{JOB}empty"):
-        with pytest.raises(Missing):
+        with pytest.raises(FileMissing):
             bucket.store.stat(key)
     assert bucket.store.stat(f"{JOB}z").size == 0
-    assert bucket.store.remove(JOB) == Removed(3, 2)
+    assert bucket.store.remove(JOB) == RemovedFiles(3, 2)
     assert bucket.found() == []
 
 
@@ -73,7 +73,9 @@ def test_keys_that_are_no_paths_go_with_the_job(bucket: Bucket) -> None:
     odd = [key for key in ODD if "." not in key]
     bucket.put(*(JOB + key for key in odd), content=b"x")
     bucket.put(*(JOB + key for key in ("a", "b/c", *LAST)), f"{JOB}empty", content=b"x")
-    assert bucket.store.remove(JOB, LAST) == Removed(len([key for key in odd if key[-1] != "/"]) + 3, 3 + len(odd) - 3)
+    assert bucket.store.remove(JOB, LAST) == RemovedFiles(
+        len([key for key in odd if key[-1] != "/"]) + 3, 3 + len(odd) - 3
+    )
     assert bucket.found() == []
 
 
@@ -121,16 +123,16 @@ def test_a_job_is_removed_with_one_request_a_page_and_one_for_each_file_that_goe
     put_past_http(bucket, (f"{JOB}{number:05}" for number in range(1100)))
     put_past_http(bucket, (JOB + name for name in LAST))
     with requests(caplog) as seen:
-        assert bucket.store.remove(JOB, [*LAST, "absent"]) == Removed(1100, 1100)
+        assert bucket.store.remove(JOB, [*LAST, "absent"]) == RemovedFiles(1100, 1100)
     kinds = [request.split(" ")[0] for request in seen]
     assert sorted(kinds) == ["GET"] * 2 + ["POST"] * 4, seen
     assert bucket.found() == []
 
 
 class Dying:
-    """Keys whose owner is killed at the n-th request to delete."""
+    """BucketKeys whose owner is killed at the n-th request to delete."""
 
-    def __init__(self, keys: Keys, left: int) -> None:
+    def __init__(self, keys: BucketKeys, left: int) -> None:
         self._keys, self._left = keys, left
         self.pages, self.all = keys.pages, keys.all
 
@@ -165,7 +167,7 @@ def test_a_removal_that_is_killed_at_any_request_goes_on_and_loses_the_last_file
 def test_a_large_file_comes_by_ranges_each_of_which_says_which_file_is_meant(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "_RANGE", MIB)
+    monkeypatch.setattr(bucket_module, "_RANGE", MIB)
     whole = bytes(itertools.islice(itertools.cycle(range(251)), 3 * MIB + 7))
     bucket.store.write(f"{JOB}a", whole)
     with closing(bucket.store.open(f"{JOB}a")) as file:
@@ -174,12 +176,12 @@ def test_a_large_file_comes_by_ranges_each_of_which_says_which_file_is_meant(
         chunks = file.chunks(0, len(whole))
         read = [next(chunks)]
         bucket.store.write(f"{JOB}a", whole[::-1])
-        with pytest.raises(Changed):
+        with pytest.raises(FileChanged):
             read.extend(chunks)
         assert whole.startswith(b"".join(read))
     with closing(bucket.store.open(f"{JOB}a")) as file:
         bucket.store.delete(f"{JOB}a")
-        with pytest.raises(Changed):
+        with pytest.raises(FileChanged):
             list(file.chunks(0, 1))
 
 
@@ -216,5 +218,5 @@ def test_a_bucket_may_have_a_host_of_its_own(bucket: Bucket, monkeypatch: pytest
     bucket.put(f"{JOB}a//b", f"{JOB}d/", f"{JOB}z")
     store.write(f"{JOB}d/c", b"1")
     assert names(store) == ["d/c", "z"]
-    assert store.remove(JOB) == Removed(3, 1)
+    assert store.remove(JOB) == RemovedFiles(3, 1)
     assert bucket.found() == []

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from api.store import objects, s3
+from api.store import bucket as bucket_module
+from api.store import s3
 from api.store.factory import open_store
-from api.store.store import Changed, Missing, Store
+from api.store.store import FileChanged, FileMissing, Store
 from artifacts.errors import StoreError
 from tests.api.store.conftest import _start_obstore
 from tests.api.store.test_store import JOB
@@ -32,9 +33,9 @@ def started() -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same waiting, in tenths of seconds."""
     short = {"connect_timeout": "100ms", "read_timeout": "100ms", "timeout": "10s"}
-    monkeypatch.setattr(objects, "_TIMEOUTS", short)
+    monkeypatch.setattr(bucket_module, "_TIMEOUTS", short)
     monkeypatch.setattr(s3, "_TIMEOUT", s3._TIMEOUT.__class__(connect=0.1, read=0.1))
-    monkeypatch.setattr(objects, "_RETRIES", objects._RETRIES | {"max_retries": 1})
+    monkeypatch.setattr(bucket_module, "_RETRIES", bucket_module._RETRIES | {"max_retries": 1})
     monkeypatch.setattr(s3, "_RETRIES", s3._RETRIES.new(total=1, backoff_factor=0.01))
 
 
@@ -235,7 +236,7 @@ def test_an_answer_that_breaks_off_is_gone_on_with(monkeypatch: pytest.MonkeyPat
 def test_nothing_is_gone_on_with_that_has_been_replaced_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = bytes(3 * MIB)
     answers = served(whole, lambda count: '"1"' if count < 2 else '"2"', MIB)
-    with server(answers, monkeypatch) as (store, heads), pytest.raises((Changed, StoreError)):
+    with server(answers, monkeypatch) as (store, heads), pytest.raises((FileChanged, StoreError)):
         list(store.open("a").chunks(0, len(whole)))
     assert 2 < len(heads) < 6
 
@@ -255,12 +256,12 @@ def test_a_server_that_gives_something_else_is_an_error(monkeypatch: pytest.Monk
             case _:
                 return reply("404 Not Found", error("NoSuchKey"))
 
-    with server(get, monkeypatch) as (store, _), pytest.raises((Changed, StoreError)):
+    with server(get, monkeypatch) as (store, _), pytest.raises((FileChanged, StoreError)):
         list(store.open("a").chunks(0, 4))
 
 
 def test_a_file_that_is_not_there_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     with server(lambda *_: reply("404 Not Found", error("NoSuchKey")), monkeypatch) as (store, _):
         for work in ("stat", "open", "read"):
-            with pytest.raises(Missing):
+            with pytest.raises(FileMissing):
                 EVERY[work](store)

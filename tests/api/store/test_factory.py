@@ -2,8 +2,8 @@
 
 import pytest
 
+from api.store.bucket import BucketStore
 from api.store.factory import open_store
-from api.store.objects import BucketStore
 from api.store.posix import PosixStore
 from artifacts.errors import ConfigError
 

@@ -2,8 +2,8 @@
 
 import time
 
-from api.cleanup.kept import measure_kept
-from api.store.objects import BucketStore
+from api.cleanup.usage import measure_usage
+from api.store.bucket import BucketStore
 from api.store.store import Store
 
 
@@ -13,7 +13,7 @@ def test_what_is_kept_is_measured_the_same_on_any_store(store: Store) -> None:
         for name in ("model.bin", "sub/loss.csv", ".primehub/metadata/report.json", ".metadata/expiredAt"):
             store.write(folder + name, b"12345")
     store.write("groups/a/data.bin", b"12345")
-    kept = measure_kept(store, time.time, lambda: True)
+    kept = measure_usage(store, time.time, lambda: True)
     assert kept is not None
     assert kept.groups == {"a": (2, 4, 20), "b-c": (1, 2, 10)}
     assert kept.total == (3, 6, 30)

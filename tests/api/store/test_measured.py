@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from api.metrics import STORE_OPERATIONS, Metrics
-from api.store.measured import MeasuredStore
+from api.store.instrumented import InstrumentedStore
 from api.store.posix import PosixStore
-from api.store.store import Missing, Store
+from api.store.store import FileMissing, Store
 from artifacts.errors import StoreError
 
 FOLDER = "groups/a/jobArtifacts/job/"
@@ -28,7 +28,7 @@ def plain(tmp_path: Path) -> PosixStore:
 
 @pytest.fixture
 def store(plain: PosixStore, metrics: Metrics) -> Store:
-    return MeasuredStore(plain, metrics.store_seconds, metrics.store_errors)
+    return InstrumentedStore(plain, metrics.store_seconds, metrics.store_errors)
 
 
 def counted(metrics: Metrics, name: str) -> dict[str, float]:
@@ -62,7 +62,7 @@ def test_every_operation_does_what_the_store_does_and_is_timed(store: Store, met
 
 
 def test_what_is_not_there_is_no_failure(store: Store, metrics: Metrics) -> None:
-    with pytest.raises(Missing):
+    with pytest.raises(FileMissing):
         store.stat(FOLDER + "a")
     assert counted(metrics, "errors_total") == {}
 

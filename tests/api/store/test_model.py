@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from api.store.factory import open_store
-from api.store.store import Missing, Removed, Store
+from api.store.store import FileMissing, RemovedFiles, Store
 from tests.api.store.servers import BUCKET, Server
 
 GROUP = "groups/g/jobArtifacts/"
@@ -49,12 +49,12 @@ class Model:
             below = [name[: name.index("/") + 1] if "/" in name else name for name in below]
         return sorted({name for name in below if name > after}, key=str.encode)
 
-    def remove(self, prefix: str, last: list[str]) -> Removed:
+    def remove(self, prefix: str, last: list[str]) -> RemovedFiles:
         gone = [key for key in self.files if key.startswith(prefix)]
         counted = [len(self.files[key]) for key in gone if key.removeprefix(prefix) not in last]
         for key in gone:
             del self.files[key]
-        return Removed(len(counted), sum(counted))
+        return RemovedFiles(len(counted), sum(counted))
 
 
 def check_step(store: Store, model: Model, step: tuple[object, ...]) -> None:
@@ -79,9 +79,9 @@ def check_step(store: Store, model: Model, step: tuple[object, ...]) -> None:
 
 def check_read(store: Store, key: str, content: bytes | None) -> None:
     if content is None:
-        with pytest.raises(Missing):
+        with pytest.raises(FileMissing):
             store.stat(key)
-        with pytest.raises(Missing):
+        with pytest.raises(FileMissing):
             store.read(key, 10)
         return
     assert store.stat(key).size == len(content)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from api.store.posix import PosixStore
-from api.store.store import Changed, Missing, Removed
+from api.store.store import FileChanged, FileMissing, RemovedFiles
 from artifacts.errors import InvalidDocument, StoreConflict, StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.store.test_store import JOB, names
@@ -181,7 +181,7 @@ def test_a_file_that_is_written_to_while_it_is_read_has_changed(tmp_path: Path, 
             else:
                 other.seek(0, os.SEEK_END if change == "appended to" else os.SEEK_SET)
                 other.write(b"x")
-        with pytest.raises(Changed):
+        with pytest.raises(FileChanged):
             list(chunks)
 
 
@@ -216,7 +216,7 @@ def test_a_file_is_given_whole_though_it_is_removed_meanwhile(tmp_path: Path) ->
         first = next(chunks)
         store.remove(JOB)
         assert first + b"".join(chunks) == bytes(2 * MIB)
-    with pytest.raises(Missing):
+    with pytest.raises(FileMissing):
         store.open(f"{JOB}a")
 
 
@@ -315,7 +315,7 @@ def test_a_removal_that_is_killed_at_any_step_goes_on_and_loses_the_last_files_l
         assert [name for name in LAST if name in left] == LAST[len(LAST) - len(set(LAST) & set(left)) :]
         if set(files) & set(left):
             assert set(LAST) <= set(left)
-        assert store.remove(JOB, LAST) == Removed(len(set(files) & set(left)), len(set(files) & set(left)))
+        assert store.remove(JOB, LAST) == RemovedFiles(len(set(files) & set(left)), len(set(files) & set(left)))
         assert os.listdir(root / "groups/phusers/jobArtifacts") == []
         if killed == 0:
             assert left == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from api.store.posix import PosixStore
-from api.store.store import Missing, Removed
+from api.store.store import FileMissing, RemovedFiles
 from artifacts.errors import StoreConflict
 from tests.api.store.test_store import JOB, names
 from tests.machine import require
@@ -88,7 +88,7 @@ def test_of_two_names_that_would_be_shown_alike_the_one_that_is_so_counts(store:
         (job / path).write_text(content)
     assert names(store) == ["a%0A", "d%0A/x"]
     assert store.read(f"{JOB}a%0A", 10) == b"literal"
-    with pytest.raises(Missing):
+    with pytest.raises(FileMissing):
         store.stat(f"{JOB}d%0A/y")
     (job / "a%0A").unlink()
     assert store.read(f"{JOB}a%0A", 10) == b"raw"
@@ -99,7 +99,7 @@ def test_an_escape_that_nobody_needs_leads_to_nothing_else(store: PosixStore, jo
     for path in ("A", "b", "\u00fc"):
         (job / path).write_text(path)
     for key in (JOB + name, f"{JOB}{name}/b"):
-        with pytest.raises(Missing):
+        with pytest.raises(FileMissing):
             store.stat(key)
         assert names(store, f"{key}/") == []
     store.write(JOB + name, b"x")
@@ -134,15 +134,15 @@ def test_what_is_no_file_is_neither_listed_nor_read_and_goes_with_the_job(
     (job / "a").write_text("a")
     assert names(store) == names(store, recursive=False) == ["a"]
     for ask in (store.stat, store.open, lambda key: store.read(key, 10)):
-        with pytest.raises(Missing):
+        with pytest.raises(FileMissing):
             ask(JOB + kind)
-    assert store.remove(JOB) == Removed(1, 1)
+    assert store.remove(JOB) == RemovedFiles(1, 1)
     assert not job.exists()
 
 
 def test_a_fifo_is_not_opened_so_that_its_writer_does_not_wake(store: PosixStore, job: Path) -> None:
     os.mkfifo(job / "fifo")
-    with pytest.raises(Missing):
+    with pytest.raises(FileMissing):
         store.open(f"{JOB}fifo")
     with pytest.raises(OSError, match="No such device"):  # nobody has it open to read
         os.open(job / "fifo", os.O_WRONLY | os.O_NONBLOCK)
@@ -172,7 +172,7 @@ def test_no_link_is_followed_wherever_it_stands(tmp_path: Path, outside: Path, p
     ]
     for key in keys:
         for ask in (store.stat, store.open):
-            with pytest.raises(Missing):
+            with pytest.raises(FileMissing):
                 ask(key)
         store.delete(key)
     for prefix in (JOB, f"{JOB}d/", "groups/", "groups/phusers/", "groups/phusers/jobArtifacts/"):
@@ -193,7 +193,7 @@ def test_no_link_is_followed_wherever_it_stands(tmp_path: Path, outside: Path, p
 def test_a_link_in_place_of_a_job_is_unlinked(store: PosixStore, job: Path, outside: Path) -> None:
     job.rmdir()
     Path(str(job)).symlink_to(outside)
-    assert store.remove(JOB) == Removed(0, 0)
+    assert store.remove(JOB) == RemovedFiles(0, 0)
     assert not job.is_symlink()
     assert (outside / "secret").read_bytes() == SECRET
 
@@ -201,7 +201,7 @@ def test_a_link_in_place_of_a_job_is_unlinked(store: PosixStore, job: Path, outs
 def test_a_file_in_place_of_a_job_is_not_its_folder(store: PosixStore, job: Path) -> None:
     job.rmdir()
     job.write_text("a file")
-    assert store.remove(JOB) == Removed(0, 0)
+    assert store.remove(JOB) == RemovedFiles(0, 0)
     assert job.read_text() == "a file"
     with pytest.raises(StoreConflict):
         store.write(f"{JOB}a", b"")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.store import folders
+from api.store import descriptors
 from api.store.posix import PosixStore
-from api.store.store import Changed, Missing, Removed
+from api.store.store import FileChanged, FileMissing, RemovedFiles
 from artifacts.errors import StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.store.test_store import JOB, names
@@ -66,7 +66,7 @@ def test_a_tree_deeper_than_any_path_is_listed_and_removed_with_few_descriptors(
     assert shown == sorted(shown)
     assert 0 < most < 50
     assert [item.name for item in store.list(JOB, after=shown[depth])] == shown[depth + 1 :]
-    assert store.remove(JOB, LAST) == Removed(2 * depth, 0)
+    assert store.remove(JOB, LAST) == RemovedFiles(2 * depth, 0)
     assert not job.exists()
 
 
@@ -154,7 +154,7 @@ def test_what_vanishes_while_it_is_listed_is_left_out(store: PosixStore, job: Pa
 def test_a_folder_that_has_gone_is_left_when_it_is_come_back_to(
     store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders.Descent, "_MOST", 1)
+    monkeypatch.setattr(descriptors.Descent, "_MOST", 1)
     for path in ("d/e/f/1", "d/e/z", "d/z", "z"):
         (job / path).parent.mkdir(parents=True, exist_ok=True)
         (job / path).touch()
@@ -183,7 +183,7 @@ def test_links_swapped_under_it_never_lead_out(store: PosixStore, job: Path, tmp
             for path in ("d/secret", "d/e/secret"):
                 with suppress(StoreError):
                     store.write(JOB + path, b"ours")
-                with suppress(StoreError, Missing, Changed):
+                with suppress(StoreError, FileMissing, FileChanged):
                     assert store.read(JOB + path, 10) == b"ours"
             for item in store.list(JOB):
                 assert item.size != len("secret") or item.name.endswith("expiredAt"), item
@@ -232,7 +232,7 @@ def test_two_that_remove_the_same_job_do_not_disturb_each_other(store: PosixStor
     for number in range(600):
         (job / f"d{number % 20}").mkdir(exist_ok=True)
         (job / f"d{number % 20}" / str(number)).touch()
-    removed: list[Removed] = []
+    removed: list[RemovedFiles] = []
     threads = [threading.Thread(target=lambda: removed.append(store.remove(JOB, LAST))) for _ in range(4)]
     for thread in threads:
         thread.start()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.store.store import Changed, Item, Missing, Removed, Store
+from api.store.store import FileChanged, FileMissing, Item, RemovedFiles, Store
 from artifacts.errors import InvalidDocument, InvalidName
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 
@@ -154,7 +154,7 @@ def test_what_is_no_file_is_missing_whatever_it_is_called(store: Store) -> None:
     fill(store, "d/a")
     for key in (JOB + "absent", JOB + "d", JOB + "d/a/b", "absent", *NO_KEYS):
         for ask in (store.stat, store.open, lambda key: store.read(key, 10)):
-            with pytest.raises(Missing):
+            with pytest.raises(FileMissing):
                 ask(key)
         store.delete(key)
     assert names(store) == ["d/a"]
@@ -199,7 +199,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_never_mixed_with_the_other(
         store.write(JOB + "a", b"2" * 3 * MIB)
         try:
             read = first + b"".join(chunks)
-        except Changed:
+        except FileChanged:
             read = first
         assert set(read) == {ord("1")}
     finally:
@@ -247,12 +247,12 @@ def test_a_removed_job_leaves_nothing_and_counts_what_it_was(store: Store) -> No
         store.write(key, b"theirs")
     last = [LEGACY_EXPIRED_AT, EXPIRED_AT, "absent/too"]
     counted = [name for name in NAMES if name not in last]
-    assert store.remove(JOB, last) == Removed(len(counted), sum(len(name.encode()) for name in counted))
+    assert store.remove(JOB, last) == RemovedFiles(len(counted), sum(len(name.encode()) for name in counted))
     assert names(store) == []
     assert names(store, "groups/phusers/jobArtifacts/", recursive=False) == ["job-10/"]
     assert [store.read(key, 10) for key in others] == [b"theirs"] * 3
-    assert store.remove(JOB, last) == Removed(0, 0)
-    assert store.remove(JOB.replace("phusers", "nobody")) == Removed(0, 0)
+    assert store.remove(JOB, last) == RemovedFiles(0, 0)
+    assert store.remove(JOB.replace("phusers", "nobody")) == RemovedFiles(0, 0)
 
 
 def test_only_a_whole_job_is_ever_removed(store: Store) -> None:

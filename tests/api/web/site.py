@@ -22,7 +22,7 @@ from api.compose import compose
 from api.errors import NotAuthenticated
 from api.settings import Settings
 from tests.api.auth.oidc_server import CLIENT, CLIENT_SECRET, OidcServer
-from tests.api.cleanup.worlds import KnownJobs
+from tests.api.cleanup.environment import FakeJobs
 
 PATIENCE_SECONDS = 20.0
 CALLERS = {"alice": Caller("1", "alice", ["Team_A"]), "root": Caller("2", "root", is_admin=True)}
@@ -139,7 +139,7 @@ def serving(
     port = str(server.server_port)
     settings = Settings.from_env({name: text.replace("PORT", port) for name, text in (environ | dict(told)).items()})
     clock = Clock()
-    parts = compose(settings, KnownJobs(), FileLock(folder / ".lock"), clock)
+    parts = compose(settings, FakeJobs(), FileLock(folder / ".lock"), clock)
     server.app = create_app(parts.services, authenticators or make_authenticators(settings, None), is_local)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="web")
     thread.start()

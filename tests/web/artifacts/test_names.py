@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.files import headers
-from api.files.target import read_target
+from api.files.target import parse_target
 from artifacts.names import encode_path, path_problem
 from tests.web.artifacts.conftest import Modules
 
@@ -28,7 +28,7 @@ def test_links_lead_to_the_file_that_they_name(modules: Modules, path: str) -> N
         assert re.fullmatch(r"[A-Za-z0-9/._~%-]+(\?download=1)?", url)
         place, _, query = url.partition("?")
         assert query == ("download=1" if download else "")
-        target = read_target(unquote(place).encode().decode("latin-1"), {})
+        target = parse_target(unquote(place).encode().decode("latin-1"), {})
         assert (target.group, target.job, target.path) == ("team-a", "job-1", path)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError
 
-from api.store.store import Changed, Missing
+from api.store.store import FileChanged, FileMissing
 from artifacts.errors import StoreError
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -16,15 +16,15 @@ _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 
 @contextlib.contextmanager
 def store_errors(action: str, key: str) -> Iterator[None]:
-    """Raise Missing, Changed or StoreError for what obstore raises in the block."""
+    """Raise FileMissing, FileChanged or StoreError for what obstore raises in the block."""
     try:
         yield
     except FileNotFoundError as error:
         if any(code in str(error) for code in _NO_BUCKET):
             raise fault(action, key, "there is no such bucket") from error
-        raise Missing(f"there is no file {key!r} in the store") from error
+        raise FileMissing(f"there is no file {key!r} in the store") from error
     except PreconditionError as error:
-        raise Changed(f"{key!r} was replaced while it was read") from error
+        raise FileChanged(f"{key!r} was replaced while it was read") from error
     except (BaseError, OSError, ValueError) as error:
         raise StoreError(action, key, _cause(error)) from error
 

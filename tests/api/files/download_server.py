@@ -18,9 +18,9 @@ from api.auth.caller import Caller
 from api.auth.links import Links
 from api.auth.tokens import Authenticators
 from api.errors import NotAuthenticated
-from api.files.target import Target
+from api.files.target import DownloadTarget
 from api.services import Services
-from tests.api.cleanup.worlds import World
+from tests.api.cleanup.environment import StoreEnvironment
 
 KEY = b"k" * 32
 HOUR = 3600.0
@@ -35,7 +35,7 @@ ROOT = f"/api/files/{FOLDER}"
 
 
 @dataclass(frozen=True)
-class Answer:
+class DownloadResponse:
     status: int
     headers: http.client.HTTPMessage
     body: bytes
@@ -50,23 +50,23 @@ class Answer:
         return dict(body["error"])
 
 
-class Served:
-    """A running server: the world behind it, and what a client asks of it."""
+class DownloadServer:
+    """A running server: the env behind it, and what a client asks of it."""
 
-    def __init__(self, world: World, root: Path, port: int) -> None:
-        self.world, self.root, self.port = world, root, port
+    def __init__(self, env: StoreEnvironment, root: Path, port: int) -> None:
+        self.env, self.root, self.port = env, root, port
 
     def link(self, path: str, archive: bool = False, download: bool = False) -> str:
         """A link that alice made."""
-        target = Target("team-a", "job-1", path, archive, download)
-        return Links(KEY, 300, self.world.clock).url(CALLERS["alice"], target)
+        target = DownloadTarget("team-a", "job-1", path, archive, download)
+        return Links(KEY, 300, self.env.clock).url(CALLERS["alice"], target)
 
     def get(
         self, path: str = "", user: str = "alice", method: str = "GET", headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> DownloadResponse:
         """Ask for a path as it is: absolute, or below the job's. A body that breaks off raises IncompleteRead."""
         with self.opened(path, user, method, headers) as response:
-            return Answer(response.status, response.headers, response.read())
+            return DownloadResponse(response.status, response.headers, response.read())
 
     @contextmanager
     def opened(
@@ -90,12 +90,12 @@ class Served:
 
     def write(self, path: str, content: bytes = b"content") -> Path:
         """Put a file where a job's file lies, by its key."""
-        self.world.store.write(FOLDER + path, content)
+        self.env.store.write(FOLDER + path, content)
         return self.root / FOLDER / path
 
     def counted(self, name: str, **labels: str) -> float:
         """A metric's value."""
-        return self.world.metrics.registry.get_sample_value(f"phjob_artifact_{name}", labels) or 0.0
+        return self.env.metrics.registry.get_sample_value(f"phjob_artifact_{name}", labels) or 0.0
 
     def ended(self, kind: str, result: str) -> float:
         """How many downloads ended so."""
@@ -106,31 +106,31 @@ class Served:
         return self.counted("downloads_active") == 0
 
 
-def make_app(world: World, port: int) -> flask.Flask:
-    """The application over the world's parts, as it listens on `port`. A caller's token is the name in CALLERS."""
+def make_app(env: StoreEnvironment, port: int) -> flask.Flask:
+    """The application over the env's parts, as it listens on `port`. A caller's token is the name in CALLERS."""
     services = Services(
-        replace(world.settings, listen=("127.0.0.1", port)),
-        world.jobs,
-        world.store,
-        world.terms,
-        world.cleaner,
-        Links(KEY, 300, world.clock),
-        world.metrics,
-        world.clock,
+        replace(env.settings, listen=("127.0.0.1", port)),
+        env.jobs,
+        env.store,
+        env.retention,
+        env.cleaner,
+        Links(KEY, 300, env.clock),
+        env.metrics,
+        env.clock,
     )
     return create_app(services, Authenticators(opaque=_ByName()))
 
 
 @contextmanager
-def serving(world: World, root: Path) -> Iterator[Served]:
-    """A server over `world`, whose store's directory is `root`."""
+def serving(env: StoreEnvironment, root: Path) -> Iterator[DownloadServer]:
+    """A server over `env`, whose store's directory is `root`."""
     server = make_server("127.0.0.1", 0, flask.Flask("none yet"), threaded=True)
-    server.app = make_app(world, server.server_port)
+    server.app = make_app(env, server.server_port)
     server.daemon_threads, server.block_on_close = False, True  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="service")
     thread.start()
     try:
-        yield Served(world, root, server.server_port)
+        yield DownloadServer(env, root, server.server_port)
     finally:
         server.shutdown()
         server.server_close()

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Histogram
 
-from api.store.store import Item, OnRead, OpenFile, Removed, Space, Stat, Store
+from api.store.store import FileStat, Item, OnRead, OpenFile, RemovedFiles, Store, StoreCapacity
 from artifacts.errors import StoreError
 
 
-class MeasuredStore:
+class InstrumentedStore:
     """`api.store.store.Store` over `store`. `seconds` and `errors` have the label operation.
 
     A list is timed until its first entry, a file until it is open: what follows is as fast as its reader.
@@ -30,13 +30,13 @@ class MeasuredStore:
             with _counted(self._errors, "list"):
                 yield from items
 
-    def stat(self, key: str) -> Stat:
+    def stat(self, key: str) -> FileStat:
         with self._timed("stat"):
             return self._store.stat(key)
 
     def open(self, key: str) -> OpenFile:
         with self._timed("open"):
-            return _MeasuredFile(self._store.open(key), self._errors)
+            return _InstrumentedFile(self._store.open(key), self._errors)
 
     def read(self, key: str, most: int) -> bytes:
         with self._timed("read"):
@@ -50,7 +50,7 @@ class MeasuredStore:
         with self._timed("delete"):
             self._store.delete(key)
 
-    def remove(self, prefix: str, last: Sequence[str] = ()) -> Removed:
+    def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
         with self._timed("remove"):
             return self._store.remove(prefix, last)
 
@@ -58,7 +58,7 @@ class MeasuredStore:
         with self._timed("check"):
             self._store.check()
 
-    def space(self) -> Space | None:
+    def space(self) -> StoreCapacity | None:
         with self._timed("check"):
             return self._store.space()
 
@@ -72,7 +72,7 @@ class MeasuredStore:
             self._seconds.labels(operation).observe(time.perf_counter() - began)
 
 
-class _MeasuredFile:
+class _InstrumentedFile:
     """An open file, whose failures to be read are counted."""
 
     def __init__(self, file: OpenFile, errors: Counter) -> None:

@@ -9,38 +9,38 @@ from typing import TypeVar
 
 from api.folder import JobFolder
 from api.retention.expiry import (
-    MAX_BYTES,
+    MAX_EXPIRY_FILE_BYTES,
     Evidence,
-    Rules,
-    decide,
-    known_end,
-    needs_start,
-    newest_before,
-    read_expiry,
+    RetentionPolicy,
+    compute_retention,
+    needs_start_time,
+    newest_trusted,
+    parse_expiry_file,
+    trusted_finish,
 )
-from api.retention.record import MAX_BYTES as MAX_RECORD_BYTES
 from api.retention.record import (
+    MAX_RECORD_BYTES,
     Record,
     extension_key,
+    first_seen_key,
     parse_extension,
     parse_pin,
     pin_key,
     removal_key,
-    sighting_key,
 )
-from api.store.store import Missing, Store
+from api.store.store import FileMissing, Store
 from artifacts.errors import InvalidDocument
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, format_expiry
 
 EXPIRY_FILES = (EXPIRED_AT, LEGACY_EXPIRED_AT)
-REMEMBERED_SECONDS = 60.0
+NEWEST_CACHE_SECONDS = 60.0
 _MOST_REMEMBERED = 1000
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedRecords:
     """What listings have told of a job folder that is there: whether it has a record, a time of first sight, and the
     mark of a removal."""
 
@@ -49,7 +49,7 @@ class Listed:
     removal: bool = False
 
 
-class Newest:
+class NewestFileCache:
     """The newest files of folders whose expiry nobody can read, for a short while: a job that makes its own expiry
     files unreadable shall not make each of its downloads cost a walk through all of its files."""
 
@@ -61,7 +61,7 @@ class Newest:
         """The evidence with what is remembered; None where nothing is."""
         with self._lock:
             at, newest = self._found.get(prefix, (-math.inf, None))
-        if not at <= now < at + REMEMBERED_SECONDS:
+        if not at <= now < at + NEWEST_CACHE_SECONDS:
             return None
         return replace(evidence, newest=newest, exists=True)
 
@@ -74,14 +74,16 @@ class Newest:
                 self._found.popitem(last=False)
 
 
-class Look:
+class EvidenceReader:
     """Gathers evidence. Methods raise StoreError."""
 
-    def __init__(self, store: Store, rules: Rules) -> None:
+    def __init__(self, store: Store, rules: RetentionPolicy) -> None:
         self._store, self._rules = store, rules
-        self._newest = Newest()
+        self._newest = NewestFileCache()
 
-    def evidence(self, folder: JobFolder, now: float, listed: Listed | None = None, whole: bool = False) -> Evidence:
+    def evidence(
+        self, folder: JobFolder, now: float, listed: ListedRecords | None = None, whole: bool = False
+    ) -> Evidence:
         """What decides on the job. `whole`: what both expiry files say, even where it does not matter.
 
         `listed`: the folder is known to be there; a single expiry file that keeps it is enough then.
@@ -97,13 +99,13 @@ class Look:
             evidence = self._with_file(folder.prefix + key, evidence)
             if listed and not whole and self._is_kept_by_file(evidence, now):
                 return evidence
-        if whole and known_end(evidence, now) is None:
+        if whole and trusted_finish(evidence, now) is None:
             evidence = replace(evidence, first_seen=self._first_seen(folder, listed))
         return self._with_start(folder, evidence, now, listed, may_recall=not (listed or whole))
 
     def note_first_sight(self, folder: JobFolder, now: float) -> None:
         """Let the retention of artifacts whose job's end nobody knows count from `now` at the latest."""
-        self._store.write(sighting_key(folder.group, folder.job), format_expiry(now))
+        self._store.write(first_seen_key(folder.group, folder.job), format_expiry(now))
 
     def record(self, folder: JobFolder) -> Record:
         """The record as it is now; an empty one where there is none. Raises InvalidDocument."""
@@ -115,19 +117,21 @@ class Look:
     def removing_since(self, folder: JobFolder) -> float | None:
         """Since when the mark says that the folder is being removed; None where there is no mark."""
         try:
-            return read_expiry(self._store.read(removal_key(folder.group, folder.job), MAX_BYTES)) or 0.0
-        except Missing:
+            return (
+                parse_expiry_file(self._store.read(removal_key(folder.group, folder.job), MAX_EXPIRY_FILE_BYTES)) or 0.0
+            )
+        except FileMissing:
             return None
         except InvalidDocument:
             return 0.0
 
-    def _is_marked(self, folder: JobFolder, listed: Listed | None) -> bool:
+    def _is_marked(self, folder: JobFolder, listed: ListedRecords | None) -> bool:
         return listed.removal if listed else self.removing_since(folder) is not None
 
     def _part(self, key: str, parse: Callable[[bytes], T]) -> T | None:
         try:
             return parse(self._store.read(key, MAX_RECORD_BYTES))
-        except Missing:
+        except FileMissing:
             return None
 
     def _with_record(self, folder: JobFolder, evidence: Evidence) -> Evidence:
@@ -138,37 +142,37 @@ class Look:
 
     def _with_file(self, key: str, evidence: Evidence) -> Evidence:
         try:
-            at = read_expiry(self._store.read(key, MAX_BYTES))
-        except Missing:
+            at = parse_expiry_file(self._store.read(key, MAX_EXPIRY_FILE_BYTES))
+        except FileMissing:
             return replace(evidence, said=(*evidence.said, None))
         except InvalidDocument:  # longer than any date
             at = None
         return replace(evidence, said=(*evidence.said, at), exists=True)
 
     def _is_kept_by_file(self, evidence: Evidence, now: float) -> bool:
-        known = any(at is not None for at in evidence.said) and not needs_start(evidence, now, self._rules)
-        return known and not decide(evidence, now, self._rules).has_expired(now)
+        known = any(at is not None for at in evidence.said) and not needs_start_time(evidence, now, self._rules)
+        return known and not compute_retention(evidence, now, self._rules).has_expired(now)
 
     def _with_start(
-        self, folder: JobFolder, evidence: Evidence, now: float, listed: Listed | None, may_recall: bool
+        self, folder: JobFolder, evidence: Evidence, now: float, listed: ListedRecords | None, may_recall: bool
     ) -> Evidence:
         """With when the artifacts came to be, where that matters."""
-        if evidence.exists and not needs_start(evidence, now, self._rules):
+        if evidence.exists and not needs_start_time(evidence, now, self._rules):
             return evidence
-        if known_end(evidence, now) is None and evidence.first_seen is None:
+        if trusted_finish(evidence, now) is None and evidence.first_seen is None:
             evidence = replace(evidence, first_seen=self._first_seen(folder, listed))
-            if evidence.exists and not needs_start(evidence, now, self._rules):
+            if evidence.exists and not needs_start_time(evidence, now, self._rules):
                 return evidence
         if may_recall and (recalled := self._newest.recall(folder.prefix, evidence, now)):
             return recalled
         return self._with_newest(folder.prefix, evidence, now)
 
-    def _first_seen(self, folder: JobFolder, listed: Listed | None) -> float | None:
+    def _first_seen(self, folder: JobFolder, listed: ListedRecords | None) -> float | None:
         if listed and not listed.sighting:
             return None
         try:
-            return read_expiry(self._store.read(sighting_key(folder.group, folder.job), MAX_BYTES))
-        except (Missing, InvalidDocument):
+            return parse_expiry_file(self._store.read(first_seen_key(folder.group, folder.job), MAX_EXPIRY_FILE_BYTES))
+        except (FileMissing, InvalidDocument):
             return None
 
     def _with_newest(self, prefix: str, evidence: Evidence, now: float) -> Evidence:
@@ -177,7 +181,7 @@ class Look:
         for item in self._store.list(prefix):
             exists = True
             if item.changed is not None and item.name not in EXPIRY_FILES:
-                newest = newest_before(item.changed, newest, now)
+                newest = newest_trusted(item.changed, newest, now)
             if newest is not None and newest >= enough:
                 break
         evidence = replace(evidence, newest=newest, exists=exists)

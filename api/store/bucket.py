@@ -2,7 +2,7 @@
 
 Endpoint and credentials are what obstore finds in the environment (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`,
 `AWS_ALLOW_HTTP`, ...; `AWS_DISABLE_BULK_DELETE=true` for a server without DeleteObjects). GCS and Azure come with
-obstore and are not tested, but for `PlainKeys`, with which they are listed, on S3.
+obstore and are not tested, but for `ObstoreKeys`, with which they are listed, on S3.
 
 Where there are no folders, none is empty: `folder/` objects are not listed, and go with the job's folder.
 """
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, cast
 import obstore
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
-from api.store.faults import fault, store_errors
 from api.store.guard import check_key, check_prefix, check_removable
-from api.store.keys import Keys, PlainKeys
+from api.store.keys import BucketKeys, ObstoreKeys
+from api.store.obstore_errors import fault, store_errors
 from api.store.s3 import S3Keys
-from api.store.store import Changed, Item, Missing, OnRead, Removed, Stat
+from api.store.store import FileChanged, FileMissing, FileStat, Item, OnRead, RemovedFiles
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.names import is_key
 
@@ -48,13 +48,13 @@ def open_bucket(scheme: str, bucket: str, path: str) -> "BucketStore":
         store = GCSStore(bucket, config=cast("GCSConfig", _TIMEOUTS), retry_config=_RETRIES)
     else:
         store = AzureStore(bucket, config=cast("AzureConfig", _TIMEOUTS), retry_config=_RETRIES)
-    return BucketStore(store, PlainKeys(store), base)
+    return BucketStore(store, ObstoreKeys(store), base)
 
 
 class BucketStore:
     """`api.store.store.Store` over a bucket; `base` stands before all keys. Safe to use from several threads."""
 
-    def __init__(self, store: ObjectStore, keys: Keys, base: str) -> None:
+    def __init__(self, store: ObjectStore, keys: BucketKeys, base: str) -> None:
         self._store, self._keys, self._base = store, keys, base
 
     def list(
@@ -71,7 +71,7 @@ class BucketStore:
                 if name > after and is_key(name.removesuffix("/")) and not (recursive and name.endswith("/")):
                     yield Item(name, entry.size, entry.modified, entry.modified)
 
-    def stat(self, key: str) -> Stat:
+    def stat(self, key: str) -> FileStat:
         return _stat_of(self._head("look at", key))
 
     def open(self, key: str) -> "BucketFile":
@@ -98,7 +98,7 @@ class BucketStore:
         if is_key(key):
             self._keys.delete([self._base + key])
 
-    def remove(self, prefix: str, last: Sequence[str] = ()) -> Removed:
+    def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
         check_removable(prefix, last)
         return _remove(self._keys, self._base + prefix, last)
 
@@ -115,7 +115,7 @@ class BucketStore:
 
     def _check(self, key: str) -> None:
         if not is_key(key):
-            raise Missing(f"there is no file {key!r} in the store")
+            raise FileMissing(f"there is no file {key!r} in the store")
 
 
 class BucketFile:
@@ -131,8 +131,8 @@ class BucketFile:
             stop = min(start + _RANGE, end)
             try:
                 yield from self._range(start, stop)
-            except Missing as error:
-                raise Changed(f"{self._key!r} was removed while it was read") from error
+            except FileMissing as error:
+                raise FileChanged(f"{self._key!r} was removed while it was read") from error
             start = stop
 
     def close(self) -> None:
@@ -143,7 +143,7 @@ class BucketFile:
         with store_errors("read", self._key):
             found = obstore.get(self._store, self._full_key, options={"range": (start, stop), "if_match": self._tag})
             if (found.meta["e_tag"], found.meta["size"]) != (self._tag, self.stat.size):
-                raise Changed(f"{self._key!r} was replaced while it was read")
+                raise FileChanged(f"{self._key!r} was replaced while it was read")
             for chunk in found.stream(min_chunk_size=_STREAMED):
                 came += len(chunk)
                 for at in range(0, len(chunk), _BLOCK):
@@ -152,10 +152,10 @@ class BucketFile:
             raise fault("read", self._key, f"{came} of {stop - start} bytes came")
 
 
-def _stat_of(meta: "ObjectMeta") -> Stat:
+def _stat_of(meta: "ObjectMeta") -> FileStat:
     modified, size = meta["last_modified"].timestamp(), meta["size"]
     tag = (meta["e_tag"] or f"{size:x}-{modified:.6f}").removeprefix("W/").strip('"')
-    return Stat(size, modified, tag)
+    return FileStat(size, modified, tag)
 
 
 def _sendable(after: str) -> str:
@@ -163,7 +163,7 @@ def _sendable(after: str) -> str:
     return "".join(itertools.takewhile(str.isprintable, after))
 
 
-def _remove(keys: Keys, full: str, last: Sequence[str]) -> Removed:
+def _remove(keys: BucketKeys, full: str, last: Sequence[str]) -> RemovedFiles:
     """One listing, a request for each page of it, one for `last` and one for its end: jobs come by ten thousands."""
     kept = {full + name for name in last}
     present: set[str] = set()
@@ -191,7 +191,7 @@ def _remove(keys: Keys, full: str, last: Sequence[str]) -> Removed:
     for batch in [ending[:-1], ending[-1:], *([folder] for folder in reversed(folders))]:
         if batch:
             keys.delete(batch)
-    return Removed(files, size)
+    return RemovedFiles(files, size)
 
 
 def _is_doubtful(key: str) -> bool:
@@ -199,7 +199,7 @@ def _is_doubtful(key: str) -> bool:
     return "\ufffd" in key or not is_key(key)
 
 
-def _check_gone(keys: Keys, full: str, kept: set[str]) -> None:
+def _check_gone(keys: BucketKeys, full: str, kept: set[str]) -> None:
     for page in keys.pages(full, "", recursive=True):
         for entry in page:
             if entry.key not in kept and not entry.key.endswith("/"):

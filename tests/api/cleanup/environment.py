@@ -8,13 +8,13 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from api.auth.caller import Caller
+from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
-from api.cleanup.run import StoreCleaner
 from api.folder import JobFolder
 from api.jobs.job import Draft, Job, format_time
 from api.metrics import Metrics
-from api.retention.expiry import Rules
-from api.retention.terms import StoreTerms
+from api.retention.expiry import RetentionPolicy
+from api.retention.service import RetentionService
 from api.settings import Settings
 from api.store.posix import PosixStore
 from api.store.store import Store
@@ -25,7 +25,7 @@ ALICE = Caller("1", "alice", ["a"])
 FILES = {"model.bin": b"m" * 100, "sub/log.txt": b"l" * 10, "sub/deep/naïve 1.csv": b""}
 
 
-class KnownJobs:
+class FakeJobs:
     """PhJobs of a test. `collecting`: those whose sidecar still runs; `notes`: what was noted."""
 
     def __init__(self, *jobs: Job) -> None:
@@ -58,17 +58,17 @@ class KnownJobs:
     def check(self) -> None: ...
 
 
-class World:
+class StoreEnvironment:
     """One store, the PhJobs, a clock that can be set, and the parts over them."""
 
     def __init__(self, store: Store, lock: Path, settings: Mapping[str, str] | None = None) -> None:
-        self.store, self.jobs, self.ahead = store, KnownJobs(), 0.0
+        self.store, self.jobs, self.ahead = store, FakeJobs(), 0.0
         self.metrics = Metrics(CollectorRegistry())
         self.settings = Settings.from_env({"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none", **(settings or {})})
-        rules = Rules(self.settings.retention_seconds, self.settings.max_retention_seconds)
-        self.terms = StoreTerms(store, self.jobs, rules, self.clock)
+        rules = RetentionPolicy(self.settings.retention_seconds, self.settings.max_retention_seconds)
+        self.retention = RetentionService(store, self.jobs, rules, self.clock)
         self.lock = FileLock(lock)
-        self.cleaner = StoreCleaner(store, self.jobs, self.settings, self.metrics, self.lock, self.clock)
+        self.cleaner = Cleaner(store, self.jobs, self.settings, self.metrics, self.lock, self.clock)
 
     def clock(self) -> float:
         """The time as the API sees it."""
@@ -111,7 +111,7 @@ class World:
         return sorted({"/".join((key.split("/")[1], key.split("/")[3])) for key in self.stored()})
 
 
-def directory_world(root: Path, settings: Mapping[str, str] | None = None) -> World:
-    """A world whose store is a directory."""
+def directory_environment(root: Path, settings: Mapping[str, str] | None = None) -> StoreEnvironment:
+    """A env whose store is a directory."""
     root.mkdir(exist_ok=True)
-    return World(PosixStore(str(root)), root / "phjob-artifacts/cleanup/lock", settings)
+    return StoreEnvironment(PosixStore(str(root)), root / "phjob-artifacts/cleanup/lock", settings)

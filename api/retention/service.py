@@ -1,7 +1,7 @@
 """What people decide about a job's artifacts: the record first, then both expiry files, then the PhJob's note.
 
 A crash between two of these is mended by the same call once more, or by the next cleanup, since the record alone
-decides and the rest follows it (`bring_in_line`).
+decides and the rest follows it (`apply_record`).
 
 A decision may meet a removal, here or in another replica. Each writes what it wants (the record; the removal's mark)
 before it looks for the other's, so at least one of them sees the other, and gives way.
@@ -16,69 +16,68 @@ from api.errors import BadInput, Conflict, Expired, NotAuthorized, no_such_job, 
 from api.folder import JobFolder
 from api.jobs.job import Job, format_time
 from api.jobs.source import Jobs
-from api.retention.expiry import Evidence, Rules, bound, decide, known_end
-from api.retention.look import EXPIRY_FILES, Look
+from api.retention.evidence_reader import EXPIRY_FILES, EvidenceReader
+from api.retention.expiry import Evidence, Retention, RetentionPolicy, compute_retention, max_expiry, trusted_finish
 from api.retention.record import (
     FOREVER,
-    MAX_NAME,
-    MAX_NOTE,
+    MAX_NAME_CHARACTERS,
+    MAX_NOTE_CHARACTERS,
     Extension,
     Pin,
     Record,
     extension_key,
-    format_part,
+    format_decision,
     pin_key,
 )
-from api.retention.term import Term
 from api.store.store import Store
 from artifacts.layout import format_expiry
 from artifacts.log import get_logger
 from artifacts.report import read_text
 
-DAY = 86400
+DAY_SECONDS = 86400
 
 logger = get_logger(__name__)
 
 
-class StoreTerms:
+class RetentionService:
     """`Terms` over the store. `clock` tells UNIX seconds."""
 
-    def __init__(self, store: Store, jobs: Jobs, rules: Rules, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, jobs: Jobs, rules: RetentionPolicy, clock: Callable[[], float]) -> None:
         self._store, self._jobs, self._rules, self._clock = store, jobs, rules, clock
-        self._look = Look(store, rules)
+        self._look = EvidenceReader(store, rules)
         self._deciding = threading.Lock()  # what is checked against the term is written before another looks
 
-    def of(self, folder: JobFolder) -> Term:
+    def get(self, folder: JobFolder) -> Retention:
         """The term as it stands."""
         now = self._clock()
         with reaching_store():
-            return decide(self._look.evidence(folder, now), now, self._rules)
+            return compute_retention(self._look.evidence(folder, now), now, self._rules)
 
-    def extend(self, folder: JobFolder, until: int, caller: Caller) -> Term:
+    def extend(self, folder: JobFolder, until: int, caller: Caller) -> Retention:
         """Keep until `until`."""
         with self._deciding, reaching_store():
             now, evidence, term = self._open(folder, caller)
-            _check_until(until, now, term, bound(evidence, now, self._rules))
-            if not evidence.running and known_end(evidence, now) is None and evidence.first_seen is None:
-                self._look.note_first_sight(folder, now)  # so that the bound does not move on
+            _check_until(until, now, term, max_expiry(evidence, now, self._rules))
+            if not evidence.running and trusted_finish(evidence, now) is None and evidence.first_seen is None:
+                self._look.note_first_sight(folder, now)  # so that the max_expiry does not move on
             self._write(folder, Extension(until, caller_name(caller), int(now), evidence.running))
             evidence = self._settled(folder, evidence)
             _tell("extended", folder, evidence.record, caller)
             return self._followed(folder, evidence)
 
-    def pin(self, folder: JobFolder, note: str, caller: Caller) -> Term:
+    def pin(self, folder: JobFolder, note: str, caller: Caller) -> Retention:
         """Keep until unpinned. What the term would have been is kept for the end of the pin."""
-        if len(note) > MAX_NOTE:
-            raise BadInput(f"the note has more than {MAX_NOTE} characters: shorten it")
+        if len(note) > MAX_NOTE_CHARACTERS:
+            raise BadInput(f"the note has more than {MAX_NOTE_CHARACTERS} characters: shorten it")
         with self._deciding, reaching_store():
             now, evidence, term = self._open(folder, caller)
             before = evidence.record.pin.until if evidence.record.pin else int(term.expires_at or 0)
-            self._write(folder, Pin(caller_name(caller), int(now), read_text(note, MAX_NOTE), before))
+            self._write(folder, Pin(caller_name(caller), int(now), read_text(note, MAX_NOTE_CHARACTERS), before))
             evidence = self._settled(folder, evidence)
             _tell("pinned", folder, evidence.record, caller)
             return self._followed(folder, evidence)
 
-    def unpin(self, folder: JobFolder, caller: Caller) -> Term:
+    def unpin(self, folder: JobFolder, caller: Caller) -> Retention:
         """Let the term end again, no sooner than in a day."""
         with self._deciding, reaching_store():
             now, evidence, _ = self._open(folder, caller, is_keeping=False)
@@ -93,10 +92,10 @@ class StoreTerms:
 
     def _until_unpinned(self, evidence: Evidence, pin: Pin, now: float) -> int:
         default = 0 if evidence.end is None else evidence.end + min(self._rules.retention, self._rules.maximum)
-        return int(max(now + DAY, max(evidence.record.until or 0, pin.until) or default))
+        return int(max(now + DAY_SECONDS, max(evidence.record.until or 0, pin.until) or default))
 
-    def _open(self, folder: JobFolder, caller: Caller, is_keeping: bool = True) -> tuple[float, Evidence, Term]:
-        """Now, the evidence and the term, where the caller may decide and there is something to decide about."""
+    def _open(self, folder: JobFolder, caller: Caller, is_keeping: bool = True) -> tuple[float, Evidence, Retention]:
+        """Now, the evidence and the term, if the caller may decide."""
         if not caller.may_change(folder.group):
             raise NotAuthorized("your groups and rights do not allow to change how long these artifacts are kept")
         now = self._clock()
@@ -106,14 +105,14 @@ class StoreTerms:
             raise Conflict(f"{keys} in the store cannot be read ({evidence.record_problem}): an administrator mends it")
         if not evidence.exists and folder.phjob is None and (is_keeping or evidence.record.pin is None):
             raise no_such_job(folder.job)
-        term = decide(evidence, now, self._rules)
+        term = compute_retention(evidence, now, self._rules)
         if is_keeping:
             _check_there(folder, evidence, term, now)
         return now, evidence, term
 
     def _write(self, folder: JobFolder, part: Pin | Extension) -> None:
         key = pin_key if isinstance(part, Pin) else extension_key
-        self._store.write(key(folder.group, folder.job), format_part(part))
+        self._store.write(key(folder.group, folder.job), format_decision(part))
 
     def _settled(self, folder: JobFolder, before: Evidence) -> Evidence:
         """The evidence anew, once the decision was written. Raises Conflict where a removal has begun before.
@@ -130,10 +129,10 @@ class StoreTerms:
             raise Conflict(_going(folder))
         return evidence
 
-    def _followed(self, folder: JobFolder, evidence: Evidence) -> Term:
+    def _followed(self, folder: JobFolder, evidence: Evidence) -> Retention:
         """The term, once all else says what the record says."""
-        bring_in_line(self._store, self._jobs, folder, evidence)
-        return decide(evidence, self._clock(), self._rules)
+        apply_record(self._store, self._jobs, folder, evidence)
+        return compute_retention(evidence, self._clock(), self._rules)
 
 
 def _tell(what: str, folder: JobFolder, record: Record, caller: Caller) -> None:
@@ -141,7 +140,7 @@ def _tell(what: str, folder: JobFolder, record: Record, caller: Caller) -> None:
     logger.info("decided", what=what, group=folder.group, job=folder.job, until=until, user=caller_name(caller))
 
 
-def bring_in_line(store: Store, jobs: Jobs, folder: JobFolder, evidence: Evidence) -> None:
+def apply_record(store: Store, jobs: Jobs, folder: JobFolder, evidence: Evidence) -> None:
     """Let the expiry files and the PhJob's note say what the record says. `evidence` tells what they say now.
 
     The files of a running job are the sidecar's; those of a folder that is not there are not made.
@@ -167,7 +166,7 @@ def _is_out_of_line(said: float | None, record: Record) -> bool:
     return said is None or said < record.until or said >= FOREVER
 
 
-def _check_there(folder: JobFolder, evidence: Evidence, term: Term, now: float) -> None:
+def _check_there(folder: JobFolder, evidence: Evidence, term: Retention, now: float) -> None:
     """Raise Expired or Conflict where there is nothing more to keep."""
     if evidence.removing and evidence.exists and evidence.record.pin is None:
         raise Conflict(_going(folder))
@@ -183,7 +182,7 @@ def _going(folder: JobFolder) -> str:
     return f"the artifacts of {folder.job} are being removed: look in a while whether they are still there"
 
 
-def _check_until(until: int, now: float, term: Term, most: float) -> None:
+def _check_until(until: int, now: float, term: Retention, most: float) -> None:
     if until <= now:
         raise BadInput(f"{_words(until)} is past: name a time to come")
     if term.expires_at is not None and until < int(term.expires_at):
@@ -198,5 +197,5 @@ def _words(at: float) -> str:
 
 def caller_name(caller: Caller) -> str:
     """Who decides, as one line of a log can take it."""
-    name = read_text(caller.username or caller.id, MAX_NAME)
+    name = read_text(caller.username or caller.id, MAX_NAME_CHARACTERS)
     return "".join(letter if letter.isprintable() else "?" for letter in name)

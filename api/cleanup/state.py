@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Iterable
+import time
 from dataclasses import asdict, dataclass
 
-from api.cleanup.cleaner import Candidate
-from api.store.store import Missing, Store
+from api.retention.expiry import MAX_EXPIRY_FILE_BYTES, parse_expiry_file
+from api.store.store import FileMissing, Store
 from artifacts.errors import InvalidDocument
+from artifacts.layout import format_expiry
 
 LAST_RUN = "phjob-artifacts/cleanup/last-run"
 _MOST_BYTES = 4096
@@ -24,11 +25,6 @@ class LastRun:
     oldest_due: float
 
 
-def oldest_of(left: Iterable[Candidate]) -> float:
-    """Since when the oldest of what was left behind has been due; 0: nothing was."""
-    return min((each.expires_at for each in left if each.expires_at is not None), default=0.0)
-
-
 def write_last_run(store: Store, run: LastRun) -> None:
     """Note it. Raises StoreError."""
     store.write(LAST_RUN, json.dumps(asdict(run)).encode())
@@ -40,6 +36,29 @@ def read_last_run(store: Store) -> LastRun | None:
         told = json.loads(store.read(LAST_RUN, _MOST_BYTES))
         ended_at, seconds, oldest = (float(told[name]) for name in ("ended_at", "seconds", "oldest_due"))
         run = LastRun(ended_at, seconds, int(told["due"]), oldest)
-    except (Missing, InvalidDocument, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+    except (FileMissing, InvalidDocument, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     return run if all(map(math.isfinite, (ended_at, seconds, oldest))) else None
+
+
+LAST_SUCCESS = "phjob-artifacts/cleanup/last-success"
+CLOCK = "phjob-artifacts/cleanup/clock"  # written to learn the store's time
+
+
+def read_last_success(store: Store) -> float | None:
+    """UNIX seconds, or None where nothing that can be read is there."""
+    try:
+        return parse_expiry_file(store.read(LAST_SUCCESS, MAX_EXPIRY_FILE_BYTES))
+    except (FileMissing, InvalidDocument):
+        return None
+
+
+def write_last_success(store: Store, now: float) -> None:
+    """Note that a run over all groups ended well."""
+    store.write(LAST_SUCCESS, format_expiry(now))
+
+
+def store_time(store: Store) -> float:
+    """What time the store has now, UNIX seconds."""
+    store.write(CLOCK, b"%d\n" % time.monotonic_ns())  # never the same twice
+    return store.stat(CLOCK).modified

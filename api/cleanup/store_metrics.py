@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-from api.cleanup.kept import measure_kept, read_kept, write_kept
-from api.cleanup.last_run import read_last_run
-from api.cleanup.success import read_last_success
+from api.cleanup.state import read_last_run, read_last_success
+from api.cleanup.usage import measure_usage, read_usage, write_usage
 from api.metrics import Metrics
 from api.store.store import Store
 from artifacts.errors import StoreError
@@ -14,29 +13,29 @@ from artifacts.log import get_logger
 logger = get_logger(__name__)
 
 
-def show_stored(store: Store, metrics: Metrics) -> float | None:
+def refresh_metrics(store: Store, metrics: Metrics) -> float | None:
     """Show it; returns when the last cleanup succeeded, as `read_last_success` does. Raises StoreError."""
     last_success = read_last_success(store)
     if last_success is not None:
         metrics.cleanup_last_success.set(last_success)
     if run := read_last_run(store):
         metrics.show_last_run(run)
-    if kept := read_kept(store):
+    if kept := read_usage(store):
         metrics.kept.shown = kept
     with suppress(StoreError):  # it has been counted, and hinders no cleanup
         metrics.show_space(store.space())
     return last_success
 
 
-def measure_stored(store: Store, metrics: Metrics, clock: Callable[[], float], may_go_on: Callable[[], bool]) -> None:
+def update_usage(store: Store, metrics: Metrics, clock: Callable[[], float], may_go_on: Callable[[], bool]) -> None:
     """Measure how much is kept, for all replicas to show; what fails is told."""
     begun = clock()
     try:
-        kept = measure_kept(store, clock, may_go_on)
+        kept = measure_usage(store, clock, may_go_on)
         if kept is None:
             logger.warning("what is kept was not measured, the walk was given up", seconds=round(clock() - begun, 0))
             return
-        write_kept(store, kept)
+        write_usage(store, kept)
     except StoreError as error:
         logger.warning("what is kept was not measured", error=error)
         return

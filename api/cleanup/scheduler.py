@@ -10,43 +10,41 @@ from collections.abc import Callable
 
 import schedule
 
-from api.cleanup.run import StoreCleaner
-from api.cleanup.shown import measure_stored, show_stored
+from api.cleanup.cleaner import Cleaner
+from api.cleanup.store_metrics import refresh_metrics, update_usage
 from api.errors import ApiError, Conflict, Refused, Unavailable
 from api.metrics import Metrics
-from api.retention.expiry import SKEW_SECONDS
+from api.retention.expiry import MAX_CLOCK_SKEW_SECONDS
 from api.store.store import Store
 from artifacts.errors import ArtifactError
 from artifacts.log import get_logger
 
-DAY = 86400
-LOOK_SECONDS = 60
+DAY_SECONDS = 86400
+CHECK_SECONDS = 60
 RETRY_SECONDS = 3600  # after a run that failed, or that the guard refused
-TAKEN_SECONDS = 300  # after finding that another replica cleans
-MEASURED_SECONDS = DAY / 2  # for which what was measured is good enough: a run that fails is tried every hour
+LEASE_RETRY_SECONDS = 300  # after finding that another replica cleans
+USAGE_MAX_AGE_SECONDS = DAY_SECONDS / 2  # failed runs are retried hourly
 
 logger = get_logger(__name__)
 
 
-def last_planned(now: float, at: str) -> float:
+def last_scheduled(now: float, at: str) -> float:
     """The newest moment up to `now` at which a run was planned; `at`: HH:MM, UTC."""
     hours, minutes = at.split(":")
     time_of_day = int(hours) * 3600 + int(minutes) * 60
-    return now - (now - time_of_day) % DAY
+    return now - (now - time_of_day) % DAY_SECONDS
 
 
 def is_overdue(now: float, at: str, last_success: float | None) -> bool:
     """Whether a run should have succeeded since `last_success`. One that is still to come was told by a wrong clock."""
-    return last_success is None or last_success > now + SKEW_SECONDS or last_success < last_planned(now, at)
+    return last_success is None or last_success > now + MAX_CLOCK_SKEW_SECONDS or last_success < last_scheduled(now, at)
 
 
-class Timetable:
+class CleanupScheduler:
     """A thread that cleans when it is time, from `start` to `stop`. `at`: HH:MM, UTC, or "": it never is. `clock`:
     UNIX seconds."""
 
-    def __init__(
-        self, cleaner: StoreCleaner, store: Store, metrics: Metrics, at: str, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, cleaner: Cleaner, store: Store, metrics: Metrics, at: str, clock: Callable[[], float]) -> None:
         self._cleaner, self._store, self._metrics, self._at, self._clock = cleaner, store, metrics, at, clock
         self._scheduler = schedule.Scheduler()
         self._stopping = threading.Event()
@@ -68,27 +66,27 @@ class Timetable:
         """Clean if it is time, and show what the store tells of cleanups, whoever did them."""
         now = self._clock()
         try:
-            last_success = show_stored(self._store, self._metrics)
+            last_success = refresh_metrics(self._store, self._metrics)
         except ArtifactError as error:
             logger.warning("timetable does not know the last cleanup", error=error)
             return None
         if not self._at:
-            return self._measure(now, DAY)
+            return self._measure(now, DAY_SECONDS)
         begin, end = self._not_before
         if is_overdue(now, self._at, last_success) and not begin <= now < end and self._knows_jobs():
             again = self._clean()
             self._not_before = (now, now + again)
-            if again != TAKEN_SECONDS:
-                self._measure(now, MEASURED_SECONDS)
+            if again != LEASE_RETRY_SECONDS:
+                self._measure(now, USAGE_MAX_AGE_SECONDS)
         return None
 
     def _measure(self, now: float, good_for: float) -> None:
         """Measure what is kept, unless some replica has within the last `good_for` seconds."""
         begin, end = self._not_measured
-        is_good = now - good_for <= self._metrics.kept.shown.measured_at <= now + SKEW_SECONDS
+        is_good = now - good_for <= self._metrics.kept.shown.measured_at <= now + MAX_CLOCK_SKEW_SECONDS
         if not is_good and not begin <= now < end:
             self._not_measured = (now, now + RETRY_SECONDS)
-            measure_stored(self._store, self._metrics, self._clock, lambda: not self._stopping.is_set())
+            update_usage(self._store, self._metrics, self._clock, lambda: not self._stopping.is_set())
 
     def _knows_jobs(self) -> bool:
         """Whether the jobs have been read; at the start they are yet to be."""
@@ -107,7 +105,7 @@ class Timetable:
             return RETRY_SECONDS
         except Conflict as error:
             logger.info("cleanup put off", why=error)
-            return TAKEN_SECONDS
+            return LEASE_RETRY_SECONDS
         except ApiError as error:
             logger.warning("cleanup failed", error=error)
         except Exception:
@@ -117,11 +115,11 @@ class Timetable:
     def _run(self) -> None:
         self._plan()
         self.look()
-        while not self._stopping.wait(min(max(self._scheduler.idle_seconds or 0.0, 0.1), LOOK_SECONDS)):
-            if (self._scheduler.idle_seconds or 0.0) > LOOK_SECONDS:  # the clock was set back
+        while not self._stopping.wait(min(max(self._scheduler.idle_seconds or 0.0, 0.1), CHECK_SECONDS)):
+            if (self._scheduler.idle_seconds or 0.0) > CHECK_SECONDS:  # the clock was set back
                 self._plan()
             self._scheduler.run_pending()
 
     def _plan(self) -> None:
         self._scheduler.clear()
-        self._scheduler.every(LOOK_SECONDS).seconds.do(self.look)
+        self._scheduler.every(CHECK_SECONDS).seconds.do(self.look)

@@ -11,7 +11,7 @@ _BLOCK = 1024 * 1024  # as the directory reads
 Fault = Callable[[], None]
 
 
-class FaultyStore(PosixStore):
+class FaultyPosixStore(PosixStore):
     """A directory. `faults`: what happens before the block that holds a byte of a key's file is read."""
 
     def __init__(self, root: str) -> None:

@@ -13,14 +13,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from api.folder import group_path_or_none, job_folders_prefix
-from api.store.store import Item, Missing, Store
+from api.store.store import FileMissing, Item, Store
 from api.usage import Tally, tally
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.log import get_logger
 
 logger = get_logger(__name__)
 
-KEPT = "phjob-artifacts/cleanup/kept"
+USAGE = "phjob-artifacts/cleanup/kept"
 MOST_SECONDS = 1800.0
 _MOST_FILES = 100_000_000
 _MOST_BYTES = 16 * 1024 * 1024
@@ -35,7 +35,7 @@ Figures = tuple[int, int, int]  # jobs, files, bytes
 
 
 @dataclass(frozen=True)
-class Kept:
+class UsageSnapshot:
     """What was kept at `measured_at` (UNIX seconds), by group path."""
 
     measured_at: float
@@ -46,7 +46,7 @@ class Kept:
         return _sum(self.groups.values())
 
 
-def measure_kept(store: Store, clock: Callable[[], float], may_go_on: Callable[[], bool]) -> Kept | None:
+def measure_usage(store: Store, clock: Callable[[], float], may_go_on: Callable[[], bool]) -> UsageSnapshot | None:
     """Walk through all groups; None where that was given up. Raises StoreError."""
     until = time.monotonic() + MOST_SECONDS
 
@@ -60,31 +60,40 @@ def measure_kept(store: Store, clock: Callable[[], float], may_go_on: Callable[[
             return None
         if counted.jobs:
             groups[group] = (counted.jobs, counted.files, counted.bytes)
-    return Kept(clock(), groups)
+    return UsageSnapshot(clock(), groups)
 
 
-def write_kept(store: Store, kept: Kept) -> None:
+def write_usage(store: Store, kept: UsageSnapshot) -> None:
     """Note it. Raises StoreError."""
-    store.write(KEPT, json.dumps({"measured_at": kept.measured_at, "groups": kept.groups}).encode())
+    store.write(USAGE, json.dumps({"measured_at": kept.measured_at, "groups": kept.groups}).encode())
 
 
-def read_kept(store: Store) -> Kept | None:
+def read_usage(store: Store) -> UsageSnapshot | None:
     """None where nothing that can be read is there. Raises StoreError."""
     try:
-        told = json.loads(store.read(KEPT, _MOST_BYTES))
+        told = json.loads(store.read(USAGE, _MOST_BYTES))
         rows = told["groups"].items()
         groups = {str(group): (int(jobs), int(files), int(size)) for group, (jobs, files, size) in rows}
-        return Kept(float(told["measured_at"]), groups)
-    except (Missing, InvalidDocument, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return UsageSnapshot(float(told["measured_at"]), groups)
+    except (
+        FileMissing,
+        InvalidDocument,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
         return None
 
 
-class KeptCollector(Collector):
+class UsageCollector(Collector):
     """The series of what is kept. `most`: groups that are told by name, the largest; 0: none, and no others."""
 
     def __init__(self, prefix: str, most: int) -> None:
         self._prefix, self._most = prefix, most
-        self.shown = Kept(0.0, {})
+        self.shown = UsageSnapshot(0.0, {})
 
     def collect(self) -> Iterator[Metric]:
         kept = self.shown
@@ -95,7 +104,7 @@ class KeptCollector(Collector):
         if self._most:
             yield from self._by_group(kept)
 
-    def _by_group(self, kept: Kept) -> Iterator[Metric]:
+    def _by_group(self, kept: UsageSnapshot) -> Iterator[Metric]:
         largest = sorted(kept.groups.items(), key=lambda row: row[1][2], reverse=True)
         named = [row for row in largest if row[0] != _OTHER][: self._most]
         rest = kept.groups.keys() - dict(named).keys()
