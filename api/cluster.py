@@ -1,21 +1,21 @@
 """The service in a cluster: jobs, lock and users' tokens are Kubernetes'."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kubernetes.client import Configuration
 from prometheus_client import CollectorRegistry
 
 from api.auth.kubernetes import KubernetesAuthenticator
 from api.auth.tokens import Authenticators, make_authenticators
-from api.cleanup.locks import LeaseLock
+from api.cleanup.lease_lock import LeaseLock
 from api.compose import Parts, compose
 from api.jobs.kubernetes import KubernetesJobs
 from api.metrics import PREFIX
 from api.settings import Settings
 from artifacts import __version__
 from artifacts.errors import ConfigError
-from kube.access import Access, load_access, own_namespace
 from kube.client import Client
+from kube.config import load_configuration, own_namespace
 from kube.errors import NotConfigured
 from kube.metrics import KubeMetrics
 
@@ -39,24 +39,29 @@ class Cluster:
         self.jobs.stop()
 
 
-def find_cluster(settings: Settings, environ: Mapping[str, str]) -> tuple[Access, str]:
-    """The cluster that `environ` names, and the PhJobs' namespace. Raises ConfigError where there is none."""
+def find_cluster(settings: Settings) -> tuple[Configuration, str]:
+    """Return the access to the cluster and the PhJobs' namespace.
+
+    Raises:
+        ConfigError: no cluster is configured.
+    """
     try:
-        return load_access(environ), settings.namespace or own_namespace()
+        return load_configuration(), settings.namespace or own_namespace()
     except NotConfigured as error:
         raise ConfigError([str(error)]) from error
 
 
-def compose_cluster(settings: Settings, access: Access, namespace: str) -> Cluster:
+def compose_cluster(settings: Settings, configuration: Configuration, namespace: str) -> Cluster:
     """The parts over a cluster."""
     agent = f"phjob-artifacts-api/{__version__}"
-    client, reviews = Client(access, agent=agent), Client(access, agent=agent)  # a flood of tokens delays no Lease
+    client = Client(configuration, agent=agent)
+    reviews = Client(configuration, agent=agent)  # its own connections: a flood of tokens must not delay the Lease
     registry = CollectorRegistry()
     metrics = KubeMetrics(registry, PREFIX)
     for each in (client, reviews):
-        each.observe(metrics.answered)
+        each.observe(metrics.observe_request)
     jobs = KubernetesJobs(client, namespace)
-    metrics.show_ages({"phjobs": lambda: jobs.seconds_since_activity})
+    metrics.export_ages({"phjobs": lambda: jobs.seconds_since_activity})
     authenticator = KubernetesAuthenticator(reviews, namespace, settings.token_audiences, settings.group_prefix)
     parts = compose(settings, jobs, LeaseLock(client, namespace), registry=registry)
     return Cluster(parts, jobs, make_authenticators(settings, authenticator))

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(settings: Settings, environ: Mapping[str, str]) -> int:
     _tell_start(settings, environ)
-    found = find_cluster(settings, environ)  # here, so that what is wrong ends the command
+    found = find_cluster(settings)  # here, so that what is wrong ends the command
     served: list[Cluster] = []
 
     def start() -> flask.Flask:
@@ -63,7 +63,7 @@ def _serve(settings: Settings, environ: Mapping[str, str]) -> int:
 
 
 def _cleanup(settings: Settings, options: argparse.Namespace) -> int:
-    cluster = compose_cluster(settings, *find_cluster(settings, os.environ))
+    cluster = compose_cluster(settings, *find_cluster(settings))
     cluster.jobs.start()
     try:
         cluster.jobs.wait(_SYNC_SECONDS)

@@ -14,8 +14,8 @@ from artifacts.errors import ConfigError
 from artifacts.log import LOG_FORMAT, configure_log, get_logger
 from controller.reconcile.run import Controller
 from controller.reconcile.settings import TABLE, Settings
-from kube.access import load_access, own_namespace
 from kube.client import Client
+from kube.config import load_configuration, own_namespace
 from kube.errors import NotConfigured
 
 logger = get_logger("controller")
@@ -45,7 +45,9 @@ def _reconcile(environ: Mapping[str, str]) -> int:
         logger.info("setting", name=name, value=text)
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # before there are threads: they are waited for here
     client = Client(
-        load_access(environ), agent=f"phjob-artifacts-controller/{__version__}", connections=settings.workers + 4
+        load_configuration(),
+        agent=f"phjob-artifacts-controller/{__version__}",
+        max_connections=settings.workers + 4,
     )
     try:
         controller = Controller(client, settings, f"{socket.gethostname()}_{uuid.uuid4()}")

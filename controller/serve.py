@@ -15,8 +15,8 @@ from controller.server import Server
 from controller.settings import DEFAULTS_TABLE, TABLE, Settings
 from controller.tls import ServedCertificate
 from controller.webhook import create_app
-from kube.access import load_access
 from kube.client import Client
+from kube.config import load_configuration
 from kube.metrics import KubeMetrics
 
 logger = get_logger(__name__)
@@ -28,13 +28,13 @@ def serve_webhook(environ: Mapping[str, str] = os.environ) -> int:
     logger.info("starting", version=__version__)
     for name, text in configured_settings(TABLE + DEFAULTS_TABLE, environ):
         logger.info("setting", name=name, value=text)
-    access = load_access(environ)
+    configuration = load_configuration()
 
     def compose(certificate: ServedCertificate) -> flask.Flask:
         """In the process that serves: neither threads nor connections live through a fork."""
         metrics = WebhookMetrics(CollectorRegistry(), certificate.expires_at)
-        client = Client(access, agent="phjob-artifacts-webhook", connections=1)
-        client.observe(KubeMetrics(metrics.registry, PREFIX).answered)
+        client = Client(configuration, agent="phjob-artifacts-webhook", max_connections=1)
+        client.observe(KubeMetrics(metrics.registry, PREFIX).observe_request)
         facts = ClusterFacts(client)
         facts.start()
         return create_app(settings, facts, metrics, lambda: certificate.problem() or facts.problem())

@@ -1,50 +1,57 @@
 """Requests to the API server: JSON in, JSON out, and streams of JSON lines. Thread-safe.
 
-Nothing is tried again here, since only the caller knows what may be done twice; errors tell whether it would help.
+Credentials and transport are the `kubernetes` package's. Nothing is retried here, because only the caller knows which
+requests are safe to repeat; an error's `retryable` says whether a retry can help.
 """
 
+import copy
 import json
-import math
 import re
-import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-import urllib3
+from kubernetes.client import Configuration
+from kubernetes.client.exceptions import ApiException
+from kubernetes.client.rest import RESTClientObject
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from kube.access import Access
 from kube.errors import KubeError, NotConfigured, StatusError, Unreachable, status_error
 
 Document = dict[str, Any]
-# The method (WATCH for a stream), the seconds until its answer, and the error where it had one.
-Answered = Callable[[str, float, KubeError | None], None]
+# Called with the method (WATCH for a stream), the seconds until the response, and the error if the request failed.
+RequestObserver = Callable[[str, float, KubeError | None], None]
 
 TIMEOUT_SECONDS = 30.0
-_CONNECT_SECONDS = 5.0
-_KEPT_STREAMS = 8  # connections of ended watches that are used again; there may be more
+_CONNECT_TIMEOUT_SECONDS = 5.0
+_MAX_IDLE_STREAMS = 8  # connections of ended watches that are kept for reuse
 _BLOCK_BYTES = 65536
-_MOST_DEPTH = 100  # of an object that the parser did not bear
-_MOST_TEXT = 200
+_MAX_DEPTH = 100  # applied only to documents that exceed the parser's recursion limit
+_MAX_MESSAGE_CHARS = 200
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 class Client:
-    """Speaks to one API server, with at most `connections` requests under way at once; streams come on top."""
+    """A client of one API server. At most `max_connections` requests run at once; streams are not counted."""
 
-    def __init__(self, access: Access, *, agent: str = "kube", connections: int = 16) -> None:
-        self._access, self._agent = access, agent
-        self._root = urlsplit(access.server).path.rstrip("/")
-        self._requests = _pool(access, connections, block=True)
-        self._streams = _pool(access, _KEPT_STREAMS, block=False)
-        self._answered: Answered = lambda method, seconds, error: None
+    def __init__(self, configuration: Configuration, *, agent: str = "kube", max_connections: int = 16) -> None:
+        self._host = configuration.host.rstrip("/")
+        self._agent = agent
+        self._configuration = copy.deepcopy(configuration)
+        self._configuration.proxy = None  # the API server is near: the environment's proxies are not for it
+        self._configuration.retries = False  # the transport follows no redirects then, either
+        self._transport = RESTClientObject(self._configuration, maxsize=max_connections + _MAX_IDLE_STREAMS)
+        self._free_connections = threading.BoundedSemaphore(max_connections)  # the transport has no limit
+        self._refreshing = threading.Lock()
+        self._observer: RequestObserver = lambda method, seconds, error: None
 
-    def observe(self, answered: Answered) -> None:
-        """Call `answered` from now on when a request has its answer, or a stream has begun."""
-        self._answered = answered
+    def observe(self, observer: RequestObserver) -> None:
+        """Call `observer` after every response to a request, and at the start of every stream."""
+        self._observer = observer
 
     def request(
         self,
@@ -56,94 +63,117 @@ class Client:
         content_type: str = "application/json",
         timeout: float = TIMEOUT_SECONDS,
     ) -> Document:
-        """The answer's document. Raises the errors of kube.errors; `timeout` is for each wait for the server."""
-        with self._observed(method):
-            return self._request(method, path, query, body, content_type, timeout)
+        """Send a request and return the document in the response.
 
-    def _request(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content_type: str, timeout: float
-    ) -> Document:
-        headers = self._headers()
-        content = None
-        if body is not None:
-            headers["Content-Type"], content = content_type, json.dumps(body).encode()
-        try:
-            response = self._requests.urlopen(
-                method,
-                self._url(path, query),
-                body=content,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, timeout), read=timeout),
-                pool_timeout=math.ceil(timeout),
-                retries=False,
-                redirect=False,
-            )
-        except HTTPError as error:
-            raise self._unreachable(error) from error
-        return _answer(response.status, response.headers, response.data)
+        `timeout` is in seconds and applies to each wait: for a free connection, to connect, for data.
+
+        Raises:
+            KubeError: the API server refused or did not answer.
+        """
+        with self._observed(method), self._connection(timeout), self._translated_errors():
+            timeouts = min(_CONNECT_TIMEOUT_SECONDS, timeout), timeout
+            return _document(self._send(method, path, query, timeouts, body, content_type).data)
 
     def stream(self, path: str, query: Mapping[str, str], idle_seconds: float) -> "Stream":
-        """The lines of an answer that goes on; Unreachable once the server has been silent for `idle_seconds`."""
-        with self._observed("WATCH"):
-            return self._stream(path, query, idle_seconds)
+        """Start a streaming GET. Reading from the stream fails if the server sends nothing for `idle_seconds`.
 
-    def _stream(self, path: str, query: Mapping[str, str], idle_seconds: float) -> "Stream":
-        try:
-            response = self._streams.urlopen(
-                "GET",
-                self._url(path, query),
-                headers=self._headers(),
-                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=idle_seconds),
-                preload_content=False,
-                retries=False,
-                redirect=False,
-            )
-            if response.status == 200:
-                return Stream(self, response)
-            with response:
-                raise refused(response.status, response.headers, response.read())
-        except HTTPError as error:
-            raise self._unreachable(error) from error
+        Raises:
+            KubeError: the API server refused or did not answer.
+        """
+        with self._observed("WATCH"), self._translated_errors():
+            return Stream(self._send("GET", path, query, (_CONNECT_TIMEOUT_SECONDS, idle_seconds)))
 
     def close(self) -> None:
-        """Close the connections that rest. Streams are closed by those who opened them."""
-        self._requests.close()
-        self._streams.close()
+        """Close the idle connections. Streams are closed by their readers."""
+        self._transport.pool_manager.connection_from_url(self._host).close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        timeouts: tuple[float, float],
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> BaseHTTPResponse:
+        """Send a request. The response's body has not been read yet. `timeouts`: to connect, and for each read."""
+        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": self._agent}
+        if authorization := self._authorization():
+            headers["Authorization"] = authorization
+        response: BaseHTTPResponse = self._transport.request(
+            method,
+            self._host + path + ("?" + urlencode(query) if query else ""),
+            headers=headers,
+            body=body,
+            _preload_content=False,
+            _request_timeout=timeouts,
+        )
+        return response
+
+    def _authorization(self) -> str:
+        """Return the Authorization header's value, or "" if the configuration has no credentials."""
+        try:
+            with self._refreshing:  # a refresh may run a plugin, once is enough
+                value = self._configuration.get_api_key_with_prefix("BearerToken")
+        except Exception as error:  # the package's refresh hooks raise errors of any kind
+            raise NotConfigured(
+                f"the token for the API server cannot be renewed: {type(error).__name__}: {error}"
+            ) from error
+        if not value:
+            return ""
+        value = str(value).strip()
+        if " " not in value:
+            raise NotConfigured("the token for the API server is empty")
+        if not (value.isascii() and value.isprintable()):
+            raise NotConfigured("the token for the API server has characters that an HTTP header cannot contain")
+        return value
+
+    @contextmanager
+    def _connection(self, timeout: float) -> Iterator[None]:
+        if not self._free_connections.acquire(timeout=timeout):
+            raise Unreachable(f"all connections to {self._host} have been in use for {timeout:g} s")
+        try:
+            yield
+        finally:
+            self._free_connections.release()
 
     @contextmanager
     def _observed(self, method: str) -> Iterator[None]:
-        began, problem = time.monotonic(), None
+        started_at, failure = time.monotonic(), None
         try:
             yield
         except KubeError as error:
-            problem = error
+            failure = error
             raise
         finally:
-            self._answered(method, time.monotonic() - began, problem)
+            self._observer(method, time.monotonic() - started_at, failure)
 
-    def _url(self, path: str, query: Mapping[str, str] | None) -> str:
-        return self._root + path + ("?" + urlencode(query) if query else "")
-
-    def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": self._agent}
-        if authorization := self._access.authorization():
-            if not (authorization.isascii() and authorization.isprintable()):
-                raise NotConfigured("the token for the API server has characters that no header may have")
-            headers["Authorization"] = authorization
-        return headers
-
-    def _unreachable(self, error: Exception) -> Unreachable:
-        return Unreachable(f"{self._access.server} does not answer: {type(error).__name__}: {error}")
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """Raise the transport's errors as errors of kube.errors."""
+        try:
+            yield
+        except ApiException as error:
+            if not error.status:  # TLS failed
+                problem = str(error.reason).replace("\n", ": ")
+                raise Unreachable(f"{self._host} does not answer: {problem}") from error
+            raise _response_error(error.status, error.headers, error.body) from None
+        except HTTPError as error:
+            raise Unreachable(f"{self._host} does not answer: {type(error).__name__}: {error}") from error
 
 
 class Stream:
-    """The lines of one answer, without their ends. To be closed by its reader, who alone may; others `interrupt`."""
+    """The lines of one response. The reading thread must close it; other threads may only `interrupt` it."""
 
-    def __init__(self, client: Client, response: urllib3.BaseHTTPResponse) -> None:
-        self._client, self._response = client, response
+    def __init__(self, response: BaseHTTPResponse) -> None:
+        self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
-        """Raises Unreachable when the connection fails, or ends within a line."""
+        """Yield the lines without their line ends.
+
+        Raises:
+            Unreachable: the connection failed or ended within a line.
+        """
         parts: list[bytes] = []
         try:
             for block in self._response.stream(_BLOCK_BYTES, decode_content=False):
@@ -152,14 +182,14 @@ class Stream:
                 for part in more:
                     yield b"".join(parts)
                     parts = [part]
-        except (HTTPError, OSError, ValueError) as error:  # ValueError: of a TLS socket that was interrupted
+        except (HTTPError, OSError, ValueError) as error:  # an interrupted TLS socket raises ValueError
             raise Unreachable(f"the stream was cut: {type(error).__name__}: {error}") from error
         if any(parts):
             raise Unreachable("the stream ended within a line")
 
     def interrupt(self) -> None:
-        """Make the reader's next look see the end. From any thread."""
-        with suppress(OSError, ValueError, RuntimeError):  # it has ended already
+        """Make the next read return the end of the stream. Safe in any thread."""
+        with suppress(OSError, ValueError, RuntimeError):  # the stream has already ended
             self._response.shutdown()
 
     def close(self) -> None:
@@ -173,66 +203,53 @@ class Stream:
         self.close()
 
 
-def parse(text: bytes) -> Any:
-    """The JSON in `text`. Raises ValueError.
+def parse_json(text: bytes) -> Any:
+    """Parse JSON of any depth.
 
-    Whoever may create an object may nest lists in it a thousand deep: what lies deeper than a hundred reads as null
-    then, so that one such object does not hide all others.
+    Users can create objects whose lists are nested a thousand deep. If the parser's recursion limit is exceeded,
+    everything deeper than 100 levels is read as null, so that one such object does not hide all others.
+
+    Raises:
+        ValueError: the text is not JSON.
     """
     try:
         return json.loads(text)
     except RecursionError:
-        return json.loads(_shallow(text))
+        return json.loads(_truncate_depth(text))
 
 
-def refused(status: int, headers: Mapping[str, str], text: bytes) -> StatusError:
-    """The error in an answer of that status, whatever its body is."""
+def _response_error(status: int, headers: Mapping[str, str], text: bytes) -> StatusError:
+    """Return the error for a response, even if its body is not a Status document."""
     try:
-        answer = parse(text)
+        document = parse_json(text)
     except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        answer = {"message": text[:_MOST_TEXT].decode(errors="replace").strip() or "no explanation"}
-    after = headers.get("Retry-After", "")
-    return status_error(status, answer, float(after) if re.fullmatch(r"\d{1,6}", after) else 0.0)
-
-
-def _answer(status: int, headers: Mapping[str, str], text: bytes) -> Document:
-    if not 200 <= status < 300:
-        raise refused(status, headers, text)
-    try:
-        document = parse(text)
-    except ValueError as error:
-        raise Unreachable(f"the answer is no JSON: {error}") from error
+        document = None
     if not isinstance(document, dict):
-        raise Unreachable("the answer is no JSON object")
+        document = {"message": text[:_MAX_MESSAGE_CHARS].decode(errors="replace").strip() or "no explanation"}
+    retry_after = headers.get("Retry-After", "")
+    return status_error(status, document, float(retry_after) if re.fullmatch(r"\d{1,6}", retry_after) else 0.0)
+
+
+def _document(text: bytes) -> Document:
+    try:
+        document = parse_json(text)
+    except ValueError as error:
+        raise Unreachable(f"the response is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise Unreachable("the response is not a JSON object")
     return document
 
 
-def _pool(access: Access, connections: int, *, block: bool) -> urllib3.HTTPConnectionPool:
-    """Certificates are read from their files for each connection: they may be renewed while we run."""
-    secure: dict[str, Any] = {
-        "cert_reqs": ssl.CERT_REQUIRED if access.verify else ssl.CERT_NONE,
-        "ca_certs": access.ca_file,
-        "cert_file": access.cert_file,
-        "key_file": access.key_file,
-        "server_hostname": access.server_name,
-    }
-    given = {name: value for name, value in secure.items() if value is not None}
-    is_secure = urlsplit(access.server).scheme == "https"
-    return urllib3.connection_from_url(access.server, maxsize=connections, block=block, **(given if is_secure else {}))
-
-
-def _shallow(text: bytes) -> bytes:
-    """`text` with every list and object that lies too deep replaced by null."""
-    kept, start, depth = [], 0, 0
-    for found in _TOKEN.finditer(text):
-        if found[0] in (b"[", b"{"):
+def _truncate_depth(text: bytes) -> bytes:
+    """Replace every list and object that is nested deeper than _MAX_DEPTH with null."""
+    pieces, start, depth = [], 0, 0
+    for match in _TOKEN.finditer(text):
+        if match[0] in (b"[", b"{"):
             depth += 1
-            if depth == _MOST_DEPTH + 1:
-                kept += [text[start : found.start()], b"null"]
-        elif found[0] in (b"]", b"}"):
-            if depth == _MOST_DEPTH + 1:
-                start = found.end()
+            if depth == _MAX_DEPTH + 1:
+                pieces += [text[start : match.start()], b"null"]
+        elif match[0] in (b"]", b"}"):
+            if depth == _MAX_DEPTH + 1:
+                start = match.end()
             depth -= 1
-    return b"".join([*kept, text[start:]])
+    return b"".join([*pieces, text[start:]])

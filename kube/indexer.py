@@ -38,7 +38,7 @@ class Indexer(Generic[T]):
         self._unlisted: set[str] = set()  # those among them that the list under way may not show
         self._seen = -1  # the version that the list and the watch have come to
 
-    def on_change(self, handler: Callable[[str, T | None, T | None], None]) -> None:
+    def add_handler(self, handler: Callable[[str, T | None, T | None], None]) -> None:
         """Call `handler` from now on. What it raises is logged and stops nothing."""
         with self._changing:
             self._handlers.append(handler)
@@ -52,11 +52,11 @@ class Indexer(Generic[T]):
         """What is kept of all objects, at one moment, in no order."""
         return [entry.value for entry in list(self._entries.values())]
 
-    def all_keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         """The keys of all objects, at one moment."""
         return list(self._entries)
 
-    def expect_list(self) -> None:
+    def begin_list(self) -> None:
         """A list is about to be asked for: it will show all that was written before this."""
         with self._changing:
             self._unlisted.clear()
@@ -72,7 +72,7 @@ class Indexer(Generic[T]):
             for key in [*before, *(key for key in now if key not in before)]:
                 self._tell(key, before.get(key), now.get(key))
 
-    def read(self, documents: Iterable[Any]) -> dict[str, IndexedObject[T]]:
+    def index(self, documents: Iterable[Any]) -> dict[str, IndexedObject[T]]:
         """The entries of documents as listed; one that is known in that version is not trimmed again."""
         entries = {}
         for document in documents:
@@ -80,7 +80,7 @@ class Indexer(Generic[T]):
                 entries[found[0]] = entry
         return entries
 
-    def change(self, kind: str, document: Any) -> str:
+    def apply_event(self, kind: str, document: Any) -> str:
         """Take in a change from the watch; `kind`: ADDED, MODIFIED, DELETED or BOOKMARK. Returns its version, or ""."""
         version = _version(document)
         found = _identity(document) if kind != "BOOKMARK" else None
@@ -91,7 +91,7 @@ class Indexer(Generic[T]):
                 self._come_to(version)
         return version
 
-    def wrote(self, document: Any) -> None:
+    def record_write(self, document: Any) -> None:
         """Take in the answer to a write of our own (of an object that is selected), unless the watch is past it."""
         found = _identity(document)
         number = _number(_version(document))

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from kube import errors
 from kube.backoff import Backoff
-from kube.client import Stream, parse
+from kube.client import Stream, parse_json
 from kube.indexer import IndexedObject, Indexer, is_older
 from kube.objects import ResourceClient
 
@@ -32,13 +32,13 @@ class InformerTiming:
     A watch that lived for `steady` was a success. After `silence` without a word, all is listed anew.
     """
 
-    page: int = 500  # objects
-    idle: float = 75.0
-    watch: tuple[int, int] = (240, 300)
-    steady: float = 10.0
-    silence: float = 240.0
-    first_delay: float = 0.5
-    most_delay: float = 30.0
+    page_size: int = 500  # objects
+    idle_seconds: float = 75.0
+    watch_seconds: tuple[int, int] = (240, 300)
+    stable_seconds: float = 10.0
+    relist_seconds: float = 240.0
+    initial_delay_seconds: float = 0.5
+    max_delay_seconds: float = 30.0
 
 
 _USUAL = InformerTiming()
@@ -62,7 +62,7 @@ class Informer(Generic[T]):
         self.objects: Indexer[T] = Indexer(trim, str(source.resource))
         self.error: errors.KubeError | None = None
         self._source, self._selectors, self._timing, self._clock = source, dict(selectors or {}), timing, clock
-        self._backoff = Backoff(timing.first_delay, timing.most_delay)
+        self._backoff = Backoff(timing.initial_delay_seconds, timing.max_delay_seconds)
         self._version = ""
         self._heard_at = clock()
         self._synced, self._stop = threading.Event(), threading.Event()
@@ -70,11 +70,11 @@ class Informer(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=f"cache of {source.resource}", daemon=True)
 
     @property
-    def synced(self) -> bool:
+    def has_synced(self) -> bool:
         """Whether all objects have been listed once."""
         return self._synced.is_set()
 
-    def wait_synced(self, seconds: float) -> bool:
+    def wait_for_sync(self, seconds: float) -> bool:
         """Wait for that, and tell whether it came."""
         return self._synced.wait(seconds)
 
@@ -99,16 +99,16 @@ class Informer(Generic[T]):
         while not self._stop.is_set():
             began = self._clock()
             delay = self._round()
-            if self._clock() - began >= self._timing.steady:
+            if self._clock() - began >= self._timing.stable_seconds:
                 self._backoff.reset()
                 if delay is None:
                     continue
-            self._stop.wait(max(self._backoff.next(), min(delay or 0.0, self._timing.most_delay)))
+            self._stop.wait(max(self._backoff.next(), min(delay or 0.0, self._timing.max_delay_seconds)))
 
     def _round(self) -> float | None:
         """List if need be, and watch to the end. Returns None when all went well, else the least delay."""
         try:
-            if not self._version or self.seconds_since_activity >= self._timing.silence:
+            if not self._version or self.seconds_since_activity >= self._timing.relist_seconds:
                 self._list()
             self._watch()
         except errors.Gone as error:
@@ -134,11 +134,11 @@ class Informer(Generic[T]):
 
     def _list(self) -> None:
         self._version = ""
-        self.objects.expect_list()
+        self.objects.begin_list()
         listed: dict[str, IndexedObject[T]] = {}
         version = ""
-        for page in self._source.pages(self._selectors, self._timing.page):
-            listed |= self.objects.read(page.items)
+        for page in self._source.pages(self._selectors, self._timing.page_size):
+            listed |= self.objects.index(page.items)
             version = page.version
             self._heard_at = self._clock()
             if self._stop.is_set():
@@ -150,8 +150,8 @@ class Informer(Generic[T]):
     def _watch(self) -> None:
         if self._stop.is_set():
             return
-        seconds = random.randint(*self._timing.watch)
-        with self._source.watch(self._selectors, self._version, seconds, self._timing.idle) as stream:
+        seconds = random.randint(*self._timing.watch_seconds)
+        with self._source.watch(self._selectors, self._version, seconds, self._timing.idle_seconds) as stream:
             self._stream = stream
             try:
                 if self._stop.is_set():  # it may not have seen the stream
@@ -173,7 +173,7 @@ class Informer(Generic[T]):
             code = status.get("code")
             raise errors.status_error(code if isinstance(code, int) else 500, status)
         if kind in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
-            version = self.objects.change(kind, document)
+            version = self.objects.apply_event(kind, document)
             self._heard_at = self._clock()
             if is_older(version, self._version):
                 raise errors.Gone(410, "Expired", f"versions went back from {self._version} to {version}")
@@ -181,7 +181,7 @@ class Informer(Generic[T]):
 
 
 def _event(line: bytes) -> dict[str, Any]:
-    event = parse(line)
+    event = parse_json(line)
     if not isinstance(event, dict):
         raise json.JSONDecodeError("an event is no object", "", 0)
     return event

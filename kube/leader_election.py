@@ -55,7 +55,7 @@ class LeaderElection:
     @property
     def is_leader(self) -> bool:
         """Whether this process leads now."""
-        return self._lease.held
+        return self._lease.is_held
 
     def start(self) -> None:
         """Begin to strive for it."""
@@ -69,14 +69,14 @@ class LeaderElection:
     def _run(self) -> None:
         while not self._stop.is_set():
             _renew(self._lease)
-            self._tell(self._lease.held)
+            self._tell(self._lease.is_held)
             self._stop.wait(_pause(self._lease))
         self._tell(False)  # before another may lead
-        if self._lease.held:
+        if self._lease.is_held:
             _release(self._lease)
 
     def _tell(self, leads: bool) -> None:
-        term = self._lease.terms if leads else 0
+        term = self._lease.term if leads else 0
         if term == self._term:
             return
         if term and self._term:
@@ -96,7 +96,7 @@ class LeaderElection:
 
 def _keep(lease: Lease, done: threading.Event) -> None:
     while not done.wait(_pause(lease)):
-        if not lease.held:
+        if not lease.is_held:
             logger.warning("lost", extra={"fields": {"lease": lease.name, "identity": lease.identity}})
             return
         _renew(lease)

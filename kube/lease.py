@@ -46,11 +46,11 @@ class Lease:
         self._stale_seconds, self._clock, self._wall = timing.stale_seconds, timing.clock, timing.wall
         self._lock = Lock()
         self._renewed_at: float | None = None
-        self.terms = 0  # how often it came to be held: a renewal that comes after a lapse begins another
+        self.term = 0  # how often it came to be held: a renewal that comes after a lapse begins another
         self._seen: tuple[Any, float] | None = None  # another's spec, and since when it has been the same
 
     @property
-    def held(self) -> bool:
+    def is_held(self) -> bool:
         """Whether we hold it still. Exact even when this process was stopped for a while."""
         renewed_at = self._renewed_at
         return renewed_at is not None and self._clock() - renewed_at < self._patience
@@ -66,10 +66,10 @@ class Lease:
             try:
                 self._write(found, self.identity)
             except (errors.Conflict, errors.AlreadyExists):
-                return self.held and self._holder(self._read()) == self.identity
+                return self.is_held and self._holder(self._read()) == self.identity
             before, self._renewed_at = self._renewed_at, asked_at
             if before is None or self._clock() - before >= self._patience:
-                self.terms += 1
+                self.term += 1
             return True
 
     def release(self) -> None:

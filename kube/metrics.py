@@ -37,14 +37,14 @@ class KubeMetrics:
         for kind in KINDS:
             self._errors.labels(kind)
 
-    def answered(self, method: str, seconds: float, error: KubeError | None) -> None:
+    def observe_request(self, method: str, seconds: float, error: KubeError | None) -> None:
         """For a Client to call with each request that has ended."""
         self._seconds.labels(method if method in METHODS else "GET").observe(seconds)
         if error is not None:
             kind = type(error).__name__
             self._errors.labels(kind if kind in KINDS else "other").inc()
 
-    def show_ages(self, ages: Mapping[str, Callable[[], float]]) -> None:
+    def export_ages(self, ages: Mapping[str, Callable[[], float]]) -> None:
         """Show how many seconds ago each watch heard something, by resource; read when it is asked for."""
         gauge = Gauge(
             f"{self._prefix}_watch_age_seconds",

@@ -21,12 +21,12 @@ class WorkQueue:
     def __init__(
         self,
         *,
-        first_delay: float = 0.5,
-        most_delay: float = 60.0,
-        waited: Callable[[float], None] = lambda _: None,
+        initial_delay_seconds: float = 0.5,
+        max_delay_seconds: float = 60.0,
+        on_wait: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._delays, self._waited, self._clock = (first_delay, most_delay), waited, clock
+        self._delays, self._on_wait, self._clock = (initial_delay_seconds, max_delay_seconds), on_wait, clock
         self._changed = threading.Condition()
         self._due: OrderedDict[str, float] = OrderedDict()  # key -> since when; first in, first out
         self._later: list[tuple[float, str]] = []
@@ -55,7 +55,7 @@ class WorkQueue:
                 heapq.heappush(self._later, (at, key))
                 self._changed.notify()
 
-    def take(self) -> str | None:
+    def get(self) -> str | None:
         """Wait for a key that is due; None once the queue is closed. `done` must follow."""
         with self._changed:
             while not self._closed:
@@ -63,7 +63,7 @@ class WorkQueue:
                 if self._due:
                     key, since = self._due.popitem(last=False)
                     self._working.add(key)
-                    self._waited(max(0.0, self._clock() - since))
+                    self._on_wait(max(0.0, self._clock() - since))
                     return key
                 self._changed.wait(self._pause())
             return None

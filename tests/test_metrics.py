@@ -28,7 +28,7 @@ from tests.controller.test_cluster import tell_version
 from tests.controller.test_reconcile_process import environ, process
 from tests.controller.test_serve import serving as serving_webhook
 from tests.kube.apiserver import ApiServer
-from tests.kube.caches import until
+from tests.kube.informers import until
 from tests.machine import require
 from tests.sidecar.sidecars import Job, running
 

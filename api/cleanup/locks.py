@@ -1,20 +1,15 @@
-"""The lock that leaves the cleanup to one process: a locked file, or a Lease in Kubernetes."""
+"""The lock that allows only one process at a time to run the cleanup; here, a locked file."""
 
 import fcntl
 import os
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from api.errors import Conflict, Unavailable
-from kube.client import Client
-from kube.errors import KubeError
-from kube.leader_election import hold_lease
 
-LEASE = "phjob-artifact-cleanup"
-_TAKEN = "another cleanup is running: wait for its end"
+HELD_ELSEWHERE = "another cleanup is running: wait for its end"
 
 
 class CleanupLock(Protocol):
@@ -46,30 +41,11 @@ class FileLock:
             os.close(file)
 
 
-class LeaseLock:
-    """For replicas in a cluster: a Lease in their namespace."""
-
-    def __init__(self, client: Client, namespace: str, name: str = LEASE) -> None:
-        self._client, self._namespace, self._name = client, namespace, name
-
-    @contextmanager
-    def hold(self) -> Iterator[Callable[[], bool]]:
-        """Hold the Lease, renewed by a thread of its own."""
-        with ExitStack() as stack:
-            try:
-                lease = stack.enter_context(hold_lease(self._client, self._namespace, self._name, socket.gethostname()))
-            except KubeError as error:
-                raise Unavailable(f"the Lease {self._name} cannot be reached: {error}") from error
-            if lease is None:
-                raise Conflict(_TAKEN)
-            yield lambda: lease.held
-
-
 def _lock(file: int, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise Conflict(_TAKEN) from error
+        raise Conflict(HELD_ELSEWHERE) from error
     except OSError as error:
         raise Unavailable(f"the lock file {path} cannot be locked: {error.strerror}") from error
     with suppress(OSError):  # who runs, for people

@@ -55,7 +55,7 @@ class KubernetesJobs:
 
     def wait(self, seconds: float) -> None:
         """Wait until all have been read, but no longer than this."""
-        self._cache.wait_synced(seconds)
+        self._cache.wait_for_sync(seconds)
 
     def stop(self) -> None:
         """End it."""
@@ -110,7 +110,7 @@ class KubernetesJobs:
             logger.debug("gone, nothing to note", group=job.group, job=job.id)
 
     def check(self) -> None:
-        if not self._cache.synced:
+        if not self._cache.has_synced:
             raise Unavailable(_why_unread(self._cache.error, self._namespace))
         silence = self._cache.seconds_since_activity
         if silence > STALE_SECONDS:
@@ -141,7 +141,7 @@ class KubernetesJobs:
                 raise
 
     def _wrote(self, answer: dict[str, Any]) -> Job:
-        self._cache.objects.wrote(answer)
+        self._cache.objects.record_write(answer)
         return read_job(answer)
 
 

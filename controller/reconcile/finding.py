@@ -22,7 +22,7 @@ class PodFinder:
         self._lock = threading.Lock()
         self._departed: OrderedDict[str, Pod] = OrderedDict()
         self._unseen: set[str] = set()
-        known.on_change(self._note_departure)
+        known.add_handler(self._note_departure)
 
     def find(self, key: str, job: PhJob, told: Artifact | None) -> Pod | None:
         """The pod as it is or was. `told`: what was told last of the job's artifacts. Raises KubeError.

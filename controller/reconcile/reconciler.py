@@ -121,7 +121,7 @@ class Reconciler:
             result = after_expiry(job, result, now)
         if result and result != job.result:
             metadata = {**_unchanged(job), "annotations": {RESULT: write_result(result, job.uid)}}
-            self._seen.phjobs.wrote(self._api.phjobs.merge(job.name, {"metadata": metadata}))
+            self._seen.phjobs.record_write(self._api.phjobs.merge(job.name, {"metadata": metadata}))
             self._tell_artifact(job, job.result, result, own, now)
         look_at = look_at_sidecar(own, self._settings, now) if own else None
         return look_at_expiry(job, result, now) if look_at is None and job.has_ended else look_at
@@ -158,7 +158,7 @@ class Reconciler:
             return job.version
         patch = {"metadata": _unchanged(job), "status": fields}
         written = self._api.phjobs.merge(job.name, patch, "status")
-        self._seen.phjobs.wrote(written)
+        self._seen.phjobs.record_write(written)
         if job.phase != decision.status.get("phase"):
             after = decision.status.get("phase")
             logger.info("phase", **_who(job), before=job.phase or "none", after=after)
@@ -201,7 +201,7 @@ class Reconciler:
         except errors.NotFound:
             return
         if answer.get("metadata", {}).get("deletionGracePeriodSeconds"):  # else it is gone already
-            self._seen.pods.wrote(answer)
+            self._seen.pods.record_write(answer)
         grace = "its own" if action.grace_seconds is None else action.grace_seconds
         logger.info("deleted its pod", **_who(job), grace=grace)
 
@@ -240,7 +240,7 @@ class Reconciler:
             created = self._api.pods.create(make_pod(job, self._settings, without))
             logger.warning("pod refused with its sidecar", **_who(job), error=error.message[:500])
         logger.info("made its pod", **_who(job), without_sidecar=without or "no")
-        self._seen.pods.wrote(created)
+        self._seen.pods.record_write(created)
         if job.spec.instance_type:
             notice = instance_type_notice(job, self._settings.main_cpu, self._settings.main_memory)
             self._api.events.tell(job, notice, now)

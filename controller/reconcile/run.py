@@ -48,8 +48,8 @@ class Controller:
         self._pods: Informer[Pod] = Informer(pods, read_pod, selectors=_PODS_OF_JOBS)
         self._metrics = ReconcilerMetrics(CollectorRegistry(), settings.metrics_groups)
         self._kube = KubeMetrics(self._metrics.registry, PREFIX)
-        client.observe(self._kube.answered)
-        self._queue = WorkQueue(waited=self._metrics.queue_seconds.observe)
+        client.observe(self._kube.observe_request)
+        self._queue = WorkQueue(on_wait=self._metrics.queue_seconds.observe)
         self._breaker = Breaker(
             ResourceClient(client, Resource("", "v1", "namespaces")), namespace, settings.breaker_failures
         )
@@ -78,8 +78,8 @@ class Controller:
         if self._settings.listen:
             self._health = HealthServer(self._settings.listen, self._metrics.registry, self.problem, self.not_ready)
         for known in (self._phjobs.objects, self._pods.objects):
-            known.on_change(lambda key, _old, _new: self._queue.add(key))
-        self._phjobs.objects.on_change(self._note_group)
+            known.add_handler(lambda key, _old, _new: self._queue.add(key))
+        self._phjobs.objects.add_handler(self._note_group)
         self._phjobs.start()
         self._pods.start()
         self._upkeep.start()
@@ -117,12 +117,12 @@ class Controller:
 
     def not_ready(self) -> str:
         """Why it cannot work yet, or ""."""
-        if self._phjobs.synced and self._pods.synced:
+        if self._phjobs.has_synced and self._pods.has_synced:
             return ""
         return str(self._phjobs.error or self._pods.error or "the first list is not complete")
 
     def _work(self) -> None:
-        while (key := self._queue.take()) is not None:
+        while (key := self._queue.get()) is not None:
             failed, after = False, 0.0
             try:
                 self._work_on(key)
@@ -140,7 +140,7 @@ class Controller:
             self._queue.done(key, failed=failed, after=after)
 
     def _work_on(self, key: str) -> None:
-        if not (self._election.is_leader and self._phjobs.synced and self._pods.synced):
+        if not (self._election.is_leader and self._phjobs.has_synced and self._pods.has_synced):
             return  # whoever comes to lead looks at all
         seconds = self._reconciler.reconcile(key)
         self._metrics.reconciles.labels("done").inc()
@@ -149,15 +149,15 @@ class Controller:
 
     def _on_lead(self, leads: bool) -> None:
         if leads:
-            self._add(self._phjobs.objects.all_keys())
+            self._add(self._phjobs.objects.list_keys())
             self._look.set()
             self._upkeep.wake()
 
     def _resync(self) -> None:
-        while not (self._phjobs.wait_synced(1.0) and self._pods.wait_synced(1.0)):
+        while not (self._phjobs.wait_for_sync(1.0) and self._pods.wait_for_sync(1.0)):
             if self._stop.is_set():
                 return
-        self._add(self._phjobs.objects.all_keys())
+        self._add(self._phjobs.objects.list_keys())
         while not self._stop.is_set():
             self._breaker.look()  # by every replica: the metric of one that led before is looked at too
             if self._election.is_leader:
@@ -202,7 +202,7 @@ class Controller:
         show("injection_off", off, lambda: self._breaker.is_off)
         states = {state: partial(self._open_pods, state) for state in PENDING}
         self._metrics.show_each("open_pods", "Pods whose artifacts are being collected now", "state", states)
-        self._kube.show_ages(self._ages())
+        self._kube.export_ages(self._ages())
 
 
 def _duties(client: Client, settings: Settings) -> list[Duty]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.served import Served, serving
-from tests.kube.caches import until
+from tests.kube.informers import until
 
 SECRETS = {"PHJOB_API_LINK_KEY": "link-key-" * 5, "PHJOB_API_AUTH": "secret", "PHJOB_API_SHARED_SECRET": "s3cret" * 8}
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) .*")

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.controller.cluster import ended, rfc3339, running, summary
-from tests.kube.apiserver import ApiServer, read_path
-from tests.kube.objectstore import Document, Fault
+from tests.kube.apiserver import ApiServer, parse_path
+from tests.kube.objectstore import ApiError, Document
 
 PHJOBS = "/apis/primehub.io/v1alpha1/namespaces/ns/phjobs"
 PODS = "/api/v1/namespaces/ns/pods"
@@ -45,7 +45,7 @@ class World:
         return found
 
     def job(self, name: str) -> Document:
-        return self.server.objects.get(read_path(f"{PHJOBS}/{name}"))
+        return self.server.objects.get(parse_path(f"{PHJOBS}/{name}"))
 
     def change_job(self, name: str, **spec: Any) -> None:
         found = self.job(name)
@@ -60,7 +60,7 @@ class World:
         return status.get("phase"), (status.get("artifact") or {}).get("state")
 
     def pods(self) -> list[Document]:
-        return self.server.objects.all(read_path(PODS))
+        return self.server.objects.all(parse_path(PODS))
 
     def put_pod(self, pod: Document) -> None:
         self.server.put(f"{PODS}/{pod['metadata']['name']}", pod)
@@ -75,7 +75,7 @@ class World:
         return str(message)
 
     def _events(self, name: str) -> list[Document]:
-        found = self.server.objects.all(read_path(EVENTS))
+        found = self.server.objects.all(parse_path(EVENTS))
         return [each for each in found if each["involvedObject"]["name"] == name]
 
     def _create(self, pod: Document) -> Document:
@@ -83,7 +83,7 @@ class World:
         self.refuse(pod)
         with objects.changed:
             if any(each["metadata"]["name"] == name for each in self.pods()):
-                raise Fault(409, "AlreadyExists", f'pods "{name}" already exists')
+                raise ApiError(409, "AlreadyExists", f'pods "{name}" already exists')
             metadata = pod["metadata"]
             metadata |= {"creationTimestamp": rfc3339(time.time()), "finalizers": ["kubelet"]}
             if self.inject and metadata["annotations"].get("primehub.io/artifact-enabled") != "false":
@@ -118,8 +118,8 @@ class Kubelet:
 
     def _step(self, seen: Document) -> None:
         try:
-            pod = self._world.server.objects.get(read_path(f"{PODS}/{seen['metadata']['name']}"))
-        except Fault:
+            pod = self._world.server.objects.get(parse_path(f"{PODS}/{seen['metadata']['name']}"))
+        except ApiError:
             return
         status, deleting = pod["status"], "deletionTimestamp" in pod["metadata"]
         main = status.get("containerStatuses", [{"state": {}}])[0]["state"]

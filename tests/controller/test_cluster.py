@@ -9,8 +9,8 @@ from controller import cluster
 from controller.cluster import ClusterFacts
 from controller.inject.facts import Facts, Version
 from tests.kube.apiserver import ApiServer
-from tests.kube.caches import until
 from tests.kube.faults import Request
+from tests.kube.informers import until
 
 OLD, NEW = (1, 28), (1, 34)
 ALWAYS = 10**9

@@ -9,7 +9,7 @@ from kube.client import Client
 from kube.objects import Resource, ResourceClient
 from tests.controller.cluster import NOW, job
 from tests.controller.kubelet import EVENTS
-from tests.kube.apiserver import ApiServer, read_path
+from tests.kube.apiserver import ApiServer, parse_path
 
 NOTICE = Notice("Warning", "ArtifactsIncomplete", "not all artifacts were collected", "pod-uid")
 
@@ -23,7 +23,7 @@ def test_what_is_told_twice_is_there_once_and_of_another_pod_beside_it(server: A
     for now in (NOW, NOW + 60):  # by who leads now, and by who comes to lead
         events.tell(job(), NOTICE, now)
     events.tell(job(), replace(NOTICE, about="second"), NOW)
-    found = server.objects.all(read_path(EVENTS))
+    found = server.objects.all(parse_path(EVENTS))
     assert [each["reason"] for each in found] == ["ArtifactsIncomplete"] * 2
     assert {each["involvedObject"]["uid"] for each in found} == {job().uid}
 

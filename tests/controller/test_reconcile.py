@@ -16,9 +16,9 @@ from controller.reconcile.status import decide
 from kube.client import Client
 from tests.controller.cluster import SETTINGS, rfc3339, waiting
 from tests.controller.kubelet import NAMESPACE, PHJOBS, PODS, world
-from tests.kube.apiserver import ApiServer, read_path
-from tests.kube.caches import until
+from tests.kube.apiserver import ApiServer, parse_path
 from tests.kube.faults import Request
+from tests.kube.informers import until
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/phjob-artifacts-controller"
 QUICK = replace(SETTINGS, lease_seconds=1.0, resync_seconds=0.2)
@@ -135,7 +135,7 @@ def test_a_sidecar_that_cannot_start_is_left_out_and_after_three_none_is_injecte
         assert told == ["CollectorSwitchedOff"]  # on the last of them
         assert samples(controller, "phjob_artifact_results_total") == {"not-injected,start": 3.0}
         assert samples(controller, "phjob_artifact_sidecar_start_failures_total") == {"": 3.0}
-        labels = server.objects.get(read_path(NAMESPACE))["metadata"]["labels"]
+        labels = server.objects.get(parse_path(NAMESPACE))["metadata"]["labels"]
         assert labels == {"team": "a", "primehub.io/artifact-injection": "off"}
         assert samples(controller, "phjob_artifact_injection_off") == {"": 1.0}
 

@@ -10,7 +10,7 @@ from tests.controller.cluster import rfc3339
 from tests.controller.kubelet import world
 from tests.controller.test_reconcile import controlling, samples
 from tests.kube.apiserver import ApiServer
-from tests.kube.caches import until
+from tests.kube.informers import until
 
 
 @pytest.fixture

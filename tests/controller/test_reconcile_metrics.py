@@ -12,7 +12,7 @@ from tests.controller.cluster import SETTINGS
 from tests.controller.kubelet import world
 from tests.controller.test_reconcile import samples
 from tests.kube.apiserver import ApiServer
-from tests.kube.caches import until
+from tests.kube.informers import until
 
 RESULTS, FILES = "phjob_artifact_results_total", "phjob_artifact_collected_files_total"
 QUICK = replace(SETTINGS, lease_seconds=1.0, resync_seconds=0.1)

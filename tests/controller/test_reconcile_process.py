@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.controller.kubelet import world
-from tests.kube.apiserver import ApiServer, read_path
-from tests.kube.caches import until
+from tests.kube.apiserver import ApiServer, parse_path
+from tests.kube.informers import until
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/phjob-artifacts-controller"
 
@@ -68,7 +68,7 @@ def test_a_leader_killed_in_the_middle_of_fifty_jobs_is_followed_and_each_job_en
             return sum(found.phase(name)[1] == "sealed" for name in names)
 
         with process(env) as first:
-            until(lambda: server.objects.all(read_path(LEASE)._replace(name="")), "one leads")
+            until(lambda: server.objects.all(parse_path(LEASE)._replace(name="")), "one leads")
             with process(env):
                 until(lambda: ended() >= 5 or first.poll() is not None, "it is in the middle")
                 first.kill()
@@ -85,12 +85,12 @@ def test_a_leader_killed_in_the_middle_of_fifty_jobs_is_followed_and_each_job_en
 
 def test_it_resigns_when_it_is_told_to_end(server: ApiServer, tmp_path: Path) -> None:
     with world(server), process(environ(server, tmp_path)) as found:
-        until(lambda: server.objects.all(read_path(LEASE)._replace(name="")), "it leads")
+        until(lambda: server.objects.all(parse_path(LEASE)._replace(name="")), "it leads")
         found.send_signal(signal.SIGTERM)
         _, said = found.communicate(timeout=20)
         assert found.returncode == 0
         assert b"ending signal=SIGTERM" in said
-        assert "holderIdentity" not in server.objects.get(read_path(LEASE))["spec"]
+        assert "holderIdentity" not in server.objects.get(parse_path(LEASE))["spec"]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from tests.controller.cluster import (
     waiting,
 )
 from tests.controller.kubelet import PHJOBS, PODS
-from tests.kube.apiserver import ApiServer, read_path
+from tests.kube.apiserver import ApiServer, parse_path
 from tests.kube.objectstore import Document
 
 RUNNING = {"phase": "Running", "reason": "PodRunning", "startTime": rfc3339(NOW), "requeued": 0}
@@ -74,13 +74,13 @@ def test_two_that_believe_they_lead_count_a_pod_once(server: ApiServer, client: 
     job, pod = put(server, pod_document(main=ended(), sidecar=ended(message=summary()), phase="Succeeded"))
     replicas = [Replica(client), Replica(client)]
     for each in replicas:
-        each.phjobs.change("ADDED", job)
-        each.pods.change("ADDED", pod)
+        each.phjobs.apply_event("ADDED", job)
+        each.pods.apply_event("ADDED", pod)
     first, second = replicas
     first.reconciler.reconcile("ns/job")
     with pytest.raises(errors.Conflict):
         second.reconciler.reconcile("ns/job")
-    second.phjobs.change("MODIFIED", server.objects.get(read_path(f"{PHJOBS}/job")))
+    second.phjobs.apply_event("MODIFIED", server.objects.get(parse_path(f"{PHJOBS}/job")))
     second.reconciler.reconcile("ns/job")
     assert (first.count("sealed"), second.count("sealed")) == (1.0, 0.0)
 
@@ -88,31 +88,31 @@ def test_two_that_believe_they_lead_count_a_pod_once(server: ApiServer, client: 
 def test_one_that_was_overtaken_does_not_write_over_what_is_newer(server: ApiServer, client: Client) -> None:
     job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
     late = Replica(client)
-    late.phjobs.change("ADDED", {**job, "status": {"phase": "Preparing"}})
-    late.pods.change("ADDED", pod)
+    late.phjobs.apply_event("ADDED", {**job, "status": {"phase": "Preparing"}})
+    late.pods.apply_event("ADDED", pod)
     done = {"phase": "Succeeded", "reason": "PodSucceeded", "finishTime": rfc3339(NOW + 5)}
     server.put(f"{PHJOBS}/job", {**job, "status": done})
     with pytest.raises(errors.Conflict):
         late.reconciler.reconcile("ns/job")
-    assert server.objects.get(read_path(f"{PHJOBS}/job"))["status"] == done
+    assert server.objects.get(parse_path(f"{PHJOBS}/job"))["status"] == done
 
 
 def test_the_last_that_was_seen_of_a_pod_tells_what_it_left(server: ApiServer, client: Client) -> None:
     """A pod that was deleted goes as soon as its sidecar has ended: often before anybody could look."""
     job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
     found = Replica(client)
-    found.phjobs.change("ADDED", job)
-    found.pods.change("ADDED", pod)
+    found.phjobs.apply_event("ADDED", job)
+    found.pods.apply_event("ADDED", pod)
     found.reconciler.reconcile("ns/job")
     _, last = put(
         server, pod_document(main=ended(143), sidecar=ended(message=summary()), phase="Failed", deleting=NOW + 30)
     )
     server.remove(f"{PODS}/job")
-    found.pods.change("MODIFIED", last)
-    found.pods.change("DELETED", {**last, "metadata": {**last["metadata"], "resourceVersion": "99999"}})
-    found.phjobs.change("MODIFIED", server.objects.get(read_path(f"{PHJOBS}/job")))
+    found.pods.apply_event("MODIFIED", last)
+    found.pods.apply_event("DELETED", {**last, "metadata": {**last["metadata"], "resourceVersion": "99999"}})
+    found.phjobs.apply_event("MODIFIED", server.objects.get(parse_path(f"{PHJOBS}/job")))
     found.reconciler.reconcile("ns/job")
-    status = server.objects.get(read_path(f"{PHJOBS}/job"))["status"]
+    status = server.objects.get(parse_path(f"{PHJOBS}/job"))["status"]
     assert (status["phase"], status["exitCode"], status["artifact"]["state"]) == ("Failed", 143, "sealed")
     assert found.count("sealed") == 1.0
 
@@ -120,9 +120,9 @@ def test_the_last_that_was_seen_of_a_pod_tells_what_it_left(server: ApiServer, c
 def test_a_pod_that_the_watch_has_not_shown_yet_is_not_gone(server: ApiServer, client: Client) -> None:
     job, _ = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
     late = Replica(client)
-    late.phjobs.change("ADDED", job)
+    late.phjobs.apply_event("ADDED", job)
     late.reconciler.reconcile("ns/job")
-    status = server.objects.get(read_path(f"{PHJOBS}/job"))["status"]
+    status = server.objects.get(parse_path(f"{PHJOBS}/job"))["status"]
     assert (status["phase"], status["artifact"]["state"]) == ("Running", "syncing")
 
 
@@ -133,11 +133,11 @@ def test_who_saw_an_earlier_pod_go_asks_before_it_ends_the_job(server: ApiServer
     job = server.put(f"{PHJOBS}/job", {**job, "status": status})
     found = Replica(client)
     first = pod_document(uid="first", owner=job["metadata"]["uid"], sidecar=waiting("PodInitializing"))
-    found.pods.change("ADDED", first)
-    found.pods.change("DELETED", {**first, "metadata": {**first["metadata"], "resourceVersion": "10"}})
-    found.phjobs.change("ADDED", job)
+    found.pods.apply_event("ADDED", first)
+    found.pods.apply_event("DELETED", {**first, "metadata": {**first["metadata"], "resourceVersion": "10"}})
+    found.phjobs.apply_event("ADDED", job)
     found.reconciler.reconcile("ns/job")
-    status = server.objects.get(read_path(f"{PHJOBS}/job"))["status"]
+    status = server.objects.get(parse_path(f"{PHJOBS}/job"))["status"]
     assert (status["phase"], status["artifact"]["state"]) == ("Running", "syncing")
 
 
@@ -146,9 +146,9 @@ def test_what_a_pod_left_that_went_is_told_of_although_another_has_come(server: 
     status = {**RUNNING, "artifact": {"state": "syncing", "podUid": first["metadata"]["uid"]}}
     job = server.put(f"{PHJOBS}/job", {**job, "status": status})
     found = Replica(client)
-    found.phjobs.change("ADDED", job)
-    found.pods.change("ADDED", first)
-    found.pods.change("DELETED", {**first, "metadata": {**first["metadata"], "resourceVersion": "99999"}})
+    found.phjobs.apply_event("ADDED", job)
+    found.pods.apply_event("ADDED", first)
+    found.pods.apply_event("DELETED", {**first, "metadata": {**first["metadata"], "resourceVersion": "99999"}})
     server.remove(f"{PODS}/job")
     server.put(f"{PODS}/job", pod_document(uid="second", owner=job["metadata"]["uid"]))
     found.reconciler.reconcile("ns/job")
@@ -158,12 +158,12 @@ def test_what_a_pod_left_that_went_is_told_of_although_another_has_come(server: 
 def test_a_pod_whose_label_was_taken_off_has_not_gone(server: ApiServer, client: Client) -> None:
     job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
     found = Replica(client)
-    found.phjobs.change("ADDED", job)
-    found.pods.change("ADDED", pod)
+    found.phjobs.apply_event("ADDED", job)
+    found.pods.apply_event("ADDED", pod)
     server.put(f"{PODS}/job", {**pod, "metadata": {**pod["metadata"], "labels": {}}})
-    found.pods.change("DELETED", {**pod, "metadata": {**pod["metadata"], "resourceVersion": "9999"}})
+    found.pods.apply_event("DELETED", {**pod, "metadata": {**pod["metadata"], "resourceVersion": "9999"}})
     found.reconciler.reconcile("ns/job")
-    assert server.objects.get(read_path(f"{PHJOBS}/job"))["status"]["phase"] == "Running"
+    assert server.objects.get(parse_path(f"{PHJOBS}/job"))["status"]["phase"] == "Running"
 
 
 @pytest.mark.parametrize("result", [{"podUid": "of-another"}, {"podUid": "\ud800", "phJobUid": "own"}])
@@ -173,7 +173,7 @@ def test_a_result_that_is_copied_or_odd_is_no_news_and_no_fault(
     found = Replica(client, reconcile=False)
     notes = {RESULT: json.dumps({"state": "syncing", **result})}
     job = server.put(f"{PHJOBS}/job", {**job_document(RUNNING), "metadata": {"uid": "own", "annotations": notes}})
-    found.phjobs.change("ADDED", job)
+    found.phjobs.apply_event("ADDED", job)
     found.reconciler.reconcile("ns/job")
     assert found.count("unknown", "vanished") == float("phJobUid" in result)
 
@@ -183,8 +183,8 @@ def test_of_a_job_that_ended_before_the_product_came_nothing_is_told(server: Api
     done = {"phase": "Succeeded", "finishTime": rfc3339(NOW + 10)}
     job = server.put(f"{PHJOBS}/job", {**job, "status": done})
     found = Replica(client, reconcile=False)
-    found.phjobs.change("ADDED", job)
-    found.pods.change("ADDED", pod)
+    found.phjobs.apply_event("ADDED", job)
+    found.pods.apply_event("ADDED", pod)
     found.reconciler.reconcile("ns/job")
     assert [each for each in server.requests if each.method in ("PATCH", "POST")] == []
 
@@ -194,19 +194,19 @@ def test_a_pod_that_starts_this_moment_is_not_deleted_for_being_late(server: Api
     job["status"] = {"phase": "Preparing", "requeued": 0}
     job = server.put(f"{PHJOBS}/job", job)
     late = Replica(client)
-    late.phjobs.change("ADDED", job)
-    late.pods.change("ADDED", seen)
+    late.phjobs.apply_event("ADDED", job)
+    late.pods.apply_event("ADDED", seen)
     server.put(f"{PODS}/job", {**seen, "status": pod_document(main=running(), phase="Running")["status"]})
     with pytest.raises(errors.Conflict):
         late.reconciler.reconcile("ns/job")
-    assert server.objects.get(read_path(f"{PODS}/job"))["status"]["phase"] == "Running"
+    assert server.objects.get(parse_path(f"{PODS}/job"))["status"]["phase"] == "Running"
 
 
 def test_a_sidecar_that_crashed_beside_main_counts_against_injection(server: ApiServer, client: Client) -> None:
     job, pod = put(server, pod_document(main=running(), sidecar=ended(1), phase="Running"))
     found = Replica(client)
-    found.phjobs.change("ADDED", job)
-    found.pods.change("ADDED", pod)
+    found.phjobs.apply_event("ADDED", job)
+    found.pods.apply_event("ADDED", pod)
     found.reconciler.reconcile("ns/job")
     assert found.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == 1.0
 
@@ -218,8 +218,8 @@ def test_who_comes_to_lead_does_not_count_what_crashed_days_ago(
     crashed = ended(1, at=began + 1, since=began)
     job, pod = put(server, pod_document(main=ended(at=began + 2, since=began), sidecar=crashed, phase="Succeeded"))
     found = Replica(client)
-    found.phjobs.change("ADDED", job)
-    found.pods.change("ADDED", pod)
+    found.phjobs.apply_event("ADDED", job)
+    found.pods.apply_event("ADDED", pod)
     found.reconciler.reconcile("ns/job")
     assert found.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == counted
 
@@ -237,12 +237,12 @@ def test_who_comes_to_lead_takes_failures_in_the_order_in_which_pods_were_made(
         for document in (job, pod):
             document["metadata"]["name"] = f"job-{number}"
         server.put(f"{PHJOBS}/job-{number}", job)
-        found.phjobs.change("ADDED", server.objects.get(read_path(f"{PHJOBS}/job-{number}")))
+        found.phjobs.apply_event("ADDED", server.objects.get(parse_path(f"{PHJOBS}/job-{number}")))
         pod["metadata"]["ownerReferences"][0]["uid"] = found.phjobs.get(f"ns/job-{number}").uid  # type: ignore[union-attr]
-        found.pods.change("ADDED", pod)
-    for key in found.phjobs.all_keys():
+        found.pods.apply_event("ADDED", pod)
+    for key in found.phjobs.list_keys():
         found.reconciler.reconcile(key)
-    labels = server.objects.get(read_path("/api/v1/namespaces/ns"))["metadata"].get("labels", {})
+    labels = server.objects.get(parse_path("/api/v1/namespaces/ns"))["metadata"].get("labels", {})
     assert (labels == {INJECTION_LABEL: INJECTION_OFF}) is is_off
     assert found.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == 3.0
 
@@ -251,8 +251,8 @@ def test_a_pod_is_deleted_gracefully_and_only_if_it_is_still_that_pod(server: Ap
     job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
     job = server.put(f"{PHJOBS}/job", {**job, "spec": {**job["spec"], "cancel": True}})
     found = Replica(client)
-    found.phjobs.change("ADDED", job)
-    found.pods.change("ADDED", pod)
+    found.phjobs.apply_event("ADDED", job)
+    found.pods.apply_event("ADDED", pod)
     found.reconciler.reconcile("ns/job")
     (deletion,) = [each for each in server.requests if each.method == "DELETE"]
     assert deletion.path == f"{PODS}/job"
@@ -264,10 +264,10 @@ def test_another_pod_of_the_name_is_not_deleted(server: ApiServer, client: Clien
     job, pod = put(server, pod_document(main=running(), sidecar=running(), phase="Running"))
     job = server.put(f"{PHJOBS}/job", {**job, "spec": {**job["spec"], "cancel": True}})
     late = Replica(client)
-    late.phjobs.change("ADDED", job)
-    late.pods.change("ADDED", pod)
+    late.phjobs.apply_event("ADDED", job)
+    late.pods.apply_event("ADDED", pod)
     server.remove(f"{PODS}/job")
     server.put(f"{PODS}/job", {**pod, "metadata": {"name": "job", "labels": {"other": "pod"}}})
     with pytest.raises(errors.Conflict):
         late.reconciler.reconcile("ns/job")
-    assert server.objects.get(read_path(f"{PODS}/job"))["metadata"]["labels"] == {"other": "pod"}
+    assert server.objects.get(parse_path(f"{PODS}/job"))["metadata"]["labels"] == {"other": "pod"}

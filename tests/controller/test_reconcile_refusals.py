@@ -7,8 +7,8 @@ import pytest
 from tests.controller.kubelet import PODS, world
 from tests.controller.test_reconcile import controlling, samples
 from tests.kube.apiserver import ApiServer
-from tests.kube.caches import until
-from tests.kube.objectstore import Document, Fault
+from tests.kube.informers import until
+from tests.kube.objectstore import ApiError, Document
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_pod_that_may_not_be_with_its_sidecar_costs_the_artifacts_not_the_job(
 ) -> None:
     def refuse(pod: Document) -> None:
         if pod["metadata"]["annotations"].get("primehub.io/artifact-enabled") != "false":
-            raise Fault(code, "Forbidden" if code == 403 else "Invalid", f'pods "job" is forbidden: {message}')
+            raise ApiError(code, "Forbidden" if code == 403 else "Invalid", f'pods "job" is forbidden: {message}')
 
     with world(server) as (found, _), controlling(server) as controller:
         found.refuse = refuse
@@ -45,7 +45,7 @@ def test_a_pod_that_may_not_be_with_its_sidecar_costs_the_artifacts_not_the_job(
 @pytest.mark.parametrize("words", ["exceeded quota: q", "status unknown for quota: q, resources: pods"])
 def test_a_quota_that_the_job_breaks_itself_lets_it_wait_as_primehub_does(server: ApiServer, words: str) -> None:
     def refuse(_: Document) -> None:
-        raise Fault(403, "Forbidden", f'pods "job" is forbidden: {words}')
+        raise ApiError(403, "Forbidden", f'pods "job" is forbidden: {words}')
 
     with world(server) as (found, _), controlling(server):
         found.refuse = refuse
@@ -78,7 +78,7 @@ def test_a_right_that_we_lack_fails_no_job_but_a_pod_that_may_not_be_does(
     server: ApiServer, message: str, fails: bool
 ) -> None:
     def refuse(_: Document) -> None:
-        raise Fault(403, "Forbidden", message)
+        raise ApiError(403, "Forbidden", message)
 
     with world(server) as (found, _), controlling(server) as controller:
         found.refuse = refuse

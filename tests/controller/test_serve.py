@@ -20,7 +20,7 @@ from tests.controller.test_reconcile_process import environ
 from tests.controller.test_tls import FIRST, put
 from tests.controller.test_webhook import review
 from tests.kube.apiserver import ApiServer
-from tests.kube.caches import until
+from tests.kube.informers import until
 
 
 class Webhook:

@@ -23,9 +23,9 @@ from kube.client import Client
 from kube.objects import Resource, ResourceClient
 from tests.controller.cluster import SETTINGS
 from tests.controller.test_certificates import trusts
-from tests.kube.apiserver import ApiServer, read_path
-from tests.kube.caches import until
+from tests.kube.apiserver import ApiServer, parse_path
 from tests.kube.faults import Request
+from tests.kube.informers import until
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOOKS = Resource("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations")
@@ -60,14 +60,14 @@ class World:
 
     @property
     def told(self) -> bytes:
-        webhooks = self.server.objects.get(read_path(HOOK))["webhooks"]
+        webhooks = self.server.objects.get(parse_path(HOOK))["webhooks"]
         bundles = {each["clientConfig"].get("caBundle", "") for each in webhooks}
         assert len(bundles) == 1
         return b64decode(bundles.pop())
 
     @property
     def data(self) -> dict[str, bytes]:
-        data = self.server.objects.get(read_path(self.secret)).get("data") or {}
+        data = self.server.objects.get(parse_path(self.secret)).get("data") or {}
         return {name: b64decode(value) for name, value in data.items()}
 
     def put(self, data: Mapping[str, bytes]) -> None:
@@ -84,11 +84,11 @@ def world(server: ApiServer, client: Client) -> World:
 
 
 def writes(server: ApiServer) -> list[str]:
-    return [read_path(request.path).plural for request in server.requests if request.method != "GET"]
+    return [parse_path(request.path).plural for request in server.requests if request.method != "GET"]
 
 
 def changes(plural: str) -> Callable[[Request], bool]:
-    return lambda request: request.method != "GET" and read_path(request.path).plural == plural
+    return lambda request: request.method != "GET" and parse_path(request.path).plural == plural
 
 
 def test_an_empty_secret_is_filled_and_the_api_server_told_first(world: World) -> None:
@@ -109,15 +109,15 @@ def test_nothing_is_written_where_nothing_is_due(world: World) -> None:
 def test_what_else_is_in_secret_and_configuration_stays(world: World) -> None:
     world.server.put(SECRET, {"kind": "Secret", "metadata": {"labels": {"a": "b"}}, "type": "Opaque"})
     world.keeper.look()
-    assert world.server.objects.get(read_path(SECRET))["metadata"]["labels"] == {"a": "b"}
-    webhook = world.server.objects.get(read_path(HOOK))["webhooks"][1]
+    assert world.server.objects.get(parse_path(SECRET))["metadata"]["labels"] == {"a": "b"}
+    webhook = world.server.objects.get(parse_path(HOOK))["webhooks"][1]
     assert webhook["name"] == "b.primehub.io"
     assert webhook["clientConfig"]["service"]["path"] == "/inject"
 
 
 def test_it_is_renewed_for_the_service_that_the_configuration_names(world: World) -> None:
     world.keeper.look()
-    configuration = world.server.objects.get(read_path(HOOK))
+    configuration = world.server.objects.get(parse_path(HOOK))
     for each in configuration["webhooks"]:
         each["clientConfig"]["service"]["name"] = "other"
     world.server.put(HOOK, configuration)
@@ -147,7 +147,7 @@ def test_what_pods_serve_is_trusted_until_a_new_certificate_reaches_them_though_
 
 def test_a_configuration_that_was_applied_anew_is_told_again(world: World) -> None:
     world.keeper.look()
-    configuration = world.server.objects.get(read_path(HOOK))
+    configuration = world.server.objects.get(parse_path(HOOK))
     for each, bundle in zip(configuration["webhooks"], ("", "bm8gY2VydGlmaWNhdGU="), strict=True):
         each["clientConfig"]["caBundle"] = bundle
     world.server.put(HOOK, configuration)
@@ -168,15 +168,15 @@ def test_nothing_is_stored_that_could_not_be_told(world: World) -> None:
 
 @pytest.mark.parametrize("path", [HOOK, SECRET])
 def test_what_somebody_else_wrote_meanwhile_is_not_overwritten(world: World, path: str) -> None:
-    theirs = {**world.server.objects.get(read_path(path)), "theirs": True}
-    is_ours = changes(read_path(path).plural)
+    theirs = {**world.server.objects.get(parse_path(path)), "theirs": True}
+    is_ours = changes(parse_path(path).plural)
     world.server.script.add("status", lambda request: is_ours(request) and not world.server.put(path, theirs))
     with pytest.raises((errors.Conflict, errors.Invalid)):
         world.keeper.look()
     world.server.script.clear()
     world.keeper.look()
     assert world.trusts(world.data["tls.crt"])
-    assert world.server.objects.get(read_path(path))["theirs"]
+    assert world.server.objects.get(parse_path(path))["theirs"]
 
 
 PACE = st.sampled_from([timedelta(seconds=30), timedelta(hours=13), timedelta(days=9), timedelta(days=20)])
@@ -215,11 +215,11 @@ def test_a_key_of_links_is_made_once(server: ApiServer, client: Client) -> None:
     server.put(SECRETS.path("links"), {"kind": "Secret", "data": {"other": "eA=="}})
     keeper = LinkKey(ResourceClient(client, SECRETS), "links")
     keeper.look()
-    first = server.objects.get(read_path(SECRETS.path("links")))["data"]
+    first = server.objects.get(parse_path(SECRETS.path("links")))["data"]
     assert len(b64decode(first["link-key"])) >= 32
     assert first["other"] == "eA=="
     keeper.look()
-    assert server.objects.get(read_path(SECRETS.path("links")))["data"] == first
+    assert server.objects.get(parse_path(SECRETS.path("links")))["data"] == first
 
 
 class Duty:
@@ -265,7 +265,7 @@ def test_a_controller_that_only_watches_keeps_both_though_phjobs_are_not_known(
     controller.start()
     try:
         until(lambda: "tls.crt" in world.data, "the certificate is there")
-        until(lambda: server.objects.get(read_path(links)).get("data"), "the key is there")
+        until(lambda: server.objects.get(parse_path(links)).get("data"), "the key is there")
     finally:
         controller.stop()
 

@@ -4,7 +4,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from kube.access import Access
+from kubernetes.client import Configuration
+
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
 
@@ -46,6 +47,8 @@ def _bind(bindings: ResourceClient, name: str, kind: str, role: str, account: tu
     return name
 
 
-def client_of(access: Access, token: str) -> Client:
+def client_of(access: Configuration, token: str) -> Client:
     """A client that shows that token and nothing else."""
-    return Client(Access(access.server, lambda: f"Bearer {token}", ca_file=access.ca_file))
+    configuration = Configuration(host=access.host, ssl_ca_cert=access.ssl_ca_cert)
+    configuration.api_key["BearerToken"] = f"Bearer {token}"
+    return Client(configuration)

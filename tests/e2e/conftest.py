@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.client import Configuration
 
 from kube import errors
-from kube.access import Access, load_access
 from kube.client import Client
+from kube.config import load_configuration
 from kube.objects import Resource, ResourceClient
 from tests.e2e import hub
 from tests.e2e.diagnosis import diagnose
@@ -92,13 +93,13 @@ def _true_conditions(document: dict[str, Any]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def access() -> Access:
+def access() -> Configuration:
     require(os.environ.get("KUBECONFIG"), "KUBECONFIG, naming a cluster for tests")
-    return load_access(os.environ)
+    return load_configuration()
 
 
 @pytest.fixture
-def admin(access: Access) -> Iterator[Client]:
+def admin(access: Configuration) -> Iterator[Client]:
     client = Client(access)
     yield client
     client.close()
@@ -130,14 +131,14 @@ def phjobs(admin: Client) -> None:
 
 
 @pytest.fixture
-def authority(access: Access) -> Path:
+def authority(access: Configuration) -> Path:
     """The file that the API server's certificate is checked against."""
-    assert access.ca_file
-    return Path(access.ca_file)
+    assert access.ssl_ca_cert
+    return Path(access.ssl_ca_cert)
 
 
 @pytest.fixture(scope="session")
-def system(access: Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system(access: Configuration, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The product, installed and working."""
     keep = os.environ.get("KEEP")
     folder = tmp_path_factory.mktemp("overlay")

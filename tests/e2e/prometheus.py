@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -19,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+from kubernetes.client import Configuration
 
-from kube.access import Access, load_access
+from kube.config import load_configuration
 from tests.e2e.installation import NAMESPACE
 from tests.e2e.targets import Document, kept_up, monitors, scrape
 from tests.prometheus.rules import RULES
@@ -76,7 +76,7 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(access: Access, namespace: str, folder: Path) -> Iterator[Prometheus]:
+def prometheus(access: Configuration, namespace: str, folder: Path) -> Iterator[Prometheus]:
     """One that keeps all it has in `folder`."""
     config = folder / "prometheus.yaml"
     config.write_text(json.dumps(configuration(folder)))
@@ -115,7 +115,7 @@ def configuration(folder: Path) -> Document:
 
 
 def main(namespace: str = NAMESPACE) -> None:
-    access = load_access(os.environ)
+    access = load_configuration()
     with tempfile.TemporaryDirectory() as folder, prometheus(access, namespace, Path(folder)) as found:
         print(found.url, flush=True)
         with suppress(KeyboardInterrupt):

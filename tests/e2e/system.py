@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubernetes.client import Configuration
 from prometheus_client.parser import text_string_to_metric_families
 
-from kube.access import Access
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
 from tests.e2e.kubectl import kubectl
@@ -33,7 +33,7 @@ class System:
     """`overlay`: what is installed; `image`: what jobs run; `group`: whose they are; `service`: asked by an
     administrator; `claim`: PHFS's."""
 
-    access: Access
+    access: Configuration
     overlay: Path
     namespace: str
     image: str

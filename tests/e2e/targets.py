@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
+from kubernetes.client import Configuration
 
-from kube.access import Access
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
 from tests.prometheus.rules import COMPONENT
@@ -40,7 +40,7 @@ def scrape(monitor: Document, folder: Path) -> Document:
 
 
 @contextmanager
-def kept_up(access: Access, namespace: str, folder: Path) -> Iterator[None]:
+def kept_up(access: Configuration, namespace: str, folder: Path) -> Iterator[None]:
     """The files are there, and as the cluster is, until the end of the block."""
     stop = threading.Event()
     client = Client(access)

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from kubernetes.client import Configuration
 
 from api.auth.kubernetes import KubernetesAuthenticator
 from api.errors import BadInput, NotAuthenticated, NotFound, Unavailable
 from api.jobs.job import Draft
 from api.jobs.kubernetes import PHJOBS, KubernetesJobs
 from artifacts.annotation import EXPIRY_ANNOTATION
-from kube.access import Access
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
 from tests.e2e.accounts import RBAC, client_of, grant, grant_cluster_role, make_account, token_of
@@ -56,7 +56,7 @@ def refusal(jobs: KubernetesJobs) -> str:
 
 
 @pytest.fixture
-def service(admin: Client, access: Access, namespace: str, phjobs: None) -> Iterator[Client]:
+def service(admin: Client, access: Configuration, namespace: str, phjobs: None) -> Iterator[Client]:
     """A client with the API's rights in its namespace, and no other."""
     make_account(admin, namespace, "api")
     grant(admin, namespace, "api", RIGHTS)
@@ -72,7 +72,7 @@ def jobs(service: Client, namespace: str) -> Iterator[KubernetesJobs]:
 
 
 @pytest.fixture
-def authenticator(admin: Client, access: Access, namespace: str) -> Iterator[KubernetesAuthenticator]:
+def authenticator(admin: Client, access: Configuration, namespace: str) -> Iterator[KubernetesAuthenticator]:
     """With the rights of system:auth-delegator, and no other."""
     make_account(admin, namespace, "api")
     binding = grant_cluster_role(admin, namespace, "api", "system:auth-delegator")
@@ -119,7 +119,9 @@ def test_what_admission_denies_is_told_to_the_user(jobs: KubernetesJobs, admin: 
         jobs.create(DRAFT)
 
 
-def test_rights_that_are_missing_are_told_as_such(admin: Client, access: Access, namespace: str, phjobs: None) -> None:
+def test_rights_that_are_missing_are_told_as_such(
+    admin: Client, access: Configuration, namespace: str, phjobs: None
+) -> None:
     make_account(admin, namespace, "poor")
     client = client_of(access, token_of(admin, namespace, "poor"))
     with watching(client, namespace, ready=False) as jobs:
@@ -215,7 +217,7 @@ def test_who_may_delete_artifacts_is_administrator_for_as_long(
     until(lambda: not authenticator.authenticate(token).is_admin, "an administrator no more")
 
 
-def test_a_service_that_may_not_ask_lets_nobody_in(admin: Client, access: Access, namespace: str) -> None:
+def test_a_service_that_may_not_ask_lets_nobody_in(admin: Client, access: Configuration, namespace: str) -> None:
     make_account(admin, namespace, "poor")
     client = client_of(access, token_of(admin, namespace, "poor"))
     with pytest.raises(Unavailable):

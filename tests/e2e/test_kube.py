@@ -1,18 +1,18 @@
 """kube/ on a real API server: what the tests of kube/ take for granted of it, and the same faults on the way to it."""
 
+import copy
 import json
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from kubernetes.client import Configuration
 
 from kube import errors
-from kube.access import Access
 from kube.client import Client
 from kube.informer import Informer, InformerTiming
 from kube.leader_election import LeaderElection, hold_lease
@@ -23,11 +23,11 @@ from tests.e2e.conftest import CRDS, crd, establish, until
 from tests.e2e.kubectl import KUBECTL
 from tests.kube.proxy import Proxy
 
-QUICK = InformerTiming(page=50, idle=3.0, first_delay=0.05, most_delay=0.5)
+QUICK = InformerTiming(page_size=50, idle_seconds=3.0, initial_delay_seconds=0.05, max_delay_seconds=0.5)
 
 
 @pytest.fixture(scope="module")
-def group(access: Access) -> Iterator[str]:
+def group(access: Configuration) -> Iterator[str]:
     """A group with the resource widgets, which nobody else uses."""
     client, name = Client(access), f"{uuid.uuid4().hex[:8]}.example.io"
     establish(client, crd(name, "widgets", "Widget"))
@@ -66,7 +66,7 @@ def running(client: Client, resource: Resource, timing: InformerTiming = QUICK) 
 
 
 def sizes(cache: Informer[Any]) -> dict[str, Any]:
-    return {key.split("/")[1]: cache.objects.get(key) for key in cache.objects.all_keys()}
+    return {key.split("/")[1]: cache.objects.get(key) for key in cache.objects.list_keys()}
 
 
 def test_objects_are_created_changed_and_deleted_under_preconditions(widgets: ResourceClient) -> None:
@@ -115,26 +115,28 @@ def test_a_list_in_pages_and_a_watch_tell_of_everything(
     for number in range(180):
         widgets.create(widget(widgets, f"w{number}", size=number))
     with running(admin, resource) as cache:
-        until(lambda: cache.synced, "the list")
+        until(lambda: cache.has_synced, "the list")
         assert sizes(cache) == {f"w{number}": number for number in range(180)}
         for number in range(0, 180, 2):
             widgets.delete(f"w{number}")
         widgets.merge("w1", {"spec": {"size": "one"}})
         expected = {f"w{number}": number for number in range(3, 180, 2)} | {"w1": "one"}
         until(lambda: sizes(cache) == expected, "the changes")
-        cache.objects.wrote(widgets.create(widget(widgets, "new", size=5)))
+        cache.objects.record_write(widgets.create(widget(widgets, "new", size=5)))
         assert sizes(cache)["new"] == 5
 
 
 def test_a_connection_that_dies_in_silence_or_is_cut_loses_nothing(
-    widgets: ResourceClient, access: Access, resource: Resource
+    widgets: ResourceClient, access: Configuration, resource: Resource
 ) -> None:
-    where = urlsplit(access.server)
+    where = urlsplit(access.host)
     proxy = Proxy((str(where.hostname), where.port or 443))
-    client = Client(replace(access, server=f"https://127.0.0.1:{proxy.port}"))
+    proxied = copy.deepcopy(access)
+    proxied.host = f"https://127.0.0.1:{proxy.port}"
+    client = Client(proxied)
     try:
         with running(client, resource) as cache:
-            until(lambda: cache.synced, "the list")
+            until(lambda: cache.has_synced, "the list")
             widgets.create(widget(widgets, "a", size=1))
             until(lambda: sizes(cache) == {"a": 1}, "the watch")
             proxy.frozen.set()
@@ -161,13 +163,13 @@ def test_an_object_nested_too_deep_hides_no_other(widgets: ResourceClient, admin
     with running(admin, resource) as cache:
         until(lambda: sizes(cache) == {"good": 1, "deep": 2}, "both, by list")
     with running(admin, resource) as cache:
-        until(lambda: cache.synced, "the list")
+        until(lambda: cache.has_synced, "the list")
         widgets.merge("good", {"spec": {"size": 3}})
         until(lambda: sizes(cache)["good"] == 3, "the watch goes on")
 
 
 def test_rights_that_are_taken_and_given_back_are_noticed(
-    widgets: ResourceClient, admin: Client, access: Access, resource: Resource
+    widgets: ResourceClient, admin: Client, access: Configuration, resource: Resource
 ) -> None:
     make_account(admin, resource.namespace, "reader")
     rules = [{"apiGroups": [resource.group], "resources": ["widgets"], "verbs": ["list", "watch"]}]
@@ -175,7 +177,7 @@ def test_rights_that_are_taken_and_given_back_are_noticed(
     with running(client, resource) as cache:
         until(lambda: isinstance(cache.error, errors.Forbidden), "forbidden")
         grant(admin, resource.namespace, "reader", rules)
-        until(lambda: cache.synced, "the list, once allowed")
+        until(lambda: cache.has_synced, "the list, once allowed")
         widgets.create(widget(widgets, "a", size=1))
         until(lambda: sizes(cache) == {"a": 1}, "the watch")
     client.close()

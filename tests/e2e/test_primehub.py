@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kubernetes.client import Configuration
 
-from kube.access import Access
 from kube.client import Client
 from kube.objects import Resource
 from tests.e2e import hub as primehub
@@ -36,7 +36,7 @@ def overlay(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hub(access: Access, overlay: Path) -> Iterator[System]:
+def hub(access: Configuration, overlay: Path) -> Iterator[System]:
     """The product beside PrimeHub, installed and working."""
     s3_image = os.environ.get("S3_IMAGE", "")
     require(s3_image, "S3_IMAGE, an image of an S3 server: make e2e-images")
@@ -52,7 +52,7 @@ def hub(access: Access, overlay: Path) -> Iterator[System]:
     assert leftovers() == []
 
 
-def installed(access: Access, overlay: Path) -> Iterator[System]:
+def installed(access: Configuration, overlay: Path) -> Iterator[System]:
     install(overlay, NAMESPACE)
     kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(reader(IMAGE, primehub.CLAIM)))
     kubectl("-n", NAMESPACE, "wait", f"pod/{READER}", "--for=condition=Ready", "--timeout=60s", seconds=70)

@@ -18,12 +18,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kube.access import Access
-from kube.client import Client
-from tests.kube.faults import Request, Script, Scripted
-from tests.kube.objectstore import Change, Document, Fault, ObjectStore, Place, json_patch, merge, selects
+from kubernetes.client import Configuration
 
-TOKEN = "Bearer test"
+from kube.client import Client
+from tests.kube.faults import Fault, Request, Script
+from tests.kube.objectstore import ApiError, Change, Document, ObjectPath, ObjectStore, json_patch, merge, selects
+
+TOKEN = "bearer test"
+
+
+def configuration_of(host: str, **attributes: Any) -> Configuration:
+    """Return a configuration for the server at `host`, with the token that an ApiServer accepts."""
+    configuration = Configuration(host=host)
+    configuration.api_key["BearerToken"] = TOKEN
+    for name, value in attributes.items():
+        setattr(configuration, name, value)
+    return configuration
 
 
 class ApiServer(ThreadingHTTPServer):
@@ -38,6 +48,7 @@ class ApiServer(ThreadingHTTPServer):
         self.missing: set[str] = set()
         self.answers: dict[str, Callable[[Document], Document]] = {}
         self.bookmark_seconds = bookmark_seconds
+        self.connection_count = 0
         self.closing = threading.Event()
         self._lists: dict[str, tuple[list[Document], int, int]] = {}  # continue token -> rest, version, all
         self._sockets: set[socket.socket] = set()
@@ -72,22 +83,22 @@ class ApiServer(ThreadingHTTPServer):
 
     def client(self, **given: Any) -> Client:
         """A client of it; to be closed."""
-        return Client(Access(self.url, lambda: TOKEN), **given)
+        return Client(configuration_of(self.url), **given)
 
     def put(self, path: str, document: Document) -> Document:
         """Make the object be `document`, status and all: as if others had done so."""
-        return self.objects.set(read_path(path), document)
+        return self.objects.set(parse_path(path), document)
 
     def remove(self, path: str) -> None:
         """Delete the object, as if others had done so."""
-        self.objects.delete(read_path(path), {})
+        self.objects.delete(parse_path(path), {})
 
-    def list_page(self, place: Place, query: dict[str, str]) -> Document:
+    def list_page(self, place: ObjectPath, query: dict[str, str]) -> Document:
         with self.objects.changed:
             rest, version, _ = self._lists.pop(query.get("continue", ""), (None, 0, 0))
             if rest is None or version < self.objects.oldest:
                 if "continue" in query:
-                    raise Fault(410, "Expired", "The provided continue parameter is too old")
+                    raise ApiError(410, "Expired", "The provided continue parameter is too old")
                 version = self.objects.version
                 rest = [each for each in self.objects.all(place) if selects(query, each)]
             limit = int(query.get("limit", "0")) or len(rest)
@@ -100,13 +111,13 @@ class ApiServer(ThreadingHTTPServer):
                 self._lists[metadata["continue"]] = (rest[limit:], version, len(rest))
             return {"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": rest[:limit] or None}
 
-    def events(self, place: Place, query: dict[str, str]) -> Iterator[Document]:
+    def events(self, place: ObjectPath, query: dict[str, str]) -> Iterator[Document]:
         """The events of a watch, until it ends. A version that is still to come is waited for in silence."""
         version = int(query.get("resourceVersion") or 0)
         until = time.monotonic() + float(query.get("timeoutSeconds", "300"))
         bookmark = time.monotonic() + self.bookmark_seconds
         if version < self.objects.oldest:
-            status = Fault(410, "Expired", f"too old resource version: {version} ({self.objects.oldest})").status()
+            status = ApiError(410, "Expired", f"too old resource version: {version} ({self.objects.oldest})").status()
             yield {"type": "ERROR", "object": status}
             return
         while time.monotonic() < until and not self.closing.is_set():
@@ -125,6 +136,7 @@ class ApiServer(ThreadingHTTPServer):
                 yield {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(version)}}}
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        self.connection_count += 1
         self._sockets.add(request)
         super().process_request(request, client_address)
 
@@ -163,18 +175,18 @@ class _Handler(BaseHTTPRequestHandler):
             if fault and not request.is_watch and fault.kind != "slow":
                 self._misbehave(request, fault)
             elif fault and fault.kind == "status":
-                self._send(fault.code, Fault(fault.code, "Scripted", fault.message).status(), fault.headers)
+                self._send(fault.code, ApiError(fault.code, "Scripted", fault.message).status(), fault.headers)
             elif request.is_watch:
-                self._watch(read_path(request.path), request, fault)
+                self._watch(parse_path(request.path), request, fault)
             else:
                 self._send(*self._answer(request))
-        except Fault as error:
+        except ApiError as error:
             self._send(error.code, error.status())
 
     def _answer(self, request: Request) -> tuple[int, Any]:
-        place, objects = read_path(request.path), self.server.objects
-        if request.headers.get("Authorization") != TOKEN:
-            raise Fault(401, "Unauthorized", "Unauthorized")
+        place, objects = parse_path(request.path), self.server.objects
+        if request.headers.get("Authorization", "").lower() != TOKEN:
+            raise ApiError(401, "Unauthorized", "Unauthorized")
         if place.plural in self.server.missing:
             return 404, b"404 page not found\n"
         if request.method == "GET":
@@ -186,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, objects.delete(place, request.body or {})
         return 200, objects.update(place, _change(request))
 
-    def _watch(self, place: Place, request: Request, fault: Scripted | None) -> None:
+    def _watch(self, place: ObjectPath, request: Request, fault: Fault | None) -> None:
         events = self.server.events(place, request.query)
         if place.plural in self.server.missing:
             return self._send(404, b"404 page not found\n")
@@ -201,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._chunk(b"")
         return None
 
-    def _break(self, fault: Scripted, event: Document) -> bool:
+    def _break(self, fault: Fault, event: Document) -> bool:
         """Do what `fault` says instead of sending `event`, and tell whether the watch is over."""
         if fault.kind == "half_open":
             self.server.closing.wait()
@@ -219,9 +231,9 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         return True
 
-    def _misbehave(self, request: Request, fault: Scripted) -> None:
+    def _misbehave(self, request: Request, fault: Fault) -> None:
         if fault.kind == "status":
-            self._send(fault.code, Fault(fault.code, "Scripted", fault.message).status(), fault.headers)
+            self._send(fault.code, ApiError(fault.code, "Scripted", fault.message).status(), fault.headers)
         elif fault.kind == "text":
             self._send(200, fault.text)
         elif fault.kind == "reset":
@@ -258,7 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
         os.close(self.connection.detach())
 
 
-def read_path(path: str) -> Place:
+def parse_path(path: str) -> ObjectPath:
     """The place that a path names."""
     parts = [unquote(part) for part in path.strip("/").split("/")]
     group, version, rest = ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
@@ -266,7 +278,7 @@ def read_path(path: str) -> Place:
     if rest[0] == "namespaces" and len(rest) > 2:
         namespace, rest = rest[1], rest[2:]
     plural, name, subresource = (*rest, "", "")[:3]
-    return Place(group, version, plural, namespace, name, subresource)
+    return ObjectPath(group, version, plural, namespace, name, subresource)
 
 
 def _change(request: Request) -> Callable[[Document], Document]:

@@ -25,7 +25,7 @@ class Request(NamedTuple):
 
 
 @dataclass
-class Scripted:
+class Fault:
     """One fault. `kind`:
 
     status         answer with `code` and `message` (and `headers`)
@@ -53,15 +53,15 @@ class Script:
     """The faults that are still to come, the first at the head. Thread-safe."""
 
     def __init__(self) -> None:
-        self._faults: list[Scripted] = []
+        self._faults: list[Fault] = []
         self._lock = threading.Lock()
 
     def add(self, kind: str, when: Callable[[Request], bool], **given: Any) -> None:
         """`times` is how many requests meet it: 1 unless said otherwise."""
         with self._lock:
-            self._faults.append(Scripted(kind, when, **given))
+            self._faults.append(Fault(kind, when, **given))
 
-    def take(self, request: Request) -> Scripted | None:
+    def take(self, request: Request) -> Fault | None:
         """The fault that this request meets, or None."""
         with self._lock:
             for fault in self._faults:

@@ -11,7 +11,7 @@ Document = dict[str, Any]
 Key = tuple[str, str, str, str]  # group, plural, namespace, name
 
 
-class Fault(Exception):
+class ApiError(Exception):
     """An error that the API server answers."""
 
     def __init__(self, code: int, reason: str, message: str) -> None:
@@ -39,7 +39,7 @@ class Change(NamedTuple):
     after: Document | None
 
 
-class Place(NamedTuple):
+class ObjectPath(NamedTuple):
     """What a path names; an empty namespace: all of them, or a resource that has none."""
 
     group: str
@@ -68,26 +68,26 @@ class ObjectStore:
         self.history: list[Change] = []
         self._objects: dict[Key, Document] = {}
 
-    def get(self, place: Place) -> Document:
+    def get(self, place: ObjectPath) -> Document:
         with self.changed:
             if place.key not in self._objects:
-                raise Fault(404, "NotFound", f'{place.plural}.{place.group} "{place.name}" not found')
+                raise ApiError(404, "NotFound", f'{place.plural}.{place.group} "{place.name}" not found')
             return copy.deepcopy(self._objects[place.key])
 
-    def all(self, place: Place) -> list[Document]:
+    def all(self, place: ObjectPath) -> list[Document]:
         """All objects there, by namespace and name."""
         with self.changed:
             found = sorted(key for key in self._objects if place.holds(key))
             return [copy.deepcopy(self._objects[key]) for key in found]
 
-    def create(self, place: Place, document: Document) -> Document:
+    def create(self, place: ObjectPath, document: Document) -> Document:
         document = copy.deepcopy(document)
         with self.changed:
             metadata = document.setdefault("metadata", {})
             name = metadata.setdefault("name", metadata.get("generateName", "") + uuid.uuid4().hex[:5])
             place = place._replace(name=name)
             if place.key in self._objects:
-                raise Fault(409, "AlreadyExists", f'{place.plural} "{name}" already exists')
+                raise ApiError(409, "AlreadyExists", f'{place.plural} "{name}" already exists')
             metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
             if place.namespace:
                 metadata["namespace"] = place.namespace
@@ -95,7 +95,7 @@ class ObjectStore:
                 document.pop("status", None)
             return self._put(place.key, document)
 
-    def set(self, place: Place, document: Document) -> Document:
+    def set(self, place: ObjectPath, document: Document) -> Document:
         """Make the object be `document`, status and all."""
         with self.changed:
             before = self._objects.get(place.key)
@@ -106,13 +106,13 @@ class ObjectStore:
             metadata = {"generation": 1, **document.get("metadata", {}), **fixed}
             return self._put(place.key, {**document, "metadata": metadata})
 
-    def update(self, place: Place, change: Callable[[Document], Document]) -> Document:
+    def update(self, place: ObjectPath, change: Callable[[Document], Document]) -> Document:
         """Replace the object by what `change` makes of it, as the subresource allows."""
         with self.changed:
             before = self.get(place)
             after = change(copy.deepcopy(before))
             if after.get("metadata", {}).get("uid") not in (None, before["metadata"]["uid"]):
-                raise Fault(422, "Invalid", f'{place.plural} "{place.name}" is invalid: metadata.uid: is immutable')
+                raise ApiError(422, "Invalid", f'{place.plural} "{place.name}" is invalid: metadata.uid: is immutable')
             self._check(place, before, after.get("metadata", {}))
             if place.subresource:
                 after = {**before, place.subresource: after.get(place.subresource)}
@@ -127,7 +127,7 @@ class ObjectStore:
                 after["metadata"]["generation"] = before["metadata"]["generation"] + 1
             return self._put(place.key, after)
 
-    def delete(self, place: Place, options: Document) -> Document:
+    def delete(self, place: ObjectPath, options: Document) -> Document:
         with self.changed:
             before = self.get(place)
             self._check(place, before, options.get("preconditions") or {})
@@ -154,10 +154,12 @@ class ObjectStore:
     def since(self, version: int) -> list[Change]:
         return [change for change in self.history if change.version > version]
 
-    def _check(self, place: Place, before: Document, wanted: Document) -> None:
+    def _check(self, place: ObjectPath, before: Document, wanted: Document) -> None:
         for name in ("uid", "resourceVersion"):
             if wanted.get(name) not in (None, "", before["metadata"][name]):
-                raise Fault(409, "Conflict", f'Operation cannot be fulfilled on {place.plural} "{place.name}": {name}')
+                raise ApiError(
+                    409, "Conflict", f'Operation cannot be fulfilled on {place.plural} "{place.name}": {name}'
+                )
 
     def _put(self, key: Key, document: Document | None) -> Document:
         self.version += 1
@@ -209,7 +211,7 @@ def json_patch(document: Any, operations: list[Document]) -> Any:
                 target = target[int(part) if isinstance(target, list) else part]
             _operate(target, last, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise Fault(422, "Invalid", f"the server rejected our request: {error}") from error
+            raise ApiError(422, "Invalid", f"the server rejected our request: {error}") from error
     return holder[""]
 
 

@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from kubernetes.client import Configuration
 
 from kube import errors
-from kube.access import Access
-from kube.client import Client, parse
+from kube.client import Client, parse_json
 from kube.objects import Resource, ResourceClient
-from tests.kube.apiserver import TOKEN, ApiServer
+from tests.kube.apiserver import TOKEN, ApiServer, configuration_of
 from tests.kube.faults import Request
+from tests.kube.informers import until
 
 WIDGETS = Resource("example.io", "v1", "widgets", "ns")
 PATH = WIDGETS.path()
@@ -145,7 +146,11 @@ def test_a_missing_resource_is_told_when_it_is_listed(server: ApiServer, client:
 
 def test_the_token_is_asked_for_anew_for_every_request_and_is_in_no_error(server: ApiServer) -> None:
     tokens = iter(["Bearer old-secret", TOKEN, "Bearer bad\nX-Other: 1"])
-    client = Client(Access(server.url, lambda: next(tokens)))
+
+    def refresh(configuration: Configuration) -> None:
+        configuration.api_key["BearerToken"] = next(tokens)
+
+    client = Client(configuration_of(server.url, refresh_api_key_hook=refresh))
     widgets = ResourceClient(client, WIDGETS)
     with pytest.raises(errors.Unauthorized) as refused:
         widgets.get("a")
@@ -172,7 +177,7 @@ def test_a_name_with_odd_characters_stays_one_component(server: ApiServer, clien
 
 
 def test_many_threads_share_a_client_and_few_connections(server: ApiServer) -> None:
-    client = server.client(connections=4)
+    client = server.client(max_connections=4)
     widgets = ResourceClient(client, WIDGETS)
 
     def work(number: int) -> set[str]:
@@ -180,14 +185,43 @@ def test_many_threads_share_a_client_and_few_connections(server: ApiServer) -> N
 
     with ThreadPoolExecutor(12) as pool:
         made = set().union(*pool.map(work, range(12)))
+    assert server.connection_count <= 4
     assert made == {f"w{number}-{turn}" for number in range(12) for turn in range(5)}
     assert len(server.objects.history) == 60
     client.close()
 
 
+def test_redirects_are_not_followed(server: ApiServer, client: Client) -> None:
+    server.script.add("status", any_request, code=302, headers={"Location": f"{server.url}{PATH}/b"})
+    with pytest.raises(errors.StatusError) as caught:
+        ResourceClient(client, WIDGETS).get("a")
+    assert caught.value.status == 302
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["reset", "status"])
+def test_failed_requests_are_not_retried(server: ApiServer, client: Client, kind: str) -> None:
+    server.script.add(kind, any_request, code=503, headers={"Retry-After": "0"})
+    with pytest.raises(errors.KubeError):
+        ResourceClient(client, WIDGETS).get("a")
+    assert len(server.requests) == 1
+
+
+def test_requests_wait_for_a_free_connection_as_long_as_their_timeout(server: ApiServer) -> None:
+    client = server.client(max_connections=1)
+    server.script.add("slow", any_request, seconds=0.5)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(ResourceClient(client, WIDGETS).create, widget("a"))
+        until(lambda: server.requests, "the slow request")
+        with pytest.raises(errors.Unreachable, match="have been in use"):
+            ResourceClient(client, WIDGETS, timeout=0.1).get("a")
+        assert ResourceClient(client, WIDGETS).get("a") == slow.result()
+    client.close()
+
+
 def test_an_object_nested_too_deep_reads_as_null_there_and_hides_nothing_else() -> None:
     deep = b'{"items": [{"a": "]]}}\\"[", "spec": ' + b"[" * 5000 + b'"x"' + b"]" * 5000 + b', "b": 1}, {"c": 2}]}'
-    document = parse(deep)
+    document = parse_json(deep)
     assert (document["items"][0]["a"], document["items"][0]["b"], document["items"][1]) == (']]}}"[', 1, {"c": 2})
     shallow = document["items"][0]["spec"]
     while shallow:
@@ -203,7 +237,7 @@ def test_a_document_keeps_every_field_that_the_server_sent(server: ApiServer, cl
 
 
 def test_each_request_is_told_with_its_method_and_its_error(server: ApiServer) -> None:
-    client = Client(Access(server.url, lambda: TOKEN))
+    client = server.client()
     told: list[tuple[str, str | None]] = []
     client.observe(lambda method, seconds, error: told.append((method, type(error).__name__ if error else None)))
     widgets = ResourceClient(client, WIDGETS)

@@ -29,7 +29,7 @@ class World:
         self.history: dict[int, tuple[str, bool]] = {}
         self.known: Indexer[int] = Indexer(read)
         self.told: dict[str, int] = {}
-        self.known.on_change(self._tell)
+        self.known.add_handler(self._tell)
         self.answers: list[Doc] = []
         self.floor: dict[str, int] = {}  # the version of our last write that was answered, by key
         self.came_to = 10
@@ -50,7 +50,7 @@ class World:
         """An answer arrives: not before its write, else at any time and in any order."""
         if self.answers:
             found = self.answers.pop(which % len(self.answers))
-            self.known.wrote(found)
+            self.known.record_write(found)
             name = found["metadata"]["name"]
             self.floor[name] = max(self.floor.get(name, 0), read(found))
 
@@ -60,20 +60,20 @@ class World:
             key, is_there = self.history[self.came_to]
             before = key in self.state(self.came_to - 1)
             kind = ("MODIFIED" if before else "ADDED") if is_there else "DELETED"
-            self.known.change(kind, document(key, self.came_to))
+            self.known.apply_event(kind, document(key, self.came_to))
 
     def bookmark(self) -> None:
         if self.listing is None:
-            self.known.change("BOOKMARK", {"metadata": {"resourceVersion": str(self.came_to)}})
+            self.known.apply_event("BOOKMARK", {"metadata": {"resourceVersion": str(self.came_to)}})
 
     def begin_list(self) -> None:
-        self.known.expect_list()
+        self.known.begin_list()
         self.listing = self.version
 
     def end_list(self) -> None:
         if self.listing is not None:
             state = self.state(self.listing)
-            self.known.replace(self.known.read(document(*each) for each in state.items()), str(self.listing))
+            self.known.replace(self.known.index(document(*each) for each in state.items()), str(self.listing))
             self.came_to, self.listing = self.listing, None
 
     def state(self, version: int) -> dict[str, int]:
@@ -144,23 +144,23 @@ def test_an_older_answer_that_comes_during_a_list_is_left_alone() -> None:
 
 def test_our_own_write_outlasts_no_later_list_not_even_one_with_versions_that_began_anew() -> None:
     known: Indexer[int] = Indexer(read)
-    known.wrote(document("a", 100))
-    known.expect_list()
-    known.wrote(document("b", 100))
+    known.record_write(document("a", 100))
+    known.begin_list()
+    known.record_write(document("b", 100))
     known.replace({}, "50")
-    assert known.all_keys() == ["b"]
-    known.expect_list()
+    assert known.list_keys() == ["b"]
+    known.begin_list()
     known.replace({}, "50")
-    assert known.all_keys() == []
+    assert known.list_keys() == []
 
 
 def test_the_same_version_is_read_once() -> None:
     reads: list[str] = []
     known: Indexer[None] = Indexer(lambda found: reads.append(found["metadata"]["name"]))
     for _ in range(3):
-        known.replace(known.read([document("a", 1), document("b", 1)]), "5")
-    known.wrote(document("a", 6))
-    known.change("MODIFIED", document("a", 6))
+        known.replace(known.index([document("a", 1), document("b", 1)]), "5")
+    known.record_write(document("a", 6))
+    known.apply_event("MODIFIED", document("a", 6))
     assert reads == ["a", "b", "a"]
 
 
@@ -168,14 +168,14 @@ def test_the_same_version_is_read_once() -> None:
 def test_versions_that_are_no_numbers_are_left_to_the_watch(version: Any) -> None:
     known: Indexer[str] = Indexer(lambda found: str(found["spec"]))
     strange = {"metadata": {"name": "a", "resourceVersion": version}, "spec": 1}
-    known.wrote(strange)
+    known.record_write(strange)
     assert known.values() == []
-    known.change("ADDED", strange)
+    known.apply_event("ADDED", strange)
     assert known.values() == ["1"]
 
 
 def test_keys_have_the_namespace_where_there_is_one() -> None:
     known: Indexer[int] = Indexer(read)
-    known.change("ADDED", document("a", 1))
-    known.change("ADDED", {"metadata": {"name": "a", "namespace": "ns", "resourceVersion": "2"}})
-    assert sorted(known.all_keys()) == ["a", "ns/a"]
+    known.apply_event("ADDED", document("a", 1))
+    known.apply_event("ADDED", {"metadata": {"name": "a", "namespace": "ns", "resourceVersion": "2"}})
+    assert sorted(known.list_keys()) == ["a", "ns/a"]

@@ -13,8 +13,8 @@ from kube.backoff import Backoff
 from kube.client import Client
 from kube.objects import ResourceClient
 from tests.kube.apiserver import ApiServer
-from tests.kube.caches import PATH, QUICK, WIDGETS, Spec, running, sizes, until, widget
 from tests.kube.faults import Request
+from tests.kube.informers import PATH, QUICK, WIDGETS, Spec, running, sizes, until, widget
 
 
 def is_watch(request: Request) -> bool:
@@ -88,7 +88,7 @@ def test_a_watch_that_breaks_goes_on_where_it_was(
 
 def test_a_connection_that_died_without_a_word_is_noticed(server: ApiServer, client: Client) -> None:
     server.script.add("half_open", is_watch, events=1)
-    with running(client, timing=replace(QUICK, idle=0.3)) as (cache, _):
+    with running(client, timing=replace(QUICK, idle_seconds=0.3)) as (cache, _):
         server.put(f"{PATH}/a", widget(1))
         until(lambda: len(watches(server)) == 1, "the first watch")
         server.put(f"{PATH}/b", widget(2))
@@ -160,8 +160,8 @@ def test_pages_whose_moment_is_forgotten_are_asked_for_from_the_first(server: Ap
 
 def test_versions_that_begin_anew_after_a_restore_leave_no_phantom(server: ApiServer, client: Client) -> None:
     server.put(f"{PATH}/a", widget(1))
-    with running(client, timing=replace(QUICK, idle=0.15, silence=0.3)) as (cache, _):
-        cache.objects.wrote(server.put(f"{PATH}/b", widget(2)))
+    with running(client, timing=replace(QUICK, idle_seconds=0.15, relist_seconds=0.3)) as (cache, _):
+        cache.objects.record_write(server.put(f"{PATH}/b", widget(2)))
         until(lambda: watches(server), "the watch")
         server.objects.forget_objects(50)
         server.put(f"{PATH}/c", widget(3))
@@ -223,8 +223,8 @@ def test_a_handler_that_raises_stops_nothing(server: ApiServer, client: Client) 
         raise RuntimeError("no")
 
     with running(client) as (cache, mirror):
-        cache.objects.on_change(fail)
-        cache.objects.on_change(mirror.take)
+        cache.objects.add_handler(fail)
+        cache.objects.add_handler(mirror.take)
         server.put(f"{PATH}/a", widget(1))
         server.put(f"{PATH}/b", widget(2))
         until(lambda: len(mirror.changes) == 4, "both handlers, both widgets")
@@ -234,7 +234,7 @@ def test_a_handler_that_raises_stops_nothing(server: ApiServer, client: Client) 
 def test_silence_is_told_and_ended_by_a_list(server: ApiServer, client: Client) -> None:
     server.bookmark_seconds = 0
     now = [1000.0]
-    with running(client, timing=replace(QUICK, idle=0.2), clock=lambda: now[0]) as (cache, _):
+    with running(client, timing=replace(QUICK, idle_seconds=0.2), clock=lambda: now[0]) as (cache, _):
         until(lambda: len(watches(server)) > 2, "two silent watches")
         assert (lists(server), cache.seconds_since_activity) == (1, 0)
         now[0] += 239
@@ -278,7 +278,9 @@ def test_nothing_that_the_server_does_makes_a_hot_loop(
     least = 0.02
     server.script.add(kind, when, times=10**6, **given)
     began = time.monotonic()
-    with running(client, synced=False, timing=replace(QUICK, first_delay=2 * least, most_delay=2 * least)):
+    with running(
+        client, synced=False, timing=replace(QUICK, initial_delay_seconds=2 * least, max_delay_seconds=2 * least)
+    ):
         until(lambda: sum(when(request) for request in server.requests) > 3, "tries")
     rounds = sum(when(request) for request in server.requests)
     assert rounds <= (time.monotonic() - began) / least + 1
@@ -294,7 +296,7 @@ def test_back_off_doubles_to_its_bound_and_begins_anew() -> None:
 
 
 def test_a_steady_watch_ends_the_back_off(server: ApiServer, client: Client) -> None:
-    timing = replace(QUICK, first_delay=0.01, most_delay=10**6, steady=5.0)
+    timing = replace(QUICK, initial_delay_seconds=0.01, max_delay_seconds=10**6, stable_seconds=5.0)
     now = [0.0]
     server.script.add("reset", is_watch, times=3)
     with running(client, timing=timing, clock=lambda: now[0]) as (_, _):
@@ -306,9 +308,9 @@ def test_a_steady_watch_ends_the_back_off(server: ApiServer, client: Client) -> 
 
 def test_what_the_server_asks_to_wait_is_waited(server: ApiServer, client: Client) -> None:
     server.script.add("status", is_list, code=429, headers={"Retry-After": "3600"})
-    with running(client, synced=False, timing=replace(QUICK, most_delay=0.4)) as (cache, _):
+    with running(client, synced=False, timing=replace(QUICK, max_delay_seconds=0.4)) as (cache, _):
         began = time.monotonic()
-        assert cache.wait_synced(20)
+        assert cache.wait_for_sync(20)
         assert time.monotonic() - began > 0.3  # bounded by ours, and no shorter
 
 
@@ -316,16 +318,19 @@ def test_its_error_tells_why_it_knows_nothing(server: ApiServer, client: Client)
     server.missing.add("widgets")
     with running(client, synced=False) as (cache, _):
         until(lambda: cache.error, "the failure")
-        assert not cache.synced
+        assert not cache.has_synced
         assert isinstance(cache.error, errors.NotFound)
         server.missing.clear()
-        until(lambda: cache.synced and cache.error is None, "the resource came")
+        until(lambda: cache.has_synced and cache.error is None, "the resource came")
 
 
 @pytest.mark.parametrize("kind", ["half_open", "status"])
 def test_it_stops_at_once_whatever_it_waits_for(server: ApiServer, client: Client, kind: str) -> None:
     server.script.add(kind, is_watch, times=10**6, code=503, events=0)
-    with running(client, timing=replace(QUICK, idle=300, first_delay=300, most_delay=300)) as (cache, _):
+    with running(client, timing=replace(QUICK, idle_seconds=300, initial_delay_seconds=300, max_delay_seconds=300)) as (
+        cache,
+        _,
+    ):
         until(lambda: watches(server), "the watch")
         cache.stop()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cache of")]
@@ -340,9 +345,9 @@ def test_a_write_is_seen_at_once_and_told_once(server: ApiServer, client: Client
     server.script.add("half_open", is_watch, times=10**6, events=0)
     with running(client) as (cache, mirror):
         widgets = ResourceClient(client, WIDGETS)
-        cache.objects.wrote(widgets.create({**widget(1), "metadata": {"name": "a"}}))
+        cache.objects.record_write(widgets.create({**widget(1), "metadata": {"name": "a"}}))
         assert sizes(cache) == {"a": 1}
-        cache.objects.wrote(widgets.merge("a", {"spec": {"size": 2}}))
+        cache.objects.record_write(widgets.merge("a", {"spec": {"size": 2}}))
         assert sizes(cache) == {"a": 2}
         server.script.clear()
         server.cut()

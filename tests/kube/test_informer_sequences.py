@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from kube import errors
 from kube.client import Client
 from kube.objects import ResourceClient
-from tests.kube.apiserver import ApiServer, read_path
-from tests.kube.caches import PATH, QUICK, WIDGETS, running, sizes, until, widget
+from tests.kube.apiserver import ApiServer, parse_path
 from tests.kube.faults import Request
+from tests.kube.informers import PATH, QUICK, WIDGETS, running, sizes, until, widget
 
-HASTY = replace(QUICK, idle=0.15, first_delay=0.002, most_delay=0.01)
+HASTY = replace(QUICK, idle_seconds=0.15, initial_delay_seconds=0.002, max_delay_seconds=0.01)
 NAMES = st.sampled_from([f"w{number}" for number in range(8)])
 FAULTS = st.sampled_from(
     [
@@ -56,8 +56,8 @@ def test_nothing_is_lost_and_nothing_is_a_phantom(
                 server.script.clear()
                 until(lambda: sizes(cache) == there(server), "the truth")
         server.script.clear()
-        until(lambda: cache.synced and sizes(cache) == there(server), "the truth in the end")
-        assert mirror.found == {key: cache.objects.get(key) for key in cache.objects.all_keys()}
+        until(lambda: cache.has_synced and sizes(cache) == there(server), "the truth in the end")
+        assert mirror.found == {key: cache.objects.get(key) for key in cache.objects.list_keys()}
         assert mirror.misfits == []
 
 
@@ -67,7 +67,7 @@ def perform(server: ApiServer, client: Client, known: Any, action: tuple[str, An
         server.put(f"{PATH}/{about}", widget(number))
     elif kind == "own":
         try:
-            known.wrote(ResourceClient(client, WIDGETS).merge(about, {"spec": {"size": number}}))
+            known.record_write(ResourceClient(client, WIDGETS).merge(about, {"spec": {"size": number}}))
         except errors.KubeError:
             return
     elif kind == "remove":
@@ -84,7 +84,7 @@ def perform(server: ApiServer, client: Client, known: Any, action: tuple[str, An
 
 
 def there(server: ApiServer) -> dict[str, Any]:
-    place = read_path(PATH)
+    place = parse_path(PATH)
     return {found["metadata"]["name"]: found["spec"]["size"] for found in server.objects.all(place)}
 
 

@@ -15,8 +15,8 @@ from kube import errors
 from kube.client import Client
 from kube.leader_election import LeaderElection, hold_lease
 from kube.lease import Lease, LeaseTiming
-from tests.kube.apiserver import ApiServer, read_path
-from tests.kube.caches import until
+from tests.kube.apiserver import ApiServer, parse_path
+from tests.kube.informers import until
 
 PATH = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/main"
 
@@ -36,12 +36,12 @@ def lease(client: Client, identity: str, clock: Clock, **given_: Any) -> Lease:
 
 
 def spec(server: ApiServer) -> dict[str, Any]:
-    found: dict[str, Any] = server.objects.get(read_path(PATH))["spec"]
+    found: dict[str, Any] = server.objects.get(parse_path(PATH))["spec"]
     return found
 
 
 def holds(found: Lease) -> bool:
-    return found.held
+    return found.is_held
 
 
 def test_the_first_holds_it_until_it_releases_it(server: ApiServer, client: Client) -> None:
@@ -112,8 +112,8 @@ def test_of_two_that_write_at_once_one_wins(server: ApiServer, client: Client) -
 
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(strive, contenders)).count(True) == 1
-        assert [each.held for each in contenders].count(True) == 1
-        next(each for each in contenders if each.held).release()
+        assert [each.is_held for each in contenders].count(True) == 1
+        next(each for each in contenders if each.is_held).release()
 
 
 def test_a_write_whose_answer_was_lost_is_ours_all_the_same(server: ApiServer, client: Client) -> None:
@@ -121,7 +121,7 @@ def test_a_write_whose_answer_was_lost_is_ours_all_the_same(server: ApiServer, c
     server.script.add("truncated", lambda request: request.method == "POST")
     with pytest.raises(errors.Unreachable):
         ours.acquire()
-    assert not ours.held
+    assert not ours.is_held
     assert ours.acquire()
 
 
@@ -166,7 +166,7 @@ def test_never_two_hold_it(server: ApiServer, client: Client, actions: list[tupl
         else:
             with suppress(errors.KubeError):
                 getattr(contenders[given_], action)()
-        assert [each.held for each in contenders].count(True) <= 1
+        assert [each.is_held for each in contenders].count(True) <= 1
 
 
 @contextmanager

@@ -12,9 +12,9 @@ def test_requests_are_timed_by_method_and_errors_counted_by_kind_from_zero_on() 
     value = registry.get_sample_value
     assert [value("any_kubernetes_errors_total", {"kind": kind}) for kind in KINDS] == [0.0] * len(KINDS)
     assert [value("any_kubernetes_seconds_count", {"method": each}) for each in METHODS] == [0.0] * len(METHODS)
-    metrics.answered("GET", 0.5, None)
-    metrics.answered("WATCH", 1.5, Forbidden(403, "Forbidden", "no"))
-    metrics.answered("GET", 0.0, NotConfigured("no token"))
+    metrics.observe_request("GET", 0.5, None)
+    metrics.observe_request("WATCH", 1.5, Forbidden(403, "Forbidden", "no"))
+    metrics.observe_request("GET", 0.0, NotConfigured("no token"))
     assert value("any_kubernetes_seconds_sum", {"method": "GET"}) == 0.5
     assert value("any_kubernetes_seconds_count", {"method": "WATCH"}) == 1
     assert value("any_kubernetes_errors_total", {"kind": "Forbidden"}) == 1
@@ -24,6 +24,6 @@ def test_requests_are_timed_by_method_and_errors_counted_by_kind_from_zero_on() 
 def test_ages_of_watches_are_those_of_the_moment_of_the_scrape() -> None:
     registry = CollectorRegistry()
     ages = iter([1.0, 2.0])
-    KubeMetrics(registry, "any").show_ages({"pods": lambda: next(ages)})
+    KubeMetrics(registry, "any").export_ages({"pods": lambda: next(ages)})
     told = [registry.get_sample_value("any_watch_age_seconds", {"resource": "pods"}) for _ in range(2)]
     assert told == [1.0, 2.0]

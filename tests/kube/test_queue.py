@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kube.queue import WorkQueue
-from tests.kube.caches import until
+from tests.kube.informers import until
 
 
 class Clock:
@@ -24,22 +24,22 @@ def test_a_key_that_is_due_comes_once_first_in_first_out() -> None:
     for key in ("a", "b", "a"):
         queue.add(key)
     assert len(queue) == 2
-    assert (queue.take(), queue.take(), len(queue)) == ("a", "b", 0)
+    assert (queue.get(), queue.get(), len(queue)) == ("a", "b", 0)
 
 
 def test_a_key_added_while_it_is_worked_on_comes_again_afterwards() -> None:
     queue = WorkQueue()
     queue.add("a")
-    assert queue.take() == "a"
+    assert queue.get() == "a"
     queue.add("a")
     queue.add("b")
-    assert queue.take() == "b"
+    assert queue.get() == "b"
     queue.done("a")
-    assert queue.take() == "a"
+    assert queue.get() == "a"
 
 
 def fail(queue: WorkQueue, after: float = 0.0) -> None:
-    assert queue.take() == "a"
+    assert queue.get() == "a"
     queue.add("a")  # as a watch does, of what our own try has changed
     queue.done("a", failed=True, after=after)
 
@@ -47,21 +47,21 @@ def fail(queue: WorkQueue, after: float = 0.0) -> None:
 def is_due(queue: WorkQueue) -> bool:
     """Whether a is, beside another key that is held up by nothing."""
     queue.add("b")
-    keys = [queue.take()]
+    keys = [queue.get()]
     queue.done("b")
     return "a" in keys or len(queue) > 0
 
 
 def test_a_failed_key_waits_longer_each_time_and_holds_up_no_other() -> None:
     clock = Clock()
-    queue = WorkQueue(first_delay=1.0, most_delay=8.0, clock=clock)
+    queue = WorkQueue(initial_delay_seconds=1.0, max_delay_seconds=8.0, clock=clock)
     queue.add("a")
     for most in (1.0, 2.0, 4.0, 8.0, 8.0):
         fail(queue)
         clock.now += most / 2 - 0.01
         assert not is_due(queue)
         clock.now += most / 2 + 0.01
-    assert queue.take() == "a"
+    assert queue.get() == "a"
     queue.done("a")
     queue.add("a")
     fail(queue)
@@ -70,7 +70,7 @@ def test_a_failed_key_waits_longer_each_time_and_holds_up_no_other() -> None:
     clock.now += 49.0
     assert not is_due(queue)
     clock.now += 1.0
-    assert queue.take() == "a"
+    assert queue.get() == "a"
 
 
 def test_of_two_later_times_the_earlier_counts() -> None:
@@ -80,11 +80,11 @@ def test_of_two_later_times_the_earlier_counts() -> None:
     queue.add_after("a", 5)
     queue.add_after("a", 20)
     clock.now = 5
-    assert queue.take() == "a"
+    assert queue.get() == "a"
     queue.done("a")
     clock.now = 100
     queue.add("b")
-    assert queue.take() == "b"
+    assert queue.get() == "b"
     assert len(queue) == 0
 
 
@@ -92,21 +92,21 @@ def test_a_time_that_no_lock_can_wait_for_harms_nobody() -> None:
     queue = WorkQueue()
     queue.add_after("a", 10.0**12)
     with ThreadPoolExecutor(1) as pool:
-        found = pool.submit(queue.take)
+        found = pool.submit(queue.get)
         queue.add("b")
         assert found.result() == "b"
         queue.done("b")
-        waits = pool.submit(queue.take)
+        waits = pool.submit(queue.get)
         queue.close()
         assert waits.result() is None
 
 
 def test_waits_are_told() -> None:
     clock, waits = Clock(), list[float]()
-    queue = WorkQueue(clock=clock, waited=waits.append)
+    queue = WorkQueue(clock=clock, on_wait=waits.append)
     queue.add_after("a", 5)
     clock.now = 7
-    queue.take()
+    queue.get()
     assert waits == [2.0]
 
 
@@ -114,18 +114,18 @@ def test_closing_ends_every_wait() -> None:
     queue = WorkQueue()
     queue.add_after("a", 1000)
     with ThreadPoolExecutor(4) as pool:
-        found = [pool.submit(queue.take) for _ in range(4)]
+        found = [pool.submit(queue.get) for _ in range(4)]
         queue.close()
         assert [each.result() for each in found] == [None] * 4
 
 
 def test_many_workers_never_share_a_key_and_miss_no_change() -> None:
-    queue = WorkQueue(first_delay=0.001, most_delay=0.002)
+    queue = WorkQueue(initial_delay_seconds=0.001, max_delay_seconds=0.002)
     version, done, busy = Counter[str](), Counter[str](), Counter[str]()
     lock, shared = threading.Lock(), list[str]()
 
     def work() -> None:
-        while (key := queue.take()) is not None:
+        while (key := queue.get()) is not None:
             with lock:
                 busy[key] += 1
                 if busy[key] > 1:
@@ -163,7 +163,7 @@ STEPS = st.lists(
 )
 def test_whatever_was_added_is_worked_on_in_the_end(steps: list[tuple[str, str]]) -> None:
     clock = Clock()
-    queue = WorkQueue(first_delay=1.0, most_delay=4.0, clock=clock)
+    queue = WorkQueue(initial_delay_seconds=1.0, max_delay_seconds=4.0, clock=clock)
     owed, working = set[str](), set[str]()
     delayed: dict[str, float] = {}  # key -> when its delay is over at the latest
     for step, key in steps:
@@ -176,7 +176,7 @@ def test_whatever_was_added_is_worked_on_in_the_end(steps: list[tuple[str, str]]
             delayed[key] = min(clock.now + 3, delayed.get(key, clock.now + 3))
         # A key in `working` that was added, or whose delay may be over, may count as due again: it cannot be taken yet.
         elif step == "take" and len(queue) > len(working & (owed | delayed.keys())):
-            taken = queue.take()
+            taken = queue.get()
             assert taken is not None
             assert taken not in working
             delayed = {each: at for each, at in delayed.items() if at > clock.now or each in working}
@@ -194,7 +194,7 @@ def test_whatever_was_added_is_worked_on_in_the_end(steps: list[tuple[str, str]]
         queue.done(key)
     while owed:
         clock.now += 10
-        taken = queue.take()
+        taken = queue.get()
         assert taken is not None
         owed.discard(taken)
         queue.done(taken)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api.cleanup.locks import LEASE, FileLock, LeaseLock
+from api.cleanup.lease_lock import LEASE, LeaseLock
+from api.cleanup.locks import FileLock
 from api.errors import Conflict, Unavailable
 from tests.api.cleanup.environment import directory_environment
 from tests.kube.apiserver import ApiServer

@@ -17,7 +17,7 @@ from tests.kube.apiserver import ApiServer
 
 PATH = "/apis/primehub.io/v1alpha1/namespaces/hub/phjobs"
 PODS = "/api/v1/namespaces/hub/pods"
-QUICK = InformerTiming(first_delay=0.01, most_delay=0.05)
+QUICK = InformerTiming(initial_delay_seconds=0.01, max_delay_seconds=0.05)
 DRAFT = Draft("My job", "Group_A", "echo 1", "u1", "user")
 
 

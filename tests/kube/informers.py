@@ -12,7 +12,14 @@ from kube.objects import Resource, ResourceClient
 WIDGETS = Resource("example.io", "v1", "widgets", "ns")
 PATH = WIDGETS.path()
 PATIENCE_SECONDS = 20.0
-QUICK = InformerTiming(page=3, idle=30.0, watch=(20, 30), steady=5.0, first_delay=0.01, most_delay=0.05)
+QUICK = InformerTiming(
+    page_size=3,
+    idle_seconds=30.0,
+    watch_seconds=(20, 30),
+    stable_seconds=5.0,
+    initial_delay_seconds=0.01,
+    max_delay_seconds=0.05,
+)
 
 Spec = tuple[str, Any]  # version and size
 
@@ -57,11 +64,11 @@ def running(
 ) -> Iterator[tuple[Informer[Spec], Mirror]]:
     """A cache that runs, has listed all if `synced`, and is stopped at the end."""
     cache, mirror = Informer(ResourceClient(client, WIDGETS, timeout=timeout), trim, timing=timing, **given), Mirror()
-    cache.objects.on_change(mirror.take)
+    cache.objects.add_handler(mirror.take)
     cache.start()
     try:
         if synced:
-            assert cache.wait_synced(PATIENCE_SECONDS)
+            assert cache.wait_for_sync(PATIENCE_SECONDS)
         yield cache, mirror
     finally:
         cache.stop()
@@ -69,5 +76,5 @@ def running(
 
 def sizes(cache: Informer[Spec]) -> dict[str, Any]:
     """Name -> size."""
-    found = {key: cache.objects.get(key) for key in cache.objects.all_keys()}
+    found = {key: cache.objects.get(key) for key in cache.objects.list_keys()}
     return {key.removeprefix("ns/"): spec[1] for key, spec in found.items() if spec}
