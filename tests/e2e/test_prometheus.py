@@ -190,7 +190,7 @@ def test_no_panel_is_empty(story: Story, found: Prometheus) -> None:
 def test_what_runbooks_say_to_check_can_be_checked(story: Story, system: System, found: Prometheus) -> None:
     for query in re.findall(r"^```promql\n(.*?)^```", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL):
         found.ask(query)
-    checks = re.findall(r"^\*\*Check\*\*(.*?)^\*\*Mend\*\*", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL)
+    checks = re.findall(r"^\*\*Diagnosis\*\*(.*?)^\*\*Mitigation\*\*", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL)
     shown = "".join(block for check in checks for block in re.findall(r"^```sh\n(.*?)^```", check, re.M | re.S))
     commands = sorted(set(shown.replace("NAMESPACE", system.namespace).replace("JOB", "metrics-long").splitlines()))
     assert len(commands) > 20

@@ -103,8 +103,8 @@ def test_each_alert_says_what_it_is_and_leads_to_its_section_of_the_runbooks(nam
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
     assert rule["annotations"]["runbook_url"] == f"docs/runbooks.md#{name.lower()}"
-    parts = re.findall(r"^\*\*(Means|Check|Mend)\*\*", SECTIONS[name], re.MULTILINE)
-    assert parts == ["Means", "Check", "Mend"]
+    parts = re.findall(r"^\*\*(Meaning|Diagnosis|Mitigation)\*\*", SECTIONS[name], re.MULTILINE)
+    assert parts == ["Meaning", "Diagnosis", "Mitigation"]
 
 
 def test_the_runbooks_tell_of_no_other_alert_and_link_to_sections_that_there_are() -> None:
