@@ -8,11 +8,11 @@ import flask
 from werkzeug.exceptions import HTTPException
 
 from api.auth.browser import protect
-from api.auth.links import SIGNATURE
+from api.auth.links import SIGNATURE_PARAMETER
 from api.auth.origins import Origins
 from api.auth.request import request_caller
 from api.auth.tokens import Authenticators
-from api.errors import ApiError, NotAuthenticated, Unavailable, error_body
+from api.errors import ApiError, NotAuthenticated, ServiceUnavailable, error_body
 from api.files.target import ROOT
 from api.files.view import files_blueprint
 from api.health import health_blueprint
@@ -63,7 +63,7 @@ def _told(status: int, code: str, message: str) -> Answer:
         flask.current_app.extensions[_COUNT](code)
     if (match := _FILE.match(flask.request.path)) and wants_page():
         job = (f"/jobs/{quote(match[1])}/artifacts", "The job's artifacts")
-        is_ours = status == NotAuthenticated.status and SIGNATURE not in flask.request.args
+        is_ours = status == NotAuthenticated.status and SIGNATURE_PARAMETER not in flask.request.args
         return plain_page(status, "This cannot be shown", _SIGN_IN if is_ours else message, [job, START]), status
     is_graphql = flask.request.path == GRAPHQL_PATH
     return flask.jsonify(graphql_body(code, message) if is_graphql else error_body(status, code, message)), status
@@ -75,7 +75,7 @@ def _refused(error: ApiError) -> Answer:
 
 def _store_failed(error: StoreError) -> Answer:
     logger.warning("store failed", error=error)
-    return _refused(Unavailable("the store does not answer as it should; try again in a while"))
+    return _refused(ServiceUnavailable("the store does not answer as it should; try again in a while"))
 
 
 def _not_served(error: HTTPException) -> Answer:

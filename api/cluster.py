@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry
 from api.auth.kubernetes import KubernetesAuthenticator
 from api.auth.tokens import Authenticators, make_authenticators
 from api.cleanup.lease_lock import LeaseLock
-from api.compose import Parts, compose
+from api.compose import ApiComponents, compose
 from api.jobs.kubernetes import KubernetesJobs
 from api.metrics import PREFIX
-from api.settings import Settings
+from api.settings import ApiSettings
 from artifacts import __version__
 from artifacts.errors import ConfigError
 from kube.client import Client
@@ -24,7 +24,7 @@ from kube.metrics import KubeMetrics
 class Cluster:
     """The parts in a cluster: jobs are watched from `start` to `stop`."""
 
-    parts: Parts
+    parts: ApiComponents
     jobs: KubernetesJobs
     authenticators: Authenticators
 
@@ -39,7 +39,7 @@ class Cluster:
         self.jobs.stop()
 
 
-def find_cluster(settings: Settings) -> tuple[Configuration, str]:
+def find_cluster(settings: ApiSettings) -> tuple[Configuration, str]:
     """Return the access to the cluster and the PhJobs' namespace.
 
     Raises:
@@ -51,7 +51,7 @@ def find_cluster(settings: Settings) -> tuple[Configuration, str]:
         raise ConfigError([str(error)]) from error
 
 
-def compose_cluster(settings: Settings, configuration: Configuration, namespace: str) -> Cluster:
+def compose_cluster(settings: ApiSettings, configuration: Configuration, namespace: str) -> Cluster:
     """The parts over a cluster."""
     agent = f"phjob-artifacts-api/{__version__}"
     client = Client(configuration, agent=agent)

@@ -13,7 +13,7 @@ from api.cleanup.command import add_cleanup_options, run_cleanup
 from api.cluster import Cluster, compose_cluster, find_cluster
 from api.schema.schema import SCHEMA
 from api.server import Server
-from api.settings import TABLE, Settings, unknown_settings
+from api.settings import SETTINGS_TABLE, ApiSettings, unknown_settings
 from artifacts import __version__
 from artifacts.environment import Setting, configured_settings
 from artifacts.errors import ConfigError
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     configure_log(os.environ.get(LOG_FORMAT.env, ""))
     try:
-        settings = Settings.from_env(os.environ)
+        settings = ApiSettings.from_env(os.environ)
         return _serve(settings, os.environ) if options.command == "serve" else _cleanup(settings, options)
     except ConfigError as error:
         for problem in error.problems:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _CONFIG_ERROR
 
 
-def _serve(settings: Settings, environ: Mapping[str, str]) -> int:
+def _serve(settings: ApiSettings, environ: Mapping[str, str]) -> int:
     _tell_start(settings, environ)
     found = find_cluster(settings)  # here, so that what is wrong ends the command
     served: list[Cluster] = []
@@ -62,7 +62,7 @@ def _serve(settings: Settings, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _cleanup(settings: Settings, options: argparse.Namespace) -> int:
+def _cleanup(settings: ApiSettings, options: argparse.Namespace) -> int:
     cluster = compose_cluster(settings, *find_cluster(settings))
     cluster.jobs.start()
     try:
@@ -72,11 +72,11 @@ def _cleanup(settings: Settings, options: argparse.Namespace) -> int:
         cluster.jobs.stop()
 
 
-def _tell_start(settings: Settings, environ: Mapping[str, str]) -> None:
+def _tell_start(settings: ApiSettings, environ: Mapping[str, str]) -> None:
     for name in unknown_settings(environ):
         logger.warning("unknown setting, it has no effect", name=name)
     logger.info("starting", version=__version__)
-    for name, text in configured_settings(TABLE, environ):
+    for name, text in configured_settings(SETTINGS_TABLE, environ):
         logger.info("setting", name=name, value=text)
     for name in what_lacks(settings):
         logger.warning("nobody can sign in at the issuer, the page takes tokens", not_set=name)
@@ -89,7 +89,7 @@ def _default(row: Setting) -> str:
 def _parser() -> argparse.ArgumentParser:
     settings = "\n".join(
         f"  {row.env}\n      {row.help} ({'required' if row.default is None else row.default or 'empty'})"
-        for row in TABLE
+        for row in SETTINGS_TABLE
     )
     parser = argparse.ArgumentParser(
         prog="python -m api",

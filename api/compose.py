@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from api.auth.links import Links
+from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import CleanupLock
 from api.cleanup.scheduler import CleanupScheduler
 from api.jobs.source import Jobs
-from api.metrics import Metrics
+from api.metrics import ApiMetrics
 from api.retention.expiry import RetentionPolicy
 from api.retention.service import RetentionService
 from api.services import Services
-from api.settings import Settings
+from api.settings import ApiSettings
 from api.store.factory import open_store
 from api.store.instrumented import InstrumentedStore
 
 
 @dataclass(frozen=True)
-class Parts:
+class ApiComponents:
     """The services, and what works in threads of its own beside the requests."""
 
     services: Services
@@ -38,14 +38,14 @@ class Parts:
 
 
 def compose(
-    settings: Settings,
+    settings: ApiSettings,
     jobs: Jobs,
     lock: CleanupLock,
     clock: Callable[[], float] = time.time,
     registry: CollectorRegistry | None = None,
-) -> Parts:
+) -> ApiComponents:
     """The parts over these jobs, with the store that the settings name. `registry`: the process's, if it has one."""
-    metrics = Metrics(registry or CollectorRegistry(), settings.metrics_groups, clock)
+    metrics = ApiMetrics(registry or CollectorRegistry(), settings.metrics_groups, clock)
     store = InstrumentedStore(open_store(settings.store), metrics.store_seconds, metrics.store_errors)
     rules = RetentionPolicy(settings.retention_seconds, settings.max_retention_seconds)
     cleaner = Cleaner(store, jobs, settings, metrics, lock, clock)
@@ -55,9 +55,9 @@ def compose(
         store=store,
         retention=RetentionService(store, jobs, rules, clock),
         cleaner=cleaner,
-        links=Links(settings.link_key, settings.link_seconds, clock),
+        link_signer=LinkSigner(settings.link_key, settings.link_seconds, clock),
         metrics=metrics,
         clock=clock,
     )
     cleanup_at = settings.cleanup_at if settings.cleanup_enabled else ""
-    return Parts(services, cleaner, CleanupScheduler(cleaner, store, metrics, cleanup_at, clock))
+    return ApiComponents(services, cleaner, CleanupScheduler(cleaner, store, metrics, cleanup_at, clock))

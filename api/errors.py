@@ -4,12 +4,12 @@
     ├── BadInput            400 BAD_USER_INPUT    the request cannot be understood; says what to do
     ├── NotAuthenticated    401 UNAUTHENTICATED   no token, or one that is not accepted
     ├── NotAuthorized       403 NOT_AUTH          a group that is foreign, or a right that the caller lacks
-    ├── NotFound            404 NOT_FOUND         absent, or of a foreign group: the two look alike
-    ├── Conflict            409 CONFLICT          not now: another run, a job that has not ended
-    │   └── Refused         409 REFUSED_BY_GUARD  a cleanup that would remove suspiciously much, or a wrong clock
+    ├── NotFoundError            404 NOT_FOUND         absent, or of a foreign group: the two look alike
+    ├── ConflictError            409 CONFLICT          not now: another run, a job that has not ended
+    │   └── CleanupRefused         409 REFUSED_BY_GUARD  a cleanup that would remove suspiciously much, or a wrong clock
     ├── Expired             410 EXPIRED           artifacts whose time is over, removed or not
     ├── TooLarge            413 TOO_LARGE         more than the API takes or gives at once
-    └── Unavailable         503 UNAVAILABLE       the store or the jobs cannot be reached; try again
+    └── ServiceUnavailable         503 UNAVAILABLE       the store or the jobs cannot be reached; try again
 
 GraphQL carries `code` in `extensions.code`, REST the body of `error_body`. Neither shows a stack trace.
 """
@@ -52,21 +52,21 @@ class NotAuthorized(ApiError):
     code = "NOT_AUTH"
 
 
-class NotFound(ApiError):
+class NotFoundError(ApiError):
     """Absent, or of a foreign group."""
 
     status = 404
     code = "NOT_FOUND"
 
 
-class Conflict(ApiError):
+class ConflictError(ApiError):
     """Not now."""
 
     status = 409
     code = "CONFLICT"
 
 
-class Refused(Conflict):
+class CleanupRefused(ConflictError):
     """A cleanup stopped before it removed anything: it would remove suspiciously much, or a clock is wrong."""
 
     code = "REFUSED_BY_GUARD"
@@ -86,7 +86,7 @@ class TooLarge(ApiError):
     code = "TOO_LARGE"
 
 
-class Unavailable(ApiError):
+class ServiceUnavailable(ApiError):
     """The store or the jobs cannot be reached at the moment."""
 
     status = 503
@@ -101,18 +101,18 @@ CODES = (
 
 
 @contextmanager
-def reaching_store() -> Iterator[None]:
-    """Tell a store that fails within as Unavailable; what failed is for the log."""
+def store_errors_as_unavailable() -> Iterator[None]:
+    """Tell a store that fails within as ServiceUnavailable; what failed is for the log."""
     try:
         yield
     except StoreError as error:
         logger.warning("store failed", error=error)
-        raise Unavailable("the store does not answer as it should; try again in a while") from error
+        raise ServiceUnavailable("the store does not answer as it should; try again in a while") from error
 
 
-def no_such_job(job: str) -> NotFound:
+def job_not_found(job: str) -> NotFoundError:
     """The error for a job that is absent or foreign, in the words that PrimeHub's clients look for."""
-    return NotFound(f'phjobs.primehub.io "{job[:253]}" not found')
+    return NotFoundError(f'phjobs.primehub.io "{job[:253]}" not found')
 
 
 def error_body(status: int, code: str, message: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ The PhJob's group decides. If the PhJob is gone, the folder's group decides. Abs
 from dataclasses import dataclass
 
 from api.auth.caller import Caller
-from api.errors import NotAuthorized, no_such_job
+from api.errors import NotAuthorized, job_not_found
 from api.jobs.job import Job
 from api.jobs.source import Jobs
 from artifacts.errors import InvalidName
@@ -44,7 +44,7 @@ def job_folders_prefix(group: str) -> str:
 def visible_group(caller: Caller, group: str) -> str:
     """Return the group path. Raises NotAuthorized if the group is foreign or its name is invalid."""
     path = group_path_or_none(group)
-    if path is None or not caller.may_see(group):
+    if path is None or not caller.can_see(group):
         raise NotAuthorized("user not auth: the group is not one of yours")
     return path
 
@@ -52,8 +52,8 @@ def visible_group(caller: Caller, group: str) -> str:
 def visible_job(jobs: Jobs, caller: Caller, job: str) -> Job:
     """Return the PhJob. Raises NotFound if it does not exist or belongs to a foreign group."""
     phjob = jobs.get(job)
-    if phjob is None or not caller.may_see(phjob.group):
-        raise no_such_job(job)
+    if phjob is None or not caller.can_see(phjob.group):
+        raise job_not_found(job)
     return phjob
 
 
@@ -69,7 +69,7 @@ def folder_by_id(jobs: Jobs, caller: Caller, job: str) -> JobFolder:
     """Return the folder of the PhJob `job`. Raises NotFound if it does not exist or the caller may not see it."""
     folder = folder_of_phjob(visible_job(jobs, caller, job))
     if folder is None:
-        raise no_such_job(job)
+        raise job_not_found(job)
     return folder
 
 
@@ -82,9 +82,9 @@ def folder_by_group(jobs: Jobs, caller: Caller, group: str, job: str) -> JobFold
     try:
         path, phjob = group_path(group), jobs.get(check_job_name(job))
     except InvalidName as error:
-        raise no_such_job(job) from error
-    if (phjob is not None and not _is_of_group(phjob, path)) or not caller.may_see(group):
-        raise no_such_job(job)
+        raise job_not_found(job) from error
+    if (phjob is not None and not _is_of_group(phjob, path)) or not caller.can_see(group):
+        raise job_not_found(job)
     return JobFolder(path, job, phjob)
 
 

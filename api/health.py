@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import flask
 
-from api.errors import ApiError, Unavailable
+from api.errors import ApiError, ServiceUnavailable
 from api.metrics import expose
 from api.services import Services
 from artifacts.errors import ArtifactError
@@ -30,7 +30,7 @@ def health_blueprint(services: Services) -> flask.Blueprint:
     @blueprint.get("/readyz")
     def readyz() -> flask.Response:
         if problem := readiness.problem():
-            raise Unavailable(problem)
+            raise ServiceUnavailable(problem)
         return _text("ok\n")
 
     @blueprint.get("/metrics")

@@ -33,7 +33,7 @@ _CLEANUP_RESULTS = ("success", "failure", "refused")
 STORE_OPERATIONS = ("list", "stat", "open", "read", "write", "delete", "remove", "check")
 
 
-class Metrics:
+class ApiMetrics:
     """Every metric that the service has, by what it counts. `groups`: most that are told by name."""
 
     def __init__(self, registry: CollectorRegistry, groups: int = 0, clock: Callable[[], float] = time.time) -> None:
@@ -68,14 +68,14 @@ class Metrics:
         """An error that was answered."""
         self._errors.labels(code if code in CODES else "other").inc()
 
-    def show_last_run(self, run: LastRun) -> None:
+    def set_last_run(self, run: LastRun) -> None:
         """What the last run over all groups has told."""
         self._cleanup_due.set(run.due)
         self._cleanup_last_run.set(run.ended_at)
         self._cleanup_last_run_seconds.set(run.seconds)
         self._oldest_due = run.oldest_due
 
-    def show_space(self, space: StoreCapacity | None) -> None:
+    def set_store_space(self, space: StoreCapacity | None) -> None:
         """The store's, where it has any."""
         size, available = space or (0, 0)
         self._store_size.set(size)

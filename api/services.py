@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.auth.caller import Caller
-from api.auth.links import Links
+from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
 from api.jobs.source import Jobs
-from api.metrics import Metrics
+from api.metrics import ApiMetrics
 from api.retention.service import RetentionService
-from api.settings import Settings
+from api.settings import ApiSettings
 from api.store.store import Store
 
 
@@ -18,18 +18,18 @@ from api.store.store import Store
 class Services:
     """The parts. `clock` tells UNIX seconds."""
 
-    settings: Settings
+    settings: ApiSettings
     jobs: Jobs
     store: Store
     retention: RetentionService
     cleaner: Cleaner
-    links: Links
-    metrics: Metrics
+    link_signer: LinkSigner
+    metrics: ApiMetrics
     clock: Callable[[], float] = time.time
 
 
 @dataclass(frozen=True)
-class Context:
+class RequestContext:
     """What GraphQL's resolvers are given: who asks, and of what."""
 
     caller: Caller

@@ -81,7 +81,7 @@ def _cleanup(field: str, default: str, parse: object, text: str) -> Setting:
     return Setting(field, CLEANUP + field.removeprefix("cleanup_").upper(), default, parse, text)  # type: ignore[arg-type]
 
 
-TABLE = (
+SETTINGS_TABLE = (
     _row("listen", "127.0.0.1:8080", _address, "host:port of the service"),
     _row("store", None, _store, "where PHFS lies: a directory, or s3://, gs:// or az:// with bucket and path"),
     _row("namespace", "", str, "namespace of the PhJobs; empty: the pod's own"),
@@ -133,8 +133,8 @@ TABLE = (
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What one service was told. Fields are TABLE's rows."""
+class ApiSettings:
+    """What one service was told. Fields are SETTINGS_TABLE's rows."""
 
     listen: tuple[str, int]
     store: str
@@ -168,9 +168,9 @@ class Settings:
     log_format: str
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+    def from_env(cls, environ: Mapping[str, str]) -> "ApiSettings":
         """Read every row from `environ`; raise one ConfigError that names all that is wrong."""
-        settings = cls(**read_settings(TABLE, environ))
+        settings = cls(**read_settings(SETTINGS_TABLE, environ))
         if problems := _problems(settings):
             raise ConfigError(problems)
         return settings
@@ -186,11 +186,11 @@ _NEEDED = (
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     """Names in `environ` that look like the service's settings and are none."""
-    known = {row.env for row in TABLE} | {f"{row.env}_FILE" for row in TABLE if row.secret}
+    known = {row.env for row in SETTINGS_TABLE} | {f"{row.env}_FILE" for row in SETTINGS_TABLE if row.secret}
     return sorted(name for name in environ if name.startswith((PREFIX, CLEANUP)) and name not in known)
 
 
-def _problems(settings: Settings) -> list[str]:
+def _problems(settings: ApiSettings) -> list[str]:
     """What each setting alone does not tell."""
     problems = []
     if settings.auth == ("none",) and not is_loopback(settings.listen[0]):

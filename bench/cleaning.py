@@ -20,8 +20,8 @@ from prometheus_client import CollectorRegistry
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
 from api.jobs.job import Job, format_time
-from api.metrics import Metrics
-from api.settings import Settings
+from api.metrics import ApiMetrics
+from api.settings import ApiSettings
 from api.store.factory import open_store
 from bench.jobs import EndedJobs
 from bench.stores import Disk
@@ -74,9 +74,9 @@ def _ended(jobs: int) -> EndedJobs:
 
 
 def _clean(jobs: int, lock: Path) -> None:
-    settings = Settings.from_env({"PHJOB_API_STORE": "s3://phfs", "PHJOB_API_AUTH": "none", **os.environ})
+    settings = ApiSettings.from_env({"PHJOB_API_STORE": "s3://phfs", "PHJOB_API_AUTH": "none", **os.environ})
     store, known = open_store(settings.store), _ended(jobs)
-    cleaner = Cleaner(store, known, settings, Metrics(CollectorRegistry()), FileLock(lock), time.time)
+    cleaner = Cleaner(store, known, settings, ApiMetrics(CollectorRegistry()), FileLock(lock), time.time)
     store.check()
     before, begun = _peak_mb(), time.monotonic()
     cleaned = cleaner.clean(None, force=True)

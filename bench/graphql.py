@@ -16,18 +16,18 @@ import flask
 from prometheus_client import CollectorRegistry
 
 from api.auth.caller import Caller
-from api.auth.links import Links
+from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
 from api.jobs.job import Job, Outcome, format_time
-from api.metrics import Metrics
+from api.metrics import ApiMetrics
 from api.retention.expiry import RetentionPolicy
 from api.retention.service import RetentionService
 from api.schema.request import Request
 from api.schema.schema import SCHEMA
 from api.schema.view import graphql_blueprint
 from api.services import Services
-from api.settings import Settings
+from api.settings import ApiSettings
 from api.store.store import FileMissing, FileStat, Item, OnRead, OpenFile, RemovedFiles
 from api.usage import Usage
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, job_prefix
@@ -135,15 +135,15 @@ def _plain(services: Services) -> flask.Flask:
 def _services(files: int, jobs: int) -> Services:
     store = _Memory([Item(f"folder{n % 10}/file{n:05d}.bin", n * 1000, _NOW - n * 1.5, _NOW) for n in range(files)])
     known = _jobs(jobs)
-    metrics = Metrics(CollectorRegistry())
-    settings = Settings.from_env({"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none"})
+    metrics = ApiMetrics(CollectorRegistry())
+    settings = ApiSettings.from_env({"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none"})
 
     def clock() -> float:
         return _NOW
 
     terms = RetentionService(store, known, RetentionPolicy(86400, 365 * 86400), clock)
     cleaner = Cleaner(store, known, settings, metrics, FileLock(Path("/none")), clock)
-    return Services(settings, known, store, terms, cleaner, Links(b"", 300, clock), metrics, clock)
+    return Services(settings, known, store, terms, cleaner, LinkSigner(b"", 300, clock), metrics, clock)
 
 
 class _Memory:

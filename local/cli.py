@@ -148,7 +148,7 @@ def _order(options: argparse.Namespace, command: list[str]) -> Order:
 
 
 def _tell_unknown(environ: Mapping[str, str]) -> None:
-    theirs = {row.env for row in service_settings.TABLE}
+    theirs = {row.env for row in service_settings.SETTINGS_TABLE}
     for unknown in sorted({*unknown_settings(environ), *service_settings.unknown_settings(environ)} - theirs):
         logger.warning("%s is no setting and has no effect; see python -m local run --help", unknown)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from api.errors import BadInput, NotFound, Unavailable
+from api.errors import BadInput, NotFoundError, ServiceUnavailable
 from api.jobs.job import Draft, Job, read_job
 from api.jobs.names import new_name
 from artifacts.annotation import EXPIRY_ANNOTATION
@@ -47,7 +47,7 @@ class LocalJobs:
             read_phjob(order.job, phjob)  # what could not be run is not queued
             add_phjob(places, phjob, places.traces)
         except NotStarted as error:
-            raise Unavailable(str(error)) from error
+            raise ServiceUnavailable(str(error)) from error
         except ArtifactError as error:
             raise BadInput(str(error)) from error
         return read_job(phjob)
@@ -79,7 +79,7 @@ class LocalJobs:
             try:
                 return self._seen.look()
             except OSError as error:
-                raise Unavailable(f"the folder of the PhJobs cannot be read: {error.strerror}") from error
+                raise ServiceUnavailable(f"the folder of the PhJobs cannot be read: {error.strerror}") from error
 
     def _read(self, job: str) -> Job | None:
         """None for what the server leaves alone too; that one tells why."""
@@ -98,9 +98,9 @@ class LocalJobs:
                 change(phjob)
                 write_document(path, phjob)
         except FileNotFoundError as error:
-            raise NotFound(f"the PhJob {job.id} is gone") from error
+            raise NotFoundError(f"the PhJob {job.id} is gone") from error
         except (OSError, ArtifactError, TypeError, AttributeError, KeyError) as error:
-            raise Unavailable(f"the PhJob {job.id} cannot be changed: {error}") from error
+            raise ServiceUnavailable(f"the PhJob {job.id} cannot be changed: {error}") from error
 
 
 def _asked_for(draft: Draft, job: str) -> dict[str, Any]:

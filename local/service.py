@@ -26,7 +26,7 @@ from api.auth.tokens import Authenticators
 from api.cleanup.locks import FileLock
 from api.compose import compose
 from api.errors import NotAuthenticated
-from api.settings import PREFIX, Settings
+from api.settings import PREFIX, ApiSettings
 from local.jobs import LocalJobs
 from local.phjobs import NotStarted
 
@@ -49,7 +49,7 @@ class Service:
         self._socket = _listen(port)
         try:
             self.port = self._socket.getsockname()[1]
-            settings = Settings.from_env(_environ(environ, data, self.port))
+            settings = ApiSettings.from_env(_environ(environ, data, self.port))
             self._parts = compose(settings, jobs, FileLock(data / ".cleanup-lock"))
         except BaseException:
             self._socket.close()

@@ -22,11 +22,11 @@ class Caller:
     is_admin: bool = False
     is_service: bool = False
 
-    def may_see(self, group: str) -> bool:
+    def can_see(self, group: str) -> bool:
         """Whether what belongs to `group` (a name or a path) may be shown to the caller."""
         return self.is_admin or self.is_service or self._is_member(group)
 
-    def may_change(self, group: str) -> bool:
+    def can_change(self, group: str) -> bool:
         """Whether the caller may create, cancel, extend, pin or delete in `group`."""
         return not self.is_service and (self.is_admin or self._is_member(group))
 

@@ -14,7 +14,7 @@ from api.auth.caller import Caller
 from api.auth.fetch import Answer, Fetcher, FetchFailed
 from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
-from api.errors import ApiError, NotAuthenticated, Unavailable
+from api.errors import ApiError, NotAuthenticated, ServiceUnavailable
 from artifacts.log import get_logger
 
 logger = get_logger(__name__)
@@ -70,7 +70,7 @@ class ExchangeAuthenticator:
         self._slots = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
     def authenticate(self, token: str) -> Caller:
-        """The token's user. Raises NotAuthenticated, and Unavailable where the issuer does not answer as it should."""
+        """Return the token's user. Raises NotAuthenticated, or ServiceUnavailable if the issuer does not answer."""
         remembered = self._of(hashlib.sha256(token.encode()).digest())
         with remembered.lock:
             if self._clock() >= remembered.until:
@@ -90,7 +90,7 @@ class ExchangeAuthenticator:
     def _renew(self, remembered: _Remembered, token: str) -> None:
         try:
             remembered.caller, seconds = self._exchange(token)
-        except (NotAuthenticated, Unavailable) as error:
+        except (NotAuthenticated, ServiceUnavailable) as error:
             remembered.caller, remembered.error, remembered.reason = None, type(error), str(error)
             seconds = REFUSED_SECONDS if isinstance(error, NotAuthenticated) else _UNREACHED_SECONDS
         remembered.until = self._clock() + seconds
@@ -98,7 +98,7 @@ class ExchangeAuthenticator:
     def _exchange(self, token: str) -> tuple[Caller, float]:
         """The user, and for how many seconds to remember."""
         if not self._slots.acquire(timeout=_WAIT_SECONDS):
-            raise Unavailable("too many API tokens are being checked now; try again")
+            raise ServiceUnavailable("too many API tokens are being checked now; try again")
         try:
             access_token = _read_answer(self._post(token))
         finally:
@@ -129,5 +129,5 @@ def _read_answer(answer: Answer) -> str:
     raise _not_now()
 
 
-def _not_now() -> Unavailable:
-    return Unavailable("the issuer does not exchange API tokens now; try again in a while")
+def _not_now() -> ServiceUnavailable:
+    return ServiceUnavailable("the issuer does not exchange API tokens now; try again in a while")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from api.auth.caller import Caller
-from api.errors import NotAuthenticated, Unavailable
+from api.errors import NotAuthenticated, ServiceUnavailable
 from artifacts.errors import InvalidName
 from artifacts.log import get_logger
 from artifacts.names import group_path
@@ -55,7 +55,7 @@ class KubernetesAuthenticator:
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     def authenticate(self, token: str) -> Caller:
-        """The token's owner. Raises NotAuthenticated, and Unavailable where the API server cannot be asked."""
+        """The token's owner. Raises NotAuthenticated, and ServiceUnavailable where the API server cannot be asked."""
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
         if caller := self._kept(digest):
             return caller
@@ -73,7 +73,7 @@ class KubernetesAuthenticator:
             caller = user and self._caller(user)
         except errors.KubeError as error:
             logger.warning("token not reviewed", error=error)
-            raise Unavailable("whose token it is cannot be found out at the moment: try again later") from error
+            raise ServiceUnavailable("whose token it is cannot be found out at the moment: try again later") from error
         if caller:
             self._accepted.put(digest, caller)
             return caller

@@ -11,7 +11,7 @@ from api.auth.caller import Caller
 from api.auth.claims import Claims
 from api.auth.fetch import FetchFailed
 from api.auth.issuer import ALGORITHMS, Issuer
-from api.errors import NotAuthenticated, Unavailable
+from api.errors import NotAuthenticated, ServiceUnavailable
 
 LEEWAY_SECONDS = 30
 _FOR_EVER = 2**53  # an issuer may write more, which no clock can count with
@@ -41,7 +41,7 @@ class OidcAuthenticator:
         self._issuer, self._audiences, self._claims = issuer, frozenset(audiences), claims
 
     def authenticate(self, token: str) -> Caller:
-        """The token's user. Raises NotAuthenticated, and Unavailable where the issuer's keys cannot be had."""
+        """The token's user. Raises NotAuthenticated, and ServiceUnavailable where the issuer's keys cannot be had."""
         return self.verify(token).caller
 
     def verify(self, token: str) -> Verified:
@@ -71,7 +71,7 @@ class OidcAuthenticator:
 def read_signed(issuer: Issuer, token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Header and claims of a token of any kind that `issuer` has signed and that is valid now.
 
-    Raises NotAuthenticated, and Unavailable where the issuer's keys cannot be had.
+    Raises NotAuthenticated, and ServiceUnavailable where the issuer's keys cannot be had.
     """
     with _refusing():
         header = jwt.get_unverified_header(token)
@@ -93,7 +93,9 @@ def _find_key(issuer: Issuer, kid: Any) -> jwt.PyJWK:
     try:
         key = issuer.key(kid)
     except FetchFailed as error:
-        raise Unavailable("the issuer's keys cannot be read now, so tokens cannot be checked; try again") from error
+        raise ServiceUnavailable(
+            "the issuer's keys cannot be read now, so tokens cannot be checked; try again"
+        ) from error
     if key is None:
         raise NotAuthenticated("the token is signed by a key that is not the issuer's; sign in again")
     return key

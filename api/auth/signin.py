@@ -22,8 +22,8 @@ from api.auth.fetch import Fetcher, FetchFailed
 from api.auth.issuer import Issuer
 from api.auth.oauth import oauth_client
 from api.auth.oidc import LEEWAY_SECONDS, read_signed
-from api.errors import NotAuthenticated, Unavailable
-from api.settings import PREFIX, Settings
+from api.errors import NotAuthenticated, ServiceUnavailable
+from api.settings import PREFIX, ApiSettings
 from artifacts.log import get_logger
 
 logger = get_logger(__name__)
@@ -59,7 +59,7 @@ class Tokens:
 
 
 class SignIn:
-    """Signs people in at `issuer` as `client`. `origin`: ours, as browsers see it. Every method raises Unavailable."""
+    """Signs people in at `issuer` as `client`. `origin`: ours, as browsers see it. Methods raise ServiceUnavailable."""
 
     def __init__(self, issuer: Issuer, client: Client, origin: str, callback: str, fetcher: Fetcher) -> None:
         self.issuer = issuer.name
@@ -128,13 +128,13 @@ class SignIn:
             raise NotAuthenticated("the sign-in service's answer is not accepted; sign in again") from None
 
 
-def what_lacks(settings: Settings) -> list[str]:
+def what_lacks(settings: ApiSettings) -> list[str]:
     """The settings without which nobody can sign in at the issuer."""
     wanted = ("oidc_client_id", "origin") if "oidc" in settings.auth else ()
     return [f"{PREFIX}{field.upper()}" for field in wanted if not getattr(settings, field)]
 
 
-def make_sign_in(settings: Settings, callback: str) -> SignIn | None:
+def make_sign_in(settings: ApiSettings, callback: str) -> SignIn | None:
     """What the settings choose. `callback`: the path that the browser comes back to."""
     if "oidc" not in settings.auth or what_lacks(settings):
         return None
@@ -149,14 +149,14 @@ def _reaching() -> Iterator[None]:
         yield
     except FetchFailed as error:
         logger.warning("sign-in failed", reason=error)
-        raise Unavailable(_NOT_NOW) from error
+        raise ServiceUnavailable(_NOT_NOW) from error
 
 
 def _read_tokens(document: Mapping[str, Any]) -> Tokens:
     access, renewal = document.get("access_token"), document.get("refresh_token")
     if not isinstance(access, str):
         logger.warning("sign-in failed", reason="the issuer gave no access_token")
-        raise Unavailable(_NOT_NOW)
+        raise ServiceUnavailable(_NOT_NOW)
     return Tokens(access, renewal if isinstance(renewal, str) else "")
 
 

@@ -24,12 +24,12 @@ from api.auth.exchange import Client, ExchangeAuthenticator
 from api.auth.fetch import Fetcher
 from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
-from api.auth.secret import SharedSecret
+from api.auth.shared_secret import SharedSecretAuthenticator
 from api.errors import NotAuthenticated
-from api.settings import Settings
+from api.settings import ApiSettings
 
 MAX_TOKEN_BYTES = 16 * 1024
-EVERYBODY = Caller("anonymous", "anonymous", is_admin=True)
+ANONYMOUS_ADMIN = Caller("anonymous", "anonymous", is_admin=True)
 
 # RFC 6750's characters: no space, no comma (which joins headers sent twice), nothing outside of ASCII.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
@@ -76,10 +76,10 @@ class Authenticators:
         return self._oidc if own else self._kubernetes
 
 
-def make_authenticators(settings: Settings, kubernetes: Authenticator | None) -> Authenticators:
+def make_authenticators(settings: ApiSettings, kubernetes: Authenticator | None) -> Authenticators:
     """What the settings choose. `kubernetes`: its authenticator, where PHJOB_API_AUTH names it."""
     if settings.auth == ("none",):
-        return Authenticators(anonymous=EVERYBODY)
+        return Authenticators(anonymous=ANONYMOUS_ADMIN)
     issuer, oidc, exchange = "", None, None
     if "oidc" in settings.auth:
         issuer = settings.oidc_issuer
@@ -89,11 +89,11 @@ def make_authenticators(settings: Settings, kubernetes: Authenticator | None) ->
         oidc=oidc,
         exchange=exchange,
         kubernetes=kubernetes if "kubernetes" in settings.auth else None,
-        opaque=SharedSecret(settings.shared_secret) if "secret" in settings.auth else None,
+        opaque=SharedSecretAuthenticator(settings.shared_secret) if "secret" in settings.auth else None,
     )
 
 
-def _make_oidc(settings: Settings) -> tuple[OidcAuthenticator, ExchangeAuthenticator | None]:
+def _make_oidc(settings: ApiSettings) -> tuple[OidcAuthenticator, ExchangeAuthenticator | None]:
     fetcher = Fetcher()
     issuer = Issuer(settings.oidc_issuer, fetcher)
     claims = Claims(settings.oidc_groups_claim, settings.oidc_admin_claim, settings.oidc_admin_role)

@@ -18,21 +18,21 @@ from api.cleanup.survey import Candidate, CleanupContext, CleanupPlan, Survey, c
 from api.errors import (
     ApiError,
     BadInput,
-    Conflict,
+    CleanupRefused,
+    ConflictError,
     NotAuthorized,
-    Refused,
-    Unavailable,
-    no_such_job,
-    reaching_store,
+    ServiceUnavailable,
+    job_not_found,
+    store_errors_as_unavailable,
 )
 from api.folder import JobFolder, stored_folder
 from api.jobs.source import Jobs
-from api.metrics import Metrics
+from api.metrics import ApiMetrics
 from api.retention.evidence_reader import EvidenceReader, ListedRecords
 from api.retention.expiry import MIN_EXPIRY, Evidence, RetentionPolicy, compute_retention
 from api.retention.record import extension_key, first_seen_key, pin_key, removal_key
 from api.retention.service import caller_name
-from api.settings import Settings
+from api.settings import ApiSettings
 from api.store.store import RemovedFiles, Store
 from artifacts.errors import ArtifactError, InvalidDocument, InvalidName, StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, format_expiry
@@ -64,8 +64,8 @@ class Cleaner:
         self,
         store: Store,
         jobs: Jobs,
-        settings: Settings,
-        metrics: Metrics,
+        settings: ApiSettings,
+        metrics: ApiMetrics,
         lock: CleanupLock,
         clock: Callable[[], float],
     ) -> None:
@@ -79,7 +79,7 @@ class Cleaner:
 
     def plan(self, groups: Sequence[str] | None) -> CleanupPlan:
         """What a run would remove, and why. Removes and writes nothing."""
-        with reaching_store():
+        with store_errors_as_unavailable():
             self._jobs.check()
             survey = Survey(self._parts, groups, self._told)
             found = list(survey)
@@ -94,17 +94,17 @@ class Cleaner:
     def clean(self, groups: Sequence[str] | None, *, force: bool = False) -> CleanupResult:
         """Remove what is due."""
         begun = self._clock()
-        with self._counting_failures(groups), self._lock.hold() as is_held, reaching_store():
+        with self._counting_failures(groups), self._lock.hold() as is_held, store_errors_as_unavailable():
             self._jobs.check()
             if not force and (problem := clock_problem(self._clock(), store_time(self._store))):
-                raise Refused(problem)
+                raise CleanupRefused(problem)
             survey = Survey(self._parts, groups, self._told, mend=True)
             due = [found for found in survey if self._may_go_on(is_held) and found.due]
             plan = CleanupPlan(survey.looked_at, due, refusal=self._refusal(due, survey))
             if plan.refusal and not force:
                 if groups is None:
                     self._note_run(begun, len(due), due)
-                raise Refused(plan.refusal)
+                raise CleanupRefused(plan.refusal)
             cleaned = self._remove_all(plan, survey, is_held)
             self._tidy(survey)
             if groups is None:
@@ -114,14 +114,14 @@ class Cleaner:
 
     def delete(self, folder: JobFolder, caller: Caller) -> RemovedFiles:
         """Remove a job's artifacts now, expired or not."""
-        if not caller.may_change(folder.group):
+        if not caller.can_change(folder.group):
             raise NotAuthorized("your groups and rights do not allow to delete these artifacts")
-        with reaching_store():
+        with store_errors_as_unavailable():
             why = self._why_kept(folder, deleting=True)
             if not why and not self._is_there(folder):
-                raise no_such_job(folder.job)
+                raise job_not_found(folder.job)
             if why := why or self._begin(folder, self._look.removing_since(folder) is not None, deleting=True):
-                raise Conflict(f"the artifacts of {folder.job} cannot be deleted now: {why}")
+                raise ConflictError(f"the artifacts of {folder.job} cannot be deleted now: {why}")
             self._store.delete(extension_key(folder.group, folder.job))  # else it would hold what a kill leaves
             self._note_removed(folder)
             removed = self._remove(folder, ListedRecords())
@@ -131,11 +131,11 @@ class Cleaner:
 
     def missing_groups(self, groups: Sequence[str]) -> Sequence[str]:
         """Those of `groups` that have no folder in the store."""
-        with reaching_store():
+        with store_errors_as_unavailable():
             return [group for group in groups if not self._has_folder(group)]
 
     def check(self) -> None:
-        """Raise Unavailable while the jobs are not known, without which nothing can be cleaned."""
+        """Raise ServiceUnavailable while the jobs are not known, without which nothing can be cleaned."""
         self._jobs.check()
 
     def stop(self) -> None:
@@ -154,9 +154,9 @@ class Cleaner:
 
     def _may_go_on(self, is_held: Callable[[], bool]) -> bool:
         if self._stopping.is_set():
-            raise Unavailable("the service is stopping; the next cleanup goes on")
+            raise ServiceUnavailable("the service is stopping; the next cleanup goes on")
         if not is_held():
-            raise Unavailable("this cleanup has lost its lock, and stopped; the next one goes on")
+            raise ServiceUnavailable("this cleanup has lost its lock, and stopped; the next one goes on")
         return True
 
     def _remove_all(self, plan: CleanupPlan, survey: Survey, is_held: Callable[[], bool]) -> CleanupResult:
@@ -254,7 +254,7 @@ class Cleaner:
         now = self._clock()
         run = LastRun(now, max(0.0, now - begun), due, _oldest_expiry(left))
         write_last_run(self._store, run)
-        self._metrics.show_last_run(run)
+        self._metrics.set_last_run(run)
         if good:
             write_last_success(self._store, now)
             self._metrics.cleanup_last_success.set(now)
@@ -302,11 +302,11 @@ class Cleaner:
     def _counting_failures(self, groups: Sequence[str] | None) -> Iterator[None]:
         try:
             yield
-        except Refused as error:
+        except CleanupRefused as error:
             self._count(groups, "refused")
             logger.error("refused to clean", why=error)
             raise
-        except Conflict:  # another replica cleans
+        except ConflictError:  # another replica cleans
             raise
         except BaseException:
             self._count(groups, "failure")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from api.cleanup.locks import HELD_ELSEWHERE
-from api.errors import Conflict, Unavailable
+from api.errors import ConflictError, ServiceUnavailable
 from kube.client import Client
 from kube.errors import KubeError
 from kube.leader_election import hold_lease
@@ -24,14 +24,14 @@ class LeaseLock:
         """Hold the Lease while the block runs; a thread renews it. Yields a function that checks that it is still held.
 
         Raises:
-            Conflict: another replica holds the Lease.
-            Unavailable: the API server refused or did not answer.
+            ConflictError: another replica holds the Lease.
+            ServiceUnavailable: the API server refused or did not answer.
         """
         with ExitStack() as stack:
             try:
                 lease = stack.enter_context(hold_lease(self._client, self._namespace, self._name, socket.gethostname()))
             except KubeError as error:
-                raise Unavailable(f"the Lease {self._name} cannot be reached: {error}") from error
+                raise ServiceUnavailable(f"the Lease {self._name} cannot be reached: {error}") from error
             if lease is None:
-                raise Conflict(HELD_ELSEWHERE)
+                raise ConflictError(HELD_ELSEWHERE)
             yield lambda: lease.is_held

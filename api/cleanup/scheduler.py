@@ -12,8 +12,8 @@ import schedule
 
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.store_metrics import refresh_metrics, update_usage
-from api.errors import ApiError, Conflict, Refused, Unavailable
-from api.metrics import Metrics
+from api.errors import ApiError, CleanupRefused, ConflictError, ServiceUnavailable
+from api.metrics import ApiMetrics
 from api.retention.expiry import MAX_CLOCK_SKEW_SECONDS
 from api.store.store import Store
 from artifacts.errors import ArtifactError
@@ -44,7 +44,9 @@ class CleanupScheduler:
     """A thread that cleans when it is time, from `start` to `stop`. `at`: HH:MM, UTC, or "": it never is. `clock`:
     UNIX seconds."""
 
-    def __init__(self, cleaner: Cleaner, store: Store, metrics: Metrics, at: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, cleaner: Cleaner, store: Store, metrics: ApiMetrics, at: str, clock: Callable[[], float]
+    ) -> None:
         self._cleaner, self._store, self._metrics, self._at, self._clock = cleaner, store, metrics, at, clock
         self._scheduler = schedule.Scheduler()
         self._stopping = threading.Event()
@@ -92,7 +94,7 @@ class CleanupScheduler:
         """Whether the jobs have been read; at the start they are yet to be."""
         try:
             self._cleaner.check()
-        except Unavailable as error:
+        except ServiceUnavailable as error:
             logger.info("cleanup put off", why=error)
             return False
         return True
@@ -101,9 +103,9 @@ class CleanupScheduler:
         """Run, and tell after how many seconds it may be tried again if it did not succeed."""
         try:
             self._cleaner.clean(None)
-        except Refused:  # told already
+        except CleanupRefused:  # told already
             return RETRY_SECONDS
-        except Conflict as error:
+        except ConflictError as error:
             logger.info("cleanup put off", why=error)
             return LEASE_RETRY_SECONDS
         except ApiError as error:

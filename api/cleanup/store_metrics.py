@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from api.cleanup.state import read_last_run, read_last_success
 from api.cleanup.usage import measure_usage, read_usage, write_usage
-from api.metrics import Metrics
+from api.metrics import ApiMetrics
 from api.store.store import Store
 from artifacts.errors import StoreError
 from artifacts.log import get_logger
@@ -13,21 +13,21 @@ from artifacts.log import get_logger
 logger = get_logger(__name__)
 
 
-def refresh_metrics(store: Store, metrics: Metrics) -> float | None:
+def refresh_metrics(store: Store, metrics: ApiMetrics) -> float | None:
     """Show it; returns when the last cleanup succeeded, as `read_last_success` does. Raises StoreError."""
     last_success = read_last_success(store)
     if last_success is not None:
         metrics.cleanup_last_success.set(last_success)
     if run := read_last_run(store):
-        metrics.show_last_run(run)
+        metrics.set_last_run(run)
     if kept := read_usage(store):
         metrics.kept.shown = kept
     with suppress(StoreError):  # it has been counted, and hinders no cleanup
-        metrics.show_space(store.space())
+        metrics.set_store_space(store.space())
     return last_success
 
 
-def update_usage(store: Store, metrics: Metrics, clock: Callable[[], float], may_go_on: Callable[[], bool]) -> None:
+def update_usage(store: Store, metrics: ApiMetrics, clock: Callable[[], float], may_go_on: Callable[[], bool]) -> None:
     """Measure how much is kept, for all replicas to show; what fails is told."""
     begun = clock()
     try:

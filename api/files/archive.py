@@ -10,7 +10,7 @@ import time
 import zipfile
 from collections.abc import Generator, Iterator
 
-from api.errors import NotFound, TooLarge
+from api.errors import NotFoundError, TooLarge
 from api.files.names import ArchiveNames
 from api.folder import JobFolder
 from api.listing import artifacts
@@ -23,13 +23,13 @@ _MOST_TIMES = (315532800, 4354819198)  # 1980 to 2107, which is what a ZIP can s
 
 
 def count_files(store: Store, prefix: str, path: str) -> int:
-    """How many files lie below the job's `prefix` and `path`. Raises NotFound for none, TooLarge for too many."""
+    """How many files lie below the job's `prefix` and `path`. Raises NotFoundError for none, TooLarge for too many."""
     number = 0
     for number, _ in enumerate(_paths(store, prefix, path), start=1):
         if number > MAX_FILES:
             raise TooLarge(f"more than {MAX_FILES} files in one ZIP: download folders or files one by one")
     if number == 0:
-        raise NotFound("there are no artifacts to download")
+        raise NotFoundError("there are no artifacts to download")
     return number
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from api.auth.caller import Caller
-from api.errors import Unavailable
+from api.errors import ServiceUnavailable
 from api.folder import JobFolder
-from api.metrics import Metrics
+from api.metrics import ApiMetrics
 from artifacts.errors import ArtifactError
 from artifacts.log import Fields, get_logger
 
@@ -40,7 +40,7 @@ class Download:
     """The body: iterated by the server, and closed by it. `held` is let go of at the end."""
 
     def __init__(
-        self, chunks: Iterator[bytes], request: DownloadInfo, metrics: Metrics, held: contextlib.ExitStack
+        self, chunks: Iterator[bytes], request: DownloadInfo, metrics: ApiMetrics, held: contextlib.ExitStack
     ) -> None:
         self._chunks, self._request, self._metrics, self._held = chunks, request, metrics, held
         self._first: bytes | None = None
@@ -96,16 +96,16 @@ class Download:
 class DownloadLimiter:
     """At most `most` downloads; one more is refused at once."""
 
-    def __init__(self, most: int, metrics: Metrics) -> None:
+    def __init__(self, most: int, metrics: ApiMetrics) -> None:
         self._free = threading.Semaphore(most)
         self._metrics = metrics
 
     @contextlib.contextmanager
     def taken(self, kind: str) -> Iterator[None]:
-        """Hold a slot for a download of `kind` (file or zip). Raises Unavailable where none is free."""
+        """Hold a slot for a download of `kind` (file or zip). Raises ServiceUnavailable where none is free."""
         if not self._free.acquire(blocking=False):
             self._metrics.downloads.labels(kind, "refused").inc()
-            raise Unavailable("too many downloads are under way; try again in a few seconds")
+            raise ServiceUnavailable("too many downloads are under way; try again in a few seconds")
         self._metrics.downloads_active.inc()
         try:
             yield

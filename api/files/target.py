@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from api.errors import BadInput, NotFound
+from api.errors import BadInput, NotFoundError
 from artifacts.errors import InvalidName
 from artifacts.layout import JOB_ARTIFACTS
 from artifacts.names import check_path
@@ -43,13 +43,13 @@ class DownloadTarget:
 
 
 def parse_target(path_info: str, query: Mapping[str, str]) -> DownloadTarget:
-    """The target of a request. `path_info` is WSGI's: decoded once, bytes as Latin-1. Raises NotFound and BadInput.
+    """The target of a request. `path_info` is WSGI's: decoded once, bytes as Latin-1. Raises NotFoundError, BadInput.
 
     An encoded slash has become a slash by now, as in proxies; what it makes of the path is checked like any other.
     """
     groups, group, artifacts, job, path = _parts(path_info)
     if groups != "groups" or artifacts != JOB_ARTIFACTS or not job:
-        raise NotFound(f"downloads lie at {ROOT}groups/<group>/{JOB_ARTIFACTS}/<job>/<path>")
+        raise NotFoundError(f"downloads lie at {ROOT}groups/<group>/{JOB_ARTIFACTS}/<job>/<path>")
     archive = _is_archive(query)
     if archive:
         path = path.removesuffix("/")
@@ -63,7 +63,9 @@ def _parts(path_info: str) -> list[str]:
     try:
         path = path_info.encode("latin-1").decode().removeprefix(ROOT)
     except UnicodeError as error:
-        raise NotFound("the URL is not UTF-8: encode each byte of a name's UTF-8 as %XX, and a % as %25") from error
+        raise NotFoundError(
+            "the URL is not UTF-8: encode each byte of a name's UTF-8 as %XX, and a % as %25"
+        ) from error
     return (path.split("/", 4) + [""] * 4)[:5]
 
 
@@ -79,4 +81,4 @@ def _check(path: str, archive: bool) -> None:
     try:
         check_path(path)
     except InvalidName as error:
-        raise NotFound(f"there can be no such artifact: {error.reason}") from error
+        raise NotFoundError(f"there can be no such artifact: {error.reason}") from error

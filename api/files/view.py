@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import flask
 
 from api.auth.caller import Caller
-from api.auth.links import SIGNATURE
-from api.errors import Conflict, Expired, NotFound, Unavailable, error_body
+from api.auth.links import SIGNATURE_PARAMETER
+from api.errors import ConflictError, Expired, NotFoundError, ServiceUnavailable, error_body
 from api.files.archive import archive, count_files
 from api.files.download import Download, DownloadInfo, DownloadLimiter
 from api.files.headers import PROTECTION, archive_headers, file_headers
@@ -42,16 +42,18 @@ class _Files:
     def answer(self, rest: str) -> flask.Response:
         query = flask.request.args
         target = parse_target(flask.request.environ["PATH_INFO"], query)
-        caller = self._services.links.check(target, query) if SIGNATURE in query else self._authenticate()
+        caller = (
+            self._services.link_signer.verify(target, query) if SIGNATURE_PARAMETER in query else self._authenticate()
+        )
         folder = folder_by_group(self._services.jobs, caller, target.group, target.job)
         if self._services.retention.get(folder).has_expired(self._services.clock()):
             raise Expired(f"the artifacts of job {folder.job} have expired")
         try:
             return self._archive(folder, target, caller) if target.archive else self._file(folder, target, caller)
         except FileMissing as error:
-            raise NotFound(f"there is no such file among the artifacts of job {folder.job}") from error
+            raise NotFoundError(f"there is no such file among the artifacts of job {folder.job}") from error
         except FileChanged as error:
-            raise Conflict("the file is being changed; try again") from error
+            raise ConflictError("the file is being changed; try again") from error
 
     def _file(self, folder: JobFolder, target: DownloadTarget, caller: Caller) -> flask.Response:
         key, headers = folder.prefix + target.path, dict(flask.request.headers)
@@ -121,6 +123,6 @@ def _protect(response: flask.Response) -> flask.Response:
     """Every answer here, refusals too, is safe to open in a browser; a page of our own has its own policy."""
     for name, text in PROTECTION.items():
         response.headers.setdefault(name, text)
-    if response.status_code == Unavailable.status:
+    if response.status_code == ServiceUnavailable.status:
         response.headers["Retry-After"] = str(_RETRY_SECONDS)
     return response

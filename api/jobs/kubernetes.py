@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from api.errors import BadInput, NotFound, Unavailable, no_such_job
+from api.errors import BadInput, NotFoundError, ServiceUnavailable, job_not_found
 from api.jobs.job import Draft, Job, read_job
 from api.jobs.names import new_name
 from artifacts.annotation import EXPIRY_ANNOTATION
@@ -106,15 +106,15 @@ class KubernetesJobs:
             return
         try:
             self._patch(job, {"metadata": {"annotations": {EXPIRY_ANNOTATION: str(expired_at)}}})
-        except NotFound:
+        except NotFoundError:
             logger.debug("gone, nothing to note", group=job.group, job=job.id)
 
     def check(self) -> None:
         if not self._cache.has_synced:
-            raise Unavailable(_why_unread(self._cache.error, self._namespace))
+            raise ServiceUnavailable(_why_unread(self._cache.error, self._namespace))
         silence = self._cache.seconds_since_activity
         if silence > STALE_SECONDS:
-            raise Unavailable(f"Kubernetes has said nothing of PhJobs for {silence:.0f} s: try again later")
+            raise ServiceUnavailable(f"Kubernetes has said nothing of PhJobs for {silence:.0f} s: try again later")
 
     def _known(self, job: str) -> Job | None:
         return self._cache.objects.get(f"{self._namespace}/{job}")
@@ -134,10 +134,10 @@ class KubernetesJobs:
             try:
                 self._wrote(self._phjobs.merge(job.id, own))
             except errors.NotFound as error:
-                raise no_such_job(job.id) from error
+                raise job_not_found(job.id) from error
             except (errors.Invalid, errors.Conflict) as error:
                 if "uid" in error.message.lower():
-                    raise no_such_job(job.id) from error
+                    raise job_not_found(job.id) from error
                 raise
 
     def _wrote(self, answer: dict[str, Any]) -> Job:
@@ -187,14 +187,14 @@ def _asking(right: str) -> Iterator[None]:
         if not _LACKS_RIGHT.search(error.message):  # an admission webhook, a quota
             raise BadInput(error.message) from error
         logger.error("forbidden", right=right, error=error)
-        raise Unavailable(f"the service may not {right}: let its administrator grant that right") from error
+        raise ServiceUnavailable(f"the service may not {right}: let its administrator grant that right") from error
     except errors.Invalid as error:
         raise BadInput(error.message) from error
     except errors.NotFound as error:
-        raise Unavailable(_UNKNOWN) from error
+        raise ServiceUnavailable(_UNKNOWN) from error
     except errors.KubeError as error:
         logger.warning("request failed", right=right, error=error)
-        raise Unavailable("Kubernetes cannot be reached at the moment: try again later") from error
+        raise ServiceUnavailable("Kubernetes cannot be reached at the moment: try again later") from error
 
 
 def _why_unread(error: errors.KubeError | None, namespace: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from api.auth.caller import Caller
-from api.errors import BadInput, Conflict, Expired, NotAuthorized, no_such_job, reaching_store
+from api.errors import BadInput, ConflictError, Expired, NotAuthorized, job_not_found, store_errors_as_unavailable
 from api.folder import JobFolder
 from api.jobs.job import Job, format_time
 from api.jobs.source import Jobs
@@ -50,12 +50,12 @@ class RetentionService:
     def get(self, folder: JobFolder) -> Retention:
         """The term as it stands."""
         now = self._clock()
-        with reaching_store():
+        with store_errors_as_unavailable():
             return compute_retention(self._look.evidence(folder, now), now, self._rules)
 
     def extend(self, folder: JobFolder, until: int, caller: Caller) -> Retention:
         """Keep until `until`."""
-        with self._deciding, reaching_store():
+        with self._deciding, store_errors_as_unavailable():
             now, evidence, term = self._open(folder, caller)
             _check_until(until, now, term, max_expiry(evidence, now, self._rules))
             if not evidence.running and trusted_finish(evidence, now) is None and evidence.first_seen is None:
@@ -69,7 +69,7 @@ class RetentionService:
         """Keep until unpinned. What the term would have been is kept for the end of the pin."""
         if len(note) > MAX_NOTE_CHARACTERS:
             raise BadInput(f"the note has more than {MAX_NOTE_CHARACTERS} characters: shorten it")
-        with self._deciding, reaching_store():
+        with self._deciding, store_errors_as_unavailable():
             now, evidence, term = self._open(folder, caller)
             before = evidence.record.pin.until if evidence.record.pin else int(term.expires_at or 0)
             self._write(folder, Pin(caller_name(caller), int(now), read_text(note, MAX_NOTE_CHARACTERS), before))
@@ -79,7 +79,7 @@ class RetentionService:
 
     def unpin(self, folder: JobFolder, caller: Caller) -> Retention:
         """Let the term end again, no sooner than in a day."""
-        with self._deciding, reaching_store():
+        with self._deciding, store_errors_as_unavailable():
             now, evidence, _ = self._open(folder, caller, is_keeping=False)
             if evidence.record.pin is not None:
                 until = self._until_unpinned(evidence, evidence.record.pin, now)
@@ -96,15 +96,17 @@ class RetentionService:
 
     def _open(self, folder: JobFolder, caller: Caller, is_keeping: bool = True) -> tuple[float, Evidence, Retention]:
         """Now, the evidence and the term, if the caller may decide."""
-        if not caller.may_change(folder.group):
+        if not caller.can_change(folder.group):
             raise NotAuthorized("your groups and rights do not allow to change how long these artifacts are kept")
         now = self._clock()
         evidence = self._look.evidence(folder, now, whole=True)
         if evidence.record_problem:
             keys = " or ".join(key(folder.group, folder.job) for key in (pin_key, extension_key))
-            raise Conflict(f"{keys} in the store cannot be read ({evidence.record_problem}): an administrator mends it")
+            raise ConflictError(
+                f"{keys} in the store cannot be read ({evidence.record_problem}): an administrator mends it"
+            )
         if not evidence.exists and folder.phjob is None and (is_keeping or evidence.record.pin is None):
-            raise no_such_job(folder.job)
+            raise job_not_found(folder.job)
         term = compute_retention(evidence, now, self._rules)
         if is_keeping:
             _check_there(folder, evidence, term, now)
@@ -115,7 +117,7 @@ class RetentionService:
         self._store.write(key(folder.group, folder.job), format_decision(part))
 
     def _settled(self, folder: JobFolder, before: Evidence) -> Evidence:
-        """The evidence anew, once the decision was written. Raises Conflict where a removal has begun before.
+        """The evidence anew, once the decision was written. Raises ConflictError where a removal has begun before.
 
         What was written stays there, since it may be another's by now, unless nothing is left that it could keep.
         """
@@ -126,7 +128,7 @@ class RetentionService:
             self._store.delete(pin_key(folder.group, folder.job))
             self._store.delete(extension_key(folder.group, folder.job))
         if is_gone or evidence.removing:
-            raise Conflict(_going(folder))
+            raise ConflictError(_going(folder))
         return evidence
 
     def _followed(self, folder: JobFolder, evidence: Evidence) -> Retention:
@@ -167,9 +169,9 @@ def _is_out_of_line(said: float | None, record: Record) -> bool:
 
 
 def _check_there(folder: JobFolder, evidence: Evidence, term: Retention, now: float) -> None:
-    """Raise Expired or Conflict where there is nothing more to keep."""
+    """Raise Expired or ConflictError where there is nothing more to keep."""
     if evidence.removing and evidence.exists and evidence.record.pin is None:
-        raise Conflict(_going(folder))
+        raise ConflictError(_going(folder))
     if term.has_expired(now) or (not evidence.exists and _is_told_over(folder.phjob, now)):
         raise Expired(f"the artifacts of {folder.job} have expired")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
-from api.errors import ApiError, Unavailable
+from api.errors import ApiError, ServiceUnavailable
 from artifacts.errors import StoreError
 from artifacts.log import get_logger
 
@@ -39,7 +39,7 @@ def failure(error: GraphQLError) -> dict[str, Any]:
         told = refusal(cause)
     elif isinstance(cause, StoreError):
         logger.warning("store failed", error=cause)
-        told = refusal(Unavailable("the store does not answer as it should; try again in a while"))
+        told = refusal(ServiceUnavailable("the store does not answer as it should; try again in a while"))
     elif cause is None:
         told = _told(error.message, BAD_USER_INPUT)
     else:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from graphene import Boolean, Field, InputObjectType, Int, List, NonNull, ObjectType, ResolveInfo, String
 
-from api.errors import BadInput, NotFound, TooLarge
+from api.errors import BadInput, NotFoundError, TooLarge
 from api.folder import JobFolder, folder_by_group, job_folders_prefix, visible_group
 from api.schema.page import FileRows
 from api.schema.request import Request
@@ -164,7 +164,7 @@ class _Place:
         """The job's folder, where it is one of this group's."""
         try:
             return folder_by_group(self._services.jobs, self._request.caller, self._group, job)
-        except NotFound:
+        except NotFoundError:
             return None
 
     def _has_expired(self, folder: JobFolder) -> bool:

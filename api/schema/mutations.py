@@ -196,7 +196,7 @@ def read_draft(request: Request, data: Mapping[str, Any]) -> Draft:
 def _own_group(request: Request, group: str) -> str:
     """The group's name, as the caller's token has it where it does."""
     path = visible_group(request.caller, group)
-    if not request.caller.may_change(group):
+    if not request.caller.can_change(group):
         raise NotAuthorized("user not auth: a service may read only")
     if group in request.caller.groups:
         return group
@@ -205,7 +205,7 @@ def _own_group(request: Request, group: str) -> str:
 
 def _own_job(request: Request, name: str) -> Job:
     job = visible_job(request.services.jobs, request.caller, name)
-    if not request.caller.may_change(job.group):
+    if not request.caller.can_change(job.group):
         raise NotAuthorized("user not auth: a service may read only")
     return job
 

@@ -167,7 +167,7 @@ def link(request: Request, folder: JobFolder, name: str, *, download: bool) -> s
     """Where a browser gets a file, or a folder ("" or with a closing slash) as a ZIP, for a short time."""
     is_folder = not name or name.endswith("/")
     target = DownloadTarget(folder.group, folder.job, name.removesuffix("/"), archive=is_folder, download=download)
-    return request.services.links.url(request.caller, target)
+    return request.services.link_signer.sign(request.caller, target)
 
 
 def read_wanted(arguments: Mapping[str, Any]) -> Wanted:

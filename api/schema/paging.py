@@ -165,7 +165,7 @@ class _Groups:
     def has(self, group: str) -> bool:
         if group not in self._known:
             is_asked = not self._asked or _path(group) in self._asked
-            self._known[group] = is_asked and self._caller.may_see(group)
+            self._known[group] = is_asked and self._caller.can_see(group)
         return self._known[group]
 
 

@@ -5,12 +5,12 @@ from functools import cached_property
 
 from api.schema.budget import Budget
 from api.schema.sight import Sight
-from api.services import Context
+from api.services import RequestContext
 from api.usage import Usage
 
 
 @dataclass(frozen=True)
-class Request(Context):
+class Request(RequestContext):
     """The context of one request's resolvers."""
 
     usage: Usage

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from graphene import Field, NonNull, ResolveInfo, Schema
 
-from api.errors import no_such_job
+from api.errors import job_not_found
 from api.schema.artifact import Artifact, PhJobArtifact, PhJobArtifactWhereInput
 from api.schema.cleanup import CleanupQueries
 from api.schema.files import FileQueries
@@ -55,7 +55,7 @@ class Query(JobQueries, FileQueries, CleanupQueries):
         request: Request = info.context
         folder = named_folder(request, where)
         if folder.phjob is None and not request.sight.is_there(folder.prefix):
-            raise no_such_job(folder.job)
+            raise job_not_found(folder.job)
         return Artifact(request, folder)
 
 

@@ -13,7 +13,7 @@ from api.auth.origins import Origins
 from api.auth.request import check_sent_by_itself, request_caller
 from api.auth.signin import SignIn, Tokens
 from api.auth.tokens import MAX_TOKEN_BYTES, Authenticators, unverified_claims
-from api.errors import BadInput, NotAuthenticated, TooLarge, Unavailable
+from api.errors import BadInput, NotAuthenticated, ServiceUnavailable, TooLarge
 from api.jobs.job import format_time
 from api.web.plain import sentence
 from api.web.signin import LOGIN
@@ -89,7 +89,7 @@ class _Sessions:
             return None
         try:
             return sign_in.renew(renewal)
-        except Unavailable:
+        except ServiceUnavailable:
             if seconds > 0:
                 return None
             raise
@@ -124,7 +124,7 @@ class _Sessions:
     def _sign_out_url(self) -> str | None:
         """Where the session with the issuer ends, of which the browser's token is. Without it, it ends here alone."""
         sign_in = self._door.sign_in
-        with contextlib.suppress(NotAuthenticated, Unavailable):
+        with contextlib.suppress(NotAuthenticated, ServiceUnavailable):
             if sign_in and (unverified_claims(self._token()) or {}).get("iss") == sign_in.issuer:
                 return sign_in.sign_out_url() or None
         return None

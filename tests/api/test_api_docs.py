@@ -12,7 +12,7 @@ import pytest
 
 from api.jobs.job import format_time
 from api.schema.schema import SCHEMA
-from api.settings import TABLE
+from api.settings import SETTINGS_TABLE
 from artifacts.report import Count, Skipped
 from tests.api.schema.asking import DAY, Api
 from tests.test_docs import rows
@@ -86,7 +86,7 @@ def test_every_setting_is_listed_with_its_default_and_meaning() -> None:
     def default(text: str | None) -> str:
         return "required" if text is None else f"`{text}`" if text else "empty"
 
-    expected = {(f"`{row.env}`", default(row.default), row.help) for row in TABLE if "CLEANUP" not in row.env}
+    expected = {(f"`{row.env}`", default(row.default), row.help) for row in SETTINGS_TABLE if "CLEANUP" not in row.env}
     assert {row for row in rows(PAGE, 3) if row[0].startswith("`PHJOB_")} == expected
 
 

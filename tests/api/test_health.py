@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.errors import Unavailable
+from api.errors import ServiceUnavailable
 from api.health import Readiness
 from artifacts.errors import StoreError
 from tests.lines import lines_of
@@ -31,7 +31,7 @@ class Clock:
 @pytest.mark.parametrize(
     ("error", "problem"),
     [
-        (Unavailable("the jobs cannot be read"), "the jobs cannot be read"),
+        (ServiceUnavailable("the jobs cannot be read"), "the jobs cannot be read"),
         (StoreError("list", "/secret/place", OSError(5, "Input/output error")), "the store cannot be reached"),
     ],
 )
@@ -45,7 +45,12 @@ def test_that_it_is_not_ready_is_logged_once(caplog: pytest.LogCaptureFixture) -
     caplog.set_level("INFO")
     check, clock = Check(), Clock()
     readiness = Readiness([check], clock)
-    for clock.now, check.error in ((0.0, None), (2.0, Unavailable("gone")), (4.0, Unavailable("gone")), (6.0, None)):
+    for clock.now, check.error in (
+        (0.0, None),
+        (2.0, ServiceUnavailable("gone")),
+        (4.0, ServiceUnavailable("gone")),
+        (6.0, None),
+    ):
         readiness.problem()
     assert lines_of(caplog.records) == ["not ready why=gone", "ready again"]
 
@@ -61,7 +66,7 @@ def test_checks_are_asked_no_more_often_than_every_two_seconds() -> None:
 def test_what_comes_back_is_ready_again() -> None:
     check, clock = Check(), Clock()
     readiness = Readiness([check], clock)
-    check.error = Unavailable("gone")
+    check.error = ServiceUnavailable("gone")
     assert readiness.problem() == "gone"
     check.error, clock.now = None, 2.0
     assert readiness.problem() == ""

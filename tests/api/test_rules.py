@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.auth.caller import Caller
-from api.auth.secret import SERVICE
-from api.auth.tokens import EVERYBODY
-from api.errors import NotFound
+from api.auth.shared_secret import SERVICE
+from api.auth.tokens import ANONYMOUS_ADMIN
+from api.errors import NotFoundError
 from api.folder import JobFolder, folder_by_group, folder_by_id
 from api.jobs.job import Draft, Job
 from artifacts.errors import InvalidName
@@ -27,13 +27,13 @@ CALLERS = {
     "member of what is no group": Caller("5", "eve", ("", "..", "a/b", "x" * 64)),
     "service": SERVICE,
     "administrator": Caller("6", "root", (), is_admin=True),
-    "everybody": EVERYBODY,
+    "everybody": ANONYMOUS_ADMIN,
 }
 MEMBERS = ("member by a_b", "member by a-b")
 ALL = ("administrator", "everybody")
 
 
-def may_see(who: str, group: str) -> bool:
+def can_see(who: str, group: str) -> bool:
     """The rule in other words."""
     if who in (*ALL, "service"):
         return True
@@ -43,13 +43,13 @@ def may_see(who: str, group: str) -> bool:
 @pytest.mark.parametrize("group", NAMES, ids=ascii)
 @pytest.mark.parametrize("who", CALLERS)
 def test_who_sees_and_changes_what_is_whose(who: str, group: str) -> None:
-    assert CALLERS[who].may_see(group) is may_see(who, group)
-    assert CALLERS[who].may_change(group) is (may_see(who, group) and who != "service")
+    assert CALLERS[who].can_see(group) is can_see(who, group)
+    assert CALLERS[who].can_change(group) is (can_see(who, group) and who != "service")
 
 
 def test_a_service_changes_nothing_even_as_a_member_or_administrator() -> None:
     for is_admin in (True, False):
-        assert not Caller("7", "both", ("a_b",), is_admin=is_admin, is_service=True).may_change("a_b")
+        assert not Caller("7", "both", ("a_b",), is_admin=is_admin, is_service=True).can_change("a_b")
 
 
 @settings(deadline=None, max_examples=200)
@@ -57,7 +57,7 @@ def test_a_service_changes_nothing_even_as_a_member_or_administrator() -> None:
 def test_rights_never_fail_and_follow_the_folder(groups: Sequence[str], group: str) -> None:
     caller = Caller("8", "any", tuple(groups))
     folders = {folder_name(own) for own in groups} - {None}
-    assert caller.may_see(group) is caller.may_change(group) is (folder_name(group) in folders)
+    assert caller.can_see(group) is caller.can_change(group) is (folder_name(group) in folders)
 
 
 def folder_name(group: str) -> str | None:
@@ -127,10 +127,10 @@ def refusal(job: str) -> str:
 )
 def test_a_phjobs_folder_is_its_groups_and_absent_looks_like_foreign(who: str, job: str, group: str | None) -> None:
     caller = CALLERS[who]
-    if group is not None and may_see(who, group):
+    if group is not None and can_see(who, group):
         assert folder_by_id(JOBS, caller, job) == JobFolder(group, job, JOBS.get(job))
         return
-    with pytest.raises(NotFound) as refused:
+    with pytest.raises(NotFoundError) as refused:
         folder_by_id(JOBS, caller, job)
     assert (str(refused.value), refused.value.code) == (refusal(job), "NOT_FOUND")
 
@@ -143,11 +143,11 @@ def test_a_folder_by_group_and_job(who: str, group: str, job: str) -> None:
     caller = CALLERS[who]
     path = {"a_b": "a-b", "a-b": "a-b", "A-B": "a-b", "other": "other", "none": "none"}.get(group)
     owner = {"job-a": "a-b", "job-other": "other", "job-gone": path}.get(job)
-    seen = may_see(who, path or "") if path != "none" else who in (*ALL, "service")
+    seen = can_see(who, path or "") if path != "none" else who in (*ALL, "service")
     if path is not None and path == owner and seen:
         assert folder_by_group(JOBS, caller, group, job) == JobFolder(path, job, JOBS.get(job))
         return
-    with pytest.raises(NotFound) as refused:
+    with pytest.raises(NotFoundError) as refused:
         folder_by_group(JOBS, caller, group, job)
     assert (str(refused.value), refused.value.code) == (refusal(job), "NOT_FOUND")
 
@@ -158,6 +158,6 @@ def test_a_folders_prefix_ends_with_a_slash() -> None:
 
 
 def test_a_message_does_not_grow_with_what_was_asked() -> None:
-    with pytest.raises(NotFound) as refused:
+    with pytest.raises(NotFoundError) as refused:
         folder_by_id(JOBS, CALLERS["administrator"], "j" * 100_000)
     assert len(str(refused.value)) < 300

@@ -8,7 +8,7 @@ import pytest
 from kubernetes.client import Configuration
 
 from api.auth.kubernetes import KubernetesAuthenticator
-from api.errors import BadInput, NotAuthenticated, NotFound, Unavailable
+from api.errors import BadInput, NotAuthenticated, NotFoundError, ServiceUnavailable
 from api.jobs.job import Draft
 from api.jobs.kubernetes import PHJOBS, KubernetesJobs
 from artifacts.annotation import EXPIRY_ANNOTATION
@@ -50,7 +50,7 @@ def watching(client: Client, namespace: str, *, ready: bool = True) -> Iterator[
 def refusal(jobs: KubernetesJobs) -> str:
     try:
         jobs.check()
-    except Unavailable as error:
+    except ServiceUnavailable as error:
         return str(error)
     return ""
 
@@ -104,7 +104,7 @@ def test_another_job_of_the_same_name_is_left_alone(jobs: KubernetesJobs, admin:
     spec = {"groupName": "a", "command": "true"}
     again = {"apiVersion": "primehub.io/v1alpha1", "kind": "PhJob", "metadata": {"name": job.id}, "spec": spec}
     made = phjobs_in(admin, namespace).create(again)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         jobs.cancel(job)
     jobs.note_expiry(job, 5)
     found = phjobs_in(admin, namespace).get(job.id)
@@ -126,7 +126,7 @@ def test_rights_that_are_missing_are_told_as_such(
     client = client_of(access, token_of(admin, namespace, "poor"))
     with watching(client, namespace, ready=False) as jobs:
         until(lambda: "may not list phjobs.primehub.io" in refusal(jobs), "the refusal")
-        with pytest.raises(Unavailable, match="may not create"):
+        with pytest.raises(ServiceUnavailable, match="may not create"):
             jobs.create(DRAFT)
     client.close()
 
@@ -220,7 +220,7 @@ def test_who_may_delete_artifacts_is_administrator_for_as_long(
 def test_a_service_that_may_not_ask_lets_nobody_in(admin: Client, access: Configuration, namespace: str) -> None:
     make_account(admin, namespace, "poor")
     client = client_of(access, token_of(admin, namespace, "poor"))
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         KubernetesAuthenticator(client, namespace, (AUDIENCE,), GROUPS).authenticate(
             token_of(admin, namespace, "default", [AUDIENCE])
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import ApiError, BadInput, NotFound
+from api.errors import ApiError, BadInput, NotFoundError
 from api.jobs.job import Draft, Job
 from artifacts.annotation import EXPIRY_ANNOTATION
 from local.jobs import LocalJobs
@@ -81,7 +81,7 @@ def test_an_expiry_is_noted_on_the_phjob(jobs: Jobs) -> None:
 
 def test_a_phjob_that_went_away_cannot_be_changed(local: LocalJobs) -> None:
     for change in (local.cancel, lambda job: local.note_expiry(job, 1)):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             change(Job(id="job-1", uid="", group=GROUP))
 
 

@@ -16,7 +16,7 @@ from api.auth.tokens import Authenticators
 from api.cleanup.locks import FileLock
 from api.compose import compose
 from api.errors import NotAuthenticated
-from api.settings import Settings
+from api.settings import ApiSettings
 from local.jobs import LocalJobs
 from tests.web.world import GROUP, World
 
@@ -103,7 +103,7 @@ def make_site(data: Path, stage: Stage, is_local: bool = False) -> Site:
         "PHJOB_API_LISTEN": f"127.0.0.1:{stage.port}",
         "PHJOB_CLEANUP_ENABLED": "false",
     }
-    parts = compose(Settings.from_env(environ), LocalJobs(data), FileLock(data / ".cleanup-lock"))
+    parts = compose(ApiSettings.from_env(environ), LocalJobs(data), FileLock(data / ".cleanup-lock"))
     app = create_app(parts.services, Authenticators(opaque=people), is_local=is_local)
     site = Site(World(data), people, app, stage)
     site.enter()

@@ -16,15 +16,15 @@ from api.auth.caller import Authenticator, Caller
 from api.auth.origins import Origins
 from api.auth.request import request_caller
 from api.errors import ApiError, NotAuthenticated, error_body
-from api.settings import Settings
+from api.settings import ApiSettings
 from tests.api.auth.oidc_server import MADE
 
 SITE = "https://console.example.com"  # another web site that the settings name
 
 
-def settings(**more: str) -> Settings:
-    """Settings as the environment gives them."""
-    return Settings.from_env({"PHJOB_API_STORE": "/phfs", "PHJOB_API_AUTH": "none"} | more)
+def settings(**more: str) -> ApiSettings:
+    """ApiSettings as the environment gives them."""
+    return ApiSettings.from_env({"PHJOB_API_STORE": "/phfs", "PHJOB_API_AUTH": "none"} | more)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from api.auth.fetch import Fetcher
 from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
 from api.auth.tokens import make_authenticators
-from api.errors import NotAuthenticated, Unavailable
+from api.errors import NotAuthenticated, ServiceUnavailable
 from tests.api.auth.oidc_server import CLIENT, CLIENT_SECRET, OidcServer, hang, held, status
 from tests.api.auth.service import Service, serving, settings
 from tests.api.auth.test_issuer import Clock
@@ -147,7 +147,7 @@ def test_what_is_no_answer_about_the_token_is_no_refusal_and_not_remembered(
 ) -> None:
     token = oidc.offline()
     oidc.answers["/token"] = NO_ANSWERS[case]
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         authenticator.authenticate(token)
     oidc.answers.clear()
     clock.seconds += 1
@@ -156,7 +156,7 @@ def test_what_is_no_answer_about_the_token_is_no_refusal_and_not_remembered(
 
 def test_an_issuer_that_says_nothing_is_no_refusal(oidc: OidcServer, clock: Clock) -> None:
     oidc.answers["/token"] = hang
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         make(oidc, clock, seconds=0.5).authenticate(oidc.offline())
 
 
@@ -170,7 +170,7 @@ def test_the_access_token_is_held_to_the_same_rules(
 
 
 def test_a_client_that_the_issuer_does_not_know_is_our_fault(oidc: OidcServer, clock: Clock) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         make(oidc, clock, "wrong secret").authenticate(oidc.offline())
 
 
@@ -178,7 +178,7 @@ def test_an_issuer_without_a_token_endpoint_is_no_refusal(
     oidc: OidcServer, authenticator: ExchangeAuthenticator
 ) -> None:
     del oidc.discovery["token_endpoint"]
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         authenticator.authenticate(oidc.offline())
 
 
@@ -206,7 +206,7 @@ def test_one_token_does_not_wait_for_another(oidc: OidcServer, authenticator: Ex
             authenticator.authenticate(second)
         finally:
             go_on.set()
-        with pytest.raises(Unavailable):
+        with pytest.raises(ServiceUnavailable):
             waiting.result(20)
 
 
@@ -218,7 +218,7 @@ def test_strangers_hold_a_few_threads_at_most(oidc: OidcServer, clock: Clock, mo
     oidc.answers["/token"] = held(threading.Event(), go_on)
 
     def ask(token: str) -> str:
-        with pytest.raises(Unavailable) as refused:
+        with pytest.raises(ServiceUnavailable) as refused:
             authenticator.authenticate(token)
         return str(refused.value)
 

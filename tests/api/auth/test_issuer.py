@@ -13,7 +13,7 @@ from api.auth.fetch import MAX_BYTES, Fetcher, FetchFailed
 from api.auth.issuer import Issuer
 from api.auth.kept import FRESH_SECONDS, PAUSE_SECONDS, USABLE_SECONDS
 from api.auth.oidc import OidcAuthenticator
-from api.errors import NotAuthenticated, Unavailable
+from api.errors import NotAuthenticated, ServiceUnavailable
 from tests.api.auth.oidc_server import AUDIENCE, OidcServer, ec_key, hang, held, jwk, rsa_key, signed, status, trickle
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -119,7 +119,7 @@ def test_an_issuer_that_does_not_answer_as_it_should_is_no_refusal(
 ) -> None:
     oidc.answers[path] = OUTAGES[case]
     for _ in range(2):  # the second one does not ask
-        with pytest.raises(Unavailable):
+        with pytest.raises(ServiceUnavailable):
             authenticator.authenticate(oidc.token())
     assert oidc.asked[path] == 1
     oidc.answers.clear()
@@ -136,10 +136,10 @@ def test_known_keys_go_on_through_an_outage_and_unknown_ones_are_no_refusal(
     for _ in range(5):
         authenticator.authenticate(oidc.token())
     assert oidc.asked["/certs"] == 2
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         authenticator.authenticate(signed(oidc.claims(), rsa_key("2"), "RS256", kid="rsa-2"))
     clock.seconds += USABLE_SECONDS - FRESH_SECONDS
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         authenticator.authenticate(oidc.token())
 
 
@@ -184,7 +184,7 @@ def test_strangers_do_not_wait_for_a_slow_issuer_for_long(
         try:
             for _ in range(7):
                 refused = next(waiting).exception()
-                assert isinstance(refused, Unavailable)
+                assert isinstance(refused, ServiceUnavailable)
                 assert str(refused.__cause__) == "it has not answered yet"
         finally:
             go_on.set()

@@ -10,7 +10,7 @@ import pytest
 from api.auth import kubernetes
 from api.auth.caller import Caller
 from api.auth.kubernetes import KubernetesAuthenticator
-from api.errors import NotAuthenticated, Unavailable
+from api.errors import NotAuthenticated, ServiceUnavailable
 from tests.kube.apiserver import ApiServer
 
 USER = {
@@ -182,7 +182,7 @@ def test_a_server_that_cannot_be_asked_lets_nobody_in_and_is_asked_again(
     cluster: Cluster, authenticator: KubernetesAuthenticator, plural: str, kind: str, given: dict[str, Any]
 ) -> None:
     cluster.server.script.add(kind, lambda request: request.path.endswith("/" + plural), **given)
-    with pytest.raises(Unavailable, match="try again later"):
+    with pytest.raises(ServiceUnavailable, match="try again later"):
         authenticator.authenticate("good")
     assert authenticator.authenticate("good").username == "ann"
 
@@ -191,7 +191,7 @@ def test_tokens_are_in_no_log_and_no_error(
     cluster: Cluster, authenticator: KubernetesAuthenticator, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.server.script.add("status", lambda _: True, code=403)
-    with pytest.raises(Unavailable) as unavailable:
+    with pytest.raises(ServiceUnavailable) as unavailable:
         authenticator.authenticate("s3cret-token")
     with pytest.raises(NotAuthenticated) as refused:
         authenticator.authenticate("s3cret-token")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.auth.caller import Caller
-from api.auth.links import Links
+from api.auth.links import LinkSigner
 from api.errors import NotAuthenticated
 from api.files.target import DownloadTarget
 
@@ -29,40 +29,40 @@ def query_of(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query, keep_blank_values=True).items()}
 
 
-def refused(links: Links, target: DownloadTarget, query: dict[str, str]) -> bool:
+def refused(signer: LinkSigner, target: DownloadTarget, query: dict[str, str]) -> bool:
     try:
-        links.check(target, query)
+        signer.verify(target, query)
     except NotAuthenticated as error:
         return str(error) == MESSAGE
     return False
 
 
 def test_a_link_is_a_path_with_a_query_and_lets_its_signer_in_to_the_group_alone() -> None:
-    links = Links(KEY, 300, Clock())
-    url = links.url(ALICE, TARGET)
+    signer = LinkSigner(KEY, 300, Clock())
+    url = signer.sign(ALICE, TARGET)
     assert url.isascii()
     assert unquote(urlsplit(url).path) == "/api/files/groups/team-a/jobArtifacts/job-1/d/naïve #1 100%.txt"
-    caller = links.check(TARGET, query_of(url))
+    caller = signer.verify(TARGET, query_of(url))
     assert caller == Caller("alice", "alice", ("team-a",))
-    assert not caller.may_see("other")
+    assert not caller.can_see("other")
 
 
 def test_a_link_ends_when_it_said() -> None:
     clock = Clock()
-    links = Links(KEY, 300, clock)
-    query = query_of(links.url(ALICE, TARGET))
+    signer = LinkSigner(KEY, 300, clock)
+    query = query_of(signer.sign(ALICE, TARGET))
     clock.now += 299
-    assert not refused(links, TARGET, query)
+    assert not refused(signer, TARGET, query)
     clock.now += 1
-    assert refused(links, TARGET, query)
+    assert refused(signer, TARGET, query)
 
 
 def test_replicas_share_a_key_and_others_do_not() -> None:
-    query = query_of(Links(KEY, 300, Clock()).url(ALICE, TARGET))
-    assert not refused(Links(KEY, 10, Clock()), TARGET, query)
-    assert refused(Links(b"x" * 32, 300, Clock()), TARGET, query)
-    assert refused(Links(b"", 300, Clock()), TARGET, query)
-    assert refused(Links(b"", 300, Clock()), TARGET, query_of(Links(b"", 300, Clock()).url(ALICE, TARGET)))
+    query = query_of(LinkSigner(KEY, 300, Clock()).sign(ALICE, TARGET))
+    assert not refused(LinkSigner(KEY, 10, Clock()), TARGET, query)
+    assert refused(LinkSigner(b"x" * 32, 300, Clock()), TARGET, query)
+    assert refused(LinkSigner(b"", 300, Clock()), TARGET, query)
+    assert refused(LinkSigner(b"", 300, Clock()), TARGET, query_of(LinkSigner(b"", 300, Clock()).sign(ALICE, TARGET)))
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,8 @@ def test_replicas_share_a_key_and_others_do_not() -> None:
     ],
 )
 def test_a_link_works_for_nothing_else(other: DownloadTarget) -> None:
-    links = Links(KEY, 300, Clock())
-    assert refused(links, other, query_of(links.url(ALICE, TARGET)))
+    signer = LinkSigner(KEY, 300, Clock())
+    assert refused(signer, other, query_of(signer.sign(ALICE, TARGET)))
 
 
 @given(
@@ -92,14 +92,14 @@ def test_a_link_works_for_nothing_else(other: DownloadTarget) -> None:
     )
 )
 def test_whatever_is_changed_or_missing_is_refused_with_the_same_words(changed: dict[str, str]) -> None:
-    links = Links(KEY, 300, Clock())
-    query = query_of(links.url(ALICE, TARGET))
+    signer = LinkSigner(KEY, 300, Clock())
+    query = query_of(signer.sign(ALICE, TARGET))
     if {**query, **changed} != query:
-        assert refused(links, TARGET, {**query, **changed})
+        assert refused(signer, TARGET, {**query, **changed})
     for name in changed:
-        assert refused(links, TARGET, {key: text for key, text in query.items() if key != name})
+        assert refused(signer, TARGET, {key: text for key, text in query.items() if key != name})
 
 
 def test_who_has_no_name_is_told_by_id() -> None:
-    links = Links(KEY, 300, Clock())
-    assert links.check(TARGET, query_of(links.url(Caller("7", ""), TARGET))).id == "7"
+    signer = LinkSigner(KEY, 300, Clock())
+    assert signer.verify(TARGET, query_of(signer.sign(Caller("7", ""), TARGET))).id == "7"

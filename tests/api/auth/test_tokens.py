@@ -8,8 +8,8 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from api.auth.caller import Authenticator, Caller
-from api.auth.secret import SERVICE, SharedSecret
-from api.auth.tokens import EVERYBODY, MAX_TOKEN_BYTES, Authenticators, make_authenticators, unverified_claims
+from api.auth.shared_secret import SERVICE, SharedSecretAuthenticator
+from api.auth.tokens import ANONYMOUS_ADMIN, MAX_TOKEN_BYTES, Authenticators, make_authenticators, unverified_claims
 from api.errors import NotAuthenticated
 from tests.api.auth.oidc_server import OidcServer, unsigned
 from tests.api.auth.service import Spy, settings
@@ -115,7 +115,7 @@ _SEGMENTS = st.binary() | _JSON.map(lambda value: json.dumps(value).encode())
 def test_no_text_makes_more_than_a_refusal(token: str) -> None:
     spies = {name: Spy() for name in ("oidc", "exchange", "kubernetes")}
     with pytest.raises(NotAuthenticated):
-        spied(spies, opaque=SharedSecret(SECRET.encode())).authenticate(token)
+        spied(spies, opaque=SharedSecretAuthenticator(SECRET.encode())).authenticate(token)
     assert sum(len(spy.asked) for spy in spies.values()) <= 1
     unverified_claims(token)
 
@@ -123,7 +123,7 @@ def test_no_text_makes_more_than_a_refusal(token: str) -> None:
 def test_services_are_told_by_their_secret_and_change_nothing() -> None:
     authenticators = make_authenticators(settings(PHJOB_API_AUTH="secret", PHJOB_API_SHARED_SECRET=SECRET), Spy())
     assert authenticators.authenticate(SECRET) == SERVICE
-    assert (SERVICE.may_see("a"), SERVICE.may_change("a")) == (True, False)
+    assert (SERVICE.can_see("a"), SERVICE.can_change("a")) == (True, False)
     for wrong in (SECRET[:-1], SECRET + "a", SECRET.upper(), "a"):
         with pytest.raises(NotAuthenticated):
             authenticators.authenticate(wrong)
@@ -131,8 +131,8 @@ def test_services_are_told_by_their_secret_and_change_nothing() -> None:
 
 def test_none_takes_everybody_for_an_administrator() -> None:
     authenticators = make_authenticators(settings(), Spy())
-    assert authenticators.anonymous == authenticators.authenticate("anything") == EVERYBODY
-    assert EVERYBODY.is_admin
+    assert authenticators.anonymous == authenticators.authenticate("anything") == ANONYMOUS_ADMIN
+    assert ANONYMOUS_ADMIN.is_admin
 
 
 def test_only_what_the_settings_name_is_asked(oidc: OidcServer) -> None:

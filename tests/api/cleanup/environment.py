@@ -12,10 +12,10 @@ from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
 from api.folder import JobFolder
 from api.jobs.job import Draft, Job, format_time
-from api.metrics import Metrics
+from api.metrics import ApiMetrics
 from api.retention.expiry import RetentionPolicy
 from api.retention.service import RetentionService
-from api.settings import Settings
+from api.settings import ApiSettings
 from api.store.posix import PosixStore
 from api.store.store import Store
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, job_prefix
@@ -63,8 +63,8 @@ class StoreEnvironment:
 
     def __init__(self, store: Store, lock: Path, settings: Mapping[str, str] | None = None) -> None:
         self.store, self.jobs, self.ahead = store, FakeJobs(), 0.0
-        self.metrics = Metrics(CollectorRegistry())
-        self.settings = Settings.from_env({"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none", **(settings or {})})
+        self.metrics = ApiMetrics(CollectorRegistry())
+        self.settings = ApiSettings.from_env({"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none", **(settings or {})})
         rules = RetentionPolicy(self.settings.retention_seconds, self.settings.max_retention_seconds)
         self.retention = RetentionService(store, self.jobs, rules, self.clock)
         self.lock = FileLock(lock)

@@ -9,7 +9,7 @@ import pytest
 
 from api.auth.caller import Caller
 from api.cleanup.state import read_last_run
-from api.errors import Conflict, NotAuthorized, NotFound, Refused
+from api.errors import CleanupRefused, ConflictError, NotAuthorized, NotFoundError
 from api.retention.record import FOREVER, extension_key, first_seen_key, pin_key
 from artifacts.errors import StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
@@ -168,7 +168,7 @@ def test_a_clock_that_was_ahead_at_first_sight_holds_nothing_for_ever(env: Store
 def test_a_clock_that_disagrees_with_the_stores_stops_the_run(env: StoreEnvironment, seconds: float) -> None:
     env.fill("job-1")
     env.ahead = seconds
-    with pytest.raises(Refused, match="clock"):
+    with pytest.raises(CleanupRefused, match="clock"):
         env.cleaner.clean(None)
     assert env.left() == ["a/job-1"]
     assert env.cleaner.clean(None, force=True).removed == 1
@@ -183,9 +183,9 @@ def test_a_run_that_would_remove_too_much_stops_and_goes_on_by_force(tmp_path: P
     assert env.cleaner.plan(None).refusal == ""
     env.fill("job-3")
     assert "4 of 7 jobs" in env.cleaner.plan(None).refusal
-    with pytest.raises(Refused, match="4 of 7 jobs"):
+    with pytest.raises(CleanupRefused, match="4 of 7 jobs"):
         env.cleaner.clean(None)
-    assert Refused.code == "REFUSED_BY_GUARD"
+    assert CleanupRefused.code == "REFUSED_BY_GUARD"
     assert len(env.left()) == 7
     assert env.cleaner.clean(None, force=True).removed == 4
     value = env.metrics.registry.get_sample_value
@@ -195,7 +195,7 @@ def test_a_run_that_would_remove_too_much_stops_and_goes_on_by_force(tmp_path: P
 
 def test_runs_over_some_groups_alone_are_not_counted(env: StoreEnvironment) -> None:
     env.ahead = 3600
-    with pytest.raises(Refused):
+    with pytest.raises(CleanupRefused):
         env.cleaner.clean(["a"])
     env.ahead = 0
     env.cleaner.clean(["a"])
@@ -257,7 +257,7 @@ def test_an_unreadable_record_holds_and_counts_as_a_failure(
     cleaned = env.cleaner.clean(None)
     assert (cleaned.removed, cleaned.failed) == (0, 1)
     assert 'unreadable record group=a job=job-1 why="it is no JSON"' in lines_of(caplog.records)
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         env.cleaner.delete(env.folder("job-1"), ALICE)
 
 
@@ -349,14 +349,14 @@ def test_a_pin_of_what_is_gone_with_its_phjob_is_waited_for_as_long_as_a_job_may
 
 def test_delete_of_a_running_job_says_that_it_runs_even_before_there_is_a_folder(env: StoreEnvironment) -> None:
     env.add_phjob("job-1", phase="Running", ended_ago=0)
-    with pytest.raises(Conflict, match="still runs"):
+    with pytest.raises(ConflictError, match="still runs"):
         env.cleaner.delete(env.folder("job-1"), ALICE)
 
 
 def test_delete_waits_for_the_pod_of_a_phjob_that_is_gone(env: StoreEnvironment) -> None:
     env.fill("job-1")
     env.jobs.collecting.add("job-1")
-    with pytest.raises(Conflict, match="still runs"):
+    with pytest.raises(ConflictError, match="still runs"):
         env.cleaner.delete(env.folder("job-1"), ALICE)
     env.jobs.collecting.clear()
     env.cleaner.delete(env.folder("job-1"), ALICE)
@@ -400,14 +400,14 @@ def test_delete_is_refused_while_pinned_or_collecting_to_strangers_and_where_not
     env.add_phjob("job-1")
     folder = env.fill("job-1", expires_in=DAY)
     env.jobs.collecting.add("job-1")
-    with pytest.raises(Conflict, match="still runs"):
+    with pytest.raises(ConflictError, match="still runs"):
         env.cleaner.delete(folder, ALICE)
     env.jobs.collecting.clear()
     with pytest.raises(NotAuthorized):
         env.cleaner.delete(folder, Caller("2", "service", is_service=True))
     env.retention.pin(folder, "", ALICE)
-    with pytest.raises(Conflict, match="pinned by alice"):
+    with pytest.raises(ConflictError, match="pinned by alice"):
         env.cleaner.delete(folder, ALICE)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         env.cleaner.delete(env.folder("job-2"), ALICE)
     assert env.left() == ["a/job-1"]

@@ -10,7 +10,7 @@ import pytest
 
 from api.cleanup.lease_lock import LEASE, LeaseLock
 from api.cleanup.locks import FileLock
-from api.errors import Conflict, Unavailable
+from api.errors import ConflictError, ServiceUnavailable
 from tests.api.cleanup.environment import directory_environment
 from tests.kube.apiserver import ApiServer
 
@@ -33,7 +33,7 @@ def test_while_one_process_cleans_another_is_told_conflict(tmp_path: Path) -> No
     ) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(Conflict, match="another cleanup"):
+        with pytest.raises(ConflictError, match="another cleanup"):
             env.cleaner.clean(None)
         assert env.left() == ["a/job-1"]
         holder.kill()
@@ -44,7 +44,7 @@ def test_two_in_one_process_keep_each_other_out(tmp_path: Path) -> None:
     lock, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
     with lock.hold() as is_held:
         assert is_held()
-        with pytest.raises(Conflict), other.hold():
+        with pytest.raises(ConflictError), other.hold():
             pass
     with other.hold() as is_held:
         assert is_held()
@@ -63,7 +63,7 @@ def test_a_run_whose_lock_is_lost_stops(tmp_path: Path, monkeypatch: pytest.Monk
         return remove(prefix, last)
 
     monkeypatch.setattr(env.store, "remove", lose_the_lock)
-    with pytest.raises(Unavailable, match="lost its lock"):
+    with pytest.raises(ServiceUnavailable, match="lost its lock"):
         env.cleaner.clean(None)
     assert len(removed) == 2
     value = env.metrics.registry.get_sample_value
@@ -75,12 +75,12 @@ def test_a_run_whose_lock_is_lost_stops(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_lock_that_is_not_reached_is_a_failed_run_and_one_that_is_taken_is_none(tmp_path: Path) -> None:
     env = directory_environment(tmp_path / "phfs")
     value = env.metrics.registry.get_sample_value
-    with env.lock.hold(), pytest.raises(Conflict):
+    with env.lock.hold(), pytest.raises(ConflictError):
         env.cleaner.clean(None)
     assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 0
     shutil.rmtree(tmp_path / "phfs/phjob-artifacts")
     (tmp_path / "phfs/phjob-artifacts").write_text("in the way")
-    with pytest.raises(Unavailable, match="lock"):
+    with pytest.raises(ServiceUnavailable, match="lock"):
         env.cleaner.clean(None)
     assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 1
 
@@ -88,7 +88,7 @@ def test_a_lock_that_is_not_reached_is_a_failed_run_and_one_that_is_taken_is_non
 def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("x")
     (tmp_path / "lock").symlink_to("elsewhere")
-    with pytest.raises(Unavailable), FileLock(tmp_path / "lock").hold():
+    with pytest.raises(ServiceUnavailable), FileLock(tmp_path / "lock").hold():
         pass
     assert (tmp_path / "elsewhere").read_text() == "x"
 
@@ -99,7 +99,7 @@ def test_of_two_replicas_one_holds_the_lease_and_the_other_is_told_conflict() ->
         lock, other = LeaseLock(client, "hub"), LeaseLock(client, "hub")
         with lock.hold() as is_held:
             assert is_held()
-            with pytest.raises(Conflict), other.hold():
+            with pytest.raises(ConflictError), other.hold():
                 pass
         with other.hold() as is_held:
             assert is_held()
@@ -109,7 +109,7 @@ def test_of_two_replicas_one_holds_the_lease_and_the_other_is_told_conflict() ->
 def test_where_the_lease_cannot_be_reached_nothing_is_cleaned() -> None:
     with ApiServer() as server:
         client = server.client()
-    with pytest.raises(Unavailable, match=LEASE), LeaseLock(client, "hub").hold():
+    with pytest.raises(ServiceUnavailable, match=LEASE), LeaseLock(client, "hub").hold():
         pass
     client.close()
 

@@ -13,8 +13,8 @@ from api.cleanup.scheduler import RETRY_SECONDS, CleanupScheduler
 from api.cleanup.state import LAST_RUN, LastRun, read_last_run, write_last_run
 from api.cleanup.store_metrics import refresh_metrics, update_usage
 from api.cleanup.usage import USAGE, measure_usage, read_usage
-from api.errors import Refused
-from api.metrics import Metrics
+from api.errors import CleanupRefused
+from api.metrics import ApiMetrics
 from api.store.store import Item
 from artifacts.errors import StoreError
 from tests.api.cleanup.environment import DAY, FILES, StoreEnvironment, directory_environment
@@ -28,13 +28,13 @@ def env(tmp_path: Path) -> StoreEnvironment:
     return directory_environment(tmp_path / "phfs")
 
 
-def timetable(env: StoreEnvironment, metrics: Metrics) -> CleanupScheduler:
+def timetable(env: StoreEnvironment, metrics: ApiMetrics) -> CleanupScheduler:
     return CleanupScheduler(env.cleaner, env.store, metrics, "03:00", env.clock)
 
 
 def replica(env: StoreEnvironment, groups: int = 0) -> dict[str, float]:
     """What another replica shows, once it has looked into the store."""
-    metrics = Metrics(CollectorRegistry(), groups, env.clock)
+    metrics = ApiMetrics(CollectorRegistry(), groups, env.clock)
     refresh_metrics(env.store, metrics)
     return {
         sample.name.removeprefix("phjob_artifact_") + "".join(sample.labels.values()): sample.value
@@ -44,7 +44,7 @@ def replica(env: StoreEnvironment, groups: int = 0) -> dict[str, float]:
 
 
 def test_a_fresh_replica_shows_zeros(env: StoreEnvironment) -> None:
-    metrics = Metrics(CollectorRegistry(), 3)
+    metrics = ApiMetrics(CollectorRegistry(), 3)
     for name in ("last_success_timestamp_seconds", "last_run_timestamp_seconds", "due", "oldest_due_age_seconds"):
         assert metrics.registry.get_sample_value(f"phjob_artifact_cleanup_{name}") == 0
     for name in ("kept_jobs", "kept_files", "kept_bytes", "kept_measured_timestamp_seconds"):
@@ -93,7 +93,7 @@ def test_a_refused_run_shows_what_is_due(tmp_path: Path) -> None:
     env = directory_environment(tmp_path / "phfs", {"PHJOB_CLEANUP_FLOOR": "1", "PHJOB_CLEANUP_MAX_SHARE": "0.1"})
     for name in ("a", "b", "c"):
         env.fill(name)
-    with pytest.raises(Refused):
+    with pytest.raises(CleanupRefused):
         env.cleaner.clean(None)
     run = read_last_run(env.store)
     assert run is not None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.cleanup.cleaner import Cleaner
-from api.errors import ApiError, BadInput, Conflict, Expired, NotFound
+from api.errors import ApiError, BadInput, ConflictError, Expired, NotFoundError
 from api.retention.expiry import RetentionPolicy
 from api.retention.record import Extension, Pin, extension_key, format_decision, pin_key, removal_key
 from api.retention.service import RetentionService
@@ -70,7 +70,7 @@ class Replica:
                     self.retention.extend(self._folder, self._until, ALICE)
                 case "delete":
                     self.cleaner.delete(self._folder, ALICE)
-        except (BadInput, Conflict, Expired, NotFound):
+        except (BadInput, ConflictError, Expired, NotFoundError):
             return False
         return True
 
@@ -128,9 +128,9 @@ def test_a_decision_during_a_removal_is_refused_and_tells_why(tmp_path: Path) ->
     env.add_phjob("job-1")
     env.fill("job-1", expires_in=DAY)
     env.store.write(removal_key("a", "job-1"), b"%d\n" % env.clock())
-    with pytest.raises(Conflict, match="being removed"):
+    with pytest.raises(ConflictError, match="being removed"):
         env.retention.pin(env.folder("job-1"), "", ALICE)
-    with pytest.raises(Conflict, match="being removed"):
+    with pytest.raises(ConflictError, match="being removed"):
         env.retention.extend(env.folder("job-1"), int(env.clock()) + 9 * DAY, ALICE)
     assert env.stored("phjob-artifacts/") == ["phjob-artifacts/removals/a/job-1"]
 

@@ -17,7 +17,7 @@ from api.cleanup.scheduler import (
     last_scheduled,
 )
 from api.cleanup.state import read_last_success, write_last_success
-from api.errors import Unavailable
+from api.errors import ServiceUnavailable
 from api.store.store import FileChanged
 from artifacts.errors import StoreError
 from tests.api.cleanup.environment import StoreEnvironment, directory_environment
@@ -140,7 +140,7 @@ def test_while_the_jobs_are_yet_to_be_read_it_waits_and_then_cleans_at_once(
     env: StoreEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
-        raise Unavailable("the jobs are being listed")
+        raise ServiceUnavailable("the jobs are being listed")
 
     tried, table = tries(env, monkeypatch), timetable(env)
     with monkeypatch.context() as away:

@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 
 from api.app import create_app
 from api.auth.caller import Caller
-from api.auth.links import Links
+from api.auth.links import LinkSigner
 from api.auth.tokens import Authenticators
 from api.errors import NotAuthenticated
 from api.files.target import DownloadTarget
@@ -59,7 +59,7 @@ class DownloadServer:
     def link(self, path: str, archive: bool = False, download: bool = False) -> str:
         """A link that alice made."""
         target = DownloadTarget("team-a", "job-1", path, archive, download)
-        return Links(KEY, 300, self.env.clock).url(CALLERS["alice"], target)
+        return LinkSigner(KEY, 300, self.env.clock).sign(CALLERS["alice"], target)
 
     def get(
         self, path: str = "", user: str = "alice", method: str = "GET", headers: Mapping[str, str] | None = None
@@ -114,7 +114,7 @@ def make_app(env: StoreEnvironment, port: int) -> flask.Flask:
         env.store,
         env.retention,
         env.cleaner,
-        Links(KEY, 300, env.clock),
+        LinkSigner(KEY, 300, env.clock),
         env.metrics,
         env.clock,
     )

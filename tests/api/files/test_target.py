@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.errors import BadInput, NotFound
+from api.errors import BadInput, NotFoundError
 from api.files.target import DownloadTarget, parse_target
 from artifacts.names import encode_path, path_problem
 
@@ -38,7 +38,7 @@ def test_any_url_is_a_safe_path_or_refused(rest: str, archive: bool) -> None:
     query = {"archive": "zip"} if archive else {}
     try:
         path = parse_target(f"/api/files/{rest}", query).path
-    except (NotFound, BadInput):
+    except (NotFoundError, BadInput):
         return
     assert path == "" or path_problem(path) is None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.errors import BadInput, NotFound, Unavailable
+from api.errors import BadInput, NotFoundError, ServiceUnavailable
 from api.jobs.job import Draft, Job
 from api.jobs.kubernetes import KubernetesJobs, may_run
 from artifacts.annotation import EXPIRY_ANNOTATION
@@ -55,7 +55,7 @@ def until(holds: Callable[[], object], what: str) -> None:
 def is_ready(jobs: KubernetesJobs) -> bool:
     try:
         jobs.check()
-    except Unavailable:
+    except ServiceUnavailable:
         return False
     return True
 
@@ -173,7 +173,7 @@ def test_a_right_that_the_service_lacks_is_told_as_such(
     server: ApiServer, jobs: KubernetesJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     refuse(server, "POST", 403, 'phjobs.primehub.io is forbidden: User "system:x" cannot create resource "phjobs"')
-    with pytest.raises(Unavailable, match=r"may not create phjobs\.primehub\.io: .* grant") as caught:
+    with pytest.raises(ServiceUnavailable, match=r"may not create phjobs\.primehub\.io: .* grant") as caught:
         jobs.create(DRAFT)
     assert "system:x" not in str(caught.value)
     assert "system:x" in caplog.text
@@ -195,10 +195,10 @@ def test_nothing_happens_to_a_job_that_has_ended(server: ApiServer, jobs: Kubern
 def test_a_job_that_is_gone_or_was_made_anew_is_not_cancelled(server: ApiServer, jobs: KubernetesJobs) -> None:
     job = put(server, jobs, "one", phjob())
     server.remove(f"{PATH}/one")
-    with pytest.raises(NotFound, match='"one" not found'):
+    with pytest.raises(NotFoundError, match='"one" not found'):
         jobs.cancel(job)
     put(server, jobs, "one", phjob())
-    with pytest.raises(NotFound, match='"one" not found'):
+    with pytest.raises(NotFoundError, match='"one" not found'):
         jobs.cancel(job)
     jobs.note_expiry(job, 1234)
     found = jobs.get("one")
@@ -265,7 +265,7 @@ def test_whether_it_collects_is_never_guessed(server: ApiServer, jobs: Kubernete
     job = put(server, jobs, "one", phjob(phase="Succeeded"))
     message = 'pods is forbidden: User "system:x" cannot get resource "pods"'
     server.script.add("status", lambda request: request.path.startswith(PODS), code=code, message=message)
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         jobs.is_collecting(job)
 
 
@@ -274,7 +274,7 @@ def test_nothing_is_read_before_the_first_list(server: ApiServer) -> None:
     client = server.client()
     jobs = KubernetesJobs(client, "hub", timing=QUICK)
     for read in (jobs.check, jobs.all, lambda: jobs.get("one")):
-        with pytest.raises(Unavailable, match="being listed"):
+        with pytest.raises(ServiceUnavailable, match="being listed"):
             read()
     jobs.start()
     until(lambda: "cannot be reached" in refusal(jobs), "the failure")
@@ -287,7 +287,7 @@ def test_nothing_is_read_before_the_first_list(server: ApiServer) -> None:
 def refusal(jobs: KubernetesJobs) -> str:
     try:
         jobs.check()
-    except Unavailable as error:
+    except ServiceUnavailable as error:
         return str(error)
     return ""
 
@@ -298,7 +298,7 @@ def test_a_cluster_without_phjobs_is_told_as_such_until_they_come(server: ApiSer
     jobs = KubernetesJobs(client, "hub", timing=QUICK)
     jobs.start()
     until(lambda: "knows no phjobs.primehub.io" in refusal(jobs), "what is missing")
-    with pytest.raises(Unavailable, match=r"knows no phjobs\.primehub\.io"):
+    with pytest.raises(ServiceUnavailable, match=r"knows no phjobs\.primehub\.io"):
         jobs.create(DRAFT)
     server.missing.clear()
     until(lambda: refusal(jobs) == "", "the list")
@@ -328,7 +328,7 @@ def test_what_was_read_is_refused_once_the_watch_has_been_silent_for_five_minute
     assert jobs.get("one")
     clock[0] += 2
     for read in (jobs.check, jobs.all, lambda: jobs.get("one")):
-        with pytest.raises(Unavailable, match="said nothing"):
+        with pytest.raises(ServiceUnavailable, match="said nothing"):
             read()
     server.script.clear()
     until(lambda: refusal(jobs) == "", "the server is back")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.auth.caller import Caller
-from api.errors import BadInput, Conflict, Expired, NotAuthorized, NotFound, Unavailable
+from api.errors import BadInput, ConflictError, Expired, NotAuthorized, NotFoundError, ServiceUnavailable
 from api.jobs.job import Outcome
 from api.retention.evidence_reader import NEWEST_CACHE_SECONDS
 from api.retention.record import FOREVER, extension_key
@@ -147,7 +147,7 @@ def test_a_pin_of_what_is_gone_with_its_phjob_can_be_undone(env: StoreEnvironmen
     env.jobs.known.clear()
     assert not env.retention.unpin(env.folder("job-1"), ALICE).pinned
     assert env.stored("phjob-artifacts/pins/") == []
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         env.retention.unpin(env.folder("job-1"), ALICE)
 
 
@@ -220,7 +220,7 @@ def test_names_reach_log_and_record_as_one_line(env: StoreEnvironment, caplog: p
 
 
 def test_nothing_is_decided_about_what_is_not_there(env: StoreEnvironment) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         env.retention.pin(env.folder("job-2"), "", ALICE)
     assert env.retention.get(env.folder("job-2")).expires_at is None
     env.add_phjob("job-3")
@@ -238,7 +238,7 @@ def test_an_unreadable_record_keeps_and_is_not_overwritten(env: StoreEnvironment
     term = env.retention.get(env.folder("job-1"))
     assert (term.expires_at, term.pinned) == (None, False)
     assert "cannot be read" in term.why
-    with pytest.raises(Conflict, match="phjob-artifacts/extensions/a/job-1"):
+    with pytest.raises(ConflictError, match="phjob-artifacts/extensions/a/job-1"):
         env.retention.pin(env.folder("job-1"), "", ALICE)
 
 
@@ -254,7 +254,7 @@ def test_a_decision_that_broke_off_holds_and_is_finished_by_the_next_call(
 
     with monkeypatch.context() as patch:
         _break(env, patch, failing)
-        with pytest.raises(Unavailable):
+        with pytest.raises(ServiceUnavailable):
             decide()
     env.ahead = 2 * DAY
     assert not env.retention.get(folder).has_expired(env.clock())
@@ -269,7 +269,7 @@ def test_a_store_that_fails_is_told_as_unavailable(env: StoreEnvironment, monkey
         raise StoreError("read", key, OSError(5, "Input/output error"))
 
     monkeypatch.setattr(env.store, "read", fail)
-    with pytest.raises(Unavailable) as raised:
+    with pytest.raises(ServiceUnavailable) as raised:
         env.retention.get(env.folder("job-1"))
     assert "phjob-artifacts" not in str(raised.value)
 
@@ -305,7 +305,7 @@ def _break(env: StoreEnvironment, patch: pytest.MonkeyPatch, what: str) -> None:
         write(key, content)
 
     def failing_note(job: object, expired_at: int) -> None:
-        raise Unavailable("the jobs do not answer")
+        raise ServiceUnavailable("the jobs do not answer")
 
     if what == "note":
         patch.setattr(env.jobs, "note_expiry", failing_note)

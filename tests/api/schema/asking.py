@@ -12,17 +12,17 @@ from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry
 
 from api.auth.caller import Caller
-from api.auth.links import Links
+from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
 from api.errors import NotAuthenticated
 from api.jobs.job import Draft, Job, Outcome, format_time
-from api.metrics import Metrics
+from api.metrics import ApiMetrics
 from api.retention.expiry import RetentionPolicy
 from api.retention.service import RetentionService
 from api.schema.view import graphql_blueprint
 from api.services import Services
-from api.settings import Settings
+from api.settings import ApiSettings
 from api.store.posix import PosixStore
 from api.store.store import Store
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, job_prefix
@@ -85,12 +85,12 @@ class Api:
         root.mkdir(exist_ok=True)
         self.root, self.store, self.jobs, self.ahead = root, store or PosixStore(str(root)), MadeJobs(), 0.0
         environ = {"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none"}
-        settings = Settings.from_env(environ | {"PHJOB_API_INTROSPECTION": str(introspection)})
-        metrics = Metrics(CollectorRegistry())
+        settings = ApiSettings.from_env(environ | {"PHJOB_API_INTROSPECTION": str(introspection)})
+        metrics = ApiMetrics(CollectorRegistry())
         terms = RetentionService(self.store, self.jobs, RetentionPolicy(7 * DAY, 365 * DAY), self.clock)
         self.lock = FileLock(root / "lock")
         cleaner = Cleaner(self.store, self.jobs, settings, metrics, self.lock, self.clock)
-        links = Links(b"k" * 32, 300, self.clock)
+        links = LinkSigner(b"k" * 32, 300, self.clock)
         self.services = Services(settings, self.jobs, self.store, terms, cleaner, links, metrics, self.clock)
         self.app = flask.Flask("tested", static_folder=None)
         self.app.register_blueprint(graphql_blueprint(self.services, _caller))

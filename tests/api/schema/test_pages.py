@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from api import listing
-from api.auth.links import Links
+from api.auth.links import LinkSigner
 from api.files.target import parse_target
 from artifacts.layout import MANIFEST, TEMPORARY
 from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header
@@ -282,13 +282,13 @@ def test_links_work_for_whoever_may_see_the_files(filled: Api) -> None:
     artifact = filled.ask(query)["phJob"]["artifact"]
     folder, file = artifact["itemsConnection"]["nodes"]
     urls = [artifact["downloadUrl"], folder["url"], folder["downloadUrl"], file["url"], file["downloadUrl"]]
-    links: Links = filled.services.links
+    link_signer: LinkSigner = filled.services.link_signer
     targets = []
     for url in urls:
         assert re.match("/api/files/groups/team-a/jobArtifacts/job-1/", url)
         query_fields = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
         target = parse_target(urlsplit(url).path, query_fields)
-        assert links.check(target, query_fields).groups == ("team-a",)
+        assert link_signer.verify(target, query_fields).groups == ("team-a",)
         targets.append((target.path, target.archive, target.download))
     assert targets == [
         ("", True, True),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from api.metrics import STORE_OPERATIONS, Metrics
+from api.metrics import STORE_OPERATIONS, ApiMetrics
 from api.store.instrumented import InstrumentedStore
 from api.store.posix import PosixStore
 from api.store.store import FileMissing, Store
@@ -17,8 +17,8 @@ FOLDER = "groups/a/jobArtifacts/job/"
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics(CollectorRegistry())
+def metrics() -> ApiMetrics:
+    return ApiMetrics(CollectorRegistry())
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def plain(tmp_path: Path) -> PosixStore:
 
 
 @pytest.fixture
-def store(plain: PosixStore, metrics: Metrics) -> Store:
+def store(plain: PosixStore, metrics: ApiMetrics) -> Store:
     return InstrumentedStore(plain, metrics.store_seconds, metrics.store_errors)
 
 
-def counted(metrics: Metrics, name: str) -> dict[str, float]:
+def counted(metrics: ApiMetrics, name: str) -> dict[str, float]:
     values = {
         each: metrics.registry.get_sample_value(f"phjob_artifact_store_{name}", {"operation": each})
         for each in STORE_OPERATIONS
@@ -39,7 +39,7 @@ def counted(metrics: Metrics, name: str) -> dict[str, float]:
     return {each: value for each, value in values.items() if value}
 
 
-def test_every_operation_does_what_the_store_does_and_is_timed(store: Store, metrics: Metrics) -> None:
+def test_every_operation_does_what_the_store_does_and_is_timed(store: Store, metrics: ApiMetrics) -> None:
     store.write(FOLDER + "a", b"abc")
     store.write(FOLDER + "b", b"")
     assert [item.name for item in store.list(FOLDER)] == ["a", "b"]
@@ -61,14 +61,14 @@ def test_every_operation_does_what_the_store_does_and_is_timed(store: Store, met
     assert counted(metrics, "errors_total") == {}
 
 
-def test_what_is_not_there_is_no_failure(store: Store, metrics: Metrics) -> None:
+def test_what_is_not_there_is_no_failure(store: Store, metrics: ApiMetrics) -> None:
     with pytest.raises(FileMissing):
         store.stat(FOLDER + "a")
     assert counted(metrics, "errors_total") == {}
 
 
 def test_failures_are_counted_by_operation_also_half_way(
-    store: Store, plain: PosixStore, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    store: Store, plain: PosixStore, metrics: ApiMetrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> Any:
         raise StoreError("do", "x", OSError(5, "Input/output error"))

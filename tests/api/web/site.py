@@ -20,7 +20,7 @@ from api.auth.tokens import Authenticators, make_authenticators
 from api.cleanup.locks import FileLock
 from api.compose import compose
 from api.errors import NotAuthenticated
-from api.settings import Settings
+from api.settings import ApiSettings
 from tests.api.auth.oidc_server import CLIENT, CLIENT_SECRET, OidcServer
 from tests.api.cleanup.environment import FakeJobs
 
@@ -137,7 +137,7 @@ def serving(
         "PHJOB_CLEANUP_ENABLED": "false",
     }
     port = str(server.server_port)
-    settings = Settings.from_env({name: text.replace("PORT", port) for name, text in (environ | dict(told)).items()})
+    settings = ApiSettings.from_env({name: text.replace("PORT", port) for name, text in (environ | dict(told)).items()})
     clock = Clock()
     parts = compose(settings, FakeJobs(), FileLock(folder / ".lock"), clock)
     server.app = create_app(parts.services, authenticators or make_authenticators(settings, None), is_local)

@@ -9,7 +9,7 @@ from api.errors import NotAuthenticated
 SERVICE = Caller("service", "service", is_service=True)
 
 
-class SharedSecret:
+class SharedSecretAuthenticator:
     """Takes whoever knows `secret` for `caller`. Digests are compared: in constant time, whatever the lengths."""
 
     def __init__(self, secret: bytes, caller: Caller = SERVICE) -> None:
