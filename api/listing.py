@@ -149,7 +149,7 @@ def _second(seconds: int) -> str:
 def _place(item: Item, wanted: Wanted) -> tuple[float, str]:
     if wanted.order == "name":
         return 0, item.name
-    value = item.size if wanted.order == "size" else item.modified
+    value = item.size if wanted.order == "size" else item.modified_at
     return -1 if value is None else value, item.name
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from api.store.factory import STORE_FORMS, is_store_url
 from artifacts.environment import Setting, choice, flag, listen, number, read_settings, words
 from artifacts.errors import ConfigError
 from artifacts.log import LOG_FORMAT
@@ -34,9 +35,9 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _store(text: str) -> str:
-    if text.startswith("/") or urlsplit(text).scheme in ("s3", "gs", "az"):
+    if is_store_url(text):
         return text.rstrip("/")
-    raise ValueError("use an absolute path, or s3://, gs:// or az:// with a bucket, such as s3://phfs")
+    raise ValueError(f"use {STORE_FORMS}")
 
 
 def _url(text: str) -> str:

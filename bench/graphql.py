@@ -164,7 +164,7 @@ class _Memory:
     def open(self, key: str) -> OpenFile:
         raise FileMissing(key)
 
-    def read(self, key: str, most: int) -> bytes:
+    def read(self, key: str, max_bytes: int) -> bytes:
         try:
             return self._small[key]
         except KeyError:
@@ -181,7 +181,7 @@ class _Memory:
 
     def check(self) -> None: ...
 
-    def space(self) -> None: ...
+    def capacity(self) -> None: ...
 
 
 def _jobs(number: int) -> EndedJobs:

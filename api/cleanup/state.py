@@ -61,4 +61,4 @@ def write_last_success(store: Store, now: float) -> None:
 def store_time(store: Store) -> float:
     """What time the store has now, UNIX seconds."""
     store.write(CLOCK, b"%d\n" % time.monotonic_ns())  # never the same twice
-    return store.stat(CLOCK).modified
+    return store.stat(CLOCK).modified_at

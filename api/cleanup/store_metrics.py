@@ -23,7 +23,7 @@ def refresh_metrics(store: Store, metrics: ApiMetrics) -> float | None:
     if kept := read_usage(store):
         metrics.kept.shown = kept
     with suppress(StoreError):  # it has been counted, and hinders no cleanup
-        metrics.set_store_space(store.space())
+        metrics.set_store_space(store.capacity())
     return last_success
 
 

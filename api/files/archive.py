@@ -55,7 +55,7 @@ def _paths(store: Store, prefix: str, path: str) -> Iterator[str]:
 
 def _file(store: Store, key: str, target: zipfile.ZipFile, name: str, sink: "_Sink") -> Iterator[bytes]:
     with contextlib.closing(store.open(key)) as file:
-        info = zipfile.ZipInfo(name, _date(file.stat.modified))
+        info = zipfile.ZipInfo(name, _date(file.stat.modified_at))
         info.external_attr = 0o644 << 16
         info.file_size = file.stat.size  # zip64, or not
         with target.open(info, "w") as entry:

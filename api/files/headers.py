@@ -42,8 +42,8 @@ def file_headers(path: str, stat: FileStat, download: bool) -> dict[str, str]:
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache, no-transform",  # asked anew each time: artifacts expire
     }
-    if 0 <= stat.modified < _END_OF_TIME:
-        headers["Last-Modified"] = formatdate(stat.modified, usegmt=True)
+    if 0 <= stat.modified_at < _END_OF_TIME:
+        headers["Last-Modified"] = formatdate(stat.modified_at, usegmt=True)
     return headers
 
 

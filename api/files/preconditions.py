@@ -58,7 +58,7 @@ def _condition(headers: Mapping[str, str], stat: FileStat) -> int | None:
 def _is_later(stat: FileStat, date: str | None) -> bool | None:
     """Whether the file changed after `date`; None where that is no date."""
     moment = parse_date(date)
-    return int(stat.modified) > moment.timestamp() if moment else None
+    return int(stat.modified_at) > moment.timestamp() if moment else None
 
 
 def _quoted(stat: FileStat) -> str:

@@ -180,8 +180,8 @@ class EvidenceReader:
         enough, newest, exists = latest - self._rules.maximum, evidence.newest, evidence.exists
         for item in self._store.list(prefix):
             exists = True
-            if item.changed is not None and item.name not in EXPIRY_FILES:
-                newest = newest_trusted(item.changed, newest, now)
+            if item.changed_at is not None and item.name not in EXPIRY_FILES:
+                newest = newest_trusted(item.changed_at, newest, now)
             if newest is not None and newest >= enough:
                 break
         evidence = replace(evidence, newest=newest, exists=exists)

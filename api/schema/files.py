@@ -144,7 +144,7 @@ class _Place:
             stat = self._services.store.stat(key)
         except FileMissing:
             return
-        yield Item("", stat.size, stat.modified, stat.modified)
+        yield Item("", stat.size, stat.modified_at, stat.modified_at)
 
     def _folder(self) -> str | None:
         """The job folder, where it may be shown: of this group, not expired, not the collector's."""

@@ -104,7 +104,7 @@ class Sight:
             stat = self._store.stat(prefix + path)
         except FileMissing:
             return None
-        return Item(path, stat.size, stat.modified, stat.modified)
+        return Item(path, stat.size, stat.modified_at, stat.modified_at)
 
     def _term(self, folder: JobFolder) -> Retention:
         self.enter(folder)

@@ -1,1 +1,1 @@
-"""Where artifacts lie: one interface over a directory and over object stores."""
+"""The store of artifacts: one interface for directories and object stores."""

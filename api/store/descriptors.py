@@ -1,7 +1,7 @@
-"""Folders and files below a root, opened by descriptors, one component at a time, with no link followed.
+"""Opens files and folders below a root by directory descriptors, one component at a time, without following links.
 
-Owns how names stand in keys: a name that may stand there as it is does, another one is shown encoded, and found again
-by that. Where both are there, the one whose name is so literally counts, and the other is not to be seen.
+Owns the encoding of names in keys: a name that is valid in a key is used as it is; any other is encoded, and the
+encoded name leads back to it. If a file has the encoded name literally, that file wins and the other is not visible.
 """
 
 import contextlib
@@ -11,59 +11,60 @@ from collections.abc import Iterator
 
 from artifacts.names import decode_path, encode_path, is_key
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
-PLACE = os.O_PATH | os.O_NOFOLLOW
+DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
+PATH_FLAGS = os.O_PATH | os.O_NOFOLLOW  # locates a file without opening it for reading
+PATH_DIRECTORY_FLAGS = PATH_FLAGS | os.O_DIRECTORY
 
-# What the operating system says where there is no such thing, or a link where none is followed.
+# The errors for a missing file, and for a link that is not followed.
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
-_NO_NAME = (errno.ENOENT, errno.ENAMETOOLONG)  # an encoded name may be too long where what it stands for is not
+_NO_NAME = (errno.ENOENT, errno.ENAMETOOLONG)  # an encoded name may be too long although the raw one is not
 
 
-def shown_name(name: str) -> str:
-    """How a name, as the operating system gives it, stands in a key."""
-    plain = name.isascii() and name.isprintable()
-    return name if plain or is_key(name) else encode_path(name)
+def key_name(raw: str) -> str:
+    """Return the name in a key for a name returned by the operating system."""
+    is_plain = raw.isascii() and raw.isprintable()
+    return raw if is_plain or is_key(raw) else encode_path(raw)
 
 
-def raw_name(shown: str) -> str | None:
-    """The name that is shown so because it may not stand in a key itself; None where there can be none."""
-    if "%" not in shown:
+def raw_name(name: str) -> str | None:
+    """Return the invalid name that a key's `name` encodes, or None if it encodes none."""
+    if "%" not in name:
         return None
-    raw = decode_path(shown).decode("utf-8", "surrogateescape")
-    return raw if raw != shown and "\0" not in raw and shown_name(raw) == shown else None
+    raw = decode_path(name).decode("utf-8", "surrogateescape")
+    return raw if raw != name and "\0" not in raw and key_name(raw) == name else None
 
 
-def open_name(folder: int, shown: str, flags: int) -> int:
-    """A descriptor of what a key calls `shown` in an open folder. Raises OSError; a link is one, unless PLACE."""
+def open_name(directory: int, name: str, flags: int) -> int:
+    """Open a key's `name` in an open directory. Raises OSError, also for a link unless `flags` has O_PATH."""
     try:
-        return os.open(shown, flags | os.O_NOFOLLOW, dir_fd=folder)
+        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=directory)
     except OSError as error:
-        raw = raw_name(shown) if error.errno in _NO_NAME else None
+        raw = raw_name(name) if error.errno in _NO_NAME else None
         if raw is None:
             raise
-    return os.open(raw, flags | os.O_NOFOLLOW, dir_fd=folder)
+    return os.open(raw, flags | os.O_NOFOLLOW, dir_fd=directory)
 
 
-def real_name(folder: int, shown: str) -> str:
-    """What a key calls `shown`, as the operating system calls it."""
+def resolve_name(directory: int, name: str) -> str:
+    """Return the operating system's name for a key's `name` in an open directory. Raises OSError."""
     try:
-        os.stat(shown, dir_fd=folder, follow_symlinks=False)
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
     except OSError as error:
-        raw = raw_name(shown) if error.errno in _NO_NAME else None
+        raw = raw_name(name) if error.errno in _NO_NAME else None
         if raw is None:
             raise
         return raw
-    return shown
+    return name
 
 
 @contextlib.contextmanager
-def opened(folder: int, path: str, flags: int = FOLDER) -> Iterator[int]:
-    """What lies at `path` ("" for the folder itself) below an open folder, for as long as the block. Raises OSError."""
-    fd = os.open(".", PLACE | os.O_DIRECTORY, dir_fd=folder)
+def open_below(directory: int, path: str, flags: int = DIRECTORY_FLAGS) -> Iterator[int]:
+    """Open `path` ("" for the directory itself) below an open directory while the block runs. Raises OSError."""
+    fd = os.open(".", PATH_DIRECTORY_FLAGS, dir_fd=directory)
     try:
         parts = path.split("/") if path else ["."]
         for depth, part in enumerate(parts, 1):
-            inner = open_name(fd, part, flags if depth == len(parts) else PLACE | os.O_DIRECTORY)
+            inner = open_name(fd, part, flags if depth == len(parts) else PATH_DIRECTORY_FLAGS)
             os.close(fd)
             fd = inner
         yield fd
@@ -71,67 +72,68 @@ def opened(folder: int, path: str, flags: int = FOLDER) -> Iterator[int]:
         os.close(fd)
 
 
-class Descent:
-    """Folders one within another, from an open one (`top`) down, by their real names.
+class DirectoryStack:
+    """The open directories from `top` down to the current one, by their raw names.
 
-    A tree may be deeper than there are descriptors, so only the last few stay open; the others are opened anew, from
-    the top and with no link followed, when they are come back to.
+    A tree may be deeper than the number of descriptors that a process may have. So only the last few stay open; the
+    others are reopened from the top, without following links, when the walk returns to them.
     """
 
-    _MOST = 16
+    _MAX_OPEN = 16
 
     def __init__(self, top: int) -> None:
         self.names: list[str] = []
-        self._fds = {0: os.open(".", FOLDER, dir_fd=top)}
+        self._fds = {0: os.open(".", DIRECTORY_FLAGS, dir_fd=top)}
 
     @property
     def fd(self) -> int:
-        """The folder come to, open to be read."""
+        """The descriptor of the current directory, open for reading."""
         return self._fds[len(self.names)]
 
     def close(self) -> None:
+        """Close all descriptors."""
         while self._fds:
             os.close(self._fds.popitem()[1])
 
     def enter(self, name: str) -> None:
-        """Go down into `name`. Raises OSError, and stays."""
-        self._keep(len(self.names) + 1, os.open(name, FOLDER, dir_fd=self.fd))
+        """Enter the subdirectory `name`. Raises OSError, and then stays in the current one."""
+        self._add(len(self.names) + 1, os.open(name, DIRECTORY_FLAGS, dir_fd=self.fd))
         self.names.append(name)
 
     def leave(self) -> bool:
-        """Go back up. False: the folder above is not there any more, so leave that too. Raises OSError."""
+        """Return to the parent. Returns False if the parent no longer exists: leave it too. Raises OSError."""
         fd = self._fds.pop(len(self.names), None)
         if fd is not None:
             os.close(fd)
         self.names.pop()
-        return len(self.names) in self._fds or self._open_again()
+        return len(self.names) in self._fds or self._reopen()
 
-    def _open_again(self) -> bool:
+    def _reopen(self) -> bool:
         for depth in range(max(self._fds), len(self.names)):
             try:
-                fd = os.open(self.names[depth], FOLDER, dir_fd=self._fds[depth])
+                fd = os.open(self.names[depth], DIRECTORY_FLAGS, dir_fd=self._fds[depth])
             except OSError as error:
                 if error.errno in ABSENT:
                     return False
                 raise
-            self._keep(depth + 1, fd)
+            self._add(depth + 1, fd)
         return True
 
-    def _keep(self, depth: int, fd: int) -> None:
+    def _add(self, depth: int, fd: int) -> None:
         self._fds[depth] = fd
-        if depth > self._MOST:
-            os.close(self._fds.pop(depth - self._MOST))
+        if depth > self._MAX_OPEN:
+            os.close(self._fds.pop(depth - self._MAX_OPEN))
 
 
-def mount_of(fd: int) -> bytes:
-    """The number of the mount that an open file or folder lies on. Its device would not tell a bind mount."""
+def mount_id(fd: int) -> bytes:
+    """Return the ID of the mount that an open file is on. The device number does not distinguish bind mounts."""
     with open(f"/proc/self/fdinfo/{fd}", "rb") as lines:
         return next((line.split()[1] for line in lines if line.startswith(b"mnt_id:")), b"")
 
 
-def is_fuse(fd: int) -> bool:
-    """Whether an open file lies on a FUSE mount, which numbers its files as it likes."""
-    mount = mount_of(fd)
+def is_on_fuse(fd: int) -> bool:
+    """Return whether an open file is on a FUSE mount, whose inode numbers are not stable."""
+    mount = mount_id(fd)
     with open("/proc/self/mountinfo", "rb") as lines:
         kinds = [line.partition(b" - ")[2] for line in lines if line.partition(b" ")[0] == mount]
     return any(kind.startswith(b"fuse") for kind in kinds)

@@ -1,4 +1,4 @@
-"""A store whose requests are timed, and whose failures are counted: around any other."""
+"""Measures the latency of any store's operations and counts their failures."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from artifacts.errors import StoreError
 
 
 class InstrumentedStore:
-    """`api.store.store.Store` over `store`. `seconds` and `errors` have the label operation.
+    """Implements `api.store.store.Store` over `store`. The metrics `seconds` and `errors` have the label operation.
 
-    A list is timed until its first entry, a file until it is open: what follows is as fast as its reader.
+    A list is timed until its first entry, and a file until it is open: the rest depends on the reader's speed.
     """
 
     def __init__(self, store: Store, seconds: Histogram, errors: Counter) -> None:
@@ -27,7 +27,7 @@ class InstrumentedStore:
             first = next(items, None)
         if first is not None:
             yield first
-            with _counted(self._errors, "list"):
+            with _count_errors(self._errors, "list"):
                 yield from items
 
     def stat(self, key: str) -> FileStat:
@@ -38,9 +38,9 @@ class InstrumentedStore:
         with self._timed("open"):
             return _InstrumentedFile(self._store.open(key), self._errors)
 
-    def read(self, key: str, most: int) -> bytes:
+    def read(self, key: str, max_bytes: int) -> bytes:
         with self._timed("read"):
-            return self._store.read(key, most)
+            return self._store.read(key, max_bytes)
 
     def write(self, key: str, content: bytes) -> None:
         with self._timed("write"):
@@ -58,29 +58,29 @@ class InstrumentedStore:
         with self._timed("check"):
             self._store.check()
 
-    def space(self) -> StoreCapacity | None:
+    def capacity(self) -> StoreCapacity | None:
         with self._timed("check"):
-            return self._store.space()
+            return self._store.capacity()
 
     @contextmanager
     def _timed(self, operation: str) -> Iterator[None]:
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
-            with _counted(self._errors, operation):
+            with _count_errors(self._errors, operation):
                 yield
         finally:
-            self._seconds.labels(operation).observe(time.perf_counter() - began)
+            self._seconds.labels(operation).observe(time.perf_counter() - started)
 
 
 class _InstrumentedFile:
-    """An open file, whose failures to be read are counted."""
+    """An open file whose read failures are counted."""
 
     def __init__(self, file: OpenFile, errors: Counter) -> None:
         self._file, self._errors = file, errors
         self.stat = file.stat
 
     def chunks(self, start: int, length: int) -> Iterator[bytes]:
-        with _counted(self._errors, "read"):
+        with _count_errors(self._errors, "read"):
             yield from self._file.chunks(start, length)
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class _InstrumentedFile:
 
 
 @contextmanager
-def _counted(errors: Counter, operation: str) -> Iterator[None]:
+def _count_errors(errors: Counter, operation: str) -> Iterator[None]:
     try:
         yield
     except StoreError:

@@ -1,7 +1,7 @@
-"""A directory listed as an object store lists: files by their paths, in the order of the paths' bytes, lazily.
+"""Lists a directory as an object store lists keys: files by path, in the order of the paths' bytes, lazily.
 
-A directory has no order, so all names of a folder are read before its first; but only what is asked for is looked at,
-and folders that `after` has passed are not read at all.
+Directories are unordered, so all names of a folder are read before its first file is yielded. But only files that the
+caller asks for are stat'ed, and folders that sort before `after` are not read.
 """
 
 import bisect
@@ -10,117 +10,120 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from api.store.descriptors import ABSENT, Descent, shown_name
+from api.store.descriptors import ABSENT, DirectoryStack, key_name
 from api.store.store import Item, OnRead
 from artifacts.errors import StoreError
 
 
 class _Names(NamedTuple):
-    """What is yet to come of a folder, the last first: shown names, folders with a slash. `raw`: those that differ."""
+    """The names of a folder that are still to be listed, the next one last.
 
-    shown: list[str]
+    `names` are names in keys, folders with a slash; `raw` has the operating system's name if it differs.
+    """
+
+    names: list[str]
     raw: dict[str, str]
 
     def pop(self) -> tuple[str, str]:
-        name = self.shown.pop()
+        name = self.names.pop()
         return name, self.raw.get(name) or name.removesuffix("/")
 
 
-def ignored(_: int) -> None:
-    """For those who do not ask how much was read."""
+def ignore_read(_: int) -> None:
+    """Do nothing: the `on_read` of callers that do not count entries."""
 
 
 def list_folder(top: int, prefix: str, after: str, recursive: bool, on_read: OnRead) -> Iterator[Item]:
-    """The files below an open folder, whose key is `prefix`. Raises StoreError."""
-    descent = Descent(top)
+    """Yield the files below the open directory `top`, whose key is `prefix`. Raises StoreError."""
+    stack = DirectoryStack(top)
     try:
-        yield from _walk(descent, prefix, after, recursive, on_read)
+        yield from _walk(stack, prefix, after, recursive, on_read)
     except OSError as error:
-        raise StoreError("list", prefix + _path_of(descent), error) from error
+        raise StoreError("list", prefix + _path_of(stack), error) from error
     finally:
-        descent.close()
+        stack.close()
 
 
-def _walk(descent: Descent, prefix: str, after: str, recursive: bool, on_read: OnRead) -> Iterator[Item]:
-    folders = [("", _read(descent.fd, after, recursive, on_read))]
+def _walk(stack: DirectoryStack, prefix: str, after: str, recursive: bool, on_read: OnRead) -> Iterator[Item]:
+    folders = [("", _read_names(stack.fd, after, recursive, on_read))]
     while folders:
         path, names = folders[-1]
-        if not names.shown:
+        if not names.names:
             folders.pop()
-            while folders and not descent.leave():
+            while folders and not stack.leave():
                 folders.pop()
             continue
         name, raw = names.pop()
         if not name.endswith("/"):
-            item = _look_at(descent.fd, raw, path + name)
+            item = _stat_file(stack.fd, raw, path + name)
             if item is not None:
                 yield item
         elif not recursive:
             yield Item(name, None, None, None)
-        elif _enter(descent, raw, prefix):
+        elif _enter(stack, raw, prefix):
             path += name
             rest = after[len(path) :] if after.startswith(path) else ""
-            folders.append((path, _read(descent.fd, rest, recursive, on_read)))
+            folders.append((path, _read_names(stack.fd, rest, recursive, on_read)))
 
 
-def _read(folder: int, after: str, recursive: bool, on_read: OnRead) -> _Names:
-    shown: list[str] = []
-    odd: list[tuple[str, str]] = []
-    with os.scandir(folder) as entries:
+def _read_names(directory: int, after: str, recursive: bool, on_read: OnRead) -> _Names:
+    names: list[str] = []
+    encoded: list[tuple[str, str]] = []
+    with os.scandir(directory) as entries:
         for entry in entries:
             raw = entry.name
-            name = shown_name(raw)
+            name = key_name(raw)
             slash = "/" if entry.is_dir(follow_symlinks=False) else ""
             if name is raw:
-                shown.append(raw + slash)
+                names.append(raw + slash)
             else:
-                odd.append((raw, name + slash))
-    on_read(len(shown) + len(odd))
-    raws = _add(shown, odd) if odd else {}
-    shown.sort(reverse=True)  # by code points, which is by UTF-8 bytes
+                encoded.append((raw, name + slash))
+    on_read(len(names) + len(encoded))
+    raw_names = _add_encoded(names, encoded) if encoded else {}
+    names.sort(reverse=True)  # the order of code points is the order of UTF-8 bytes
     if after:
-        del shown[_left(shown, after, recursive) :]
-    return _Names(shown, raws)
+        del names[_count_after(names, after, recursive) :]
+    return _Names(names, raw_names)
 
 
-def _add(shown: list[str], odd: list[tuple[str, str]]) -> dict[str, str]:
-    """Add the encoded names; but not one that another file has literally."""
-    literal = {name.removesuffix("/") for name in shown}
-    raws = {name: raw for raw, name in odd if name.removesuffix("/") not in literal}
-    shown.extend(raws)
-    return raws
+def _add_encoded(names: list[str], encoded: list[tuple[str, str]]) -> dict[str, str]:
+    """Add the encoded names, except those that another file has literally. Returns their raw names."""
+    literal = {name.removesuffix("/") for name in names}
+    raw_names = {name: raw for raw, name in encoded if name.removesuffix("/") not in literal}
+    names.extend(raw_names)
+    return raw_names
 
 
-def _left(shown: list[str], after: str, recursive: bool) -> int:
-    """How many of the names, last one first, lie behind `after`, or hold something that does."""
-    passed = bisect.bisect_left(shown, True, key=lambda name: name <= after)
-    within = recursive and passed < len(shown) and shown[passed].endswith("/") and after.startswith(shown[passed])
-    return passed + within
+def _count_after(names: list[str], after: str, recursive: bool) -> int:
+    """Return how many of the names, in descending order, sort after `after` or are a folder that contains it."""
+    count = bisect.bisect_left(names, True, key=lambda name: name <= after)
+    contains = recursive and count < len(names) and names[count].endswith("/") and after.startswith(names[count])
+    return count + contains
 
 
-def _look_at(folder: int, raw: str, path: str) -> Item | None:
-    """The file as an item; None where it has gone, or is none."""
+def _stat_file(directory: int, raw: str, path: str) -> Item | None:
+    """Return the file as an item, or None if it no longer exists or is not a regular file."""
     try:
-        found = os.stat(raw, dir_fd=folder, follow_symlinks=False)
+        status = os.stat(raw, dir_fd=directory, follow_symlinks=False)
     except OSError as error:
         if error.errno in ABSENT:
             return None
         raise
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return None
-    return Item(path, found.st_size, found.st_mtime, found.st_ctime)
+    return Item(path, status.st_size, status.st_mtime, status.st_ctime)
 
 
-def _enter(descent: Descent, raw: str, prefix: str) -> bool:
-    """Whether the folder is still there, and no link by now."""
+def _enter(stack: DirectoryStack, raw: str, prefix: str) -> bool:
+    """Enter a folder. Returns False if it no longer exists, or has been replaced by a link."""
     try:
-        descent.enter(raw)
+        stack.enter(raw)
     except OSError as error:
         if error.errno in ABSENT:
             return False
-        raise StoreError("list", f"{prefix}{_path_of(descent)}{shown_name(raw)}/", error) from error
+        raise StoreError("list", f"{prefix}{_path_of(stack)}{key_name(raw)}/", error) from error
     return True
 
 
-def _path_of(descent: Descent) -> str:
-    return "".join(f"{shown_name(name)}/" for name in descent.names)
+def _path_of(stack: DirectoryStack) -> str:
+    return "".join(f"{key_name(name)}/" for name in stack.names)

@@ -1,4 +1,4 @@
-"""What obstore raises, as the store's errors: short, and with nothing of a request in them that could be a secret."""
+"""Translates obstore's exceptions to the store's errors: one short line, without signed URLs or other secrets."""
 
 import contextlib
 import errno
@@ -15,34 +15,34 @@ _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 
 
 @contextlib.contextmanager
-def store_errors(action: str, key: str) -> Iterator[None]:
-    """Raise FileMissing, FileChanged or StoreError for what obstore raises in the block."""
+def translate_errors(action: str, key: str) -> Iterator[None]:
+    """Raise FileMissing, FileChanged or StoreError if obstore raises an error in the block."""
     try:
         yield
     except FileNotFoundError as error:
         if any(code in str(error) for code in _NO_BUCKET):
-            raise fault(action, key, "there is no such bucket") from error
-        raise FileMissing(f"there is no file {key!r} in the store") from error
+            raise bucket_error(action, key, "the bucket does not exist") from error
+        raise FileMissing(f"{key!r} does not exist in the store") from error
     except PreconditionError as error:
         raise FileChanged(f"{key!r} was replaced while it was read") from error
     except (BaseError, OSError, ValueError) as error:
         raise StoreError(action, key, _cause(error)) from error
 
 
-def fault(action: str, key: str, text: str) -> StoreError:
-    """The error of a store that did not do what was asked."""
-    return StoreError(action, key, OSError(errno.EIO, text))
+def bucket_error(action: str, key: str, reason: str) -> StoreError:
+    """Return the error for a bucket that failed to do `action`."""
+    return StoreError(action, key, OSError(errno.EIO, reason))
 
 
-def code_of(answer: str) -> str:
-    """The code in an answer of S3's, or ""."""
-    found = _CODE.search(answer)
-    return f"({found[1]})" if found else ""
+def error_code(response: str) -> str:
+    """Return the code in S3's error response, in parentheses, or "" if it has none."""
+    match = _CODE.search(response)
+    return f"({match[1]})" if match else ""
 
 
 def _cause(error: Exception) -> OSError:
-    """The first line, without the server's answer: it may tell what was signed. Its code is told."""
+    """Keep the first line and the error code. The server's response is dropped: it may contain signed data."""
     text = str(error)
     line = text.partition("\n")[0].partition("<")[0].rstrip(": ")[:300]
     number = errno.EACCES if isinstance(error, PermissionDeniedError) else errno.EIO
-    return OSError(number, f"{line} {code_of(text)}".rstrip())
+    return OSError(number, f"{line} {error_code(text)}".rstrip())

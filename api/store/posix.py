@@ -1,7 +1,8 @@
 """The store as a directory: PHFS, mounted. Keys are paths below its root.
 
-Nothing stays open between two calls, so a mount that has come back is used at once. No link below the root is
-followed. What is opened is a place first (O_PATH): opening a FIFO would wake, and closing it kill, its writer.
+No descriptor stays open between two calls, so a remounted file system is used at once. Links below the root are not
+followed. Files are opened with O_PATH first: opening a FIFO would wake its writer, and closing it would kill that
+process.
 """
 
 import contextlib
@@ -10,23 +11,22 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 
-from api.store.descriptors import ABSENT, PLACE, is_fuse, opened, real_name
+from api.store.descriptors import ABSENT, PATH_DIRECTORY_FLAGS, PATH_FLAGS, is_on_fuse, open_below, resolve_name
 from api.store.guard import check_key, check_prefix, check_removable
-from api.store.listing import ignored, list_folder
+from api.store.listing import ignore_read, list_folder
 from api.store.removal import remove_folder
 from api.store.store import FileChanged, FileMissing, FileStat, Item, OnRead, RemovedFiles, StoreCapacity
 from api.store.writing import write_file
 from artifacts.errors import InvalidDocument, StoreConflict, StoreError
 from artifacts.names import is_key
 
-_BLOCK = 1024 * 1024
-_READS = 5  # of a small file that is written to meanwhile
-_PLACE_FOLDER = PLACE | os.O_DIRECTORY
-_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
+_BLOCK_BYTES = 1024 * 1024
+_MAX_READS = 5  # of a small file that is written to at the same time
+_CONFLICTS = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
 
 
 class PosixStore:
-    """`api.store.store.Store` over the directory `root`. Safe to use from several threads."""
+    """Implements `api.store.store.Store` over the directory `root`. Thread-safe."""
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -36,42 +36,42 @@ class PosixStore:
     ) -> Iterator[Item]:
         if not is_key(check_prefix(prefix)):
             return
-        with contextlib.ExitStack() as folders:
+        with contextlib.ExitStack() as stack:
             try:
-                with self._opened_root() as root:
-                    top = folders.enter_context(opened(root, prefix[:-1], _PLACE_FOLDER))
+                with self._open_root() as root:
+                    top = stack.enter_context(open_below(root, prefix[:-1], PATH_DIRECTORY_FLAGS))
             except OSError as error:
                 if error.errno in ABSENT:
                     return
                 raise StoreError("list", prefix, error) from error
-            yield from list_folder(top, prefix, after, recursive, on_read or ignored)
+            yield from list_folder(top, prefix, after, recursive, on_read or ignore_read)
 
     def stat(self, key: str) -> FileStat:
-        with self._place("look at", key) as (place, found):
-            return _stat_of(place, found)
+        with self._locate("stat", key) as (path_fd, status):
+            return _file_stat(path_fd, status)
 
     def open(self, key: str) -> "PosixFile":
-        with self._place("open", key) as (place, _):
-            fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        with self._locate("open", key) as (path_fd, _):
+            fd = os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
             try:
-                if is_fuse(fd):
-                    os.pread(fd, 1, 0)  # a file that rclone has not uploaded yet gets a new time when it is first read
-                return PosixFile(key, fd, _stat_of(fd, os.fstat(fd)))
+                if is_on_fuse(fd):
+                    os.pread(fd, 1, 0)  # rclone changes the mtime of a file not yet uploaded when it is first read
+                return PosixFile(key, fd, _file_stat(fd, os.fstat(fd)))
             except BaseException:
                 _close(fd)
                 raise
 
-    def read(self, key: str, most: int) -> bytes:
-        for _ in range(_READS):
+    def read(self, key: str, max_bytes: int) -> bytes:
+        for _ in range(_MAX_READS):
             with contextlib.suppress(FileChanged), contextlib.closing(self.open(key)) as file:
-                if file.stat.size > most:
-                    raise InvalidDocument(key, f"it is longer than {most} bytes")
+                if file.stat.size > max_bytes:
+                    raise InvalidDocument(key, f"it is longer than {max_bytes} bytes")
                 return b"".join(file.chunks(0, file.stat.size))
-        raise InvalidDocument(key, "it is written to again and again")
+        raise InvalidDocument(key, f"it changed during each of {_MAX_READS} reads")
 
     def write(self, key: str, content: bytes) -> None:
         check_key(key)
-        with _errors("write", key), self._opened_root() as root:
+        with _store_errors("write", key), self._open_root() as root:
             write_file(root, key, content)
 
     def delete(self, key: str) -> None:
@@ -79,8 +79,8 @@ class PosixStore:
             return
         folder, _, name = key.rpartition("/")
         try:
-            with self._opened_root() as root, opened(root, folder, _PLACE_FOLDER) as parent:
-                os.unlink(real_name(parent, name), dir_fd=parent)
+            with self._open_root() as root, open_below(root, folder, PATH_DIRECTORY_FLAGS) as parent:
+                os.unlink(resolve_name(parent, name), dir_fd=parent)
         except OSError as error:
             if error.errno not in (*ABSENT, errno.EISDIR):
                 raise StoreError("remove", key, error) from error
@@ -89,7 +89,7 @@ class PosixStore:
         check_removable(prefix, last)
         folder, _, name = prefix[:-1].rpartition("/")
         try:
-            with self._opened_root() as root, opened(root, folder, _PLACE_FOLDER) as parent:
+            with self._open_root() as root, open_below(root, folder, PATH_DIRECTORY_FLAGS) as parent:
                 return remove_folder(parent, name, prefix, last)
         except OSError as error:
             if error.errno in ABSENT:
@@ -98,21 +98,21 @@ class PosixStore:
 
     def check(self) -> None:
         with (
-            _errors("reach", self._root),
-            self._opened_root() as root,
-            opened(root, "") as folder,
-            os.scandir(folder) as entries,
+            _store_errors("reach", self._root),
+            self._open_root() as root,
+            open_below(root, "") as directory,
+            os.scandir(directory) as entries,
         ):
             next(entries, None)
 
-    def space(self) -> StoreCapacity:
-        with _errors("reach", self._root), self._opened_root() as root:
-            told = os.statvfs(root)
-            return StoreCapacity(told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize)
+    def capacity(self) -> StoreCapacity:
+        with _store_errors("reach", self._root), self._open_root() as root:
+            status = os.statvfs(root)
+            return StoreCapacity(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
 
     @contextlib.contextmanager
-    def _opened_root(self) -> Iterator[int]:
-        """The root, for as long as the block. It is there, or the store fails: nothing is known to be absent then."""
+    def _open_root(self) -> Iterator[int]:
+        """Open the root while the block runs. A missing root is a failure of the store, not an empty store."""
         try:
             fd = os.open(self._root, os.O_PATH | os.O_DIRECTORY)
         except OSError as error:
@@ -123,16 +123,16 @@ class PosixStore:
             os.close(fd)
 
     @contextlib.contextmanager
-    def _place(self, action: str, key: str) -> Iterator[tuple[int, os.stat_result]]:
-        """Where the regular file lies, and its stat. Raises FileMissing."""
+    def _locate(self, action: str, key: str) -> Iterator[tuple[int, os.stat_result]]:
+        """Yield an O_PATH descriptor of the regular file at `key`, and its status. Raises FileMissing."""
         if not is_key(key):
             raise _missing(key)
         try:
-            with self._opened_root() as root, opened(root, key, PLACE) as place:
-                found = os.fstat(place)
-                if not stat.S_ISREG(found.st_mode):
+            with self._open_root() as root, open_below(root, key, PATH_FLAGS) as path_fd:
+                status = os.fstat(path_fd)
+                if not stat.S_ISREG(status.st_mode):
                     raise _missing(key)
-                yield place, found
+                yield path_fd, status
         except OSError as error:
             if error.errno in ABSENT:
                 raise _missing(key) from error
@@ -140,19 +140,19 @@ class PosixStore:
 
 
 class PosixFile:
-    """A file open for reading. One that is replaced or removed stays as it is; one that is written to has changed."""
+    """A file open for reading. Replacing or removing the file does not affect it; writing to the file fails reads."""
 
-    def __init__(self, key: str, fd: int, found: FileStat) -> None:
-        self.stat = found
+    def __init__(self, key: str, fd: int, file_stat: FileStat) -> None:
+        self.stat = file_stat
         self._key, self._fd = key, fd
 
     def chunks(self, start: int, length: int) -> Iterator[bytes]:
         end = start + length
         while start < end:
-            with _errors("read", self._key):
-                block = os.pread(self._fd, min(_BLOCK, end - start), start)
-                found = os.fstat(self._fd)
-            if not block or (found.st_size, found.st_mtime) != (self.stat.size, self.stat.modified):
+            with _store_errors("read", self._key):
+                block = os.pread(self._fd, min(_BLOCK_BYTES, end - start), start)
+                status = os.fstat(self._fd)
+            if not block or (status.st_size, status.st_mtime) != (self.stat.size, self.stat.modified_at):
                 raise FileChanged(f"{self._key!r} was written to while it was read")
             start += len(block)
             yield block
@@ -164,26 +164,29 @@ class PosixFile:
 
 
 def _close(fd: int) -> None:
-    with contextlib.suppress(OSError):  # a dead mount says so even here
+    with contextlib.suppress(OSError):  # close also fails on a dead mount
         os.close(fd)
 
 
-def _stat_of(place: int, found: os.stat_result) -> FileStat:
-    """Times alone would not tell two files of one clock tick apart. A FUSE mount has no numbers that stay, though: it
-    numbers anew what stays the same, and the API's other replicas see other ones."""
-    number = 0 if is_fuse(place) else found.st_ino
-    tag = f"{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}-{number:x}"
-    return FileStat(found.st_size, found.st_mtime, tag)
+def _file_stat(fd: int, status: os.stat_result) -> FileStat:
+    """Build the stat with its entity tag.
+
+    The tag contains the inode number, since times alone do not distinguish two files of one clock tick. FUSE mounts
+    are an exception: their inode numbers change for the same file, and differ between replicas of the API.
+    """
+    inode = 0 if is_on_fuse(fd) else status.st_ino
+    tag = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}-{inode:x}"
+    return FileStat(status.st_size, status.st_mtime, tag)
 
 
 def _missing(key: str) -> FileMissing:
-    return FileMissing(f"there is no file {key!r} in the store")
+    return FileMissing(f"{key!r} does not exist in the store")
 
 
 @contextlib.contextmanager
-def _errors(action: str, key: str) -> Iterator[None]:
+def _store_errors(action: str, key: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = StoreConflict if error.errno in _IN_THE_WAY else StoreError
+        kind = StoreConflict if error.errno in _CONFLICTS else StoreError
         raise kind(action, key, error) from error

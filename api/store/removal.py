@@ -1,7 +1,7 @@
-"""Removing a job's folder from a directory: bottom up, never out of the folder, whatever others do there meanwhile.
+"""Removes a job folder from a directory: bottom up and never outside the folder, even if others write there.
 
-Links are unlinked, mount points are not crossed. What cannot be removed stops nothing else, but keeps what is to go
-last.
+Links are unlinked, and mount points are not crossed. A file that cannot be removed does not stop the removal of the
+others, but the files that are removed last then stay.
 """
 
 import contextlib
@@ -10,20 +10,28 @@ import os
 import stat
 from collections.abc import Sequence
 
-from api.store.descriptors import ABSENT, FOLDER, PLACE, Descent, mount_of, opened, shown_name
+from api.store.descriptors import (
+    ABSENT,
+    DIRECTORY_FLAGS,
+    PATH_DIRECTORY_FLAGS,
+    DirectoryStack,
+    key_name,
+    mount_id,
+    open_below,
+)
 from api.store.store import RemovedFiles
 from artifacts.errors import StoreError
 
-_PASSES = 5  # others may be writing there
-_MOST_ERRORS = 100
-_HOPELESS = frozenset({errno.ENOTCONN, errno.ESTALE, errno.EROFS})  # so it will be with everything else
+_MAX_PASSES = 5  # others may be writing to the folder
+_MAX_ERRORS = 100
+_FATAL = frozenset({errno.ENOTCONN, errno.ESTALE, errno.EROFS})  # every other file would fail in the same way
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 def remove_folder(parent: int, name: str, prefix: str, last: Sequence[str]) -> RemovedFiles:
-    """Remove the folder `name`, whose key is `prefix`, from an open folder. Raises StoreError or OSError."""
+    """Remove the folder `name`, whose key is `prefix`, from an open directory. Raises StoreError or OSError."""
     try:
-        top = os.open(name, FOLDER, dir_fd=parent)
+        top = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
     except OSError as error:
         if error.errno not in ABSENT:
             raise
@@ -31,138 +39,138 @@ def remove_folder(parent: int, name: str, prefix: str, last: Sequence[str]) -> R
         return RemovedFiles(0, 0)
     try:
         removal = _Removal(top, prefix)
-        removal.empty(frozenset(last))
+        removal.empty(exclude=frozenset(last))
         for path in last:
             _remove_file(top, prefix, path)
-        for _ in range(_PASSES):
-            removal.empty(frozenset())
-            if _remove_itself(parent, name):
+        for _ in range(_MAX_PASSES):
+            removal.empty(exclude=frozenset())
+            if _remove_directory(parent, name):
                 return RemovedFiles(removal.files, removal.bytes)
     finally:
         os.close(top)
-    raise StoreError("remove", prefix, OSError(errno.ENOTEMPTY, "others go on writing there"))
+    raise StoreError("remove", prefix, OSError(errno.ENOTEMPTY, "other processes keep writing to it"))
 
 
 class _Removal:
-    """What was removed below one folder, and what is in the way."""
+    """Empties one folder, counts the removed files, and collects errors."""
 
     def __init__(self, top: int, prefix: str) -> None:
         self.files = self.bytes = 0
-        self._top, self._prefix, self._mount = top, prefix, mount_of(top)
-        self._descent: Descent
-        self._kept: frozenset[str] = frozenset()
-        self._kept_folders: frozenset[str] = frozenset()
-        self._refused: list[tuple[str, OSError]] = []
-        self._left: list[tuple[str, OSError]] = []
+        self._top, self._prefix, self._mount = top, prefix, mount_id(top)
+        self._stack: DirectoryStack
+        self._excluded: frozenset[str] = frozenset()
+        self._excluded_folders: frozenset[str] = frozenset()
+        self._errors: list[tuple[str, OSError]] = []
+        self._retryable: list[tuple[str, OSError]] = []
 
-    def empty(self, kept: frozenset[str]) -> None:
-        """Remove all but the files `kept` and the folders they lie in. Raises StoreError where not all could go."""
-        self._kept = kept
-        self._kept_folders = frozenset(folder for path in kept for folder in _folders_above(path))
-        for _ in range(_PASSES):
-            self._refused, self._left = [], []
-            self._descent = Descent(self._top)
+    def empty(self, exclude: frozenset[str]) -> None:
+        """Remove everything except the files `exclude` and their folders. Raises StoreError if something stays."""
+        self._excluded = exclude
+        self._excluded_folders = frozenset(folder for path in exclude for folder in _parent_folders(path))
+        for _ in range(_MAX_PASSES):
+            self._errors, self._retryable = [], []
+            self._stack = DirectoryStack(self._top)
             try:
-                self._pass()
+                self._walk()
             finally:
-                self._descent.close()
-            if self._refused or not self._left:
+                self._stack.close()
+            if self._errors or not self._retryable:
                 break
-        for path, error in self._refused or self._left:
+        for path, error in self._errors or self._retryable:
             raise StoreError("remove", self._prefix + path, error) from error
 
-    def _pass(self) -> None:
-        folders = [self._sweep()]
+    def _walk(self) -> None:
+        folders = [self._unlink_files()]
         while folders:
             if folders[-1]:
                 if self._enter(folders[-1].pop()):
-                    folders.append(self._sweep())
+                    folders.append(self._unlink_files())
                 continue
             folders.pop()
             while folders:
-                name, path = self._descent.names[-1], self._path_of()
-                if self._descent.leave():
+                name, path = self._stack.names[-1], self._path_of()
+                if self._stack.leave():
                     self._remove_emptied(name, path)
                     break
                 folders.pop()
 
-    def _sweep(self) -> list[str]:
-        """Remove the files of the folder come to; the folders in it."""
+    def _unlink_files(self) -> list[str]:
+        """Remove the files of the current directory. Returns its subdirectories."""
         folders: list[str] = []
         try:
-            with os.scandir(self._descent.fd) as entries:
+            with os.scandir(self._stack.fd) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
-                    elif self._path_of(entry.name) not in self._kept:
+                    elif self._path_of(entry.name) not in self._excluded:
                         self._unlink(entry.name)
         except OSError as error:
-            self._refuse(self._path_of(), error)
+            self._add_error(self._path_of(), error)
         return folders
 
     def _unlink(self, name: str) -> None:
-        folder = self._descent.fd
+        directory = self._stack.fd
         try:
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            os.unlink(name, dir_fd=folder)
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            os.unlink(name, dir_fd=directory)
         except OSError as error:
-            self._refuse(self._path_of(name), error)
+            self._add_error(self._path_of(name), error)
         else:
-            if stat.S_ISREG(found.st_mode):
+            if stat.S_ISREG(status.st_mode):
                 self.files += 1
-                self.bytes += found.st_size
+                self.bytes += status.st_size
 
     def _enter(self, name: str) -> bool:
         try:
-            self._descent.enter(name)
+            self._stack.enter(name)
         except OSError as error:
-            self._remove_unread(name, error)
+            self._remove_unreadable(name, error)
             return False
-        if mount_of(self._descent.fd) == self._mount:
+        if mount_id(self._stack.fd) == self._mount:
             return True
-        self._refuse(self._path_of(), OSError(errno.EBUSY, "something is mounted there"))
-        self._descent.leave()
+        self._add_error(self._path_of(), OSError(errno.EBUSY, "a file system is mounted there"))
+        self._stack.leave()
         return False
 
-    def _remove_unread(self, name: str, cause: OSError) -> None:
-        """Remove a folder that may not be read: it may be empty."""
+    def _remove_unreadable(self, name: str, cause: OSError) -> None:
+        """Remove a directory that cannot be opened: it may be empty."""
         try:
-            os.rmdir(name, dir_fd=self._descent.fd)
+            os.rmdir(name, dir_fd=self._stack.fd)
         except OSError:
-            self._refuse(self._path_of(name), cause)
+            self._add_error(self._path_of(name), cause)
 
     def _remove_emptied(self, name: str, path: str) -> None:
-        if path in self._kept_folders:
+        if path in self._excluded_folders:
             return
         try:
-            os.rmdir(name, dir_fd=self._descent.fd)
+            os.rmdir(name, dir_fd=self._stack.fd)
         except OSError as error:
             if error.errno in _NOT_EMPTY:
-                self._left.append((path, error))
+                self._retryable.append((path, error))
             else:
-                self._refuse(path, error)
+                self._add_error(path, error)
 
-    def _refuse(self, path: str, error: OSError) -> None:
-        """Note what is in the way. What has gone, or has become something else, is the next pass's business."""
-        if error.errno in _HOPELESS or len(self._refused) >= _MOST_ERRORS:
+    def _add_error(self, path: str, error: OSError) -> None:
+        """Record an error. Ignore a file that no longer exists; retry one that has become something else."""
+        if error.errno in _FATAL or len(self._errors) >= _MAX_ERRORS:
             raise StoreError("remove", self._prefix + path, error) from error
         if error.errno == errno.EISDIR or (error.errno in ABSENT and error.errno != errno.ENOENT):
-            self._left.append((path, error))
+            self._retryable.append((path, error))
         elif error.errno != errno.ENOENT:
-            self._refused.append((path, error))
+            self._errors.append((path, error))
 
     def _path_of(self, name: str = "") -> str:
-        names = [*self._descent.names, name] if name else self._descent.names
-        return "/".join(shown_name(each) for each in names)
+        names = [*self._stack.names, name] if name else self._stack.names
+        return "/".join(map(key_name, names))
 
 
-def _folders_above(path: str) -> list[str]:
+def _parent_folders(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
-def _remove_itself(parent: int, name: str) -> bool:
-    """Whether the folder has gone, or something else stands in its place by now."""
+def _remove_directory(parent: int, name: str) -> bool:
+    """Remove an empty directory. Returns False if it is not empty, True if it is gone or replaced by another file."""
     try:
         os.rmdir(name, dir_fd=parent)
     except OSError as error:
@@ -176,10 +184,10 @@ def _remove_itself(parent: int, name: str) -> bool:
 def _remove_file(top: int, prefix: str, path: str) -> None:
     folder, _, name = path.rpartition("/")
     try:
-        with opened(top, folder, PLACE | os.O_DIRECTORY) as fd:
+        with open_below(top, folder, PATH_DIRECTORY_FLAGS) as fd:
             os.unlink(name, dir_fd=fd)
     except OSError as error:
-        if error.errno not in (*ABSENT, errno.EISDIR):  # a folder of that name goes with the rest
+        if error.errno not in (*ABSENT, errno.EISDIR):  # a folder of this name is removed with the rest
             raise StoreError("remove", prefix + path, error) from error
 
 

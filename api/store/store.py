@@ -1,8 +1,8 @@
-"""The interface of the store, by keys as an object store has them (`groups/<group path>/jobArtifacts/<job>/<path>`).
+"""The interface of the store. Keys are those of an object store: `groups/<group path>/jobArtifacts/<job>/<path>`.
 
-Keys are encoded paths (artifacts.names): UTF-8, no control characters, no empty, "." or ".." component. A name in a
-directory that may not stand in a key is shown encoded, and found again by that.
-Below `groups/` no link is followed: it is not listed, read or written through; removing unlinks it.
+Keys are encoded paths (artifacts.names): UTF-8, no control characters, no empty, "." or ".." component. If a name in a
+directory is not valid in a key, the key has the encoded name.
+Links below `groups/` are not followed: they are not listed, read or written through; removing a link unlinks it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,103 +10,105 @@ from typing import NamedTuple, Protocol
 
 from artifacts.errors import ArtifactError
 
-OnRead = Callable[[int], None]  # is told how many more entries were read
+OnRead = Callable[[int], None]  # called with the number of entries read since the last call
 
 
 class Item(NamedTuple):
-    """A file, by its path below what was listed; or a folder: its name ends with a slash, it has no size and no time.
+    """A listed file, or a folder. A folder's name ends with a slash, and it has no size and no times.
 
-    Times are UNIX seconds. `changed` cannot be set by users where the store knows such a time; else it is `modified`.
+    `name` is relative to the listed prefix. Times are UNIX seconds. `changed_at` is the ctime, which users cannot set,
+    if the store has one; otherwise it equals `modified_at`.
     """
 
     name: str
     size: int | None
-    modified: float | None
-    changed: float | None
+    modified_at: float | None
+    changed_at: float | None
 
 
 class FileStat(NamedTuple):
-    """A file's size in bytes, time of change (UNIX seconds), and strong entity tag, without quotes."""
+    """A file's size in bytes, its modification time (UNIX seconds) and its strong entity tag, without quotes."""
 
     size: int
-    modified: float
+    modified_at: float
     etag: str
 
 
 class RemovedFiles(NamedTuple):
-    """What a removal removed."""
+    """The number of removed files and of their bytes."""
 
     files: int
     bytes: int
 
 
 class StoreCapacity(NamedTuple):
-    """Of the file system that holds a store: its size and what is free of it, in bytes."""
+    """Size and available bytes of the file system that holds a store."""
 
-    size: int
-    available: int
+    size_bytes: int
+    available_bytes: int
 
 
 class FileMissing(ArtifactError):
-    """There is no such file."""
+    """The file does not exist."""
 
 
 class FileChanged(ArtifactError):
-    """The file is not the one that was opened any more."""
+    """The file is no longer the one that was opened."""
 
 
 class OpenFile(Protocol):
-    """A file open for reading, as it was when it was opened. To be closed."""
+    """A file open for reading, as it was when it was opened. The caller must close it."""
 
     stat: FileStat
 
     def chunks(self, start: int, length: int) -> Iterator[bytes]:
-        """The bytes from `start`, exactly `length` of them, in blocks of at most 1 MiB.
+        """Yield exactly `length` bytes from offset `start`, in blocks of at most 1 MiB.
 
-        Raises FileChanged or artifacts.errors.StoreError where it cannot give them all: never fewer in silence.
+        Raises FileChanged or artifacts.errors.StoreError if it cannot yield all of them.
         """
 
     def close(self) -> None: ...
 
 
 class Store(Protocol):
-    """A store. Methods raise artifacts.errors.StoreError (retryable) where it fails, `FileMissing` as told."""
+    """A store. Methods raise artifacts.errors.StoreError (retryable) if the store fails."""
 
     def list(
         self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
     ) -> Iterator[Item]:
-        """The files below `prefix`, which ends with a slash, lazily, in the order of their names' UTF-8 bytes.
+        """List the files below `prefix` lazily, in the order of their names' UTF-8 bytes.
 
-        `after`: only names behind this one. Not `recursive`: one level, folders as `sub/`. Nothing there: nothing.
-        The collector's own folders are listed too. One that reads the first page pays for no other.
-        `on_read` is told what was read for it, as it is: a directory is read whole before its first file is known.
+        `prefix` ends with a slash. `after` skips names up to and including it. Without `recursive`, one level is
+        listed, with folders as `sub/`. The collector's own folders are included. If nothing exists at `prefix`, the
+        list is empty. Pages are fetched lazily. `on_read` is called with the number of entries read: a directory is
+        read completely before its first file is yielded.
         """
 
     def stat(self, key: str) -> FileStat:
-        """Raises FileMissing where there is no such file (a folder or a link is none)."""
+        """Return the file's stat. Raises FileMissing if it does not exist, or is a folder or a link."""
 
     def open(self, key: str) -> OpenFile:
-        """Raises FileMissing."""
+        """Open the file for reading. Raises FileMissing."""
 
-    def read(self, key: str, most: int) -> bytes:
-        """The whole of a small file. Raises FileMissing, and artifacts.errors.InvalidDocument past `most` bytes."""
+    def read(self, key: str, max_bytes: int) -> bytes:
+        """Return a small file. Raises FileMissing, and artifacts.errors.InvalidDocument if it is too large."""
 
     def write(self, key: str, content: bytes) -> None:
-        """Put `content` there, whole or not at all, over what was there; folders are made."""
+        """Write the file, completely or not at all. Replaces an existing file and creates missing folders."""
 
     def delete(self, key: str) -> None:
-        """Remove one file; none there is no error."""
+        """Remove one file. Does nothing if it does not exist."""
 
     def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
-        """Remove all below `prefix` (which ends with a slash) and the folder itself; the names `last` (relative to
-        it) after all others, and the last of them at the very end. May be killed at any time and called again. Links
-        are unlinked.
+        """Remove a job folder and everything in it. If interrupted, it can be called again.
 
-        Counts what it removed, without `last`. Raises StoreError with what is in the way; what could go is gone.
+        `prefix` ends with a slash. `last` are files, relative to `prefix`, that are removed after all others and in
+        this order. Links are unlinked. Returns the counts without `last`. Raises StoreError for the first file that
+        cannot be removed, after removing all that can be.
         """
 
     def check(self) -> None:
-        """Raise StoreError where the store cannot be reached."""
+        """Raise StoreError if the store cannot be reached."""
 
-    def space(self) -> StoreCapacity | None:
-        """How full it is, as it tells itself; None of one that has no bounds. Raises StoreError."""
+    def capacity(self) -> StoreCapacity | None:
+        """Return the file system's size and available space, or None for a bucket. Raises StoreError."""

@@ -1,4 +1,4 @@
-"""S3 servers for the tests, on loopback, and what is put into them past the store that is tested."""
+"""S3 servers for the tests, on loopback, with direct access to their objects."""
 
 import contextlib
 import importlib
@@ -18,15 +18,15 @@ _KEY, _SECRET = "access", "not-a-secret"
 
 
 @dataclass(frozen=True)
-class Server:
-    """An S3 server with one bucket. `client`: boto3, which takes any key."""
+class S3Server:
+    """An S3 server with one bucket. `client` is boto3's, which accepts any key."""
 
     url: str
     client: Any
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """What a store needs to be told of it."""
+        """The environment with which a store finds the server."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ALLOW_HTTP": "true",
@@ -41,26 +41,26 @@ class Server:
 
     def keys(self, prefix: str) -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-        return [each["Key"] for page in pages for each in page.get("Contents", ())]
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
 
 @contextlib.contextmanager
-def moto() -> Iterator[Server]:
-    """moto's, in a thread of ours."""
+def moto() -> Iterator[S3Server]:
+    """Run moto's server in a thread."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = importlib.import_module("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     try:
-        with _with_bucket(f"http://{host}:{port}") as found:
+        with _create_bucket(f"http://{host}:{port}") as found:
             yield found
     finally:
         server.stop()
 
 
 @contextlib.contextmanager
-def versitygw(folder: Path) -> Iterator[Server]:
-    """versitygw over a folder."""
+def versitygw(folder: Path) -> Iterator[S3Server]:
+    """Run versitygw over a folder."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with subprocess.Popen(
@@ -70,26 +70,26 @@ def versitygw(folder: Path) -> Iterator[Server]:
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            _wait_for(port)
-            with _with_bucket(f"http://127.0.0.1:{port}") as found:
+            _wait_for_port(port)
+            with _create_bucket(f"http://127.0.0.1:{port}") as found:
                 yield found
         finally:
             process.kill()
 
 
 @contextlib.contextmanager
-def _with_bucket(url: str) -> Iterator[Server]:
+def _create_bucket(url: str) -> Iterator[S3Server]:
     client = importlib.import_module("boto3").client(
         "s3", endpoint_url=url, aws_access_key_id=_KEY, aws_secret_access_key=_SECRET, region_name="us-east-1"
     )
     try:
         client.create_bucket(Bucket=BUCKET)
-        yield Server(url, client)
+        yield S3Server(url, client)
     finally:
         client.close()
 
 
-def _wait_for(port: int) -> None:
+def _wait_for_port(port: int) -> None:
     deadline = time.monotonic() + 10
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Servers that fail: dead, silent, breaking off, refusing. Played by hand: no real one does so on demand."""
+"""S3 servers that fail: dead, silent, interrupting or refusing. Simulated, since real ones do not fail on demand."""
 
 import contextlib
 import re
@@ -17,21 +17,21 @@ from api.store import s3
 from api.store.factory import open_store
 from api.store.store import FileChanged, FileMissing, Store
 from artifacts.errors import StoreError
-from tests.api.store.conftest import _start_obstore
+from tests.api.store.conftest import start_obstore
 from tests.api.store.test_store import JOB
 
 MIB = 1024 * 1024
-SECRET = "kept-from-everybody"
+SECRET = "secret-access-key"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def started() -> None:
-    _start_obstore()
+def obstore_started() -> None:
+    start_obstore()
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same waiting, in tenths of seconds."""
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reduce the timeouts to tenths of seconds."""
     short = {"connect_timeout": "100ms", "read_timeout": "100ms", "timeout": "10s"}
     monkeypatch.setattr(bucket_module, "_TIMEOUTS", short)
     monkeypatch.setattr(s3, "_TIMEOUT", s3._TIMEOUT.__class__(connect=0.1, read=0.1))
@@ -39,12 +39,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "_RETRIES", s3._RETRIES.new(total=1, backoff_factor=0.01))
 
 
-Answer = Callable[[str, bytes], bytes]  # the request's head and body, to what is sent before the connection ends
+Handler = Callable[[str, bytes], bytes]  # maps a request's head and body to the response
 
 
 @contextlib.contextmanager
-def server(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, list[str]]]:
-    """A store on a server that answers so, and the requests it got."""
+def fake_server(handler: Handler, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, list[str]]]:
+    """Yield a store on a server with this handler, and the heads of the received requests."""
     heads: list[str] = []
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
 
@@ -55,9 +55,9 @@ def server(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[St
                 except OSError:
                     return
                 with connection, contextlib.suppress(OSError):
-                    head, body = _request(connection)
+                    head, body = _receive(connection)
                     heads.append(head)
-                    connection.sendall(answer(head, body))
+                    connection.sendall(handler(head, body))
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -69,7 +69,7 @@ def server(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[St
             thread.join()
 
 
-def _request(connection: socket.socket) -> tuple[str, bytes]:
+def _receive(connection: socket.socket) -> tuple[str, bytes]:
     received = b""
     while b"\r\n\r\n" not in received:
         received += connection.recv(65536)
@@ -86,9 +86,9 @@ def _set_environ(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
         monkeypatch.setenv(f"AWS_{name}", value)
 
 
-def reply(status: str, body: bytes = b"", headers: Mapping[str, object] = MappingProxyType({})) -> bytes:
-    """An HTTP answer, of an object or of anything else."""
-    told = {
+def response(status: str, body: bytes = b"", headers: Mapping[str, object] = MappingProxyType({})) -> bytes:
+    """Build an HTTP response with the headers of an object."""
+    fields = {
         "Content-Length": len(body),
         "Connection": "close",
         "ETag": '"1"',
@@ -96,16 +96,16 @@ def reply(status: str, body: bytes = b"", headers: Mapping[str, object] = Mappin
         **headers,
     }
     return (
-        "\r\n".join([f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in told.items()), "", ""]).encode()
+        "\r\n".join([f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in fields.items()), "", ""]).encode()
         + body
     )
 
 
-def error(code: str) -> bytes:
+def error_body(code: str) -> bytes:
     return f"<Error><Code>{code}</Code><Message>m</Message><AWSAccessKeyId>id</AWSAccessKeyId></Error>".encode()
 
 
-EVERY: dict[str, Callable[[Any], object]] = {
+OPERATIONS: dict[str, Callable[[Any], object]] = {
     "check": lambda store: store.check(),
     "list": lambda store: list(store.list(JOB)),
     "stat": lambda store: store.stat("a"),
@@ -113,53 +113,53 @@ EVERY: dict[str, Callable[[Any], object]] = {
     "read": lambda store: store.read("a", 1),
     "write": lambda store: store.write("a", b"x"),
     "delete": lambda store: store.delete("a"),
-    "delete odd": lambda store: store._keys.delete(["a//b"]),
+    "delete invalid key": lambda store: store._keys.delete(["a//b"]),
     "remove": lambda store: store.remove(JOB),
 }
 
 
-@pytest.mark.parametrize("work", EVERY)
-def test_a_refusal_is_an_error_without_anything_secret_in_it(monkeypatch: pytest.MonkeyPatch, work: str) -> None:
-    refusal = reply("403 Forbidden", error("AccessDenied"))
-    with server(lambda *_: refusal, monkeypatch) as (store, heads), pytest.raises(StoreError) as caught:
-        EVERY[work](store)
+@pytest.mark.parametrize("work", OPERATIONS)
+def test_the_error_of_a_refused_request_contains_no_secret(monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+    refusal = response("403 Forbidden", error_body("AccessDenied"))
+    with fake_server(lambda *_: refusal, monkeypatch) as (store, heads), pytest.raises(StoreError) as caught:
+        OPERATIONS[work](store)
     assert len(heads) == 1
-    said = "".join(traceback.format_exception(caught.value))
-    assert "AccessDenied" in said or "403" in said
-    assert SECRET not in said
-    assert "Signature" not in said
+    text = "".join(traceback.format_exception(caught.value))
+    assert "AccessDenied" in text or "403" in text
+    assert SECRET not in text
+    assert "Signature" not in text
     assert "\n" not in str(caught.value)
     assert "<" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("work", EVERY)
-def test_a_server_that_is_away_is_tried_again_and_then_an_error(monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+@pytest.mark.parametrize("work", OPERATIONS)
+def test_an_unreachable_server_raises_store_error_after_retries(monkeypatch: pytest.MonkeyPatch, work: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         _set_environ(monkeypatch, free.getsockname()[1])
     with pytest.raises(StoreError) as caught:
-        EVERY[work](open_store("s3://bucket"))
+        OPERATIONS[work](open_store("s3://bucket"))
     assert "Signature" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("work", EVERY)
-def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+@pytest.mark.parametrize("work", OPERATIONS)
+def test_a_silent_server_raises_store_error_after_the_timeout(monkeypatch: pytest.MonkeyPatch, work: str) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
         _set_environ(monkeypatch, silent.getsockname()[1])
         with pytest.raises(StoreError) as caught:
-            EVERY[work](open_store("s3://bucket"))
+            OPERATIONS[work](open_store("s3://bucket"))
     assert "Signature" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_server_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_to_a_busy_server_are_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     page = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
-    answers = [
-        reply("503 Slow Down", error("SlowDown")),
-        reply("503 Slow Down", error("SlowDown")),
-        reply("200 OK", page),
+    responses = [
+        response("503 Slow Down", error_body("SlowDown")),
+        response("503 Slow Down", error_body("SlowDown")),
+        response("200 OK", page),
     ]
-    with server(lambda *_: answers.pop(0), monkeypatch) as (store, heads):
+    with fake_server(lambda *_: responses.pop(0), monkeypatch) as (store, heads):
         assert list(store.list(JOB)) == []
     assert len(heads) == 3
 
@@ -176,92 +176,101 @@ def test_a_server_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPatch) -
         b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
     ],
 )
-def test_an_answer_that_is_no_listing_is_an_error_and_not_an_empty_folder(
-    monkeypatch: pytest.MonkeyPatch, page: bytes
-) -> None:
-    with server(lambda *_: reply("200 OK", page), monkeypatch) as (store, heads), pytest.raises(StoreError):
+def test_an_invalid_listing_raises_store_error(monkeypatch: pytest.MonkeyPatch, page: bytes) -> None:
+    with fake_server(lambda *_: response("200 OK", page), monkeypatch) as (store, heads), pytest.raises(StoreError):
         list(store.list(JOB))
     assert len(heads) <= 2
 
 
-def test_what_one_key_of_many_is_refused_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = "<Size>1</Size><ETag>1</ETag><LastModified>2026-11-24T19:39:06Z</LastModified>"
-    entry = f"<Contents><Key>{{}}</Key>{told}</Contents>"
+def test_a_bulk_delete_raises_the_error_of_the_refused_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = "<Size>1</Size><ETag>1</ETag><LastModified>2026-11-24T19:39:06Z</LastModified>"
+    entry = f"<Contents><Key>{{}}</Key>{fields}</Contents>"
     page = "".join(entry.format(JOB + name) for name in ("a", "b", "last"))
     listing = f"<ListBucketResult><IsTruncated>false</IsTruncated>{page}</ListBucketResult>".encode()
     refusal = f"<Key>{JOB}a</Key><Code>AccessDenied</Code><Message>held</Message>"
     deleted = f"<DeleteResult><Error>{refusal}</Error><Deleted><Key>{JOB}b</Key></Deleted></DeleteResult>".encode()
+
+    def handle(head: str, _: bytes) -> bytes:
+        return response("200 OK", listing if "GET" in head else deleted)
+
     with (
-        server(lambda head, _: reply("200 OK", listing if "GET" in head else deleted), monkeypatch) as (store, heads),
+        fake_server(lambda head, _: response("200 OK", listing if "GET" in head else deleted), monkeypatch) as (
+            store,
+            heads,
+        ),
         pytest.raises(StoreError, match=r"job-1/a: held \(code: AccessDenied\)"),
     ):
         store.remove(JOB, ["last"])
     assert [head.split()[0] for head in heads] == ["GET", "POST"]
 
 
-def test_a_server_without_bulk_deletes_can_be_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bulk_deletes_can_be_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DISABLE_BULK_DELETE", "true")
-    with server(lambda *_: reply("204 No Content"), monkeypatch) as (store, heads):
+    with fake_server(lambda *_: response("204 No Content"), monkeypatch) as (store, heads):
         store._keys.delete(["a", "b"])  # type: ignore[attr-defined]
     assert sorted(head.split(" HTTP")[0] for head in heads) == ["DELETE /bucket/a", "DELETE /bucket/b"]
 
 
-def served(whole: bytes, tag: Callable[[int], str], cut: int) -> Answer:
-    """An object whose answers to GET break off after `cut` bytes, and that has a tag for each request."""
+def interrupted_object(whole: bytes, tag: Callable[[int], str], cut: int) -> Handler:
+    """Return a handler for an object: GET stops after `cut` bytes; `tag` returns the entity tag of the n-th request."""
     count = iter(range(100))
 
-    def answer(head: str, _: bytes) -> bytes:
-        now = tag(next(count))
+    def handle(head: str, _: bytes) -> bytes:
+        etag = tag(next(count))
         if head.startswith("HEAD"):
-            return reply("200 OK", headers={"Content-Length": len(whole), "ETag": now})
-        wanted = re.search(r"if-match: (.*)", head, re.IGNORECASE)
-        if wanted is None or wanted[1].strip() != now:
-            return reply("412 Precondition Failed", error("PreconditionFailed"))
-        found = re.search(r"bytes=(\d+)-(\d+)", head)
-        start, end = (int(found[1]), int(found[2])) if found else (0, len(whole) - 1)
-        told = {"Content-Length": end + 1 - start, "Content-Range": f"bytes {start}-{end}/{len(whole)}", "ETag": now}
-        return reply("206 Partial Content", headers=told) + whole[start : min(end + 1, start + cut)]
+            return response("200 OK", headers={"Content-Length": len(whole), "ETag": etag})
+        expected = re.search(r"if-match: (.*)", head, re.IGNORECASE)
+        if expected is None or expected[1].strip() != etag:
+            return response("412 Precondition Failed", error_body("PreconditionFailed"))
+        span = re.search(r"bytes=(\d+)-(\d+)", head)
+        start, end = (int(span[1]), int(span[2])) if span else (0, len(whole) - 1)
+        headers = {
+            "Content-Length": end + 1 - start,
+            "Content-Range": f"bytes {start}-{end}/{len(whole)}",
+            "ETag": etag,
+        }
+        return response("206 Partial Content", headers=headers) + whole[start : min(end + 1, start + cut)]
 
-    return answer
+    return handle
 
 
-def test_an_answer_that_breaks_off_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_response_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = bytes(range(256)) * 4096 * 3
-    answers = served(whole, lambda _: '"1"', MIB + 7)
-    with server(answers, monkeypatch) as (store, heads), closing(store.open("a")) as file:
+    handler = interrupted_object(whole, lambda _: '"1"', MIB + 7)
+    with fake_server(handler, monkeypatch) as (store, heads), closing(store.open("a")) as file:
         assert b"".join(file.chunks(0, len(whole))) == whole
     assert len(heads) > 3
 
 
-def test_nothing_is_gone_on_with_that_has_been_replaced_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_response_is_not_resumed_if_the_object_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = bytes(3 * MIB)
-    answers = served(whole, lambda count: '"1"' if count < 2 else '"2"', MIB)
-    with server(answers, monkeypatch) as (store, heads), pytest.raises((FileChanged, StoreError)):
+    handler = interrupted_object(whole, lambda count: '"1"' if count < 2 else '"2"', MIB)
+    with fake_server(handler, monkeypatch) as (store, heads), pytest.raises((FileChanged, StoreError)):
         list(store.open("a").chunks(0, len(whole)))
     assert 2 < len(heads) < 6
 
 
-@pytest.mark.parametrize("answer", ["200 whole", "other tag", "other size", "404"])
-def test_a_server_that_gives_something_else_is_an_error(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+@pytest.mark.parametrize("kind", ["200 whole", "other tag", "other size", "404"])
+def test_a_response_for_another_object_raises(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     def get(head: str, _: bytes) -> bytes:
         if head.startswith("HEAD"):
-            return reply("200 OK", headers={"Content-Length": 10})
-        match answer:
+            return response("200 OK", headers={"Content-Length": 10})
+        match kind:
             case "200 whole":
-                return reply("200 OK", b"0123456789")
+                return response("200 OK", b"0123456789")
             case "other tag":
-                return reply("206 Partial", b"0123", {"Content-Range": "bytes 0-3/10", "ETag": '"2"'})
+                return response("206 Partial", b"0123", {"Content-Range": "bytes 0-3/10", "ETag": '"2"'})
             case "other size":
-                return reply("206 Partial", b"0123", {"Content-Range": "bytes 0-3/11"})
+                return response("206 Partial", b"0123", {"Content-Range": "bytes 0-3/11"})
             case _:
-                return reply("404 Not Found", error("NoSuchKey"))
+                return response("404 Not Found", error_body("NoSuchKey"))
 
-    with server(get, monkeypatch) as (store, _), pytest.raises((FileChanged, StoreError)):
+    with fake_server(get, monkeypatch) as (store, _), pytest.raises((FileChanged, StoreError)):
         list(store.open("a").chunks(0, 4))
 
 
-def test_a_file_that_is_not_there_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with server(lambda *_: reply("404 Not Found", error("NoSuchKey")), monkeypatch) as (store, _):
+def test_a_missing_object_raises_file_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_server(lambda *_: response("404 Not Found", error_body("NoSuchKey")), monkeypatch) as (store, _):
         for work in ("stat", "open", "read"):
             with pytest.raises(FileMissing):
-                EVERY[work](store)
+                OPERATIONS[work](store)

@@ -1,4 +1,4 @@
-"""What the setting may name, and what is made of it."""
+"""Which stores the setting accepts, and what `open_store` makes of them."""
 
 import pytest
 
@@ -9,25 +9,33 @@ from artifacts.errors import ConfigError
 
 
 @pytest.mark.parametrize("url", ["/", "/phfs", "/a b/c?d#e"])
-def test_a_path_is_a_directory(url: str) -> None:
+def test_a_path_opens_a_directory(url: str) -> None:
     assert isinstance(open_store(url), PosixStore)
 
 
 @pytest.mark.parametrize("url", ["s3://phfs", "s3://phfs/", "s3://phfs/a/b%20c", "gs://phfs/a", "az://phfs/a"])
-def test_a_url_is_a_bucket_and_nothing_is_asked_of_it(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_a_url_opens_a_bucket_without_a_request(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     assert isinstance(open_store(url), BucketStore)
+
+
+@pytest.mark.parametrize("url", ["http://x/y", "https://x/y", "abfs://x/y", "file:///phfs", "phfs", ""])
+def test_an_unknown_scheme_is_refused_with_the_accepted_ones(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    with pytest.raises(ConfigError, match=r"an absolute path, or s3://, gs:// or az://") as raised:
+        open_store(url)
+    assert repr(url) in str(raised.value)
 
 
 @pytest.mark.parametrize(
     "url", ["s3://", "s3:///a", "s3://b/a//b", "s3://b/../a", "s3://b/%2e%2e/a", "s3://b?a", "s3://b#a"]
 )
-def test_a_url_that_is_no_bucket_and_path_is_refused(url: str) -> None:
+def test_a_url_without_a_valid_bucket_and_path_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="such as s3://phfs/prefix"):
         open_store(url)
 
 
-def test_what_the_environment_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_what_the_environment_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
     with pytest.raises(ConfigError, match=r"'az://phfs' cannot be used: .*[Aa]ccount"):
         open_store("az://phfs")

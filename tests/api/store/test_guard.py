@@ -1,4 +1,4 @@
-"""Nothing but one job's folder is ever removed, whatever is asked for."""
+"""The guard allows the removal of exactly one job folder, and of nothing else."""
 
 import re
 
@@ -10,7 +10,7 @@ from api.store.guard import check_removable
 from artifacts.errors import InvalidName
 from artifacts.names import check_job_name, group_path, is_key
 
-# What looks like it, with everything that might lead elsewhere.
+# Prefixes that resemble a job folder, with components that might lead elsewhere.
 _part = st.one_of(
     st.sampled_from(["", ".", "..", "groups", "jobArtifacts", "job-1", "a_b", "A", "g", "\n", "%2e%2e", "g\0", "-"]),
     st.text(max_size=5),
@@ -25,7 +25,7 @@ _prefix = st.one_of(
 @example("groups/g/jobArtifacts/job-1//")
 @example("/groups/g/jobArtifacts/job-1/")
 @example("groups/A_B/jobArtifacts/job-1/")
-def test_what_is_removed_is_the_folder_of_one_job_of_one_group(prefix: str) -> None:
+def test_only_a_job_folder_is_removable(prefix: str) -> None:
     try:
         check_removable(prefix)
     except ValueError:
@@ -38,18 +38,18 @@ def test_what_is_removed_is_the_folder_of_one_job_of_one_group(prefix: str) -> N
 
 
 @given(group=st.from_regex(r"[a-z0-9]([-.a-z0-9]{0,8}[a-z0-9])?", fullmatch=True), job=st.text("ab1-.", max_size=6))
-def test_the_folder_of_any_job_may_be_removed(group: str, job: str) -> None:
+def test_every_valid_job_folder_is_removable(group: str, job: str) -> None:
     prefix = f"groups/{group}/jobArtifacts/{job}/"
     try:
         check_job_name(job)
     except InvalidName:
-        with pytest.raises(ValueError, match="only a job's folder"):
+        with pytest.raises(ValueError, match="only a job folder"):
             check_removable(prefix)
     else:
         check_removable(prefix, [".primehub/metadata/expiredAt"])
 
 
 @pytest.mark.parametrize("name", ["", "../job-2/a", "/etc/passwd", "a//b", "a/", ".", "a\n"])
-def test_what_goes_last_lies_in_the_folder(name: str) -> None:
-    with pytest.raises(ValueError, match="below the job's folder"):
+def test_the_last_files_must_be_in_the_folder(name: str) -> None:
+    with pytest.raises(ValueError, match="in the job folder"):
         check_removable("groups/g/jobArtifacts/job-1/", ["a", name])

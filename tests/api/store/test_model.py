@@ -1,4 +1,4 @@
-"""A directory and a bucket, against a dictionary: whatever is done to them, they say the same."""
+"""A directory and a bucket, compared with a dictionary after any sequence of operations."""
 
 import itertools
 from contextlib import closing
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from api.store.factory import open_store
 from api.store.store import FileMissing, RemovedFiles, Store
-from tests.api.store.servers import BUCKET, Server
+from tests.api.store.servers import BUCKET, S3Server
 
 GROUP = "groups/g/jobArtifacts/"
 _numbers = itertools.count()
@@ -34,13 +34,13 @@ _step = st.one_of(
 
 
 class Model:
-    """A store as a dictionary."""
+    """A model of a store: a dictionary."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
 
     def fits(self, key: str) -> bool:
-        """Whether a directory can have the file: none of its folders is a file, and it is no folder."""
+        """Return whether a directory can contain the file: no parent is a file, and it is not a folder."""
         return not any(key.startswith(f"{other}/") or other.startswith(f"{key}/") for other in self.files)
 
     def names(self, prefix: str, after: str, recursive: bool) -> list[str]:
@@ -50,15 +50,15 @@ class Model:
         return sorted({name for name in below if name > after}, key=str.encode)
 
     def remove(self, prefix: str, last: list[str]) -> RemovedFiles:
-        gone = [key for key in self.files if key.startswith(prefix)]
-        counted = [len(self.files[key]) for key in gone if key.removeprefix(prefix) not in last]
-        for key in gone:
+        removed = [key for key in self.files if key.startswith(prefix)]
+        sizes = [len(self.files[key]) for key in removed if key.removeprefix(prefix) not in last]
+        for key in removed:
             del self.files[key]
-        return RemovedFiles(len(counted), sum(counted))
+        return RemovedFiles(len(sizes), sum(sizes))
 
 
 def check_step(store: Store, model: Model, step: tuple[object, ...]) -> None:
-    """Do one step to the store, as it is to be done to the model next."""
+    """Apply one step to the store and compare the result with the model's state before the step."""
     match step:
         case "write", str(key), bytes(content) if model.fits(key):
             store.write(key, content)
@@ -69,9 +69,9 @@ def check_step(store: Store, model: Model, step: tuple[object, ...]) -> None:
             copy.files = dict(model.files)
             assert store.remove(f"{GROUP}{job}/", last) == copy.remove(f"{GROUP}{job}/", last)
         case "list", str(prefix), str(after), bool(recursive):
-            found = [item.name for item in store.list(prefix, after=after, recursive=recursive)]
-            # A directory may have folders with nothing in them.
-            full = [name for name in found if not name.endswith("/") or next(store.list(prefix + name), None)]
+            listed = [item.name for item in store.list(prefix, after=after, recursive=recursive)]
+            # A directory may contain empty folders.
+            full = [name for name in listed if not name.endswith("/") or next(store.list(prefix + name), None)]
             assert full == model.names(prefix, after, recursive)
         case "read", str(key):
             check_read(store, key, model.files.get(key))
@@ -103,8 +103,8 @@ def apply(model: Model, step: tuple[object, ...]) -> None:
 @given(st.lists(_step, max_size=12))
 @example([("write", f"{GROUP}job/a/b", b"1"), ("write", f"{GROUP}job/c", b"2"), ("remove", "job", ["a", "a/b"])])
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_directory_and_a_bucket_are_one_store(
-    tmp_path: Path, moto: Server, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[object, ...]]
+def test_a_directory_and_a_bucket_behave_like_a_dictionary(
+    tmp_path: Path, moto: S3Server, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[object, ...]]
 ) -> None:
     for name, value in moto.environ.items():
         monkeypatch.setenv(name, value)

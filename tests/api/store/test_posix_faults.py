@@ -1,4 +1,4 @@
-"""A directory that fails: mounts with errors, mounts that die and come back, full disks, processes that are killed."""
+"""A directory that fails: mounts with errors, mounts that die and are remounted, full disks, killed processes."""
 
 import errno
 import itertools
@@ -49,11 +49,11 @@ def raises(number: int) -> "pytest.RaisesExc[StoreError]":
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ETIMEDOUT])
-def test_an_error_of_the_mount_is_the_stores_and_not_an_absence(
+def test_a_mount_error_raises_store_error_instead_of_file_missing(
     faulty: mount.Store, store: PosixStore, number: int
 ) -> None:
     faulty.fault("lookup", number, match="/d")
-    for ask in (
+    for operation in (
         store.stat,
         store.open,
         store.delete,
@@ -61,7 +61,7 @@ def test_an_error_of_the_mount_is_the_stores_and_not_an_absence(
         lambda key: store.write(key, b""),
     ):
         with raises(number):
-            ask(f"{JOB}d/b")
+            operation(f"{JOB}d/b")
     with raises(number):
         list(store.list(f"{JOB}d/"))
     assert store.read(f"{JOB}a", 1) == b"a"
@@ -78,17 +78,17 @@ def test_an_error_of_the_mount_is_the_stores_and_not_an_absence(
         store.check()
 
 
-def test_a_mount_that_has_come_back_is_used_again(faulty: mount.Store, store: PosixStore) -> None:
+def test_a_remounted_store_works_again(faulty: mount.Store, store: PosixStore) -> None:
     listing = store.list(JOB)
     next(listing)
     with closing(store.open(f"{JOB}d/b")) as file:
         faulty.kill()
-        for ask in (store.stat, store.open, store.delete, lambda key: store.write(key, b"")):
+        for file_operation in (store.stat, store.open, store.delete, lambda key: store.write(key, b"")):
             with raises(errno.ENOTCONN):
-                ask(f"{JOB}a")
-        for work in (store.check, lambda: store.remove(JOB), lambda: next(listing), lambda: next(store.list(JOB))):
+                file_operation(f"{JOB}a")
+        for operation in (store.check, lambda: store.remove(JOB), lambda: next(listing), lambda: next(store.list(JOB))):
             with raises(errno.ENOTCONN):
-                work()
+                operation()
         with pytest.raises(StoreError):
             list(file.chunks(0, 2))
         faulty.remount()
@@ -97,9 +97,9 @@ def test_a_mount_that_has_come_back_is_used_again(faulty: mount.Store, store: Po
         assert store.read(f"{JOB}d/b", 2) == b"bb"
 
 
-def test_a_root_that_is_not_there_fails_and_is_not_taken_for_an_empty_store(tmp_path: Path) -> None:
+def test_a_missing_root_raises_store_error(tmp_path: Path) -> None:
     store = PosixStore(str(tmp_path / "absent"))
-    for work in (
+    for operation in (
         store.check,
         lambda: list(store.list("groups/")),
         lambda: store.stat("a"),
@@ -108,13 +108,11 @@ def test_a_root_that_is_not_there_fails_and_is_not_taken_for_an_empty_store(tmp_
         lambda: store.write("a", b""),
     ):
         with raises(errno.ENOENT):
-            work()
+            operation()
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV])
-def test_where_nothing_can_be_renamed_a_file_is_replaced_all_the_same(
-    faulty: mount.Store, store: PosixStore, number: int
-) -> None:
+def test_a_file_is_replaced_if_the_store_cannot_rename(faulty: mount.Store, store: PosixStore, number: int) -> None:
     faulty.fault("rename", number)
     store.write(f"{JOB}a", b"new")
     store.write(f"{JOB}d/c", b"c")
@@ -125,7 +123,7 @@ def test_where_nothing_can_be_renamed_a_file_is_replaced_all_the_same(
 
 @pytest.mark.parametrize("operation", ["create", "write", "flush", "fsync", "rename"])
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
-def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     faulty: mount.Store, store: PosixStore, operation: str, number: int
 ) -> None:
     faulty.fault(operation, number)
@@ -136,14 +134,14 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(
     assert names(store, "phjob-artifacts/") == []
 
 
-def test_a_store_without_fsync_is_written_to(faulty: mount.Store, store: PosixStore) -> None:
+def test_a_store_without_fsync_accepts_writes(faulty: mount.Store, store: PosixStore) -> None:
     faulty.fault("fsync", errno.ENOSYS)
     faulty.shorten_writes()
     store.write(f"{JOB}a", b"0123456789")
     assert store.read(f"{JOB}a", 10) == b"0123456789"
 
 
-def test_a_write_to_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_write_to_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     require(tmpfs.missing() is None, str(tmpfs.missing()))
     with tmpfs.tmpfs(tmp_path, 64 * 1024) as disk:
         store = PosixStore(str(disk))
@@ -155,7 +153,7 @@ def test_a_write_to_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
         store.write(f"{JOB}a", b"new")
 
 
-def test_a_file_that_cannot_be_read_to_its_end_is_an_error(faulty: mount.Store, store: PosixStore) -> None:
+def test_a_read_error_in_the_middle_of_a_file_raises_store_error(faulty: mount.Store, store: PosixStore) -> None:
     (faulty.backing / JOB / "large").write_bytes(bytes(3 * MIB))
     with closing(store.open(f"{JOB}large")) as file:
         chunks = file.chunks(0, 3 * MIB)
@@ -166,7 +164,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_an_error(faulty: mount.Store, 
 
 
 @pytest.mark.parametrize("change", ["cut short", "written to", "appended to"])
-def test_a_file_that_is_written_to_while_it_is_read_has_changed(tmp_path: Path, change: str) -> None:
+def test_a_write_during_a_read_raises_file_changed(tmp_path: Path, change: str) -> None:
     store = PosixStore(str(tmp_path))
     path = tmp_path / JOB / "a"
     path.parent.mkdir(parents=True)
@@ -186,29 +184,29 @@ def test_a_file_that_is_written_to_while_it_is_read_has_changed(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(("times", "is_read"), [(4, True), (9, False)])
-def test_a_small_file_that_is_written_to_meanwhile_is_read_again(
+def test_read_retries_if_a_small_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, is_read: bool
 ) -> None:
-    store, left = PosixStore(str(tmp_path)), [times]
+    store, remaining = PosixStore(str(tmp_path)), [times]
     store.write("f", b"x")
-    opened = store.open
+    open_file = store.open
 
-    def interrupted(key: str) -> Any:
-        file = opened(key)
-        if left[0]:
-            left[0] -= 1
-            os.utime(tmp_path / "f", (1, left[0]))
+    def open_and_touch(key: str) -> Any:
+        file = open_file(key)
+        if remaining[0]:
+            remaining[0] -= 1
+            os.utime(tmp_path / "f", (1, remaining[0]))
         return file
 
-    monkeypatch.setattr(store, "open", interrupted)
+    monkeypatch.setattr(store, "open", open_and_touch)
     if is_read:
         assert store.read("f", 10) == b"x"
     else:
-        with pytest.raises(InvalidDocument, match="again and again"):
+        with pytest.raises(InvalidDocument, match="changed during each of 5 reads"):
             store.read("f", 10)
 
 
-def test_a_file_is_given_whole_though_it_is_removed_meanwhile(tmp_path: Path) -> None:
+def test_an_open_file_is_read_completely_after_its_removal(tmp_path: Path) -> None:
     store = PosixStore(str(tmp_path))
     store.write(f"{JOB}a", bytes(2 * MIB))
     with closing(store.open(f"{JOB}a")) as file:
@@ -220,7 +218,7 @@ def test_a_file_is_given_whole_though_it_is_removed_meanwhile(tmp_path: Path) ->
         store.open(f"{JOB}a")
 
 
-def test_on_a_mount_that_numbers_files_anew_a_tag_stays(faulty: mount.Store, store: PosixStore, tmp_path: Path) -> None:
+def test_the_etag_survives_new_inode_numbers_on_fuse(faulty: mount.Store, store: PosixStore, tmp_path: Path) -> None:
     before = store.stat(f"{JOB}a").etag
     faulty.remount()
     assert store.stat(f"{JOB}a").etag == before
@@ -228,27 +226,27 @@ def test_on_a_mount_that_numbers_files_anew_a_tag_stays(faulty: mount.Store, sto
     assert before.rpartition("-")[2] == "0"
 
 
-def test_a_mount_may_give_a_file_a_new_time_when_it_is_first_read(
+def test_a_mount_may_change_the_mtime_at_the_first_read(
     faulty: mount.Store, store: PosixStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pread, times = os.pread, itertools.count(1)
     read = set()
 
-    def as_rclone_does(fd: int, length: int, start: int) -> bytes:
+    def pread_like_rclone(fd: int, length: int, start: int) -> bytes:
         if fd not in read:
             os.utime(faulty.backing / JOB / "large", (next(times), 1))
             read.add(fd)
         return pread(fd, length, start)
 
     (faulty.backing / JOB / "large").write_bytes(bytes(2 * MIB))
-    monkeypatch.setattr(os, "pread", as_rclone_does)
+    monkeypatch.setattr(os, "pread", pread_like_rclone)
     with closing(store.open(f"{JOB}large")) as file:
         assert sum(map(len, file.chunks(0, 2 * MIB))) == 2 * MIB
         assert sum(map(len, file.chunks(0, 2 * MIB))) == 2 * MIB
 
 
 @pytest.mark.parametrize(("operation", "match"), [("unlink", "/d/b"), ("rmdir", "/d"), ("readdir", "/d")])
-def test_what_cannot_be_removed_keeps_what_goes_last_and_nothing_else(
+def test_a_file_that_cannot_be_removed_keeps_only_the_last_files(
     faulty: mount.Store, store: PosixStore, operation: str, match: str
 ) -> None:
     for name in LAST:
@@ -258,15 +256,15 @@ def test_what_cannot_be_removed_keeps_what_goes_last_and_nothing_else(
         with raises(errno.EIO):
             store.remove(JOB, LAST)
     faulty.clear()
-    left = names(store)
-    assert set(LAST) <= set(left)
-    assert "a" not in left
+    remaining = names(store)
+    assert set(LAST) <= set(remaining)
+    assert "a" not in remaining
     store.remove(JOB, LAST)
     assert not (faulty.backing / JOB).exists()
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOTCONN])
-def test_where_nothing_can_be_removed_not_all_is_tried(faulty: mount.Store, store: PosixStore, number: int) -> None:
+def test_a_removal_stops_at_a_fatal_error(faulty: mount.Store, store: PosixStore, number: int) -> None:
     for count in range(50):
         (faulty.backing / JOB / f"d/{count}").touch()
     faulty.fault("unlink", number)
@@ -276,7 +274,7 @@ def test_where_nothing_can_be_removed_not_all_is_tried(faulty: mount.Store, stor
     assert faulty.counts()["unlink"] - before <= 1
 
 
-def test_a_write_into_what_a_job_has_made_a_file_is_a_conflict(tmp_path: Path) -> None:
+def test_a_write_below_a_file_raises_store_conflict(tmp_path: Path) -> None:
     store = PosixStore(str(tmp_path))
     store.write(f"{JOB}.primehub", b"planted")
     with pytest.raises(StoreConflict):
@@ -286,13 +284,13 @@ def test_a_write_into_what_a_job_has_made_a_file_is_a_conflict(tmp_path: Path) -
 KILLED = """
 import os, signal, sys
 from api.store.posix import PosixStore
-left = int(sys.argv[3])
+remaining = int(sys.argv[3])
 def dying(call):
     def called(*args, **more):
-        global left
-        if left == 0:
+        global remaining
+        if remaining == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
+        remaining -= 1
         return call(*args, **more)
     return called
 os.unlink, os.rmdir = dying(os.unlink), dying(os.rmdir)
@@ -300,7 +298,7 @@ PosixStore(sys.argv[1]).remove(sys.argv[2], sys.argv[4:])
 """
 
 
-def test_a_removal_that_is_killed_at_any_step_goes_on_and_loses_the_last_files_last(tmp_path: Path) -> None:
+def test_a_removal_killed_at_any_step_can_resume_and_removes_the_last_files_last(tmp_path: Path) -> None:
     files = ["a", "d/b", "d/e/c", ".primehub/metadata/report.json"]
     for step in itertools.count():
         root = tmp_path / str(step)
@@ -310,14 +308,14 @@ def test_a_removal_that_is_killed_at_any_step_goes_on_and_loses_the_last_files_l
             store.write(JOB + name, b"1")
         command = [sys.executable, "-c", KILLED, str(root), JOB, str(step), *LAST]
         killed = subprocess.run(command, cwd=ROOT, check=False).returncode
-        left = names(store)
+        remaining = names(store)
         assert killed in (0, -signal.SIGKILL)
-        assert [name for name in LAST if name in left] == LAST[len(LAST) - len(set(LAST) & set(left)) :]
-        if set(files) & set(left):
-            assert set(LAST) <= set(left)
-        assert store.remove(JOB, LAST) == RemovedFiles(len(set(files) & set(left)), len(set(files) & set(left)))
+        assert [name for name in LAST if name in remaining] == LAST[len(LAST) - len(set(LAST) & set(remaining)) :]
+        count = len(set(files) & set(remaining))
+        assert not count or set(LAST) <= set(remaining)
+        assert store.remove(JOB, LAST) == RemovedFiles(count, count)
         assert os.listdir(root / "groups/phusers/jobArtifacts") == []
         if killed == 0:
-            assert left == []
+            assert remaining == []
             break
     assert step >= len(files) + len(LAST) + 5

@@ -1,4 +1,4 @@
-"""Directories where others write too: names that no key may have, and things that are no files."""
+"""Directories that others write to: names that are invalid in keys, links, and special files."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ from tests.api.store.test_store import JOB, names
 from tests.machine import require
 
 ROOT = Path(__file__).parents[3]
-SECRET = b"theirs alone"
+SECRET = b"secret"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def job(tmp_path: Path, store: PosixStore) -> Path:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """What lies outside of the store."""
+    """Return a folder outside the store."""
     folder = tmp_path / "outside"
     (folder / "jobArtifacts/job-1").mkdir(parents=True)
     for path in ("secret", "jobArtifacts/job-1/secret"):
@@ -55,34 +55,34 @@ RAW = {
 }
 
 
-def test_names_that_no_key_may_have_are_shown_encoded_and_found_again_by_that(store: PosixStore, job: Path) -> None:
+def test_names_invalid_in_keys_are_listed_encoded_and_found_by_the_encoded_name(store: PosixStore, job: Path) -> None:
     for raw in RAW:
         folder = os.path.join(bytes(job), b"in " + raw[:200])
         os.mkdir(folder)
         for path in (os.path.join(bytes(job), raw), os.path.join(folder, raw)):
             with open(path, "wb") as file:
                 file.write(raw)
-    shown = names(store)
-    assert len(shown) == 2 * len(RAW)
-    assert shown == sorted(shown, key=str.encode)
-    assert set(RAW.values()) <= set(shown)
-    for name in shown:
+    listed = names(store)
+    assert len(listed) == 2 * len(RAW)
+    assert listed == sorted(listed, key=str.encode)
+    assert set(RAW.values()) <= set(listed)
+    for name in listed:
         assert RAW[store.read(JOB + name, 300)] in name
         assert store.stat(JOB + name).size == len(store.read(JOB + name, 300))
     for level in names(store, recursive=False):
-        below = [name for name in shown if name.startswith(level)]
+        below = [name for name in listed if name.startswith(level)]
         assert level.endswith("/") is (below != [level])
         assert [level + name for name in names(store, JOB + level.rstrip("/") + "/")] == below or below == [level]
-    middle = shown[len(shown) // 2]
-    assert names(store, after=middle) == shown[len(shown) // 2 + 1 :]
-    for name in shown[:4]:
+    middle = listed[len(listed) // 2]
+    assert names(store, after=middle) == listed[len(listed) // 2 + 1 :]
+    for name in listed[:4]:
         store.delete(JOB + name)
-    assert names(store) == shown[4:]
-    assert store.remove(JOB).files == len(shown) - 4
+    assert names(store) == listed[4:]
+    assert store.remove(JOB).files == len(listed) - 4
     assert not job.exists()
 
 
-def test_of_two_names_that_would_be_shown_alike_the_one_that_is_so_counts(store: PosixStore, job: Path) -> None:
+def test_a_literal_name_wins_over_an_encoded_one(store: PosixStore, job: Path) -> None:
     for path, content in {"a%0A": "literal", "a\n": "raw", "d%0A/x": "literal", "d\n/y": "raw"}.items():
         (job / path).parent.mkdir(exist_ok=True)
         (job / path).write_text(content)
@@ -95,7 +95,7 @@ def test_of_two_names_that_would_be_shown_alike_the_one_that_is_so_counts(store:
 
 
 @pytest.mark.parametrize("name", ["%41", "a%2Fb", "%2E%2E", "%00", "%", "%2", "%zz", "%C3%BC", "%25", "%2e%2e/%2e%2e"])
-def test_an_escape_that_nobody_needs_leads_to_nothing_else(store: PosixStore, job: Path, name: str) -> None:
+def test_an_unneeded_escape_is_not_decoded(store: PosixStore, job: Path, name: str) -> None:
     for path in ("A", "b", "\u00fc"):
         (job / path).write_text(path)
     for key in (JOB + name, f"{JOB}{name}/b"):
@@ -117,7 +117,7 @@ def make_special(folder: Path, kind: str) -> Path:
                 end.bind(os.path.relpath(path))
         case "device":
             require(os.geteuid() == 0, "root, to make a device")
-            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero: it has no end
+            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero is endless
         case "loop":
             path.symlink_to(path)
         case "dangling":
@@ -126,35 +126,35 @@ def make_special(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["fifo", "socket", "device", "loop", "dangling"])
-def test_what_is_no_file_is_neither_listed_nor_read_and_goes_with_the_job(
+def test_special_files_are_not_listed_or_read_and_are_removed_with_the_job(
     store: PosixStore, job: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(job)
     make_special(job, kind)
     (job / "a").write_text("a")
     assert names(store) == names(store, recursive=False) == ["a"]
-    for ask in (store.stat, store.open, lambda key: store.read(key, 10)):
+    for operation in (store.stat, store.open, lambda key: store.read(key, 10)):
         with pytest.raises(FileMissing):
-            ask(JOB + kind)
+            operation(JOB + kind)
     assert store.remove(JOB) == RemovedFiles(1, 1)
     assert not job.exists()
 
 
-def test_a_fifo_is_not_opened_so_that_its_writer_does_not_wake(store: PosixStore, job: Path) -> None:
+def test_a_fifo_is_not_opened(store: PosixStore, job: Path) -> None:
     os.mkfifo(job / "fifo")
     with pytest.raises(FileMissing):
         store.open(f"{JOB}fifo")
-    with pytest.raises(OSError, match="No such device"):  # nobody has it open to read
+    with pytest.raises(OSError, match="No such device"):  # no process has opened it for reading
         os.open(job / "fifo", os.O_WRONLY | os.O_NONBLOCK)
 
 
-# Where a link may stand: at each part of a key.
+# The link replaces each component of a key in turn.
 LINKS = ["groups", "groups/phusers", "groups/phusers/jobArtifacts", JOB.rstrip("/"), f"{JOB}d", f"{JOB}d/secret"]
 
 
 @pytest.mark.parametrize("place", LINKS)
 @pytest.mark.parametrize("absolute", [True, False])
-def test_no_link_is_followed_wherever_it_stands(tmp_path: Path, outside: Path, place: str, absolute: bool) -> None:
+def test_links_are_not_followed_at_any_level(tmp_path: Path, outside: Path, place: str, absolute: bool) -> None:
     root = tmp_path / "phfs"
     (root / JOB / "d").mkdir(parents=True)
     (root / place).parent.mkdir(parents=True, exist_ok=True)
@@ -171,14 +171,14 @@ def test_no_link_is_followed_wherever_it_stands(tmp_path: Path, outside: Path, p
         f"{JOB}d/jobArtifacts/job-1/secret",
     ]
     for key in keys:
-        for ask in (store.stat, store.open):
+        for operation in (store.stat, store.open):
             with pytest.raises(FileMissing):
-                ask(key)
+                operation(key)
         store.delete(key)
     for prefix in (JOB, f"{JOB}d/", "groups/", "groups/phusers/", "groups/phusers/jobArtifacts/"):
         assert not any(name.endswith("secret") for name in names(store, prefix))
     if place.startswith(f"{JOB}d"):
-        store.write(f"{JOB}d/secret", b"ours")  # what a job has put there is replaced
+        store.write(f"{JOB}d/secret", b"ours")  # a link that a job created is replaced
     elif place == JOB.rstrip("/"):
         store.write(f"{JOB}secret", b"ours")
     else:
@@ -190,7 +190,7 @@ def test_no_link_is_followed_wherever_it_stands(tmp_path: Path, outside: Path, p
     assert not os.path.lexists(root / JOB.rstrip("/")) or not place.startswith(JOB.rstrip("/"))
 
 
-def test_a_link_in_place_of_a_job_is_unlinked(store: PosixStore, job: Path, outside: Path) -> None:
+def test_a_link_in_place_of_a_job_folder_is_unlinked(store: PosixStore, job: Path, outside: Path) -> None:
     job.rmdir()
     Path(str(job)).symlink_to(outside)
     assert store.remove(JOB) == RemovedFiles(0, 0)
@@ -198,7 +198,7 @@ def test_a_link_in_place_of_a_job_is_unlinked(store: PosixStore, job: Path, outs
     assert (outside / "secret").read_bytes() == SECRET
 
 
-def test_a_file_in_place_of_a_job_is_not_its_folder(store: PosixStore, job: Path) -> None:
+def test_a_file_in_place_of_a_job_folder_is_not_removed(store: PosixStore, job: Path) -> None:
     job.rmdir()
     job.write_text("a file")
     assert store.remove(JOB) == RemovedFiles(0, 0)
@@ -207,7 +207,7 @@ def test_a_file_in_place_of_a_job_is_not_its_folder(store: PosixStore, job: Path
         store.write(f"{JOB}a", b"")
 
 
-def test_a_folder_where_a_file_must_go_is_a_conflict_and_stays(store: PosixStore, job: Path) -> None:
+def test_writing_over_a_folder_raises_store_conflict(store: PosixStore, job: Path) -> None:
     (job / "a").mkdir()
     (job / "a/theirs").write_text("theirs")
     with pytest.raises(StoreConflict):
@@ -217,7 +217,7 @@ def test_a_folder_where_a_file_must_go_is_a_conflict_and_stays(store: PosixStore
     assert names(store, "phjob-artifacts/") == []
 
 
-def test_a_hard_link_is_a_file_and_its_other_name_stays(store: PosixStore, job: Path, outside: Path) -> None:
+def test_a_hard_link_is_a_file_and_its_target_is_not_changed(store: PosixStore, job: Path, outside: Path) -> None:
     os.link(outside / "secret", job / "a")
     assert store.read(f"{JOB}a", 100) == SECRET
     store.write(f"{JOB}a", b"ours")
@@ -227,13 +227,13 @@ def test_a_hard_link_is_a_file_and_its_other_name_stays(store: PosixStore, job: 
     assert (outside / "secret").read_bytes() == SECRET
 
 
-def test_a_link_may_stand_for_the_root_itself(store: PosixStore, job: Path, tmp_path: Path) -> None:
+def test_the_root_may_be_a_link(store: PosixStore, job: Path, tmp_path: Path) -> None:
     (job / "a").write_text("a")
     (tmp_path / "link").symlink_to("phfs")
     assert names(PosixStore(str(tmp_path / "link"))) == ["a"]
 
 
-def test_in_a_job_others_can_go_on_and_elsewhere_only_we_write_whatever_the_umask(store: PosixStore, job: Path) -> None:
+def test_modes_do_not_depend_on_the_umask(store: PosixStore, job: Path) -> None:
     root = job.parents[3]
     before = os.umask(0o077)
     try:
@@ -252,43 +252,43 @@ def test_in_a_job_others_can_go_on_and_elsewhere_only_we_write_whatever_the_umas
     assert {path: stat.S_IMODE((root / path).stat().st_mode) for path in modes} == modes
 
 
-def test_a_folder_that_may_not_be_read_is_an_error_that_names_it() -> None:
+def test_the_error_of_an_unreadable_folder_names_it() -> None:
     require(os.geteuid() == 0, "root, to become another user")
-    with tempfile.TemporaryDirectory() as root:  # pytest's own folder is for nobody else
+    with tempfile.TemporaryDirectory() as root:  # other users cannot enter pytest's own folder
         for folder in ("a", "private", "z"):
             os.makedirs(f"{root}/{JOB}{folder}")
             Path(root, JOB, folder, "f").write_text("f")
         for path in (root, *(f"{root}/{JOB}{folder}" for folder in ("", "a", "z"))):
             os.chmod(path, 0o777)
         os.chmod(f"{root}/{JOB}private", 0o700)
-        said = subprocess.run(
-            [sys.executable, "-c", AS_NOBODY, root, JOB],
+        result = subprocess.run(
+            [sys.executable, "-c", OPERATIONS_AS_NOBODY, root, JOB],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert said.stdout.splitlines() == [
+        assert result.stdout.splitlines() == [
             "a/f",
             f"cannot list '{JOB}private/' in the store: Permission denied",
-            f"cannot look at '{JOB}private/f' in the store: Permission denied",
+            f"cannot stat '{JOB}private/f' in the store: Permission denied",
             f"cannot remove '{JOB}private' in the store: Permission denied",
-        ], said.stderr
+        ], result.stderr
         assert names(PosixStore(root)) == ["private/f", "z/f"]
 
 
-AS_NOBODY = """
+OPERATIONS_AS_NOBODY = """
 import ctypes, os, sys
 from api.store.posix import PosixStore
 from artifacts.errors import StoreError
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
-ctypes.CDLL(None).prctl(4, 1)  # dumpable again: /proc/self is ours
+ctypes.CDLL(None).prctl(4, 1)  # make the process dumpable again, so that it owns /proc/self
 store, job = PosixStore(sys.argv[1]), sys.argv[2]
-def show(names):
-    for item in names: print(item.name)
-for ask in (lambda: show(store.list(job)), lambda: store.stat(job + "private/f"), lambda: store.remove(job, ["z/f"])):
-    try: ask()
+def print_names():
+    for item in store.list(job): print(item.name)
+for operation in (print_names, lambda: store.stat(job + "private/f"), lambda: store.remove(job, ["z/f"])):
+    try: operation()
     except StoreError as error: print(error)
 """

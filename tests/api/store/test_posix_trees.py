@@ -1,4 +1,4 @@
-"""Directories as trees: large, deep, and changed by others while they are listed or removed."""
+"""Directory trees: large, deep, and changed by others during a listing or removal."""
 
 import itertools
 import os
@@ -39,7 +39,7 @@ def job(tmp_path: Path) -> Path:
 
 
 def make_deep(folder: Path, depth: int) -> None:
-    """Folders in one another, past what a path may be long, with a file before and one behind each."""
+    """Create nested folders beyond the maximum path length, each with a file before and after the next one."""
     fd = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
         for name in ("a", "z"):
@@ -51,50 +51,48 @@ def make_deep(folder: Path, depth: int) -> None:
     os.close(fd)
 
 
-def test_a_tree_deeper_than_any_path_is_listed_and_removed_with_few_descriptors(store: PosixStore, job: Path) -> None:
+def test_a_very_deep_tree_is_listed_and_removed_with_few_descriptors(store: PosixStore, job: Path) -> None:
     depth = 300
     make_deep(job, depth)
-    most = 0
-    shown = []
+    max_open = 0
+    listed = []
     for item in store.list(JOB):
-        shown.append(item.name)
-        if len(shown) % 50 == 0:
-            most = max(most, len(os.listdir("/proc/self/fd")))
-    assert len(shown) == 2 * depth + 2
-    assert shown[2] == "a"
-    assert shown[-1] == "z"
-    assert shown == sorted(shown)
-    assert 0 < most < 50
-    assert [item.name for item in store.list(JOB, after=shown[depth])] == shown[depth + 1 :]
+        listed.append(item.name)
+        if len(listed) % 50 == 0:
+            max_open = max(max_open, len(os.listdir("/proc/self/fd")))
+    assert len(listed) == 2 * depth + 2
+    assert listed[2] == "a"
+    assert listed[-1] == "z"
+    assert listed == sorted(listed)
+    assert 0 < max_open < 50
+    assert [item.name for item in store.list(JOB, after=listed[depth])] == listed[depth + 1 :]
     assert store.remove(JOB, LAST) == RemovedFiles(2 * depth, 0)
     assert not job.exists()
 
 
-def test_the_first_page_looks_at_no_more_files_than_it_shows(
-    store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_stats_only_its_own_files(store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("d1", "d2", "d3"):
         (job / folder).mkdir()
         for number in range(300):
             (job / folder / f"{number:03}").touch()
-    looked_at, read = [], []
+    stated, scanned = [], []
     stat, scandir = os.stat, os.scandir
 
-    def noted_stat(*args: Any, **more: Any) -> os.stat_result:
-        looked_at.append(args)
+    def recording_stat(*args: Any, **more: Any) -> os.stat_result:
+        stated.append(args)
         return stat(*args, **more)
 
-    def noted_scandir(fd: int) -> Any:
-        read.append(fd)
+    def recording_scandir(fd: int) -> Any:
+        scanned.append(fd)
         return scandir(fd)
 
-    monkeypatch.setattr(os, "stat", noted_stat)
-    monkeypatch.setattr(os, "scandir", noted_scandir)
+    monkeypatch.setattr(os, "stat", recording_stat)
+    monkeypatch.setattr(os, "scandir", recording_scandir)
     page = list(itertools.islice(store.list(JOB, after="d1/249"), 100))
     monkeypatch.undo()
     assert [item.name for item in page] == [f"d1/{n}" for n in range(250, 300)] + [f"d2/{n:03}" for n in range(50)]
-    assert len(looked_at) == 100
-    assert len(read) == 3  # the job, d1, d2
+    assert len(stated) == 100
+    assert len(scanned) == 3  # the job, d1, d2
 
 
 # Trees as nested dictionaries; a file is its size.
@@ -120,26 +118,24 @@ def _grow(folder: Path, tree: dict[str, object]) -> None:
 
 @given(_tree, st.data())
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_page_is_a_part_of_the_whole_and_all_of_it_can_be_removed(
-    tmp_path: Path, tree: dict[str, object], data: st.DataObject
-) -> None:
+def test_every_page_is_part_of_the_whole_listing(tmp_path: Path, tree: dict[str, object], data: st.DataObject) -> None:
     root = tmp_path / str(next(_numbers))
     _grow(root / JOB, tree)
     store = PosixStore(str(root))
     whole = list(store.list(JOB))
-    shown = [item.name for item in whole]
-    assert shown == sorted(set(shown), key=str.encode)
+    listed = [item.name for item in whole]
+    assert listed == sorted(set(listed), key=str.encode)
     assert [store.stat(JOB + item.name).size for item in whole] == [item.size for item in whole]
-    after = data.draw(st.one_of(st.sampled_from([*shown, ""]), st.text("a-./0\u00fc%A", max_size=5)))
-    assert [item.name for item in store.list(JOB, after=after)] == [name for name in shown if name > after]
-    level = sorted({name.partition("/")[0] + ("/" if "/" in name else "") for name in shown})
-    assert [each for each in names(store, recursive=False) if each in level] == level
-    files = sum(len(found) for _, _, found in os.walk(root / JOB))
+    after = data.draw(st.one_of(st.sampled_from([*listed, ""]), st.text("a-./0\u00fc%A", max_size=5)))
+    assert [item.name for item in store.list(JOB, after=after)] == [name for name in listed if name > after]
+    level = sorted({name.partition("/")[0] + ("/" if "/" in name else "") for name in listed})
+    assert [name for name in names(store, recursive=False) if name in level] == level
+    files = sum(len(files) for _, _, files in os.walk(root / JOB))
     assert store.remove(JOB).files == files
     assert not (root / JOB).exists()
 
 
-def test_what_vanishes_while_it_is_listed_is_left_out(store: PosixStore, job: Path) -> None:
+def test_files_removed_during_a_listing_are_omitted(store: PosixStore, job: Path) -> None:
     for path in ("a", "b", "d/e/f/1", "d/e/f/2", "d/z", "y", "z"):
         (job / path).parent.mkdir(parents=True, exist_ok=True)
         (job / path).touch()
@@ -147,14 +143,14 @@ def test_what_vanishes_while_it_is_listed_is_left_out(store: PosixStore, job: Pa
     assert next(listing).name == "a"
     (job / "b").unlink()
     assert next(listing).name == "d/e/f/1"
-    os.rename(job / "d", job / "moved")  # what is open is listed on; what is not is not there any more
+    os.rename(job / "d", job / "moved")  # the open folder is listed to its end; the others no longer exist
     assert [item.name for item in listing] == ["d/e/f/2", "d/z", "y", "z"]
 
 
-def test_a_folder_that_has_gone_is_left_when_it_is_come_back_to(
+def test_a_folder_removed_during_a_listing_is_left(
     store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(descriptors.Descent, "_MOST", 1)
+    monkeypatch.setattr(descriptors.DirectoryStack, "_MAX_OPEN", 1)
     for path in ("d/e/f/1", "d/e/z", "d/z", "z"):
         (job / path).parent.mkdir(parents=True, exist_ok=True)
         (job / path).touch()
@@ -164,7 +160,7 @@ def test_a_folder_that_has_gone_is_left_when_it_is_come_back_to(
     assert [item.name for item in listing] == ["d/z", "z"]
 
 
-def test_links_swapped_under_it_never_lead_out(store: PosixStore, job: Path, tmp_path: Path) -> None:
+def test_swapped_links_never_lead_outside(store: PosixStore, job: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (outside / "e").mkdir(parents=True)
     for path in ("secret", "e/secret"):
@@ -194,7 +190,7 @@ def test_links_swapped_under_it_never_lead_out(store: PosixStore, job: Path, tmp
         assert (outside / path).read_text() == "secret"
 
 
-def test_a_job_is_removed_while_another_pod_writes_there(store: PosixStore, job: Path) -> None:
+def test_a_job_folder_is_removed_while_another_pod_writes_to_it(store: PosixStore, job: Path) -> None:
     numbers = itertools.count()
 
     def write() -> None:
@@ -212,23 +208,23 @@ def test_a_job_is_removed_while_another_pod_writes_there(store: PosixStore, job:
     assert not job.exists()
 
 
-def test_what_is_written_into_a_folder_just_emptied_goes_too(
+def test_files_written_to_an_emptied_folder_are_removed(
     store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (job / "d/e").mkdir(parents=True)
     rmdir, times = os.rmdir, itertools.count()
 
-    def beaten_to_it(name: str, **more: int) -> None:
+    def write_before_rmdir(name: str, **more: int) -> None:
         if name in ("e", "job-1") and next(times) < 4:
             Path(os.readlink(f"/proc/self/fd/{more['dir_fd']}"), name, "late").write_text("late")
         rmdir(name, **more)
 
-    monkeypatch.setattr(os, "rmdir", beaten_to_it)
+    monkeypatch.setattr(os, "rmdir", write_before_rmdir)
     assert store.remove(JOB, LAST).files == 4
     assert not job.exists()
 
 
-def test_two_that_remove_the_same_job_do_not_disturb_each_other(store: PosixStore, job: Path) -> None:
+def test_concurrent_removals_of_one_job_succeed(store: PosixStore, job: Path) -> None:
     for number in range(600):
         (job / f"d{number % 20}").mkdir(exist_ok=True)
         (job / f"d{number % 20}" / str(number)).touch()
@@ -239,10 +235,10 @@ def test_two_that_remove_the_same_job_do_not_disturb_each_other(store: PosixStor
     for thread in threads:
         thread.join()
     assert not job.exists()
-    assert sum(each.files for each in removed) == 600
+    assert sum(result.files for result in removed) == 600
 
 
-def test_what_is_mounted_in_a_job_is_not_removed(store: PosixStore, job: Path) -> None:
+def test_a_mounted_file_system_is_not_removed(store: PosixStore, job: Path) -> None:
     require(tmpfs.missing() is None, str(tmpfs.missing()))
     for path in ("a", "mounted", "z"):
         (job / path).mkdir()
@@ -255,20 +251,20 @@ def test_what_is_mounted_in_a_job_is_not_removed(store: PosixStore, job: Path) -
     assert store.remove(JOB, LAST).files == 1
 
 
-def test_what_is_to_go_last_goes_when_all_else_has_gone_and_in_order(
+def test_the_last_files_are_removed_last_and_in_order(
     store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (job / "d").mkdir()
     (job / "d/f").touch()
     (job / ".primehub/metadata/report.json").touch()
-    gone: list[str] = []
+    removed: list[str] = []
     unlink = os.unlink
 
-    def noted(name: str, **more: int) -> None:
-        gone.append(os.path.relpath(os.path.join(os.readlink(f"/proc/self/fd/{more['dir_fd']}"), name), job))
+    def recording_unlink(name: str, **more: int) -> None:
+        removed.append(os.path.relpath(os.path.join(os.readlink(f"/proc/self/fd/{more['dir_fd']}"), name), job))
         unlink(name, **more)
 
-    monkeypatch.setattr(os, "unlink", noted)
+    monkeypatch.setattr(os, "unlink", recording_unlink)
     store.remove(JOB, LAST)
-    assert sorted(gone[:-2]) == [".primehub/metadata/report.json", "d/f"]
-    assert gone[-2:] == LAST
+    assert sorted(removed[:-2]) == [".primehub/metadata/report.json", "d/f"]
+    assert removed[-2:] == LAST

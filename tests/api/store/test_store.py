@@ -1,4 +1,4 @@
-"""What every kind of store does, the same on each."""
+"""The behaviour of every kind of store."""
 
 import itertools
 from collections.abc import Callable
@@ -43,8 +43,8 @@ NAMES = [
     "\uff0e\uff0e",
     "\U0001f680",
 ]
-# What no file is called, whoever asks.
-NO_KEYS = [
+# Keys that no file can have.
+INVALID_KEYS = [
     "",
     "/",
     "/etc/passwd",
@@ -77,24 +77,24 @@ def content(store: Store, key: str, start: int = 0, length: int | None = None) -
         file.close()
 
 
-def test_files_are_listed_in_the_order_of_their_bytes_whatever_they_are_called(store: Store) -> None:
+def test_files_are_listed_in_byte_order(store: Store) -> None:
     fill(store, *reversed(NAMES))
     assert sorted(NAMES, key=str.encode) == NAMES
     assert [(item.name, item.size) for item in store.list(JOB)] == [(name, len(name.encode())) for name in NAMES]
 
 
-def test_files_are_told_and_read_by_the_names_they_are_listed_by(store: Store) -> None:
+def test_files_are_found_by_their_listed_names(store: Store) -> None:
     fill(store, *NAMES)
     for item in store.list(JOB):
-        found = store.stat(JOB + item.name)
-        assert (found.size, found.modified) == (item.size, item.modified)
+        status = store.stat(JOB + item.name)
+        assert (status.size, status.modified_at) == (item.size, item.modified_at)
         assert store.read(JOB + item.name, 1000).decode() == item.name
         assert content(store, JOB + item.name).decode() == item.name
 
 
-def test_a_listing_goes_on_behind_any_name(store: Store) -> None:
+def test_a_listing_starts_after_any_name(store: Store) -> None:
     fill(store, *NAMES)
-    behind = [
+    positions = [
         "a!",
         "d",
         "d/",
@@ -110,11 +110,11 @@ def test_a_listing_goes_on_behind_any_name(store: Store) -> None:
         "\ud800",
         "d/\n",
     ]
-    for after in [*NAMES, *behind]:
+    for after in [*NAMES, *positions]:
         assert names(store, after=after) == [name for name in NAMES if name > after], ascii(after)
 
 
-def test_one_level_of_a_folder_shows_folders_with_a_slash_and_nothing_of_them(store: Store) -> None:
+def test_a_flat_listing_contains_folders_with_a_slash(store: Store) -> None:
     fill(store, "a", "d-", "d/x", "d/y/z", "d0", "e/f/g")
     assert names(store, recursive=False) == ["a", "d-", "d/", "d0", "e/"]
     assert next(iter(store.list(JOB, after="d-", recursive=False))) == Item("d/", None, None, None)
@@ -123,15 +123,15 @@ def test_one_level_of_a_folder_shows_folders_with_a_slash_and_nothing_of_them(st
     assert names(store, JOB + "d/", recursive=False) == ["x", "y/"]
 
 
-def test_where_nothing_is_nothing_is_listed(store: Store) -> None:
+def test_a_missing_prefix_lists_nothing(store: Store) -> None:
     fill(store, "a")
     for prefix in (f"{JOB}b/", f"{JOB}a/", "groups/other/", "elsewhere/", "groups/phusers/jobArtifacts/job-/"):
         assert names(store, prefix) == names(store, prefix, recursive=False) == [], prefix
-    for name in NO_KEYS:
+    for name in INVALID_KEYS:
         assert names(store, f"{name}/") == [], ascii(name)
 
 
-def test_a_job_never_shows_another_whose_name_goes_on(store: Store) -> None:
+def test_a_prefix_does_not_list_a_job_with_a_longer_name(store: Store) -> None:
     fill(store, "a")
     store.write(JOB.replace("job-1", "job-10") + "b", b"")
     store.write(JOB.replace("job-1", "job-1.x") + "c", b"")
@@ -140,27 +140,27 @@ def test_a_job_never_shows_another_whose_name_goes_on(store: Store) -> None:
         names(store, JOB.removesuffix("/"))
 
 
-def test_a_time_is_when_a_file_was_written(store: Store) -> None:
+def test_the_modification_time_is_the_time_of_the_write(store: Store) -> None:
     fill(store, "a")
     (item,) = store.list(JOB)
-    found = store.stat(JOB + "a")
-    assert item.modified is not None
-    assert item.changed is not None
-    assert found.modified == item.modified
-    assert 1_700_000_000 < item.modified <= item.changed + 1 < 10_000_000_000
+    status = store.stat(JOB + "a")
+    assert item.modified_at is not None
+    assert item.changed_at is not None
+    assert status.modified_at == item.modified_at
+    assert 1_700_000_000 < item.modified_at <= item.changed_at + 1 < 10_000_000_000
 
 
-def test_what_is_no_file_is_missing_whatever_it_is_called(store: Store) -> None:
+def test_a_key_without_a_file_raises_file_missing(store: Store) -> None:
     fill(store, "d/a")
-    for key in (JOB + "absent", JOB + "d", JOB + "d/a/b", "absent", *NO_KEYS):
-        for ask in (store.stat, store.open, lambda key: store.read(key, 10)):
+    for key in (JOB + "absent", JOB + "d", JOB + "d/a/b", "absent", *INVALID_KEYS):
+        for operation in (store.stat, store.open, lambda key: store.read(key, 10)):
             with pytest.raises(FileMissing):
-                ask(key)
+                operation(key)
         store.delete(key)
     assert names(store) == ["d/a"]
 
 
-def test_a_document_is_read_whole_or_refused(store: Store) -> None:
+def test_read_returns_the_whole_file_or_raises(store: Store) -> None:
     store.write(JOB + "a", b"12345")
     store.write(JOB + "empty", b"")
     assert store.read(JOB + "a", 5) == b"12345"
@@ -170,7 +170,7 @@ def test_a_document_is_read_whole_or_refused(store: Store) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, MIB, 2 * MIB + 12345])
-def test_any_part_of_a_file_comes_whole_and_in_small_blocks(store: Store, size: int) -> None:
+def test_any_part_of_a_file_is_read_in_small_blocks(store: Store, size: int) -> None:
     whole = bytes(itertools.islice(itertools.cycle(range(251)), size))
     store.write(JOB + "a", whole)
     file = store.open(JOB + "a")
@@ -190,7 +190,7 @@ def test_any_part_of_a_file_comes_whole_and_in_small_blocks(store: Store, size: 
         file.close()
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_never_mixed_with_the_other(store: Store) -> None:
+def test_a_file_replaced_during_a_read_is_never_mixed_with_the_new_one(store: Store) -> None:
     store.write(JOB + "a", b"1" * 3 * MIB)
     file = store.open(JOB + "a")
     try:
@@ -206,7 +206,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_never_mixed_with_the_other(
         file.close()
 
 
-def test_a_tag_changes_with_the_content_and_with_nothing_else(store: Store) -> None:
+def test_the_etag_changes_only_with_the_content(store: Store) -> None:
     store.write(JOB + "a", b"one")
     tag = store.stat(JOB + "a").etag
     assert tag == store.stat(JOB + "a").etag
@@ -216,7 +216,7 @@ def test_a_tag_changes_with_the_content_and_with_nothing_else(store: Store) -> N
     assert store.stat(JOB + "a").etag != tag
 
 
-def test_what_is_written_takes_the_place_of_what_was_there_and_leaves_nothing_else(store: Store) -> None:
+def test_write_replaces_a_file_and_leaves_no_temporary_file(store: Store) -> None:
     for text in (b"one", b"", b"three"):
         store.write(JOB + "d/a", text)
         assert store.read(JOB + "d/a", 10) == text
@@ -226,13 +226,13 @@ def test_what_is_written_takes_the_place_of_what_was_there_and_leaves_nothing_el
     assert names(store, "phjob-artifacts/") == []
 
 
-def test_nothing_is_written_where_nothing_can_be_called_so(store: Store) -> None:
-    for key in NO_KEYS:
+def test_writing_to_an_invalid_key_raises_invalid_name(store: Store) -> None:
+    for key in INVALID_KEYS:
         with pytest.raises(InvalidName):
             store.write(key, b"")
 
 
-def test_a_file_is_deleted_once_and_for_all(store: Store) -> None:
+def test_delete_is_idempotent(store: Store) -> None:
     fill(store, "a", "a%0Ab", "d/b")
     for _ in range(2):
         for name in ("a", "a%0Ab", "d/b"):
@@ -240,7 +240,7 @@ def test_a_file_is_deleted_once_and_for_all(store: Store) -> None:
     assert names(store) == []
 
 
-def test_a_removed_job_leaves_nothing_and_counts_what_it_was(store: Store) -> None:
+def test_remove_removes_the_whole_job_folder_and_counts_it(store: Store) -> None:
     fill(store, *NAMES)
     others = [JOB.replace("job-1", "job-10") + "a", JOB.replace("phusers", "other") + "a", "groups/phusers/mine"]
     for key in others:
@@ -255,31 +255,31 @@ def test_a_removed_job_leaves_nothing_and_counts_what_it_was(store: Store) -> No
     assert store.remove(JOB.replace("phusers", "nobody")) == RemovedFiles(0, 0)
 
 
-def test_only_a_whole_job_is_ever_removed(store: Store) -> None:
+def test_remove_accepts_only_a_job_folder(store: Store) -> None:
     job = "groups/g/jobArtifacts/j/"
     store.write(f"{job}d/a", b"1")
     for prefix in ("", "/", "groups/", "groups/g/", "groups/g/jobArtifacts/", job.removesuffix("/"), f"{job}d/"):
-        with pytest.raises(ValueError, match="only a job's folder"):
+        with pytest.raises(ValueError, match="only a job folder"):
             store.remove(prefix)
     assert store.read(f"{job}d/a", 1) == b"1"
 
 
-def test_many_may_use_it_at_once(store: Store) -> None:
-    def work(number: int) -> bytes:
+def test_a_store_is_thread_safe(store: Store) -> None:
+    def write_and_read(number: int) -> bytes:
         key = f"{JOB}{number}/a"
         store.write(key, b"%d" % number)
         assert names(store, f"{JOB}{number}/") == ["a"]
         return content(store, key)
 
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(work, range(16))) == [b"%d" % number for number in range(16)]
+        assert list(pool.map(write_and_read, range(16))) == [b"%d" % number for number in range(16)]
 
 
-def test_it_can_be_reached(store: Store) -> None:
+def test_check_succeeds(store: Store) -> None:
     store.check()
 
 
-def test_a_listing_tells_what_was_read_for_it(store: Store) -> None:
+def test_a_listing_reports_the_number_of_read_entries(store: Store) -> None:
     for name in ("a", "b/c", "b/d"):
         store.write(JOB + name, b"1")
     read: list[int] = []

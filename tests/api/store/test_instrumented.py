@@ -1,4 +1,4 @@
-"""Requests to the store are timed and their failures counted, and nothing else is changed."""
+"""InstrumentedStore times operations, counts errors and changes nothing else."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,15 +31,15 @@ def store(plain: PosixStore, metrics: ApiMetrics) -> Store:
     return InstrumentedStore(plain, metrics.store_seconds, metrics.store_errors)
 
 
-def counted(metrics: ApiMetrics, name: str) -> dict[str, float]:
+def samples(metrics: ApiMetrics, name: str) -> dict[str, float]:
     values = {
-        each: metrics.registry.get_sample_value(f"phjob_artifact_store_{name}", {"operation": each})
-        for each in STORE_OPERATIONS
+        operation: metrics.registry.get_sample_value(f"phjob_artifact_store_{name}", {"operation": operation})
+        for operation in STORE_OPERATIONS
     }
-    return {each: value for each, value in values.items() if value}
+    return {operation: value for operation, value in values.items() if value}
 
 
-def test_every_operation_does_what_the_store_does_and_is_timed(store: Store, metrics: ApiMetrics) -> None:
+def test_every_operation_is_forwarded_and_timed(store: Store, metrics: ApiMetrics) -> None:
     store.write(FOLDER + "a", b"abc")
     store.write(FOLDER + "b", b"")
     assert [item.name for item in store.list(FOLDER)] == ["a", "b"]
@@ -53,33 +53,33 @@ def test_every_operation_does_what_the_store_does_and_is_timed(store: Store, met
     store.delete(FOLDER + "b")
     assert store.remove(FOLDER) == (1, 3)
     store.check()
-    space = store.space()
-    assert space is not None
-    assert space.size > 0
+    capacity = store.capacity()
+    assert capacity is not None
+    assert capacity.size_bytes > 0
     times = {"write": 2, "list": 3, "stat": 1, "open": 1, "read": 1, "delete": 1, "remove": 1, "check": 2}
-    assert counted(metrics, "seconds_count") == times
-    assert counted(metrics, "errors_total") == {}
+    assert samples(metrics, "seconds_count") == times
+    assert samples(metrics, "errors_total") == {}
 
 
-def test_what_is_not_there_is_no_failure(store: Store, metrics: ApiMetrics) -> None:
+def test_a_missing_file_is_not_counted_as_an_error(store: Store, metrics: ApiMetrics) -> None:
     with pytest.raises(FileMissing):
         store.stat(FOLDER + "a")
-    assert counted(metrics, "errors_total") == {}
+    assert samples(metrics, "errors_total") == {}
 
 
-def test_failures_are_counted_by_operation_also_half_way(
+def test_errors_are_counted_by_operation_even_in_the_middle_of_a_read(
     store: Store, plain: PosixStore, metrics: ApiMetrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> Any:
         raise StoreError("do", "x", OSError(5, "Input/output error"))
 
-    def break_off(*_: object, **__: object) -> Iterator[Any]:
+    def fail_midway(*_: object, **__: object) -> Iterator[Any]:
         yield from ["first", "second"]
         fail()
 
     for name in ("stat", "read", "write", "delete", "remove", "check"):
         monkeypatch.setattr(plain, name, fail)
-    monkeypatch.setattr(plain, "list", break_off)
+    monkeypatch.setattr(plain, "list", fail_midway)
     for call in (store.stat, store.delete, store.remove):
         with pytest.raises(StoreError):
             call("x")
@@ -93,17 +93,17 @@ def test_failures_are_counted_by_operation_also_half_way(
     assert [str(next(items)), str(next(items))] == ["first", "second"]
     with pytest.raises(StoreError):
         next(items)
-    file = type("File", (), {"stat": None, "chunks": break_off, "close": lambda self: None})()
+    file = type("File", (), {"stat": None, "chunks": fail_midway, "close": lambda self: None})()
     monkeypatch.setattr(plain, "open", lambda key: file)
     with pytest.raises(StoreError):
         list(store.open("x").chunks(0, 9))
     errors = dict.fromkeys(("stat", "delete", "remove", "write", "check", "list"), 1)
-    assert counted(metrics, "errors_total") == errors | {"read": 2}
+    assert samples(metrics, "errors_total") == errors | {"read": 2}
 
 
-def test_a_list_that_nobody_reads_on_is_closed(store: Store, plain: PosixStore) -> None:
+def test_an_abandoned_list_is_closed(store: Store, plain: PosixStore) -> None:
     for name in "abc":
         plain.write(FOLDER + name, b"")
     items = store.list(FOLDER)
     next(items)
-    items.close()  # type: ignore[attr-defined]  # the fixtures see to it that no descriptor is left
+    items.close()  # type: ignore[attr-defined]  # a fixture checks that no descriptor is left open
