@@ -1,11 +1,11 @@
 """The probes and `/metrics`: what Kubernetes and Prometheus ask, without a token."""
 
-import threading
 import time
 from collections.abc import Callable
 
 import flask
 
+from api.cache import ExpiringCache
 from api.errors import ApiError, ServiceUnavailable
 from api.metrics import expose
 from api.services import Services
@@ -49,24 +49,21 @@ class Readiness:
     """Remembers for a moment what the checks said. `clock` is monotonic seconds."""
 
     def __init__(self, checks: list[Callable[[], None]], clock: Callable[[], float]) -> None:
-        self._checks, self._clock = checks, clock
-        self._lock = threading.Lock()
-        self._asked_at, self._problem = float("-inf"), ""
+        self._checks, self._last_problem = checks, ""
+        self._problem: ExpiringCache[str, str] = ExpiringCache(1, clock)
 
     def problem(self) -> str:
         """What is not reached, or ""."""
-        with self._lock:
-            if self._clock() - self._asked_at >= _FRESH_SECONDS:
-                before, self._problem = self._problem, self._ask()
-                self._tell(before)
-                self._asked_at = self._clock()
-            return self._problem
+        return self._problem.get_or_load("", self._load)
 
-    def _tell(self, before: str) -> None:
-        if self._problem and self._problem != before:
-            logger.warning("not ready", why=self._problem)
-        elif before and not self._problem:
+    def _load(self) -> tuple[str, float]:
+        problem = self._ask()
+        if problem and problem != self._last_problem:
+            logger.warning("not ready", reason=problem)
+        elif self._last_problem and not problem:
             logger.info("ready again")
+        self._last_problem = problem
+        return problem, _FRESH_SECONDS
 
     def _ask(self) -> str:
         for check in self._checks:

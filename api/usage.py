@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from api.cache import ExpiringCache
 from api.folder import job_folders_prefix
 from api.listing import is_reserved
 from api.store.store import Item, Store
@@ -15,6 +16,7 @@ logger = get_logger(__name__)
 KEPT_SECONDS = 300.0
 MOST_FILES = 1_000_000
 MOST_SECONDS = 10.0
+_MAX_GROUPS = 10_000
 _AT_ONCE = 1000  # files between two looks at the clock
 
 
@@ -57,21 +59,14 @@ class Usage:
 
     def __init__(self, store: Store, clock: Callable[[], float], timer: Callable[[], float]) -> None:
         self._store, self._clock, self._timer = store, clock, timer
-        self._kept: dict[str, tuple[float, Measured]] = {}
+        self._cache: ExpiringCache[str, Measured] = ExpiringCache(_MAX_GROUPS, timer)
         self._walking = threading.Lock()  # one walk at a time: it takes the store's time from others
 
     def of(self, group: str) -> Measured:
         """The group's tally, at most KEPT_SECONDS old. Raises StoreError."""
         path = group_path(group)
         with self._walking:
-            kept = self._kept.get(path)
-            if kept is None or not self._is_fresh(kept):
-                self._kept = {name: other for name, other in self._kept.items() if self._is_fresh(other)}
-                kept = self._kept[path] = (self._timer(), self._walk(path))
-            return kept[1]
-
-    def _is_fresh(self, kept: tuple[float, Measured]) -> bool:
-        return self._timer() - kept[0] < KEPT_SECONDS
+            return self._cache.get_or_load(path, lambda: (self._walk(path), KEPT_SECONDS))
 
     def _walk(self, path: str) -> Measured:
         deadline = self._timer() + MOST_SECONDS

@@ -6,14 +6,14 @@ An answer is remembered for a moment by the token's SHA-256, so neither a token 
 import hashlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from api.auth.caller import Caller
 from api.auth.fetch import Answer, Fetcher, FetchFailed
 from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
+from api.cache import ExpiringCache
 from api.errors import ApiError, NotAuthenticated, ServiceUnavailable
 from artifacts.log import get_logger
 
@@ -22,22 +22,20 @@ logger = get_logger(__name__)
 ACCEPTED_SECONDS = 30.0
 REFUSED_SECONDS = 5.0
 _UNREACHED_SECONDS = 1.0  # so that those who wait for one exchange do not each wait for another that fails
-_MOST_REMEMBERED = 4096
+_MAX_ENTRIES = 4096
 # Refresh tokens cannot be checked here before they are sent, so strangers can cause exchanges: no more than these hold
 # a thread each, and who comes next waits no longer than this.
-_MOST_AT_ONCE = 16
+_MAX_CONCURRENT = 16
 _WAIT_SECONDS = 2.0
 
 
-@dataclass
-class _Remembered:
-    """What the last exchange of a token came to; under its lock while it is exchanged."""
+@dataclass(frozen=True)
+class _Outcome:
+    """The result of an exchange: a caller, or the error that refuses the token."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
     caller: Caller | None = None
     error: type[ApiError] = NotAuthenticated
     reason: str = ""
-    until: float = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -64,36 +62,27 @@ class ExchangeAuthenticator:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._issuer, self._client, self._oidc, self._fetcher = issuer, client, oidc, fetcher
-        self._clock, self._now = clock, now
-        self._lock = threading.Lock()
-        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
-        self._slots = threading.BoundedSemaphore(_MOST_AT_ONCE)
+        self._now = now
+        self._outcomes: ExpiringCache[bytes, _Outcome] = ExpiringCache(_MAX_ENTRIES, clock)
+        self._slots = threading.BoundedSemaphore(_MAX_CONCURRENT)
 
     def authenticate(self, token: str) -> Caller:
         """Return the token's user. Raises NotAuthenticated, or ServiceUnavailable if the issuer does not answer."""
-        remembered = self._of(hashlib.sha256(token.encode()).digest())
-        with remembered.lock:
-            if self._clock() >= remembered.until:
-                self._renew(remembered, token)
-            if remembered.caller is None:
-                raise remembered.error(remembered.reason)
-            return remembered.caller
+        digest = hashlib.sha256(token.encode()).digest()
+        outcome = self._outcomes.get_or_load(digest, lambda: self._load(token))
+        if outcome.caller is None:
+            raise outcome.error(outcome.reason)
+        return outcome.caller
 
-    def _of(self, digest: bytes) -> _Remembered:
-        with self._lock:
-            remembered = self._remembered.setdefault(digest, _Remembered())
-            self._remembered.move_to_end(digest)
-            while len(self._remembered) > _MOST_REMEMBERED:
-                self._remembered.popitem(last=False)
-            return remembered
-
-    def _renew(self, remembered: _Remembered, token: str) -> None:
+    def _load(self, token: str) -> tuple[_Outcome, float]:
+        """Return the outcome of an exchange and the seconds to cache it for."""
         try:
-            remembered.caller, seconds = self._exchange(token)
-        except (NotAuthenticated, ServiceUnavailable) as error:
-            remembered.caller, remembered.error, remembered.reason = None, type(error), str(error)
-            seconds = REFUSED_SECONDS if isinstance(error, NotAuthenticated) else _UNREACHED_SECONDS
-        remembered.until = self._clock() + seconds
+            caller, seconds = self._exchange(token)
+        except NotAuthenticated as error:
+            return _Outcome(None, NotAuthenticated, str(error)), REFUSED_SECONDS
+        except ServiceUnavailable as error:
+            return _Outcome(None, ServiceUnavailable, str(error)), _UNREACHED_SECONDS
+        return _Outcome(caller), seconds
 
     def _exchange(self, token: str) -> tuple[Caller, float]:
         """The user, and for how many seconds to remember."""

@@ -10,12 +10,12 @@ What the service account must be allowed to: create tokenreviews and subjectacce
 """
 
 import hashlib
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from api.auth.caller import Caller
+from api.cache import ExpiringCache
 from api.errors import NotAuthenticated, ServiceUnavailable
 from artifacts.errors import InvalidName
 from artifacts.log import get_logger
@@ -24,15 +24,14 @@ from kube import errors
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
 
-T = TypeVar("T")
-
 logger = get_logger(__name__)
 
 ACCEPTED_SECONDS = 10.0
 REFUSED_SECONDS = 2.0
-MOST_KEPT = 4096  # of each kind: refused tokens, which anybody can send, push out no accepted one
+MAX_ENTRIES = (
+    4096  # of each cache: there are two, so that refused tokens, which anybody can send, evict no accepted one
+)
 _TIMEOUT_SECONDS = 5.0
-_LOCKS = 64
 _REFUSED = "the token is not accepted: it has expired, or was not made for this service"
 
 
@@ -50,24 +49,18 @@ class KubernetesAuthenticator:
         self._namespace, self._audiences, self._prefix = namespace, list(audiences), prefix
         self._tokens = _reviews(client, "authentication.k8s.io", "tokenreviews")
         self._accesses = _reviews(client, "authorization.k8s.io", "subjectaccessreviews")
-        self._accepted: _Answers[Caller] = _Answers(ACCEPTED_SECONDS, clock)
-        self._refused: _Answers[str] = _Answers(REFUSED_SECONDS, clock)
-        self._locks = [threading.Lock() for _ in range(_LOCKS)]
+        self._accepted: ExpiringCache[bytes, Caller] = ExpiringCache(MAX_ENTRIES, clock)
+        self._refused: ExpiringCache[bytes, str] = ExpiringCache(MAX_ENTRIES, clock)
 
     def authenticate(self, token: str) -> Caller:
         """The token's owner. Raises NotAuthenticated, and ServiceUnavailable where the API server cannot be asked."""
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
-        if caller := self._kept(digest):
-            return caller
-        with self._locks[digest[0] % _LOCKS]:  # many requests with one token are one question
-            return self._kept(digest) or self._ask(digest, token)
+        return self._accepted.get_or_load(digest, lambda: self._load(digest, token))
 
-    def _kept(self, digest: bytes) -> Caller | None:
+    def _load(self, digest: bytes, token: str) -> tuple[Caller, float]:
+        """Return the token's owner and the seconds to cache it for."""
         if refusal := self._refused.get(digest):
             raise NotAuthenticated(refusal)
-        return self._accepted.get(digest)
-
-    def _ask(self, digest: bytes, token: str) -> Caller:
         try:
             user = self._review(token)
             caller = user and self._caller(user)
@@ -75,9 +68,8 @@ class KubernetesAuthenticator:
             logger.warning("token not reviewed", error=error)
             raise ServiceUnavailable("whose token it is cannot be found out at the moment: try again later") from error
         if caller:
-            self._accepted.put(digest, caller)
-            return caller
-        self._refused.put(digest, _REFUSED)
+            return caller, ACCEPTED_SECONDS
+        self._refused.put(digest, _REFUSED, REFUSED_SECONDS)
         raise NotAuthenticated(_REFUSED)
 
     def _review(self, token: str) -> Mapping[str, Any] | None:
@@ -108,27 +100,6 @@ class KubernetesAuthenticator:
         answer = _create(self._accesses, "SubjectAccessReview", {"resourceAttributes": right, **about})
         status = _part(answer, "status")
         return status.get("allowed") is True and not status.get("denied")
-
-
-class _Answers(Generic[T]):
-    """Values for so many seconds; at most MOST_KEPT, the oldest go first. Thread-safe."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
-        self._seconds, self._clock = seconds, clock
-        self._lock = threading.Lock()
-        self._values: dict[bytes, tuple[T, float]] = {}
-
-    def get(self, key: bytes) -> T | None:
-        with self._lock:
-            value, kept_at = self._values.get(key, (None, 0.0))
-            return value if value is not None and self._clock() - kept_at < self._seconds else None
-
-    def put(self, key: bytes, value: T) -> None:
-        with self._lock:
-            self._values.pop(key, None)
-            if len(self._values) >= MOST_KEPT:
-                del self._values[next(iter(self._values))]
-            self._values[key] = (value, self._clock())
 
 
 def _reviews(client: Client, group: str, plural: str) -> ResourceClient:

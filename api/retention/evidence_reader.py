@@ -1,12 +1,12 @@
 """Looks in the store for what decides on a job's artifacts, with as few requests as the decision takes."""
 
 import math
-import threading
-from collections import OrderedDict
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from api.cache import ExpiringCache
 from api.folder import JobFolder
 from api.retention.expiry import (
     MAX_EXPIRY_FILE_BYTES,
@@ -34,7 +34,7 @@ from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, format_expiry
 
 EXPIRY_FILES = (EXPIRED_AT, LEGACY_EXPIRED_AT)
 NEWEST_CACHE_SECONDS = 60.0
-_MOST_REMEMBERED = 1000
+_MAX_CACHED_FOLDERS = 1000
 
 T = TypeVar("T")
 
@@ -53,33 +53,28 @@ class NewestFileCache:
     """The newest files of folders whose expiry nobody can read, for a short while: a job that makes its own expiry
     files unreadable shall not make each of its downloads cost a walk through all of its files."""
 
-    def __init__(self) -> None:
-        self._found: OrderedDict[str, tuple[float, float | None]] = OrderedDict()  # by prefix: when found, and it
-        self._lock = threading.Lock()
+    def __init__(self, clock: Callable[[], float]) -> None:
+        # By prefix: when the files were listed, and the newest one's time.
+        self._cache: ExpiringCache[str, tuple[float, float | None]] = ExpiringCache(_MAX_CACHED_FOLDERS, clock)
 
     def recall(self, prefix: str, evidence: Evidence, now: float) -> Evidence | None:
         """The evidence with what is remembered; None where nothing is."""
-        with self._lock:
-            at, newest = self._found.get(prefix, (-math.inf, None))
-        if not at <= now < at + NEWEST_CACHE_SECONDS:
+        listed_at, newest = self._cache.get(prefix) or (math.inf, None)
+        if now < listed_at:  # not cached, or the clock was set back
             return None
         return replace(evidence, newest=newest, exists=True)
 
     def remember(self, prefix: str, evidence: Evidence, now: float) -> None:
         """Of a folder that is there."""
-        with self._lock:
-            self._found[prefix] = (now, evidence.newest)
-            self._found.move_to_end(prefix)
-            if len(self._found) > _MOST_REMEMBERED:
-                self._found.popitem(last=False)
+        self._cache.put(prefix, (now, evidence.newest), NEWEST_CACHE_SECONDS)
 
 
 class EvidenceReader:
     """Gathers evidence. Methods raise StoreError."""
 
-    def __init__(self, store: Store, rules: RetentionPolicy) -> None:
+    def __init__(self, store: Store, rules: RetentionPolicy, clock: Callable[[], float] = time.time) -> None:
         self._store, self._rules = store, rules
-        self._newest = NewestFileCache()
+        self._newest = NewestFileCache(clock)
 
     def evidence(
         self, folder: JobFolder, now: float, listed: ListedRecords | None = None, whole: bool = False

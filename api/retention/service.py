@@ -44,7 +44,7 @@ class RetentionService:
 
     def __init__(self, store: Store, jobs: Jobs, rules: RetentionPolicy, clock: Callable[[], float]) -> None:
         self._store, self._jobs, self._rules, self._clock = store, jobs, rules, clock
-        self._look = EvidenceReader(store, rules)
+        self._look = EvidenceReader(store, rules, clock)
         self._deciding = threading.Lock()  # what is checked against the term is written before another looks
 
     def get(self, folder: JobFolder) -> Retention:

@@ -52,7 +52,7 @@ def test_that_it_is_not_ready_is_logged_once(caplog: pytest.LogCaptureFixture) -
         (6.0, None),
     ):
         readiness.problem()
-    assert lines_of(caplog.records) == ["not ready why=gone", "ready again"]
+    assert lines_of(caplog.records) == ["not ready reason=gone", "ready again"]
 
 
 def test_checks_are_asked_no_more_often_than_every_two_seconds() -> None:

@@ -211,7 +211,7 @@ def test_one_token_does_not_wait_for_another(oidc: OidcServer, authenticator: Ex
 
 
 def test_strangers_hold_a_few_threads_at_most(oidc: OidcServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "_MOST_AT_ONCE", 2)
+    monkeypatch.setattr(exchange, "_MAX_CONCURRENT", 2)
     monkeypatch.setattr(exchange, "_WAIT_SECONDS", 0.01)
     authenticator = make(oidc, clock)
     go_on = threading.Event()
@@ -232,7 +232,7 @@ def test_strangers_hold_a_few_threads_at_most(oidc: OidcServer, clock: Clock, mo
 
 
 def test_what_is_remembered_is_bounded(oidc: OidcServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "_MOST_REMEMBERED", 3)
+    monkeypatch.setattr(exchange, "_MAX_ENTRIES", 3)
     authenticator = make(oidc, clock)
     tokens = [oidc.offline() for _ in range(5)]
     for token in tokens:

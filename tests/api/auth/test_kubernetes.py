@@ -209,10 +209,15 @@ def test_many_requests_with_one_token_are_one_question(
     assert len(cluster.asked("tokenreviews")) == 1
 
 
-def test_strangers_tokens_push_out_no_good_one_and_take_bounded_memory(
-    cluster: Cluster, authenticator: KubernetesAuthenticator, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes, "MAX_ENTRIES", 3)
+
+
+@pytest.mark.usefixtures("small_caches")  # before the authenticator is made
+def test_strangers_tokens_evict_no_accepted_one_and_take_bounded_memory(
+    cluster: Cluster, authenticator: KubernetesAuthenticator
 ) -> None:
-    monkeypatch.setattr(kubernetes, "MOST_KEPT", 3)
     authenticator.authenticate("good")
     for number in range(10):
         refuse(authenticator, f"bad-{number}")
