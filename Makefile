@@ -126,7 +126,7 @@ dashboards-check: .venv/.stamp ## Print every panel's title, expression and what
 
 .PHONY: e2e
 e2e: .venv/.stamp ## Test the whole on the cluster of KUBECONFIG, from images that its nodes have (see CONTRIBUTING.md; KEEP=1: leave it)
-	SIDECAR_IMAGE=$(SIDECAR_IMAGE) API_IMAGE=$(API_IMAGE) $(BIN)/pytest tests/e2e --durations=15
+	SIDECAR_IMAGE=$(SIDECAR_IMAGE) API_IMAGE=$(API_IMAGE) $(BIN)/pytest tests/e2e --durations=15 -o faulthandler_timeout=900
 
 .PHONY: screenshots
 screenshots: .venv/.stamp ## Take pictures of the page in every state into screenshots/, and those of the README

@@ -106,20 +106,22 @@ def test_the_sidecar_imports_its_own_extra_alone() -> None:
     assert _imported("sidecar") - sys.stdlib_module_names <= own | {"artifacts", "sidecar"}
 
 
-def _run_tests(folder: Path, tests: str, **environ: str) -> str:
-    """What pytest says of a file of tests, under this project's settings, conftest and machine."""
+def _run_tests(folder: Path, tests: str, *options: str, **environ: str) -> str:
+    """Run a file of tests with this project's settings, conftest and machine; return what pytest printed."""
     folder = folder / "tests"
     folder.mkdir()
     for name in ("pyproject.toml", "tests/conftest.py", "tests/machine.py"):
         (folder.parent / name).write_bytes((ROOT / name).read_bytes())
     (folder / "test_it.py").write_text(dedent(tests))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
         cwd=folder.parent,
         env={name: value for name, value in os.environ.items() if name != "CI"} | {"PYTHONPATH": str(ROOT)} | environ,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
+        timeout=50,
     )
     return done.stdout
 
@@ -159,3 +161,15 @@ def test_what_the_machine_lacks_is_a_skip_here_and_a_failure_in_ci(
     said = _run_tests(tmp_path, test, **environ)
     assert outcome in said
     assert "unobtainium" in said
+
+
+def test_a_property_test_that_hangs_ends_its_run_and_is_named(tmp_path: Path) -> None:
+    test = """
+        import threading
+        from hypothesis import given, strategies as st
+        @given(st.integers())
+        def test_hanging(number): threading.Event().wait()
+        """
+    output = _run_tests(tmp_path, test, "-n", "1", "-o", "timeout=1", "-o", "faulthandler_timeout=2")
+    assert "Timeout (0:00:02)!" in output
+    assert "crashed while running 'tests/test_it.py::test_hanging'" in output
