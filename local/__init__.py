@@ -1,4 +1,4 @@
-"""One machine, no cluster: PhJobs as files, main and the sidecar as processes.
+"""Runs jobs on one machine without a cluster: PhJobs are files, main and the sidecar are processes.
 
 The composition root: the only package that may import the other parts.
 """

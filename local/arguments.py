@@ -1,7 +1,4 @@
-"""The arguments of the command line, and what its help tells.
-
-Apart from `cli`, which does what they ask for.
-"""
+"""Defines the command line's arguments and help texts. `cli` runs the subcommands."""
 
 import argparse
 import os
@@ -11,145 +8,179 @@ from pathlib import Path
 from artifacts.settings import SETTINGS_TABLE
 
 _RUN_QUEUED = "run-queued"
-_SHOWN_SETTINGS = ("limit_size_mb", "limit_files", "over_limit", "retention_seconds", "include", "exclude")
+_HELP_SETTINGS = ("limit_size_mb", "limit_files", "over_limit", "retention_seconds", "include", "exclude")
 
 _ABOUT = """\
-Run jobs as PrimeHub does, on this machine alone. Whatever a job leaves in the folder
-`artifacts` of its working directory is kept when it ends, however it ends."""
+Run PrimeHub jobs on this machine, without a cluster. A job writes its results to the folder
+`artifacts` in its working directory. When the job ends, whether it succeeds or not, the files in
+that folder are collected: they are copied to a store below the data directory, with a report."""
 
 _RUN = """\
-Run one command as a job, in a fresh working directory. What it leaves in ./artifacts (a folder, or a
-symbolic link to one) is copied to the group's shared file system, which the job sees as ./phfs."""
+Run one command as a job, in a new working directory, and collect its artifacts: the files in
+./artifacts (a folder, or a symbolic link to one). The job finds its group's shared files in ./phfs."""
 
-_RUN_MORE = """\
+_RUN_DETAILS = """\
 examples:
   python -m local run -- python "$PWD/train.py" --epochs 3
   python -m local run --group research -- 'mkdir artifacts; date > artifacts/now.txt'
 
-The job starts in an empty folder, so paths to code must be absolute.
-One argument after -- is a command line for the shell (sh -c); several are a program and its arguments.
-A terminal is not passed on as the job's input; a pipe or a file is.
-Ctrl-C cancels the job: it gets SIGTERM, and SIGKILL after the grace period or at a second Ctrl-C; what
-is in the artifacts folder by then is kept. Processes that the job leaves behind are killed when it ends.
-What was kept is told on stderr, so that stdout is the command's own.
+The job starts in an empty folder, so use absolute paths for your code.
+One argument after -- is a shell command line (sh -c); several are a program and its arguments.
+The job can read stdin if it is a pipe or a file, but not a terminal.
+Ctrl-C cancels the job: it receives SIGTERM, and SIGKILL after the grace period or at a second Ctrl-C.
+Its artifacts are collected all the same. Background processes of the job are killed when it ends.
+The result is printed on stderr; stdout has only the command's own output.
 
 exit code:
-  the command's; 128 + n when signal n killed it, or cancelled it although it ended well; 127 or 126 when
-  it could not be started; 2 when the job was not started at all, because of wrong arguments or settings
+  that of the command; 128 + N if signal N killed it or cancelled it; 127 or 126 if the command could not
+  be started; 2 if the job was not started because an argument, a setting or the data directory is wrong
 
 files below the data directory:
-  phfs/groups/<group>/jobArtifacts/<name>/  what was kept
-  phjobs/<name>.json                        the job and how it ended (phase, reason, times)
-  jobs/<name>/                              its working directory (home) and the logs; remove it by hand
+  phfs/groups/<group>/jobArtifacts/<name>/  the collected artifacts
+  phjobs/<name>.json                        the job and its status (phase, reason, times)
+  jobs/<name>/                              its working directory (home/) and logs; delete it yourself
 
-settings (environment variables; all of them are in docs/contract.md):
+settings (environment variables; docs/contract.md lists all):
 """
 
 _CREATE = """\
-Queue one command as a job, which serve runs in the order of creation, and print its name. Several arguments
-after -- are a program and its arguments, one is a command line for the shell. The job starts in an empty
-folder, so paths to code must be absolute. It is a file in the folder phjobs of the data directory, which tells how
-the job fares; to cancel it set "cancel": true in its "spec"."""
+Add one command to the queue as a job, and print its name. `serve` runs queued jobs, the oldest first.
+One argument after -- is a shell command line (sh -c); several are a program and its arguments.
+The job starts in an empty folder, so use absolute paths for your code.
+The job's file, phjobs/<name>.json in the data directory, shows its status. To cancel the job, set
+"cancel": true in the "spec" of that file."""
 
 _SERVE = """\
-Run the jobs that are queued in the data directory, and those to come, the oldest first; answer the API's questions
-about them on loopback, for whoever has the token that is printed; remove what has expired, daily. What a job says goes
-to jobs/<name>/main.log in the data directory. Settings are the environment's, as with run. Ctrl-C cancels the jobs
-that run, which keep what is in their artifacts folder; once more kills them. What is queued stays queued."""
+Run the jobs in the queue, the oldest first, and serve the web page and the API on 127.0.0.1 until Ctrl-C.
+Anyone with the token printed at the start can run commands as you. Expired artifacts are removed daily.
+A job's output goes to jobs/<name>/main.log in the data directory. Settings are environment variables:
+see `python -m local run --help`. Ctrl-C cancels the running jobs and collects their artifacts; a second
+Ctrl-C kills them. Queued jobs stay in the queue."""
 
 _DEMO = """\
-Run some small jobs in a temporary data directory and check what is kept of them: the first steps, a linked
-folder, limits, a job that fails. Then ask the API for them, download a file, let one expire and clean it up. Exits with
-0 if all was as promised. Takes a few seconds."""
+Run five small jobs in a temporary data directory and check which of their files are collected: a simple
+job, a linked folder, two jobs over a limit, and a job that fails. Then use the API to list and download
+the artifacts of one job, let them expire and clean them up. Takes a few seconds. Exits with 0 if
+everything is as expected, else with 1."""
 
 
-def parse(given: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The options and the command, which is empty but for `run` and `create`; exits where they cannot be used."""
-    # Split here, so that a command may have any arguments, a second `--` among them.
-    if list(given[:1]) == [_RUN_QUEUED]:
-        return _parse_run_queued(given[1:]), []
-    at = list(given).index("--") if "--" in given else len(given)
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return the options, and the command of `run` and `create` (else empty). Exits if the arguments are invalid."""
+    # Split before argparse does, so that a command may have any arguments, even a second `--`.
+    if list(arguments[:1]) == [_RUN_QUEUED]:
+        return _parse_run_queued(arguments[1:]), []
+    separator = list(arguments).index("--") if "--" in arguments else len(arguments)
     parser, subparsers = _make_parsers()
-    options, unknown = parser.parse_known_args(given[:at])
-    chosen, command = subparsers[options.subcommand], list(given[at + 1 :])
+    options, unknown = parser.parse_known_args(arguments[:separator])
+    subparser, command = subparsers[options.subcommand], list(arguments[separator + 1 :])
     takes_command = options.subcommand in ("run", "create")
     if unknown:
-        advice = "; put the command after `--`" if takes_command and at == len(given) else ""
-        chosen.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
+        advice = "; put the command after `--`" if takes_command and separator == len(arguments) else ""
+        subparser.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
     if takes_command and (not command or not command[0].strip()):
         example = f'python -m local {options.subcommand} -- python "$PWD/train.py" --epochs 3'
-        chosen.error(f"no command: put it after `--`, such as: {example} (the job starts in an empty folder)")
+        subparser.error(f"no command: put it after `--`, such as: {example} (the job starts in an empty folder)")
     return options, command
 
 
-def _parse_run_queued(given: Sequence[str]) -> argparse.Namespace:
-    """Serve's own subcommand, of which people are not told."""
-    runner = argparse.ArgumentParser(prog=f"python -m local {_RUN_QUEUED}")
-    runner.set_defaults(subcommand=_RUN_QUEUED)
-    _add_data(runner)
-    runner.add_argument("name")
-    return runner.parse_args(given)
+def _parse_run_queued(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the internal subcommand that `serve` starts for each job; the help does not list it."""
+    parser = argparse.ArgumentParser(prog=f"python -m local {_RUN_QUEUED}")
+    parser.set_defaults(subcommand=_RUN_QUEUED)
+    _add_data(parser)
+    parser.add_argument("name")
+    return parser.parse_args(arguments)
 
 
 def _make_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
     parser = argparse.ArgumentParser(
         prog="python -m local", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parts = parser.add_subparsers(dest="subcommand", required=True, metavar="run | create | serve | demo")
-    _add_run(parts)
-    _add_queue(parts)
-    demo = parts.add_parser("demo", help="show what is kept of some small jobs, and check it", description=_DEMO)
-    demo.add_argument("--keep", action="store_true", help="do not remove the temporary data directory at the end")
-    return parser, parts.choices
+    subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="run | create | serve | demo")
+    _add_run(subparsers)
+    _add_create(subparsers)
+    _add_serve(subparsers)
+    demo = subparsers.add_parser(
+        "demo",
+        help="run some example jobs and check the results",
+        description=_DEMO,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    demo.add_argument("--keep", action="store_true", help="do not delete the temporary data directory at the end")
+    return parser, subparsers.choices
 
 
-def _add_run(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    run = parts.add_parser(
+def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = subparsers.add_parser(
         "run",
-        help="run one command as a job and keep its artifacts",
+        help="run one command as a job and collect its artifacts",
         usage="python -m local run [options] -- COMMAND...",
         description=_RUN,
-        epilog=_RUN_MORE + _settings_help(os.environ),
+        epilog=_RUN_DETAILS + _settings_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_data(run)
     _add_names(run)
     run.add_argument(
         "--grace",
-        type=_grace,
+        type=_grace_seconds,
         metavar="SECONDS",
-        help="time for the command to end when cancelled, and then for the last sync (30)",
+        help="seconds that a cancelled command has to end, and then that collecting may take (default: 30)",
     )
 
 
-def _add_queue(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    create = parts.add_parser(
+def _add_create(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    create = subparsers.add_parser(
         "create",
-        help="queue one command as a job, which serve runs",
+        help="add one command to the queue as a job",
         usage="python -m local create [options] -- COMMAND...",
         description=_CREATE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_data(create)
     _add_names(create)
-    serve = parts.add_parser("serve", help="run queued jobs until Ctrl-C", description=_SERVE)
+
+
+def _add_serve(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    serve = subparsers.add_parser(
+        "serve",
+        help="run the queued jobs, and serve the page and the API",
+        description=_SERVE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     _add_data(serve)
-    most = max(2, os.cpu_count() or 0)
-    serve.add_argument("--jobs", type=_count, metavar="N", default=most, help="run so many at once (%(default)s)")
-    serve.add_argument("--port", type=_port, default=8080, help="port of the API; 0: any that is free (%(default)s)")
+    max_jobs = max(2, os.cpu_count() or 0)
+    serve.add_argument(
+        "--jobs",
+        type=_job_count,
+        metavar="N",
+        default=max_jobs,
+        help="maximum number of jobs that run at the same time (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--port",
+        type=_port,
+        default=8080,
+        help="port of the page and the API; 0 chooses a free one (default: %(default)s)",
+    )
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data", type=_data_directory, default=_default_data(os.environ), help="data directory (%(default)s)"
+        "--data",
+        type=_data_directory,
+        metavar="DIRECTORY",
+        default=_default_data(os.environ),
+        help="data directory (default: %(default)s)",
     )
 
 
 def _add_names(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--group", default="local", help="the group that owns the job (%(default)s)")
-    parser.add_argument("--name", help="name of the job (job-<time>-<random>)")
+    parser.add_argument("--group", default="local", help="group that owns the job (default: %(default)s)")
+    parser.add_argument("--name", help="name of the job (default: job-<time>-<random>)")
 
 
-def _grace(text: str) -> str:
+def _grace_seconds(text: str) -> str:
     (row,) = (row for row in SETTINGS_TABLE if row.field == "grace_seconds")
     try:
         row.parse(text.strip())
@@ -158,27 +189,29 @@ def _grace(text: str) -> str:
     return text
 
 
-def _count(text: str) -> int:
+def _job_count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of jobs: use 1 or more")
+        raise argparse.ArgumentTypeError(f"invalid number of jobs {text!r}: use 1 or more")
     return int(text)
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: use 0 to 65535")
+        raise argparse.ArgumentTypeError(f"invalid port {text!r}: use 0 to 65535")
     return int(text)
 
 
-def _settings_help(environ: Mapping[str, str]) -> str:
-    rows = [row for row in SETTINGS_TABLE if row.field in _SHOWN_SETTINGS]
+def _settings_help() -> str:
+    rows = [row for row in SETTINGS_TABLE if row.field in _HELP_SETTINGS]
     return "\n".join(f"  {row.env + '=' + (row.default or ''):42} {row.help}" for row in rows)
 
 
 def _data_directory(text: str) -> Path:
     path = Path(text).expanduser().resolve()
     if ":" in str(path):
-        raise argparse.ArgumentTypeError(f"{str(path)!r} has a ':', which separates paths: choose another directory")
+        raise argparse.ArgumentTypeError(
+            f"{str(path)!r} contains a ':', which the collector uses to separate paths: choose another directory"
+        )
     return path
 
 

@@ -1,6 +1,6 @@
-"""Some small jobs that show what is kept and what is not, each checked against the store itself; then the API.
+"""Runs example jobs with `python -m local run`, and checks the exit code, the report and the stored files of each.
 
-Every step runs `python -m local run` as a user would. What is promised of it stands beside its command.
+Afterwards `api_demo` shows the API on the results of the first job.
 """
 
 import os
@@ -16,22 +16,26 @@ from pathlib import Path
 from artifacts.errors import InvalidDocument
 from artifacts.layout import EXPIRED_AT, REPORT, job_prefix
 from artifacts.report import Report, read_report
-from local.collected import list_files
+from local.api_demo import run_api_demo
 from local.environment import module_environ
-from local.tour import tour
+from local.results import list_files
 
 _GROUP = "demo"
-_MOST_FILES = 100
+_MAX_FILES = 100
 
 
 @dataclass(frozen=True)
-class Step:
-    """A job, and what must have become of it. `skipped`: files by reason; `state`: the report's."""
+class DemoStep:
+    """An example job and its expected result.
+
+    `files`: content of the collected files by path; `skipped`: number of files that were not collected, by reason;
+    `state`: state of the report; `settings`: environment variables for the job.
+    """
 
     name: str
     title: str
     command: str
-    kept: Mapping[str, bytes]
+    files: Mapping[str, bytes]
     skipped: Mapping[str, int] = field(default_factory=dict)
     state: str = "sealed"
     exit_code: int = 0
@@ -41,83 +45,86 @@ class Step:
 _FIVE_FILES = "mkdir artifacts; for i in 1 2 3 4 5; do echo $i > artifacts/$i.txt; done"
 
 STEPS = (
-    Step(
+    DemoStep(
         "first-steps",
-        "What a job leaves in its artifacts folder is kept.",
+        "The files in a job's artifacts folder are collected.",
         'mkdir -p artifacts/sub; echo "hello" > artifacts/test.txt; echo "hello" > artifacts/sub/test.txt',
-        kept={"test.txt": b"hello\n", "sub/test.txt": b"hello\n"},
+        files={"test.txt": b"hello\n", "sub/test.txt": b"hello\n"},
     ),
-    Step(
+    DemoStep(
         "linked-folder",
-        "The folder may be a link. A link to a place outside the job's folders is reported.",
+        "The artifacts folder may be a link. Links to files outside the job's own folders are reported, not followed.",
         "mkdir results; echo 42 > results/answer.txt; ln -s results artifacts; ln -s /etc/passwd results/out",
-        kept={"answer.txt": b"42\n"},
+        files={"answer.txt": b"42\n"},
         skipped={"outside_volumes": 1},
         state="incomplete",
     ),
-    Step(
+    DemoStep(
         "limit-reject",
-        "Past a limit nothing is kept, and the report says so.",
+        "Over a limit, nothing is collected, and the report says why.",
         _FIVE_FILES,
-        kept={},
+        files={},
         skipped={"over_limit": 5},
         state="rejected",
         settings={"PHJOB_ARTIFACT_LIMIT_FILES": "3"},
     ),
-    Step(
+    DemoStep(
         "limit-keep",
-        "The same, if what fits is to be kept.",
+        "The same job, with the setting that collects as many files as the limit allows.",
         _FIVE_FILES,
-        kept={"1.txt": b"1\n", "2.txt": b"2\n", "3.txt": b"3\n"},
+        files={"1.txt": b"1\n", "2.txt": b"2\n", "3.txt": b"3\n"},
         skipped={"over_limit": 2},
         settings={"PHJOB_ARTIFACT_LIMIT_FILES": "3", "PHJOB_ARTIFACT_OVER_LIMIT": "keep"},
     ),
-    Step(
+    DemoStep(
         "failed-job",
-        "A job that fails keeps its artifacts, and its exit code.",
+        "The files of a failed job are collected too. `run` exits with the exit code of the command.",
         "mkdir artifacts; echo 'loss: nan' > artifacts/train.log; exit 7",
-        kept={"train.log": b"loss: nan\n"},
+        files={"train.log": b"loss: nan\n"},
         exit_code=7,
     ),
 )
 
 
 def run_demo(keep: bool) -> int:
-    """Run every step in a fresh directory, removed unless `keep`; returns 1 if any is not as promised."""
+    """Run all steps in a temporary data directory. Returns 0 if every result is as expected, else 1.
+
+    The directory is deleted at the end unless `keep` is true.
+    """
     data = Path(tempfile.mkdtemp(prefix="phjobs-demo-"))
     try:
-        problems = [f"{step.name}: {problem}" for step in STEPS for problem in _run(step, data)]
-        first, (file, content) = STEPS[0].name, next(iter(STEPS[0].kept.items()))
-        problems += tour(data, _GROUP, first, file, content, _without_settings(os.environ))
+        problems = [f"{step.name}: {problem}" for step in STEPS for problem in _run_step(step, data)]
+        first, (file, content) = STEPS[0].name, next(iter(STEPS[0].files.items()))
+        problems += run_api_demo(data, _GROUP, first, file, content, _without_settings(os.environ))
     finally:
         if not keep:
             shutil.rmtree(data)
-    print(f"\nthe files are in {data}" if keep else "\nthe files are removed; --keep would have left them")
+    print(f"\nthe files are in {data}" if keep else "\nthe demo's files were deleted; use --keep to look at them")
     for problem in problems:
-        print(f"NOT AS PROMISED: {problem}")
+        print(f"UNEXPECTED: {problem}")
     if not problems:
-        print(f"all {len(STEPS)} jobs are as promised, and so is the API")
+        print(f"all {len(STEPS)} jobs and the API gave the expected results")
     return 1 if problems else 0
 
 
-def check(step: Step, exit_code: int, kept: Mapping[str, bytes], report: Report) -> list[str]:
-    """What is not as promised of the step, a sentence each. Pure."""
+def check_step(step: DemoStep, exit_code: int, files: Mapping[str, bytes], report: Report) -> list[str]:
+    """Compare a step's result with the expected one. Returns a sentence per difference."""
     skipped = {reason: skipped.files for reason, skipped in report.skipped.items()}
     pairs = (
         ("exit code", exit_code, step.exit_code),
-        ("files kept", dict(kept), dict(step.kept)),
+        ("collected files", dict(files), dict(step.files)),
         ("state", report.state, step.state),
-        ("skipped", skipped, dict(step.skipped)),
+        ("skipped files", skipped, dict(step.skipped)),
     )
-    return [f"{what}: {found!r}, not {promised!r}" for what, found, promised in pairs if found != promised]
+    return [f"{name}: {actual!r} instead of {expected!r}" for name, actual, expected in pairs if actual != expected]
 
 
-def _run(step: Step, data: Path) -> list[str]:
+def _run_step(step: DemoStep, data: Path) -> list[str]:
     words = [f"{name}={value}" for name, value in step.settings.items()]
     words += ["python -m local run --", shlex.quote(step.command)]
     print(f"\n== {step.title}\n$ {' '.join(words)}", flush=True)
     options = ["--data", str(data), "--group", _GROUP, "--name", step.name]
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-P", "-m", "local", "run", *options, "--", step.command],
         env=module_environ(_without_settings(os.environ)) | dict(step.settings),
         check=False,
@@ -128,8 +135,8 @@ def _run(step: Step, data: Path) -> list[str]:
         int((folder / EXPIRED_AT).read_bytes())
     except (OSError, ValueError, InvalidDocument) as error:
         return [f"the report or the expiry cannot be read: {error}"]
-    files = list_files(folder, _MOST_FILES).first
-    return check(step, ended.returncode, {path: (folder / path).read_bytes() for path, _ in files}, report)
+    files = {path: (folder / path).read_bytes() for path, _ in list_files(folder, _MAX_FILES).first}
+    return check_step(step, process.returncode, files, report)
 
 
 def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:

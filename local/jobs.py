@@ -1,6 +1,6 @@
-"""Local mode's PhJobs as the API sees them: files, run by `serve`.
+"""Local mode's source of PhJobs for the API: the files in the data directory.
 
-What the API asks for (a new job, a job's end) is written to the files; the server finds it there.
+The API writes new jobs and requests to cancel a job to these files, and the scheduler acts on them.
 """
 
 import threading
@@ -15,95 +15,104 @@ from api.jobs.job import Draft, Job, read_job
 from api.jobs.names import new_name
 from artifacts.annotation import EXPIRY_ANNOTATION
 from artifacts.errors import ArtifactError, InvalidName
-from local.documents import changing, read_document, write_document
-from local.phjob import Order, PhJob, make_phjob
-from local.phjobs import NotStarted, add_phjob, make_data, trace_of
-from local.places import Places
+from local.documents import lock_documents, read_document, write_document
+from local.paths import JobPaths
+from local.phjob import JobSpec, PhJob, make_phjob
+from local.phjob_cache import PhJobCache
+from local.phjob_files import StartError, add_phjob, make_data_directory, runner_state
 from local.queue import read_phjob
-from local.seen import Seen
 
 
 class LocalJobs:
-    """The PhJobs in the data directory `data`."""
+    """The PhJobs in the data directory `data`. Implements `api.jobs.source.Jobs`."""
 
     def __init__(self, data: Path) -> None:
-        """Raises NotStarted where the data directory cannot be used."""
+        """Raises StartError if the data directory cannot be used."""
         self._data = data
-        self._seen = Seen(make_data(data), self._read)
+        self._cache = PhJobCache(make_data_directory(data), self._read)
         self._lock = threading.Lock()
 
     def get(self, job: str) -> Job | None:
-        return self._look().get(job)
+        """Return the PhJob with that name, or None if it does not exist. Raises ServiceUnavailable."""
+        return self._load().get(job)
 
     def all(self) -> Sequence[Job]:
-        return list(self._look().values())
+        """Return all PhJobs. Raises ServiceUnavailable."""
+        return list(self._load().values())
 
     def create(self, draft: Draft) -> Job:
-        order = Order(new_name(), draft.group, str(uuid.uuid4()), draft.user_name, [draft.command])
+        """Queue a new job. Raises BadInput if it could not be run, and ServiceUnavailable if its file cannot be written."""
+        spec = JobSpec(new_name(), draft.group, str(uuid.uuid4()), draft.user_name, [draft.command])
         try:
-            phjob = make_phjob(order, time.time())
-            phjob["spec"] |= _asked_for(draft, order.job)
-            places = Places(self._data, order.group, order.job)
-            read_phjob(order.job, phjob)  # what could not be run is not queued
-            add_phjob(places, phjob, places.traces)
-        except NotStarted as error:
+            phjob = make_phjob(spec, time.time())
+            phjob["spec"] |= _draft_fields(draft, spec.job)
+            paths = JobPaths(self._data, spec.group, spec.job)
+            read_phjob(spec.job, phjob)  # validate
+            add_phjob(paths, phjob, paths.reserved_paths)
+        except StartError as error:
             raise ServiceUnavailable(str(error)) from error
         except ArtifactError as error:
             raise BadInput(str(error)) from error
         return read_job(phjob)
 
     def cancel(self, job: Job) -> None:
+        """Request that the job ends. Raises NotFoundError and ServiceUnavailable."""
         self._change(job, lambda phjob: phjob["spec"].update(cancel=True))
 
     def is_collecting(self, job: Job) -> bool:
-        now = self.get(job.id) or job
-        return not now.has_ended or self.may_run(now.group, now.id)
+        """Whether main or the sidecar may still run, so that the job folder may still change."""
+        current = self.get(job.id) or job
+        return not current.has_ended or self.may_run(current.group, current.id)
 
     def may_run(self, group: str, job: str) -> bool:
+        """Whether a runner of that job is alive, even if the PhJob's file is gone."""
         try:
-            return trace_of(Places(self._data, group, job)) in ("claimed", "running")
+            return runner_state(JobPaths(self._data, group, job)) in ("claimed", "running")
         except InvalidName:
             return False
 
     def note_expiry(self, job: Job, expired_at: int) -> None:
-        def note(phjob: PhJob) -> None:
+        """Annotate the PhJob with the expiry of its artifacts. Raises NotFoundError and ServiceUnavailable."""
+
+        def annotate(phjob: PhJob) -> None:
             phjob["metadata"].setdefault("annotations", {})[EXPIRY_ANNOTATION] = str(expired_at)
 
-        self._change(job, note)
+        self._change(job, annotate)
 
     def check(self) -> None:
-        self._look()
+        """Raise ServiceUnavailable if the PhJobs cannot be listed."""
+        self._load()
 
-    def _look(self) -> dict[str, Job]:
+    def _load(self) -> dict[str, Job]:
         with self._lock:
             try:
-                return self._seen.look()
+                return self._cache.refresh()
             except OSError as error:
-                raise ServiceUnavailable(f"the folder of the PhJobs cannot be read: {error.strerror}") from error
+                raise ServiceUnavailable(f"the PhJobs in {self._cache.folder} cannot be read: {error.strerror}") from error
 
     def _read(self, job: str) -> Job | None:
-        """None for what the server leaves alone too; that one tells why."""
+        """Return the PhJob, or None if it is invalid; the scheduler logs the reason."""
         try:
-            document = read_document(self._seen.path(job))
+            document = read_document(self._cache.path(job))
             read_phjob(job, document)
         except (OSError, ArtifactError):
             return None
         return read_job(document)
 
     def _change(self, job: Job, change: Callable[[PhJob], None]) -> None:
-        path = self._seen.path(job.id)
+        path = self._cache.path(job.id)
         try:
-            with changing(self._seen.folder):
+            with lock_documents(self._cache.folder):
                 phjob = read_document(path)
                 change(phjob)
                 write_document(path, phjob)
         except FileNotFoundError as error:
-            raise NotFoundError(f"the PhJob {job.id} is gone") from error
+            raise NotFoundError(f"the PhJob {job.id} does not exist any more") from error
         except (OSError, ArtifactError, TypeError, AttributeError, KeyError) as error:
             raise ServiceUnavailable(f"the PhJob {job.id} cannot be changed: {error}") from error
 
 
-def _asked_for(draft: Draft, job: str) -> dict[str, Any]:
+def _draft_fields(draft: Draft, job: str) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "displayName": draft.display_name or job,
         "userId": draft.user_id,

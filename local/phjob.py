@@ -1,6 +1,6 @@
-"""The PhJob of a job on one machine: a document in the form of the custom resource. Pure.
+"""The PhJob of a local job: a document in the form of the custom resource. Pure.
 
-Phases and reasons are PrimeHub's. How main ended decides them, never how its artifacts fared.
+Phases and reasons are PrimeHub's. They depend only on how main ended, not on its artifacts.
 """
 
 import shlex
@@ -15,42 +15,45 @@ from artifacts.report import Report
 
 PhJob = dict[str, Any]
 
+EXIT_MESSAGE_PREFIX = "main ended: "  # as in the controller's messages; the page recognizes it
+
 
 @dataclass(frozen=True)
-class MainEnd:
+class MainExit:
     """How main ended: its exit code, or the signal that killed it (then `exit_code` is None)."""
 
     exit_code: int | None
     signal: int | None = None
 
     @classmethod
-    def of(cls, returncode: int) -> "MainEnd":
-        """From `Popen.returncode`, where a signal is negative."""
+    def from_returncode(cls, returncode: int) -> "MainExit":
+        """Convert `Popen.returncode`, which is negative for a signal."""
         return cls(returncode) if returncode >= 0 else cls(None, -returncode)
 
     @property
     def shell_code(self) -> int:
-        """What a shell makes of it: the exit code, or 128 + signal."""
+        """The exit code that a shell reports: main's own, or 128 + signal."""
         return 128 + self.signal if self.signal is not None else self.exit_code or 0
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
+        """A description for people."""
         if self.signal is None:
             return f"exit code {self.exit_code}"
         return f"killed by signal {self.signal} ({_signal_name(self.signal)})"
 
-    def status(self, reason: str) -> dict[str, Any]:
-        """What the sidecar is told of it."""
+    def status_file(self, reason: str) -> dict[str, Any]:
+        """Return the content of the file PHJOB_ARTIFACT_MAIN_STATUS, which the sidecar copies into its report."""
         ending = {"exitCode": self.exit_code} if self.signal is None else {"signal": self.signal}
         return {**ending, "reason": reason}
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be run: `command` is main's argument vector, `user` the name of who runs it.
+class JobSpec:
+    """A job to run. `command` is main's argument vector, `user` the name of the user who runs it.
 
-    `queued`: its PhJob is there already, and nobody waits to hear what main says. `deadline_seconds`: how long main
-    may run.
+    `is_queued`: the PhJob's file exists already, and main's output goes to a log file. `deadline_seconds`: maximum run
+    time of main.
     """
 
     job: str
@@ -58,69 +61,73 @@ class Order:
     uid: str
     user: str
     command: Sequence[str]
-    queued: bool = False
+    is_queued: bool = False
     deadline_seconds: int | None = None
 
 
-def make_phjob(order: Order, now: float) -> PhJob:
-    """The PhJob as it is created, at phase Pending. `now` is in UNIX seconds."""
+def make_phjob(spec: JobSpec, now: float) -> PhJob:
+    """Return a new PhJob in phase Pending. `now` is in UNIX seconds."""
     return {
         "apiVersion": "primehub.io/v1alpha1",
         "kind": "PhJob",
         "metadata": {
-            "name": order.job,
-            "uid": order.uid,
+            "name": spec.job,
+            "uid": spec.uid,
             "creationTimestamp": rfc3339(now),
-            "labels": {"app": "primehub-job", "primehub.io/group": group_path(order.group)},
+            "labels": {"app": "primehub-job", "primehub.io/group": group_path(spec.group)},
         },
         "spec": {
-            "displayName": order.job,
-            "userId": order.user,
-            "userName": order.user,
-            "groupId": order.group,
-            "groupName": order.group,
+            "displayName": spec.job,
+            "userId": spec.user,
+            "userName": spec.user,
+            "groupId": spec.group,
+            "groupName": spec.group,
             "instanceType": "",
             "image": "",
-            "command": command_text(order.command),
+            "command": command_text(spec.command),
         },
-        "status": {"phase": "Pending", "reason": "PodPending", "message": "", "podName": order.job},
+        "status": {"phase": "Pending", "reason": "PodPending", "message": "", "podName": spec.job},
     }
 
 
 def with_status(phjob: PhJob, fields: Mapping[str, Any]) -> PhJob:
-    """A copy of the PhJob with `fields` in its status; the others stay."""
+    """Return a copy of the PhJob with `fields` updated in its status."""
     return {**phjob, "status": {**(phjob.get("status") or {}), **fields}}
 
 
 def running_status(now: float) -> dict[str, Any]:
+    """Return the status fields of a job whose main started at `now` (UNIX seconds)."""
     return {"phase": "Running", "reason": "PodRunning", "startTime": rfc3339(now)}
 
 
-def end_status(end: MainEnd, ended_by: Literal["itself", "cancel", "deadline"], now: float) -> dict[str, Any]:
-    """The status' fields once main has ended, at `now`."""
+def exit_status(main: MainExit, ended_by: Literal["itself", "cancel", "deadline"], now: float) -> dict[str, Any]:
+    """Return the status fields of a job whose main ended at `now` (UNIX seconds)."""
     phase, reason = "Failed", "PodFailed"
     if ended_by == "cancel":
         phase, reason = "Cancelled", "Cancelled"
     elif ended_by == "deadline":
         reason = "OverActivateDeadline"  # PrimeHub's spelling
-    elif end.exit_code == 0:
+    elif main.exit_code == 0:
         phase, reason = "Succeeded", "PodSucceeded"
-    return _end(phase, reason, f"main ended: {end.words}", now)
+    return _final_status(phase, reason, EXIT_MESSAGE_PREFIX + main.text, now)
 
 
-def withdrawn_status(now: float) -> dict[str, Any]:
-    """Of a job that was cancelled before it ran."""
-    return _end("Cancelled", "Cancelled", "cancelled before it was started", now)
+def cancelled_in_queue_status(now: float) -> dict[str, Any]:
+    """Return the status fields of a job that was cancelled before it started."""
+    return _final_status("Cancelled", "Cancelled", "cancelled before it started", now)
 
 
-def lost_status(now: float) -> dict[str, Any]:
-    """Of a job whose runner has gone. Failed and not Unknown, as it will never be known better."""
-    message = "its runner is gone, killed or ended with the machine; artifacts are as they were then"
-    return _end("Failed", "PodUnknown", message, now)
+def runner_lost_status(now: float) -> dict[str, Any]:
+    """Return the status fields of a job whose runner died. Failed, not Unknown, because this status is final."""
+    message = (
+        "the process that ran the job was killed, or the machine was restarted; "
+        "the artifacts are those collected until then"
+    )
+    return _final_status("Failed", "PodUnknown", message, now)
 
 
 def artifact_status(report: Report) -> dict[str, Any]:
-    """What the PhJob tells of its artifacts."""
+    """Return the PhJob's `status.artifact`."""
     return {
         "state": report.state,
         "files": report.collected.files + report.in_place.files,
@@ -130,15 +137,16 @@ def artifact_status(report: Report) -> dict[str, Any]:
 
 
 def command_text(command: Sequence[str]) -> str:
-    """The command as PrimeHub's `spec.command` has it, a text for the shell."""
+    """Return the command as PrimeHub's `spec.command`, which is a shell command line."""
     return command[0] if len(command) == 1 else shlex.join(command)
 
 
 def rfc3339(seconds: float) -> str:
+    """Format UNIX seconds as an RFC 3339 timestamp in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def _end(phase: str, reason: str, message: str, now: float) -> dict[str, Any]:
+def _final_status(phase: str, reason: str, message: str, now: float) -> dict[str, Any]:
     return {"phase": phase, "reason": reason, "message": message, "finishTime": rfc3339(now)}
 
 

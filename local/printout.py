@@ -1,67 +1,74 @@
-"""What the user is told at the end: a report and a listing in, lines of text out. Pure.
+"""Formats a job's result for the console: PhJob, report and file listing in, lines of text out. Pure.
 
-Names come from the job, so nothing of them may reach a terminal as a control sequence.
+Names and messages come from the job, so control characters are escaped before they reach a terminal.
 """
 
 import time
 from typing import Any
 
 from artifacts.report import REASONS, STATES, Report, Skipped
-from local.collected import Listing
-from local.phjob import PhJob
+from local.phjob import EXIT_MESSAGE_PREFIX, PhJob
+from local.results import FileListing
 from sidecar.verdict import files_and_size, size_text
 
-FILES_SHOWN = 20
-_PATHS_SHOWN = 3
+MAX_FILES_SHOWN = 20
+_MAX_PATHS_SHOWN = 3
+
+# Explanations that differ from those for a pod.
+_LOCAL_REASONS = {
+    "outside_volumes": "links to files outside the job's working directory and ./phfs, which are not collected",
+}
 
 
-def describe(phjob: PhJob, report: Report | None, listing: Listing, place: str) -> list[str]:
-    """The job's end, what was kept and where until when, and what was not kept and why.
+def format_result(phjob: PhJob, report: Report | None, listing: FileListing, job_folder: str) -> list[str]:
+    """Return lines about the job's end, its artifacts, and the files that were not collected.
 
-    `place` is the job folder. No report: collecting was switched off.
+    `report` is None if collecting is switched off.
     """
     status = phjob["status"]
-    lines = [f"{phjob['metadata']['name']}: {status['phase']}, {status['message']}"]
+    ending = status["message"].removeprefix(EXIT_MESSAGE_PREFIX)
+    lines = [f"{phjob['metadata']['name']}: {status['phase']} ({ending})"]
     if report is None:
-        return [*lines, "artifacts: not collected, as PHJOB_ARTIFACT_ENABLED is false"]
-    lines.append(f"artifacts: {report.state} - {printable(report.message or STATES[report.state])}")
+        return [*lines, "artifacts: not collected, because PHJOB_ARTIFACT_ENABLED is false"]
+    lines.append(f"artifacts ({report.state}): {printable(report.message or STATES[report.state])}")
     if listing.total.files:
-        lines += _kept(listing)
-        lines.append(f"  in {place}/, {_until(report.expired_at)}")
+        lines += _format_files(listing)
+        lines.append(f"  stored in {job_folder}/, {_format_expiry(report.expired_at)}")
     if report.skipped:
-        lines.append("not kept:")
+        lines.append("not collected:")
         for reason, skipped in sorted(report.skipped.items()):
-            lines += _not_kept(reason, skipped)
+            lines += _format_skipped(reason, skipped)
     return lines
 
 
-def progress_line(words: dict[str, Any] | None) -> str:
-    """The last sync's progress from the sidecar's words so far, or nothing where there is none to tell."""
-    if not words or not words.get("todoFiles"):
+def progress_line(summary: dict[str, Any] | None) -> str:
+    """Return a line on the progress of the last sync, or "" if the summary has none."""
+    if not summary or not summary.get("todoFiles"):
         return ""
-    return f"collecting artifacts: {files_and_size(words['todoFiles'], words.get('todoBytes', 0))} to go"
+    return f"collecting artifacts: {files_and_size(summary['todoFiles'], summary.get('todoBytes', 0))} remaining"
 
 
 def printable(text: str) -> str:
-    """The text with everything that is no printable character as its Python escape."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    """Escape characters that are not printable, as Python does in a string literal."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
-def _kept(listing: Listing) -> list[str]:
+def _format_files(listing: FileListing) -> list[str]:
     lines = [f"  {size_text(size):>10}  {printable(path)}" for path, size in listing.first]
     more = listing.total.files - len(listing.first)
     return lines + ([f"  {'':>10}  ... and {more} more"] if more else [])
 
 
-def _not_kept(reason: str, skipped: Skipped) -> list[str]:
-    because = f"{reason}: {printable(skipped.detail)}" if skipped.detail else reason
-    lines = [f"  {files_and_size(skipped.files, skipped.bytes)}: {REASONS[reason]} ({because})"]
-    lines += [f"    {printable(path)}" for path in skipped.paths[:_PATHS_SHOWN]]
-    more = skipped.files - min(len(skipped.paths), _PATHS_SHOWN)
+def _format_skipped(reason: str, skipped: Skipped) -> list[str]:
+    key = f"{reason}: {printable(skipped.detail)}" if skipped.detail else reason
+    explanation = _LOCAL_REASONS.get(reason, REASONS[reason])
+    lines = [f"  {files_and_size(skipped.files, skipped.bytes)}: {explanation} ({key})"]
+    lines += [f"    {printable(path)}" for path in skipped.paths[:_MAX_PATHS_SHOWN]]
+    more = skipped.files - min(len(skipped.paths), _MAX_PATHS_SHOWN)
     return lines + ([f"    ... and {more} more"] if more > 0 and skipped.paths else [])
 
 
-def _until(expired_at: int) -> str:
+def _format_expiry(expired_at: int) -> str:
     if not expired_at:
-        return "without expiry"
-    return time.strftime("kept until %Y-%m-%d %H:%M UTC", time.gmtime(expired_at))
+        return "no expiry"
+    return time.strftime("expires at %Y-%m-%d %H:%M UTC", time.gmtime(expired_at))

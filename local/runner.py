@@ -1,6 +1,6 @@
-"""Runs one job: the sidecar first, then main; what main left is collected when it has ended, however it did.
+"""Runs one job: starts the sidecar, runs main, and has the artifacts collected after main has ended.
 
-It does for one job what kubelet and controller do in a cluster: signals, grace periods, the PhJob's status.
+Does for one job what kubelet and controller do in a cluster: signals, grace periods, the PhJob's status.
 """
 
 import contextlib
@@ -17,23 +17,21 @@ from typing import Any, Literal
 
 from artifacts.report import Report
 from artifacts.settings import SidecarSettings
-from local.collected import read_outcome, read_termination
 from local.documents import read_document, write_document
 from local.environment import main_environ, sidecar_environ
-from local.keeper import Keeper
+from local.paths import JobPaths
 from local.phjob import (
-    MainEnd,
-    Order,
+    JobSpec,
+    MainExit,
     PhJob,
     artifact_status,
-    end_status,
+    cancelled_in_queue_status,
+    exit_status,
     make_phjob,
     running_status,
     with_status,
-    withdrawn_status,
 )
-from local.phjobs import NotStarted, add_phjob, claim, give_back, write_status
-from local.places import Places
+from local.phjob_files import StartError, add_phjob, claim, release_claim, write_status
 from local.printout import printable, progress_line
 from local.processes import (
     adopt_orphans,
@@ -46,13 +44,15 @@ from local.processes import (
     wait_signal,
 )
 from local.queue import read_phjob
+from local.results import read_result, read_summary
+from local.sidecar_supervisor import SidecarSupervisor
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Result:
-    """How a job fared. `report`: None where collecting is off; `exit_code`: what the runner exits with."""
+class JobResult:
+    """The result of a job. `report` is None if collecting is switched off; `exit_code` is the runner's."""
 
     phjob: PhJob
     report: Report | None
@@ -60,66 +60,70 @@ class Result:
 
 
 class Runner:
-    """One job on this machine, run once by one process.
+    """Runs one job once, in its own process.
 
-    `environ`: the user's environment with the settings; `show` takes the line on the last sync's progress.
+    `environ`: the user's environment, with the settings; `show_progress` receives a line on the last sync's progress.
     """
 
-    def __init__(self, order: Order, data: Path, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
-        """Raises InvalidName or ConfigError for what cannot be run."""
-        self.places = Places(data, order.group, order.job)
-        self._order, self._show = order, show
-        sidecar = sidecar_environ(environ, self.places, order.uid)
-        self._settings = SidecarSettings.from_env(sidecar)
-        self._main_environ = main_environ(environ, self._settings, order.user)
-        self._keeper = Keeper(sidecar, self.places.sidecar_log) if self._settings.enabled else None
+    def __init__(
+        self, spec: JobSpec, data: Path, environ: Mapping[str, str], show_progress: Callable[[str], None]
+    ) -> None:
+        """Raises InvalidName or ConfigError if the job cannot be run."""
+        self.paths = JobPaths(data, spec.group, spec.job)
+        self._spec, self._show_progress = spec, show_progress
+        sidecar_env = sidecar_environ(environ, self.paths, spec.uid)
+        self._settings = SidecarSettings.from_env(sidecar_env)
+        self._main_environ = main_environ(environ, self._settings, spec.user)
+        self._sidecar = SidecarSupervisor(sidecar_env, self.paths.sidecar_log) if self._settings.enabled else None
         self._cancelling: frozenset[signal.Signals] = frozenset()
         self._cancelled_by: int | None = None
         self._is_overdue = False
 
-    def run(self) -> Result:
-        """Run the job to its end. Raises NotStarted, or Taken, where it may not be started.
+    def run(self) -> JobResult:
+        """Run the job to its end. Signals to this process cancel the job, and main's end kills its other children.
 
-        From then on this process takes signals for the job alone; at main's end it kills every other child.
+        Raises:
+            NameTaken: another job has the name.
+            StartError: the job cannot be started.
         """
-        lock = claim(self.places, self._order.queued)
+        lock = claim(self.paths, self._spec.is_queued)
         try:
-            self._phjob = self._take() if self._order.queued else self._create()
-            logger.info("job %s in %s", self._order.job, self.places.home)
+            self._phjob = self._load_queued() if self._spec.is_queued else self._create()
+            logger.info("running job %s in %s", self._spec.job, self.paths.home)
             self._cancelling = block_signals()
             adopt_orphans()
-            if self._keeper:
-                self._keeper.start()
-            end = self._run_main()
-            status = end_status(end, self._ended_by, time.time())
-            report = self._collect(end.status(status["reason"]))
+            if self._sidecar:
+                self._sidecar.start()
+            main_exit = self._run_main()
+            status = exit_status(main_exit, self._ended_by, time.time())
+            report = self._collect(main_exit.status_file(status["reason"]))
             if report:
                 status["artifact"] = artifact_status(report)
-            self._update(status)
+            self._update_status(status)
         finally:
             os.close(lock)
-        return Result(self._phjob, report, self._exit_code(end))
+        return JobResult(self._phjob, report, self._exit_code(main_exit))
 
-    def _run_main(self) -> MainEnd:
-        order = self._order
+    def _run_main(self) -> MainExit:
+        spec = self._spec
         try:
-            log = self.places.main_log if order.queued else None
-            main = start_main(order.command, self.places.home, self._main_environ, log)
+            log = self.paths.main_log if spec.is_queued else None
+            main = start_main(spec.command, self.paths.home, self._main_environ, log)
         except OSError as error:
-            logger.error("cannot start %s: %s", printable(order.command[0][:200]), error.strerror)
-            return MainEnd(127 if isinstance(error, FileNotFoundError) else 126)  # as a shell would
-        self._update(running_status(time.time()))
-        self._watch(main)
-        end = MainEnd.of(main.wait())
-        if stubborn := kill_orphans(self._sidecar_pids()):
-            logger.warning("main left processes that do not die: %s", stubborn)
-        return end
+            logger.error("cannot start %s: %s", printable(spec.command[0][:200]), error.strerror)
+            return MainExit(127 if isinstance(error, FileNotFoundError) else 126)  # as a shell does
+        self._update_status(running_status(time.time()))
+        self._wait_for_main(main)
+        main_exit = MainExit.from_returncode(main.wait())
+        if survivors := kill_orphans(self._sidecar_pids()):
+            logger.warning("could not kill these processes that the command started: %s", survivors)
+        return main_exit
 
-    def _watch(self, main: subprocess.Popen[bytes]) -> None:
-        """Wait for main's end, handling all that may happen until then."""
-        kill_at, deadline = inf, time.monotonic() + (self._order.deadline_seconds or inf)
+    def _wait_for_main(self, main: subprocess.Popen[bytes]) -> None:
+        """Wait for main's end; meanwhile handle signals, the deadline and restarts of the sidecar."""
+        kill_at, deadline = inf, time.monotonic() + (self._spec.deadline_seconds or inf)
         while not has_ended(main):
-            wake_at = min(kill_at, deadline, self._keeper.restart_at if self._keeper else inf)
+            wake_at = min(kill_at, deadline, self._sidecar.restart_at if self._sidecar else inf)
             if number := wait_signal(self._cancelling, wake_at - time.monotonic()):
                 kill_at = self._cancel(main, number)
             if time.monotonic() >= deadline:
@@ -127,28 +131,28 @@ class Runner:
             if time.monotonic() >= kill_at:
                 signal_group(main, signal.SIGKILL)
                 kill_at = inf
-            if self._keeper:
-                self._keeper.keep()
+            if self._sidecar:
+                self._sidecar.restart_if_ended()
             reap_orphans(self._sidecar_pids() | {main.pid})
 
     def _cancel(self, main: subprocess.Popen[bytes], number: int) -> float:
-        """Tell main to end; returns the time (monotonic) at which it is killed: at once when told twice."""
+        """Send SIGTERM to main. Returns the time (monotonic) to kill it: immediately at the second call."""
         if self._cancelled_by is not None:
             return time.monotonic()
         self._cancelled_by = number
-        grace = self._settings.grace_seconds
-        logger.warning("cancelling: main has %g seconds to end; once more to kill it at once", grace)
+        grace_seconds = self._settings.grace_seconds
+        logger.warning("cancelling: the command has %g seconds to end; press Ctrl-C again to kill it", grace_seconds)
         return self._terminate(main)
 
     def _end_overdue(self, main: subprocess.Popen[bytes]) -> float:
         if self._cancelled_by is not None:
             return inf
         self._is_overdue = True
-        logger.warning("main has run for its %s seconds and is ended", self._order.deadline_seconds)
+        logger.warning("ending the command because its deadline of %s seconds has passed", self._spec.deadline_seconds)
         return self._terminate(main)
 
     def _terminate(self, main: subprocess.Popen[bytes]) -> float:
-        """Returns the time at which main is killed."""
+        """Send SIGTERM to main. Returns the time (monotonic) at which the grace period is over."""
         signal_group(main, signal.SIGTERM)
         return time.monotonic() + self._settings.grace_seconds
 
@@ -159,53 +163,53 @@ class Runner:
         return "itself" if self._cancelled_by is None else "cancel"
 
     def _collect(self, main_status: Mapping[str, Any]) -> Report | None:
-        if not self._keeper:
+        if not self._sidecar:
             return None
-        with _going_on(self.places.main_status):
-            write_document(self.places.main_status, main_status)
-        self._keeper.finish(self._cancelling, self._settings.grace_seconds, self._show_progress)
-        self._show("")
-        return read_outcome(self.places, self._order.uid)
+        with _log_write_errors(self.paths.main_status):
+            write_document(self.paths.main_status, main_status)
+        self._sidecar.stop(self._cancelling, self._settings.grace_seconds, self._show_sync_progress)
+        self._show_progress("")
+        return read_result(self.paths, self._spec.uid)
 
-    def _show_progress(self) -> None:
-        self._show(progress_line(read_termination(self.places.termination_log)))
+    def _show_sync_progress(self) -> None:
+        self._show_progress(progress_line(read_summary(self.paths.termination_log)))
 
     def _sidecar_pids(self) -> frozenset[int]:
-        return self._keeper.pids if self._keeper else frozenset()
+        return self._sidecar.pids if self._sidecar else frozenset()
 
     def _create(self) -> PhJob:
-        phjob = make_phjob(self._order, time.time())
+        phjob = make_phjob(self._spec, time.time())
         try:
-            add_phjob(self.places, phjob, (self.places.phjob,))
-        except NotStarted:
-            give_back(self.places)
+            add_phjob(self.paths, phjob, (self.paths.phjob,))
+        except StartError:
+            release_claim(self.paths)
             raise
         return phjob
 
-    def _take(self) -> PhJob:
-        """The queued PhJob, as it is now that no other runner can take it."""
+    def _load_queued(self) -> PhJob:
+        """Read the queued PhJob again, now that no other runner can claim it."""
         try:
-            filed = read_phjob(self._order.job, read_document(self.places.phjob))
+            queued = read_phjob(self._spec.job, read_document(self.paths.phjob))
         except OSError as error:
-            raise NotStarted(f"cannot read {self.places.phjob}: {error.strerror}") from error
-        self._phjob = with_status(filed.document, {"podName": self._order.job})
-        if filed.cancel:
-            self._update(withdrawn_status(time.time()))
-            raise NotStarted("it was cancelled")
+            raise StartError(f"cannot read {self.paths.phjob}: {error.strerror}") from error
+        self._phjob = with_status(queued.document, {"podName": self._spec.job})
+        if queued.is_cancelled:
+            self._update_status(cancelled_in_queue_status(time.time()))
+            raise StartError("it was cancelled")
         return self._phjob
 
-    def _update(self, status: Mapping[str, Any]) -> None:
+    def _update_status(self, status: Mapping[str, Any]) -> None:
         self._phjob = with_status(self._phjob, status)
-        with _going_on(self.places.phjob):
-            write_status(self.places.phjob, self._phjob)
+        with _log_write_errors(self.paths.phjob):
+            write_status(self.paths.phjob, self._phjob)
 
-    def _exit_code(self, end: MainEnd) -> int:
-        # A main that takes SIGTERM for its cue to end well has not done what it was started for.
-        return end.shell_code or (128 + self._cancelled_by if self._cancelled_by is not None else 0)
+    def _exit_code(self, main_exit: MainExit) -> int:
+        # A cancelled command may exit with 0, but it has not done its work.
+        return main_exit.shell_code or (128 + self._cancelled_by if self._cancelled_by is not None else 0)
 
 
 @contextlib.contextmanager
-def _going_on(path: Path) -> Iterator[None]:
+def _log_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:  # a full disk must not end the job

@@ -1,15 +1,16 @@
-"""A data directory of its own for every test, and nothing left running after it."""
+"""Fixtures of the tests of local mode."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.local.jobs import Jobs
+from tests.local.driver import JobDriver
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[Jobs]:
-    found = Jobs(tmp_path / "data")
-    yield found
-    found.close()
+def jobs(tmp_path: Path) -> Iterator[JobDriver]:
+    """A driver with its own data directory; kills the processes that the test leaves."""
+    driver = JobDriver(tmp_path / "data")
+    yield driver
+    driver.close()

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the job ends as a cancelled one does in a cluster, and keeps what it has by then."""
+"""Ctrl-C and SIGTERM cancel a job as in a cluster, and its artifacts are collected."""
 
 import os
 import signal
@@ -8,98 +8,99 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.local.jobs import Jobs, children, is_alive, kill, sidecar_of, wait_for
+from tests.local.driver import JobDriver, children, is_alive, kill, sidecar_of, wait_for
 
 READY = "mkdir artifacts; echo early > artifacts/early;"
-POLITE = READY + "trap 'echo late > artifacts/late; exit 0' TERM; touch ready; while :; do sleep 0.01; done"
-STUBBORN = READY + "trap '' TERM; touch ready; while :; do sleep 0.01; done"
-# A terminal's signals go to all of the foreground group; others to the runner alone.
+EXITS_ON_SIGTERM = READY + "trap 'echo late > artifacts/late; exit 0' TERM; touch ready; while :; do sleep 0.01; done"
+IGNORES_SIGTERM = READY + "trap '' TERM; touch ready; while :; do sleep 0.01; done"
+# A terminal sends signals to the whole foreground process group, `kill` only to the runner.
 SIGNALS = [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill), (signal.SIGHUP, os.killpg)]
 
 
 @pytest.fixture(autouse=True)
-def hangups() -> Iterator[None]:
-    """As in a terminal, though these tests may run under nohup."""
+def default_sighup() -> Iterator[None]:
+    """Restore the default handling of SIGHUP, since these tests may run under nohup."""
     previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, previous)
 
 
-def start(jobs: Jobs, command: str, **options: str) -> subprocess.Popen[str]:
-    given = {f"--{name}": value for name, value in options.items()}
-    started = jobs.start(command, options=given)
-    wait_for((jobs.places().home / "ready").exists)
-    return started
+def start(jobs: JobDriver, command: str, **options: str) -> subprocess.Popen[str]:
+    """Start a job and wait until its command runs."""
+    process = jobs.start(command, options={f"--{name}": value for name, value in options.items()})
+    wait_for((jobs.paths().home / "ready").exists)
+    return process
 
 
 @pytest.mark.parametrize(("number", "send"), SIGNALS, ids=lambda value: getattr(value, "name", None))
-def test_a_cancelled_job_may_end_by_itself_and_keeps_its_artifacts(jobs: Jobs, number: int, send: object) -> None:
-    started = start(jobs, POLITE)
+def test_artifacts_of_a_cancelled_job_are_collected(jobs: JobDriver, number: int, send: object) -> None:
+    started = start(jobs, EXITS_ON_SIGTERM)
     assert callable(send)
     send(started.pid, number)
-    ended = jobs.end(started)
-    assert ended.returncode == 128 + number, "a cancelled job never exits with 0"
-    assert "the collector" not in ended.stderr, "it does not receive the signal"
-    assert jobs.kept() == {"early": "early\n", "late": "late\n"}
+    result = jobs.wait(started)
+    assert result.returncode == 128 + number, "a cancelled job never exits with 0"
+    assert "the collector" not in result.stderr, "the collector must not receive the signal"
+    assert jobs.artifacts() == {"early": "early\n", "late": "late\n"}
     status = jobs.phjob()["status"]
     assert (status["phase"], status["reason"]) == ("Cancelled", "Cancelled")
     assert status["artifact"]["state"] == "sealed"
     assert jobs.report().main == {"exitCode": 0, "reason": "Cancelled"}
 
 
-def test_a_job_that_does_not_end_is_killed_after_the_grace_period(jobs: Jobs) -> None:
-    started = start(jobs, STUBBORN, grace="1")
+def test_job_that_ignores_sigterm_is_killed_after_the_grace_period(jobs: JobDriver) -> None:
+    started = start(jobs, IGNORES_SIGTERM, grace="1")
     sent_at = time.monotonic()
     started.send_signal(signal.SIGINT)
-    ended = jobs.end(started)
+    result = jobs.wait(started)
     assert time.monotonic() - sent_at >= 1
-    assert ended.returncode == 128 + signal.SIGKILL
-    assert jobs.kept() == {"early": "early\n"}
+    assert result.returncode == 128 + signal.SIGKILL
+    assert jobs.artifacts() == {"early": "early\n"}
     assert jobs.phjob()["status"]["phase"] == "Cancelled"
 
 
-def test_a_second_ctrl_c_kills_at_once(jobs: Jobs) -> None:
-    started = start(jobs, STUBBORN, grace="600")
+def test_second_ctrl_c_kills_immediately(jobs: JobDriver) -> None:
+    started = start(jobs, IGNORES_SIGTERM, grace="600")
     (main,) = (pid for pid, command in children(started.pid).items() if command.startswith("sh -c"))
     os.killpg(started.pid, signal.SIGINT)
     time.sleep(0.3)
     assert is_alive(main)
     os.killpg(started.pid, signal.SIGINT)
-    assert jobs.end(started).returncode == 128 + signal.SIGKILL
-    assert jobs.kept() == {"early": "early\n"}
+    assert jobs.wait(started).returncode == 128 + signal.SIGKILL
+    assert jobs.artifacts() == {"early": "early\n"}
 
 
-def test_a_job_cancelled_as_it_starts_is_cancelled(jobs: Jobs) -> None:
+def test_job_cancelled_while_it_starts_ends_cancelled(jobs: JobDriver) -> None:
     started = jobs.start("sleep 1000")
     wait_for(lambda: sidecar_of(started.pid))
     started.send_signal(signal.SIGTERM)
-    assert jobs.end(started).returncode == 128 + signal.SIGTERM
+    assert jobs.wait(started).returncode == 128 + signal.SIGTERM
     assert jobs.phjob()["status"]["phase"] == "Cancelled"
 
 
-def test_a_signal_that_the_runner_s_parent_ignores_stays_ignored(jobs: Jobs) -> None:
+def test_signal_ignored_by_the_parent_process_stays_ignored(jobs: JobDriver) -> None:
     previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         started = start(jobs, READY + "touch ready; read line")
     finally:
         signal.signal(signal.SIGHUP, previous)
     started.send_signal(signal.SIGHUP)
-    assert jobs.end(started, stdin="\n").returncode == 0
+    assert jobs.wait(started, stdin="\n").returncode == 0
     assert jobs.phjob()["status"]["phase"] == "Succeeded"
 
 
-def test_a_killed_runner_takes_its_job_along_and_leaves_a_phjob_that_is_not_running(jobs: Jobs) -> None:
-    started = start(jobs, POLITE)
-    own = children(started.pid)
-    assert len(own) == 2
+def test_killed_runner_takes_main_and_sidecar_along(jobs: JobDriver) -> None:
+    started = start(jobs, EXITS_ON_SIGTERM)
+    child_pids = children(started.pid)
+    assert len(child_pids) == 2
     started.kill()
     started.wait()
     try:
-        wait_for(lambda: not any(map(is_alive, own)))
+        wait_for(lambda: not any(map(is_alive, child_pids)))
     finally:
-        kill(own)
-    assert jobs.kept()["early"] == "early\n", "the sidecar syncs once more"
+        kill(child_pids)
+    assert jobs.artifacts()["early"] == "early\n", "the sidecar syncs once before it ends"
     assert jobs.phjob()["status"]["phase"] == "Running"
     again = jobs.run("true")
     assert again.returncode == 2
-    assert "was here before" in again.stderr
+
+    assert "exists already" in again.stderr

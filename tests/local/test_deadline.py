@@ -1,36 +1,36 @@
-"""A job that has run for as long as it may is ended, and keeps its artifacts."""
+"""A job whose deadline has passed is ended, and its artifacts are collected."""
 
 import pytest
 
 from artifacts.errors import InvalidDocument
 from local.queue import read_phjob
-from tests.local.jobs import GROUP, Jobs
+from tests.local.driver import GROUP, JobDriver
 
 
-def test_a_job_past_its_deadline_is_ended_and_keeps_its_artifacts(jobs: Jobs) -> None:
+def test_job_past_its_deadline_is_ended_and_its_artifacts_are_collected(jobs: JobDriver) -> None:
     jobs.queue("mkdir artifacts; echo x > artifacts/f; sleep 60", activeDeadlineSeconds=1)
-    ended = jobs.run_queued()
-    assert "has run for its 1 seconds" in ended.stderr
+    result = jobs.run_queued()
+    assert "its deadline of 1 seconds has passed" in result.stderr
     status = jobs.phjob()["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "OverActivateDeadline")
-    assert jobs.kept() == {"f": "x\n"}
+    assert jobs.artifacts() == {"f": "x\n"}
 
 
-def test_a_job_past_its_deadline_that_does_not_end_is_killed_after_the_grace_period(jobs: Jobs) -> None:
+def test_job_that_ignores_its_deadline_is_killed_after_the_grace_period(jobs: JobDriver) -> None:
     jobs.queue("trap '' TERM; while :; do sleep 0.1; done", activeDeadlineSeconds=1)
-    ended = jobs.run_queued(PHJOB_ARTIFACT_GRACE_SECONDS="1")
-    assert ended.returncode == 137
+    result = jobs.run_queued(PHJOB_ARTIFACT_GRACE_SECONDS="1")
+    assert result.returncode == 137
     assert jobs.phjob()["status"]["reason"] == "OverActivateDeadline"
 
 
-def test_a_job_that_ends_in_time_ends_as_ever(jobs: Jobs) -> None:
+def test_job_that_ends_before_its_deadline_succeeds(jobs: JobDriver) -> None:
     jobs.queue("true", activeDeadlineSeconds=60)
     jobs.run_queued()
     assert jobs.phjob()["status"]["phase"] == "Succeeded"
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 1.5, "60", True, 2**31])
-def test_a_deadline_that_is_no_number_of_seconds_is_refused(seconds: object) -> None:
+def test_invalid_deadline_is_rejected(seconds: object) -> None:
     spec = {"groupName": GROUP, "command": "true", "activeDeadlineSeconds": seconds}
     with pytest.raises(InvalidDocument, match="activeDeadlineSeconds"):
         read_phjob("a", {"metadata": {"name": "a"}, "spec": spec})

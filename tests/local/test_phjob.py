@@ -1,12 +1,12 @@
-"""The PhJob's phases and reasons follow how main ended, and how a shell would put it."""
+"""The PhJob's phase, reason and message, and the runner's exit code, for each way in which main can end."""
 
 from typing import Literal
 
 import pytest
 
-from local.phjob import MainEnd, Order, command_text, end_status, make_phjob, running_status, with_status
+from local.phjob import JobSpec, MainExit, command_text, exit_status, make_phjob, running_status, with_status
 
-ORDER = Order("job-1", "My_Group", "uid-1", "ann", ["true"])
+SPEC = JobSpec("job-1", "My_Group", "uid-1", "ann", ["true"])
 
 
 @pytest.mark.parametrize(
@@ -21,16 +21,16 @@ ORDER = Order("job-1", "My_Group", "uid-1", "ann", ["true"])
         (-15, "deadline", "Failed", "OverActivateDeadline"),
     ],
 )
-def test_phase_and_reason_follow_main(
+def test_phase_and_reason_depend_on_how_main_ended(
     returncode: int, ended_by: Literal["itself", "cancel", "deadline"], phase: str, reason: str
 ) -> None:
-    status = end_status(MainEnd.of(returncode), ended_by, 0)
+    status = exit_status(MainExit.from_returncode(returncode), ended_by, 0)
     assert (status["phase"], status["reason"]) == (phase, reason)
     assert status["finishTime"] == "1970-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
-    ("returncode", "code", "words", "told"),
+    ("returncode", "code", "text", "status"),
     [
         (0, 0, "exit code 0", {"exitCode": 0}),
         (7, 7, "exit code 7", {"exitCode": 7}),
@@ -38,14 +38,14 @@ def test_phase_and_reason_follow_main(
         (-40, 168, "killed by signal 40 (a real-time signal)", {"signal": 40}),
     ],
 )
-def test_how_main_ended_is_told_in_every_form(returncode: int, code: int, words: str, told: dict[str, int]) -> None:
-    end = MainEnd.of(returncode)
-    assert (end.shell_code, end.words) == (code, words)
-    assert end.status("PodFailed") == {**told, "reason": "PodFailed"}
+def test_main_exit_has_the_expected_forms(returncode: int, code: int, text: str, status: dict[str, int]) -> None:
+    main_exit = MainExit.from_returncode(returncode)
+    assert (main_exit.shell_code, main_exit.text) == (code, text)
+    assert main_exit.status_file("PodFailed") == {**status, "reason": "PodFailed"}
 
 
-def test_a_phjob_is_pending_then_running() -> None:
-    created = make_phjob(ORDER, 1.9)
+def test_new_phjob_is_pending_and_then_running() -> None:
+    created = make_phjob(SPEC, 1.9)
     assert created["status"] == {
         "phase": "Pending",
         "reason": "PodPending",
@@ -59,11 +59,11 @@ def test_a_phjob_is_pending_then_running() -> None:
         "reason": "PodRunning",
         "startTime": "1970-01-01T00:01:00Z",
     }
-    assert created["status"]["phase"] == "Pending", "it is a copy"
+    assert created["status"]["phase"] == "Pending", "with_status returns a copy"
 
 
 @pytest.mark.parametrize(
     ("command", "text"), [(["a; b 'c'"], "a; b 'c'"), (["a", "b c", "$d"], "a 'b c' '$d'"), (["a"], "a")]
 )
-def test_the_command_is_kept_as_a_text_for_the_shell(command: list[str], text: str) -> None:
+def test_command_is_stored_as_a_shell_command_line(command: list[str], text: str) -> None:
     assert command_text(command) == text

@@ -1,4 +1,4 @@
-"""What is done about the PhJobs found, as a table; and what of a PhJob's file is taken at its word."""
+"""The scheduler's actions for jobs in every state, and the validation of PhJob files."""
 
 import json
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from artifacts.errors import ArtifactError
-from local.queue import Filed, Trace, decide, read_phjob
+from local.queue import QueuedJob, RunnerState, plan_actions, read_phjob
 
 
 def phjob(name: str = "a", phase: str | None = None, cancel: bool = False, created: str = "") -> dict[str, Any]:
@@ -18,35 +18,39 @@ def phjob(name: str = "a", phase: str | None = None, cancel: bool = False, creat
     }
 
 
-def found(name: str, phase: str = "Pending", trace: Trace = "none", **more: Any) -> tuple[Filed, Trace]:
-    return read_phjob(name, phjob(name, phase, **more)), trace
+def job(name: str, phase: str = "Pending", runner: RunnerState = "none", **more: Any) -> tuple[QueuedJob, RunnerState]:
+    return read_phjob(name, phjob(name, phase, **more)), runner
 
 
-ENDED = ("Succeeded", "Failed", "Cancelled", "Unknown", "no such phase")
+FINAL_PHASES = ("Succeeded", "Failed", "Cancelled", "Unknown", "no such phase")
 
 
 @pytest.mark.parametrize(
-    ("phase", "trace", "cancel", "action"),
+    ("phase", "runner", "cancel", "action"),
     [
         ("Pending", "none", False, "start"),
-        ("Pending", "none", True, "withdraw"),
-        ("Running", "left", False, "fail"),
-        ("Running", "left", True, "fail"),
-        ("Running", "none", False, "fail"),  # its folder was removed
-        ("Pending", "left", False, "fail"),  # killed before it could say that it runs
-        ("Pending", "left", True, "fail"),
-        *((phase, trace, True, None) for phase in ("Pending", "Running") for trace in ("claimed", "running")),
-        *((phase, trace, True, None) for phase in ENDED for trace in ("none", "claimed", "running", "left")),
+        ("Pending", "none", True, "mark_cancelled"),
+        ("Running", "abandoned", False, "mark_failed"),
+        ("Running", "abandoned", True, "mark_failed"),
+        ("Running", "none", False, "mark_failed"),  # its folder was removed
+        ("Pending", "abandoned", False, "mark_failed"),  # killed before it could set phase Running
+        ("Pending", "abandoned", True, "mark_failed"),
+        *((phase, runner, True, None) for phase in ("Pending", "Running") for runner in ("claimed", "running")),
+        *(
+            (phase, runner, True, None)
+            for phase in FINAL_PHASES
+            for runner in ("none", "claimed", "running", "abandoned")
+        ),
     ],
 )
-def test_what_is_done_about_a_job_that_is_not_ours(phase: str, trace: Trace, cancel: bool, action: str | None) -> None:
+def test_action_for_a_job_without_own_runner(phase: str, runner: RunnerState, cancel: bool, action: str | None) -> None:
     expected = {"a": action} if action else {}
-    assert decide([found("a", phase, trace, cancel=cancel)], (), (), 1) == expected
+    assert plan_actions([job("a", phase, runner, cancel=cancel)], (), (), 1) == expected
 
 
-@pytest.mark.parametrize("trace", ["none", "claimed", "running", "left"])
+@pytest.mark.parametrize("runner", ["none", "claimed", "running", "abandoned"])
 @pytest.mark.parametrize(
-    ("phase", "cancel", "told", "action"),
+    ("phase", "cancel", "signalled", "action"),
     [
         ("Pending", False, (), None),
         ("Running", False, (), None),
@@ -56,43 +60,43 @@ def test_what_is_done_about_a_job_that_is_not_ours(phase: str, trace: Trace, can
         ("Succeeded", True, (), None),
     ],
 )
-def test_what_is_done_about_a_job_whose_runner_is_ours(
-    phase: str, trace: Trace, cancel: bool, told: Collection[str], action: str | None
+def test_action_for_a_job_with_own_runner(
+    phase: str, runner: RunnerState, cancel: bool, signalled: Collection[str], action: str | None
 ) -> None:
     expected = {"a": action} if action else {}
-    assert decide([found("a", phase, trace, cancel=cancel)], ("a",), told, 1) == expected
+    assert plan_actions([job("a", phase, runner, cancel=cancel)], ("a",), signalled, 1) == expected
 
 
 @pytest.mark.parametrize(
-    ("most", "own", "started"),
+    ("max_jobs", "own", "started"),
     [(1, (), "b"), (2, (), "bd"), (9, (), "bdca"), (2, ("x",), "b"), (2, ("x", "y"), ""), (1, ("x", "y"), "")],
 )
-def test_the_oldest_are_started_first_and_no_more_than_allowed(most: int, own: Collection[str], started: str) -> None:
+def test_oldest_jobs_start_first_up_to_the_limit(max_jobs: int, own: Collection[str], started: str) -> None:
     times = {"a": "2026-01-02T00:00:00Z", "b": "", "c": "2026-01-01T00:00:01Z", "d": "2026-01-01T00:00:00Z"}
-    assert "".join(decide([found(name, created=at) for name, at in times.items()], own, (), most)) == started
+    assert "".join(plan_actions([job(name, created=at) for name, at in times.items()], own, (), max_jobs)) == started
 
 
-def test_jobs_of_one_second_are_started_in_the_order_given() -> None:
-    assert list(decide([found(name) for name in "bca"], (), (), 9)) == ["b", "c", "a"]
+def test_jobs_of_the_same_second_start_in_the_given_order() -> None:
+    assert list(plan_actions([job(name) for name in "bca"], (), (), 9)) == ["b", "c", "a"]
 
 
-def test_where_no_more_may_run_the_rest_is_done_all_the_same() -> None:
-    jobs = [found("a"), found("b", cancel=True), found("c", "Running", "left"), found("x", "Running", cancel=True)]
-    assert decide(jobs, ("x",), (), 1) == {"b": "withdraw", "c": "fail", "x": "cancel"}
+def test_limit_delays_only_starts() -> None:
+    jobs = [job("a"), job("b", cancel=True), job("c", "Running", "abandoned"), job("x", "Running", cancel=True)]
+    assert plan_actions(jobs, ("x",), (), 1) == {"b": "mark_cancelled", "c": "mark_failed", "x": "cancel"}
 
 
-def test_what_is_read_of_a_phjob() -> None:
+def test_phjob_is_read() -> None:
     document = phjob(phase="Running", cancel=True, created="2026")
-    filed = read_phjob("a", document)
-    order = filed.order
-    assert (order.job, order.group, order.uid, order.user, order.command) == ("a", "g", "uid-1", "ann", ["true"])
-    assert order.queued
-    assert (filed.phase, filed.cancel, filed.created) == ("Running", True, "2026")
-    assert filed.document is document
+    queued = read_phjob("a", document)
+    spec = queued.spec
+    assert (spec.job, spec.group, spec.uid, spec.user, spec.command) == ("a", "g", "uid-1", "ann", ["true"])
+    assert spec.is_queued
+    assert (queued.phase, queued.is_cancelled, queued.created_at) == ("Running", True, "2026")
+    assert queued.document is document
 
 
 @pytest.mark.parametrize("status", [None, {}, {"phase": None}, {"phase": ""}])
-def test_a_phjob_without_a_phase_is_pending(status: object) -> None:
+def test_missing_phase_means_pending(status: object) -> None:
     assert read_phjob("a", phjob() | {"status": status}).phase == "Pending"
 
 
@@ -100,10 +104,10 @@ def test_a_phjob_without_a_phase_is_pending(status: object) -> None:
 def test_only_true_cancels(cancel: object) -> None:
     document = phjob()
     document["spec"]["cancel"] = cancel
-    assert not read_phjob("a", document).cancel
+    assert not read_phjob("a", document).is_cancelled
 
 
-USELESS: dict[tuple[str, str], list[object]] = {
+INVALID: dict[tuple[str, str], list[object]] = {
     ("metadata", "name"): [None, "b", 1, "A", "../a"],
     ("metadata", "uid"): ["a b", "x" * 65, 1, "a\n"],
     ("metadata", "creationTimestamp"): [1, [], "\0"],
@@ -115,23 +119,23 @@ USELESS: dict[tuple[str, str], list[object]] = {
 
 
 @pytest.mark.parametrize(
-    ("part", "field", "value"), [(*at, value) for at, values in USELESS.items() for value in values]
+    ("section", "field", "value"), [(*path, value) for path, values in INVALID.items() for value in values]
 )
-def test_a_phjob_that_cannot_be_used_is_refused(part: str, field: str, value: object) -> None:
+def test_invalid_phjob_is_rejected(section: str, field: str, value: object) -> None:
     document = phjob()
-    document[part][field] = value
+    document[section][field] = value
     with pytest.raises(ArtifactError):
         read_phjob("a", document)
 
 
-@pytest.mark.parametrize("part", ["metadata", "spec", "status"])
+@pytest.mark.parametrize("section", ["metadata", "spec", "status"])
 @pytest.mark.parametrize("value", ["x", 1, [], True])
-def test_a_part_that_is_no_object_is_refused(part: str, value: object) -> None:
+def test_section_that_is_not_an_object_is_rejected(section: str, value: object) -> None:
     with pytest.raises(ArtifactError):
-        read_phjob("a", phjob() | {part: value})
+        read_phjob("a", phjob() | {section: value})
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "A", "a/b", "-a", "a\nb", "é"])
-def test_a_file_that_cannot_be_named_for_a_job_is_refused(name: str) -> None:
+def test_invalid_file_name_is_rejected(name: str) -> None:
     with pytest.raises(ArtifactError):
         read_phjob(name, json.loads(json.dumps(phjob(name))))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from local.service import address_file
-from tests.local.jobs import Jobs, wait_for
+from local.api_server import address_file
+from tests.local.driver import JobDriver, wait_for
 from tests.web.conftest import Browse
 
 COMMAND = """mkdir -p artifacts/sub
@@ -18,7 +18,7 @@ QUICK = {"PHJOB_ARTIFACT_SYNC_SECONDS": "0.2", "PHJOB_ARTIFACT_QUIET_SECONDS": "
 
 
 def test_a_command_is_run_and_what_it_left_is_looked_at(browse: Browse, tmp_path: Path) -> None:
-    jobs = Jobs(tmp_path / "data")
+    jobs = JobDriver(tmp_path / "data")
     server = jobs.serve(**QUICK)
     try:
         wait_for(address_file(jobs.data).exists)
@@ -28,11 +28,11 @@ def test_a_command_is_run_and_what_it_left_is_looked_at(browse: Browse, tmp_path
         _journey(page, jobs)
     finally:
         server.terminate()
-        jobs.end(server)
+        jobs.wait(server)
         jobs.close()
 
 
-def _journey(page: Page, jobs: Jobs) -> None:
+def _journey(page: Page, jobs: JobDriver) -> None:
     page.get_by_role("button", name="Run a command").first.click()
     page.get_by_role("textbox", name="Command").fill(COMMAND)
     page.get_by_role("textbox", name="Name").fill("two files")

@@ -64,10 +64,10 @@ def test_a_job_page_outlives_a_service_that_is_away(visit: Visit, site: Site) ->
 
 def end(site: Site, job: dict[str, object]) -> None:
     """The job ends, and all that it left has been collected."""
-    places = site.world.places(job)
+    paths = site.world.places(job)
     files = {
-        str(path.relative_to(places.store)): path.read_bytes()
-        for path in places.store.rglob("*")
+        str(path.relative_to(paths.job_folder)): path.read_bytes()
+        for path in paths.job_folder.rglob("*")
         if path.is_file() and ".primehub" not in path.parts and ".metadata" not in path.parts
     }
     status = dict(job["status"]) | {  # type: ignore[call-overload]

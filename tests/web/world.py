@@ -11,8 +11,8 @@ from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, fo
 from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header
 from artifacts.report import Count, Report, Skipped, format_report
 from local.documents import write_document
-from local.phjob import Order, PhJob, artifact_status, make_phjob, rfc3339, with_status
-from local.places import Places
+from local.paths import JobPaths
+from local.phjob import JobSpec, PhJob, artifact_status, make_phjob, rfc3339, with_status
 
 DAY = 86400
 GROUP = "Vision"
@@ -43,7 +43,7 @@ class World:
         `told`: `name` and `user`, `command`, fields of the status; None leaves one out.
         """
         created = time.time() - ago
-        order = Order(job, group, f"uid-{job}", told.pop("user", "alice"), [told.pop("command", COMMAND)])
+        order = JobSpec(job, group, f"uid-{job}", told.pop("user", "alice"), [told.pop("command", COMMAND)])
         phjob = make_phjob(order, created)
         phjob["spec"] |= {"displayName": told.pop("name", job), "image": "jupyter/base-notebook:x86_64-ubuntu-22.04"}
         status: dict[str, Any] = {"phase": phase, "reason": REASONS.get(phase), "message": MESSAGES.get(phase)}
@@ -94,21 +94,21 @@ class World:
             phjob = self.write(with_status(phjob, {"artifact": artifact_status(report)}))
         return phjob
 
-    def places(self, phjob: PhJob) -> Places:
-        return Places(self.data, phjob["spec"]["groupName"], phjob["metadata"]["name"])
+    def places(self, phjob: PhJob) -> JobPaths:
+        return JobPaths(self.data, phjob["spec"]["groupName"], phjob["metadata"]["name"])
 
-    def _fill(self, places: Places, files: Mapping[str, bytes], report: Report) -> None:
+    def _fill(self, places: JobPaths, files: Mapping[str, bytes], report: Report) -> None:
         header = ManifestHeader(places.job, report.pod_uid)
         lines = [format_header(header)]
         for name, content in files.items():
-            _write(places.store / name, content)
+            _write(places.job_folder / name, content)
             lines.append(
                 format_entry(ManifestEntry(name, len(content), 0, 0, 0, hashlib.sha256(content).hexdigest()), header)
             )
-        _write(places.store / MANIFEST, "".join(lines).encode())
-        _write(places.store / REPORT, format_report(report))
+        _write(places.job_folder / MANIFEST, "".join(lines).encode())
+        _write(places.job_folder / REPORT, format_report(report))
         for name in (EXPIRED_AT, LEGACY_EXPIRED_AT):
-            _write(places.store / name, format_expiry(report.expired_at))
+            _write(places.job_folder / name, format_expiry(report.expired_at))
 
 
 def skipped(files: int, size: int = 0, paths: list[str] | None = None, detail: str = "") -> Skipped:

@@ -98,8 +98,8 @@ def test_what_the_api_refuses_is_told_on_the_page(visit: Visit, site: Site) -> N
     job = site.world.leave(site.world.add("job-1"))
     page = visit(site, address("job-1"))
     expect(page.locator(".files tbody tr")).to_have_count(3)
-    shutil.rmtree(site.world.places(job).store / "plots")
-    (site.world.places(job).store / "model.bin").unlink()
+    shutil.rmtree(site.world.places(job).job_folder / "plots")
+    (site.world.places(job).job_folder / "model.bin").unlink()
     for link, words in {"ZIP of plots/": "no artifacts to download", "model.bin": "no such file"}.items():
         page.get_by_role("link", name=link, exact=True).click()
         expect(page.get_by_role("alert").filter(has_text="It cannot be downloaded.")).to_contain_text(words)

@@ -1,15 +1,14 @@
-"""The API on one machine: the same service over the data directory, on loopback, for whoever holds this start's token.
+"""Serves the API and the page for the data directory, on loopback, to clients with the token of this start.
 
-It runs commands for whoever can post to it, so a web site that the user visits must not be able to: the service is
-bound to loopback, checks Host and Origin, and wants the token, which no page can guess or make a browser send. Cookies
-know no ports, though: who opens a page that another user serves on this machine shows that user the token.
+The API runs commands, so it must not answer a web site that the user happens to visit: the server binds to loopback,
+checks Host and Origin, and requires a token that a web page can neither guess nor make a browser send. Cookies do not
+distinguish ports, though: if the user opens a page that another user serves on this machine, that user sees the token.
 """
 
 import contextlib
 import hashlib
 import hmac
 import json
-import logging
 import os
 import secrets
 import socket
@@ -28,20 +27,18 @@ from api.compose import compose
 from api.errors import NotAuthenticated
 from api.settings import PREFIX, ApiSettings
 from local.jobs import LocalJobs
-from local.phjobs import NotStarted
-
-logger = logging.getLogger(__name__)
+from local.phjob_files import StartError
 
 HOST = "127.0.0.1"
 GROUP = "local"
-_MOST_WAITING = 128
+_LISTEN_BACKLOG = 128
 
 
-class Service:
-    """The API over `data`, answering from `start` to `stop` on `port` (0: any that is free)."""
+class ApiServer:
+    """The API over the data directory `data`, from `start` to `stop`, on `port` (0: any free port)."""
 
     def __init__(self, data: Path, port: int, user: str, environ: Mapping[str, str]) -> None:
-        """Raises NotStarted where the port cannot be had, ConfigError for settings that are wrong."""
+        """Raises StartError if the port cannot be used, and ConfigError for invalid settings."""
         self.token = secrets.token_urlsafe(32)
         self._data = data
         jobs = LocalJobs(data)
@@ -49,22 +46,23 @@ class Service:
         self._socket = _listen(port)
         try:
             self.port = self._socket.getsockname()[1]
-            settings = ApiSettings.from_env(_environ(environ, data, self.port))
+            settings = ApiSettings.from_env(_api_environ(environ, data, self.port))
             self._parts = compose(settings, jobs, FileLock(data / ".cleanup-lock"))
         except BaseException:
             self._socket.close()
             raise
-        authenticators = Authenticators(opaque=_Token(self.token, user, jobs))
+        authenticators = Authenticators(opaque=_StartToken(self.token, user, jobs))
         self._server = _make_server(self._socket, create_app(self._parts.services, authenticators, is_local=True))
         self._thread = threading.Thread(target=self._server.serve_forever, name="api", daemon=True)
 
     @property
     def url(self) -> str:
+        """The server's origin."""
         return f"http://{HOST}:{self.port}"
 
     @property
-    def page(self) -> str:
-        """The address that signs in whoever opens it. A browser keeps what follows the # to itself."""
+    def sign_in_url(self) -> str:
+        """The page's address that signs in. The token is in the fragment, which browsers do not send."""
         return f"{self.url}/#token={self.token}"
 
     @property
@@ -72,13 +70,13 @@ class Service:
         return json.dumps({"url": self.url, "token": self.token}) + "\n"
 
     def start(self) -> None:
-        """Answer, clean up by schedule, and leave word of where for other programs of this user."""
+        """Start to answer and to clean up on schedule, and write the address file."""
         self._parts.start()
         self._thread.start()
         _write_private(address_file(self._data), self._address)
 
     def stop(self) -> None:
-        """Answer no more. Another service's address stays: several may serve one data directory."""
+        """Stop, and remove the address file unless it is that of another server for the same data directory."""
         path = address_file(self._data)
         with contextlib.suppress(OSError):
             if path.read_text() == self._address:
@@ -90,51 +88,52 @@ class Service:
 
 
 def address_file(data: Path) -> Path:
-    """Where a service leaves its URL and token, for this user alone."""
+    """Return the path of the file with a running server's URL and token, which only this user can read."""
     return data / "serve.json"
 
 
-class _Token:
-    """This start's token; whoever has it is the user who started the service, and may do everything."""
+class _StartToken:
+    """Authenticates the token of this start. Its holder acts as the user who started the server, as administrator."""
 
     def __init__(self, token: str, user: str, jobs: LocalJobs) -> None:
         self._digest, self._user, self._jobs = _digest(token), user, jobs
 
     def authenticate(self, token: str) -> Caller:
+        """Return the caller. Raises NotAuthenticated."""
         if not hmac.compare_digest(_digest(token), self._digest):
-            raise NotAuthenticated("this is not the token of this start: it is printed when the service starts")
+            raise NotAuthenticated("invalid token: use the one that `serve` printed when it started")
         groups = sorted({GROUP, *(job.group for job in self._jobs.all())})
         return Caller(self._user, self._user, groups, is_admin=True)
 
 
-class _Quiet(WSGIRequestHandler):
+class _RequestHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def version_string(self) -> str:
-        """No versions for whoever asks."""
+        """Return a Server header without versions."""
         return "phjobs"
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Nothing: what matters is logged where it happens."""
+        """Log nothing: the API logs what matters itself."""
 
 
 def _make_server(listening: socket.socket, app: Any) -> BaseWSGIServer:
-    server = make_server(HOST, 0, app, threaded=True, request_handler=_Quiet, fd=listening.detach())
-    server.daemon_threads = True  # type: ignore[attr-defined]  # a download does not hold the end
+    server = make_server(HOST, 0, app, threaded=True, request_handler=_RequestHandler, fd=listening.detach())
+    server.daemon_threads = True  # type: ignore[attr-defined]  # a running download must not delay the exit
     return server
 
 
 def _listen(port: int) -> socket.socket:
     try:
-        listening = socket.create_server((HOST, port), backlog=_MOST_WAITING)
+        listening = socket.create_server((HOST, port), backlog=_LISTEN_BACKLOG)
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
-        raise NotStarted(f"cannot listen on {HOST}:{port}: {why}. Choose another --port, or 0") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StartError(f"cannot listen on {HOST}:{port}: {reason}. Choose another --port, or 0") from error
     return listening
 
 
-def _environ(environ: Mapping[str, str], data: Path, port: int) -> dict[str, str]:
-    """The user's settings, and over them what one machine decides."""
+def _api_environ(environ: Mapping[str, str], data: Path, port: int) -> dict[str, str]:
+    """Return the user's environment with the settings that local mode fixes."""
     return dict(environ) | {
         PREFIX + "STORE": f"{data}/phfs",
         PREFIX + "LISTEN": f"{HOST}:{port}",

@@ -1,4 +1,4 @@
-"""Jobs as a user runs or queues them: real processes of `python -m local` in one data directory, what they left."""
+"""Starts real processes of `python -m local` in one data directory, and reads back their results."""
 
 import contextlib
 import json
@@ -14,21 +14,21 @@ from typing import Any
 
 from artifacts.layout import REPORT
 from artifacts.report import Report, read_report
-from local.collected import list_files
-from local.documents import changing, write_document
+from local.documents import lock_documents, write_document
 from local.environment import module_environ
-from local.places import Places
+from local.paths import JobPaths
+from local.results import list_files
 
 GROUP = "Test_Group"
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 @dataclass
-class Jobs:
-    """Starts jobs named `name` in the data directory `data`, and reads back what became of them."""
+class JobDriver:
+    """Runs, queues and cancels jobs in the data directory `data` as a user does."""
 
     data: Path
-    _started: list[subprocess.Popen[str]] = field(default_factory=list)
+    _processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(
         self,
@@ -38,46 +38,47 @@ class Jobs:
         stderr: int = subprocess.PIPE,
         **environ: str,
     ) -> subprocess.Popen[str]:
-        """Start a runner in a session of its own, as a terminal would. `options` go over our own."""
-        given = {"--data": str(self.data), "--group": GROUP} | ({} if name is None else {"--name": name})
-        words = [f"{option}={value}" for option, value in (given | dict(options or {})).items()]
+        """Start `run` in its own session, as a terminal does. `options` override the default ones."""
+        defaults = {"--data": str(self.data), "--group": GROUP} | ({} if name is None else {"--name": name})
+        words = [f"{option}={value}" for option, value in (defaults | dict(options or {})).items()]
         return self._popen(["run", *words, "--", *command], stderr, environ)
 
     def serve(self, *options: str, **environ: str) -> subprocess.Popen[str]:
-        """Start a server of the queued jobs."""
+        """Start `serve` on a free port."""
         return self._popen(["serve", f"--data={self.data}", "--port=0", *options], subprocess.PIPE, environ)
 
     def run_queued(self, name: str = "job-1", **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run a queued job to its end, as the server does."""
-        return self.end(self._popen(["run-queued", f"--data={self.data}", name], subprocess.PIPE, environ))
+        """Run a queued job to its end, as the scheduler does."""
+        return self.wait(self._popen(["run-queued", f"--data={self.data}", name], subprocess.PIPE, environ))
 
     def create(self, *command: str, name: str | None = "job-1") -> subprocess.CompletedProcess[str]:
-        """Queue a job as a user does."""
+        """Queue a job with the command line."""
         words = [f"--data={self.data}", f"--group={GROUP}"] + ([] if name is None else [f"--name={name}"])
-        return self.end(self._popen(["create", *words, "--", *command], subprocess.PIPE, {}))
+        return self.wait(self._popen(["create", *words, "--", *command], subprocess.PIPE, {}))
 
     def queue(self, command: str, name: str = "job-1", **spec: object) -> None:
-        """Queue a job by its file, with as little in it as is allowed."""
-        path = self.places(name).phjob
+        """Queue a job by writing its file, with only the mandatory fields and `spec`."""
+        path = self.paths(name).phjob
         path.parent.mkdir(parents=True, exist_ok=True)
         document = {"metadata": {"name": name}, "spec": {"groupName": GROUP, "command": command, **spec}}
         write_document(path, document)
 
     def cancel(self, name: str = "job-1") -> None:
-        """Ask for the job's end in its file."""
-        path = self.places(name).phjob
-        with changing(path.parent):
+        """Request cancellation in the job's file."""
+        path = self.paths(name).phjob
+        with lock_documents(path.parent):
             document = self.phjob(name)
             document["spec"]["cancel"] = True
             write_document(path, document)
 
     def phase(self, name: str = "job-1") -> str:
+        """Return the phase in the job's file, or "" if it has none."""
         phase = self.phjob(name).get("status", {}).get("phase", "")
         assert isinstance(phase, str)
         return phase
 
     def _popen(self, words: list[str], stderr: int, environ: Mapping[str, str]) -> subprocess.Popen[str]:
-        started = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "local", *words],
             env=module_environ(os.environ) | dict(environ),
             stdin=subprocess.PIPE,
@@ -86,8 +87,8 @@ class Jobs:
             text=True,
             start_new_session=True,
         )
-        self._started.append(started)
-        return started
+        self._processes.append(process)
+        return process
 
     def run(
         self,
@@ -97,47 +98,50 @@ class Jobs:
         **environ: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run a job to its end."""
-        return self.end(self.start(*command, name=name, options=options, stderr=subprocess.PIPE, **environ))
+        return self.wait(self.start(*command, name=name, options=options, stderr=subprocess.PIPE, **environ))
 
-    def end(self, started: subprocess.Popen[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Wait for the runner's end."""
-        stdout, stderr = started.communicate(stdin, timeout=PATIENCE_SECONDS)
-        return subprocess.CompletedProcess(started.args, started.returncode, stdout, stderr)
+    def wait(self, process: subprocess.Popen[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Send `stdin` to a process and wait for its end."""
+        stdout, stderr = process.communicate(stdin, timeout=TIMEOUT_SECONDS)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     def close(self) -> None:
-        """Kill the runners that still are, and their jobs: a test that failed may have stopped a sidecar."""
-        for started in self._started:
-            with started:
-                if started.poll() is None:
-                    kill([started.pid, *children(started.pid)])
+        """Kill the remaining processes and their children: a failed test may have left a stopped sidecar."""
+        for process in self._processes:
+            with process:
+                if process.poll() is None:
+                    kill([process.pid, *children(process.pid)])
 
-    def places(self, name: str = "job-1") -> Places:
-        return Places(self.data, GROUP, name)
+    def paths(self, name: str = "job-1") -> JobPaths:
+        """Return the job's paths."""
+        return JobPaths(self.data, GROUP, name)
 
     def phjob(self, name: str = "job-1") -> dict[str, Any]:
-        document = json.loads(self.places(name).phjob.read_bytes())
+        """Return the content of the job's file."""
+        document = json.loads(self.paths(name).phjob.read_bytes())
         assert isinstance(document, dict)
         return document
 
     def report(self, name: str = "job-1") -> Report:
-        return read_report((self.places(name).store / REPORT).read_bytes())
+        """Return the job's report."""
+        return read_report((self.paths(name).job_folder / REPORT).read_bytes())
 
-    def kept(self, name: str = "job-1") -> dict[str, str]:
-        """The content of every artifact in the store."""
-        store = self.places(name).store
-        return {path: (store / path).read_text() for path, _ in list_files(store, 10_000).first}
+    def artifacts(self, name: str = "job-1") -> dict[str, str]:
+        """Return the content of every artifact in the store, by path."""
+        folder = self.paths(name).job_folder
+        return {path: (folder / path).read_text() for path, _ in list_files(folder, 10_000).first}
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Return when the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Wait until the condition is true; fail after a timeout."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.02)
 
 
 def children(pid: int) -> dict[int, str]:
-    """The process' children and their command lines."""
+    """Return the process ids and command lines of a process' children."""
     found = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -153,19 +157,19 @@ def children(pid: int) -> dict[int, str]:
 
 
 def sidecar_of(pid: int) -> int | None:
-    """The sidecar that the runner `pid` has started, if it has one now."""
+    """Return the process id of the sidecar of the runner `pid`, or None if it has none now."""
     return next((child for child, command in children(pid).items() if command.endswith("-m sidecar")), None)
 
 
 def kill(pids: Iterable[int]) -> None:
-    """Kill those that still are."""
+    """Kill the processes that still exist."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def state_of(pid: int) -> str:
-    """The process' state as /proc has it ("Z": a zombie), or "" if there is none."""
+    """Return the process' state in /proc ("Z": a zombie), or "" if it does not exist."""
     try:
         return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -173,4 +177,5 @@ def state_of(pid: int) -> str:
 
 
 def is_alive(pid: int) -> bool:
+    """Whether the process exists and is not a zombie."""
     return state_of(pid) not in ("", "Z")

@@ -1,4 +1,4 @@
-"""Local mode's PhJobs as the API sees them."""
+"""Local mode's source of PhJobs for the API."""
 
 import os
 from dataclasses import replace
@@ -10,7 +10,7 @@ from api.errors import ApiError, BadInput, NotFoundError
 from api.jobs.job import Draft, Job
 from artifacts.annotation import EXPIRY_ANNOTATION
 from local.jobs import LocalJobs
-from tests.local.jobs import GROUP, Jobs
+from tests.local.driver import GROUP, JobDriver
 
 DRAFT = Draft("My job", GROUP, "echo hello", "u-1", "ann", active_deadline_seconds=60)
 
@@ -20,7 +20,7 @@ def local(tmp_path: Path) -> LocalJobs:
     return LocalJobs(tmp_path)
 
 
-def test_what_is_created_is_there_and_waits_to_be_run(local: LocalJobs) -> None:
+def test_created_job_is_pending(local: LocalJobs) -> None:
     created = local.create(DRAFT)
     assert local.get(created.id) == created
     assert (created.display_name, created.group, created.phase) == ("My job", GROUP, "Pending")
@@ -28,7 +28,7 @@ def test_what_is_created_is_there_and_waits_to_be_run(local: LocalJobs) -> None:
     assert created.create_time
 
 
-def test_a_job_that_is_not_there_is_none(local: LocalJobs) -> None:
+def test_missing_job_is_none(local: LocalJobs) -> None:
     assert local.get("job-1") is None
     assert local.all() == []
 
@@ -43,13 +43,13 @@ def test_a_job_that_is_not_there_is_none(local: LocalJobs) -> None:
     ],
     ids=["no command", "NUL", "group", "deadline"],
 )
-def test_what_could_not_be_run_is_refused_and_leaves_nothing(local: LocalJobs, draft: Draft) -> None:
+def test_invalid_draft_is_rejected_and_creates_no_job(local: LocalJobs, draft: Draft) -> None:
     with pytest.raises(BadInput):
         local.create(draft)
     assert local.all() == []
 
 
-def test_a_created_job_is_run_as_it_was_asked_for(jobs: Jobs) -> None:
+def test_created_job_is_run_as_requested(jobs: JobDriver) -> None:
     local = LocalJobs(jobs.data)
     created = local.create(DRAFT)
     assert local.is_collecting(created)
@@ -58,11 +58,11 @@ def test_a_created_job_is_run_as_it_was_asked_for(jobs: Jobs) -> None:
     assert ended
     assert ended.phase == "Succeeded"
     assert ended.finished_at
-    assert jobs.places(created.id).main_log.read_text() == "hello\n"
-    assert not local.is_collecting(created), "asked anew, not of what was known"
+    assert jobs.paths(created.id).main_log.read_text() == "hello\n"
+    assert not local.is_collecting(created), "the current state counts, not that of the argument"
 
 
-def test_a_cancelled_job_does_not_run(jobs: Jobs) -> None:
+def test_cancelled_job_does_not_run(jobs: JobDriver) -> None:
     local = LocalJobs(jobs.data)
     created = local.create(DRAFT)
     local.cancel(created)
@@ -72,20 +72,20 @@ def test_a_cancelled_job_does_not_run(jobs: Jobs) -> None:
     assert (cancelled.phase, cancelled.cancel) == ("Cancelled", True)
 
 
-def test_an_expiry_is_noted_on_the_phjob(jobs: Jobs) -> None:
+def test_expiry_is_annotated_on_the_phjob(jobs: JobDriver) -> None:
     local = LocalJobs(jobs.data)
     created = local.create(DRAFT)
     local.note_expiry(created, 12345)
     assert jobs.phjob(created.id)["metadata"]["annotations"] == {EXPIRY_ANNOTATION: "12345"}
 
 
-def test_a_phjob_that_went_away_cannot_be_changed(local: LocalJobs) -> None:
+def test_change_of_a_missing_phjob_raises_not_found(local: LocalJobs) -> None:
     for change in (local.cancel, lambda job: local.note_expiry(job, 1)):
         with pytest.raises(NotFoundError):
             change(Job(id="job-1", uid="", group=GROUP))
 
 
-def test_files_that_are_no_phjob_hide_no_other(local: LocalJobs, tmp_path: Path) -> None:
+def test_invalid_files_do_not_hide_valid_phjobs(local: LocalJobs, tmp_path: Path) -> None:
     created = local.create(DRAFT)
     folder = tmp_path / "phjobs"
     (folder / "broken.json").write_text("{")
@@ -95,7 +95,7 @@ def test_files_that_are_no_phjob_hide_no_other(local: LocalJobs, tmp_path: Path)
     assert local.all() == [created]
 
 
-def test_a_folder_that_is_gone_is_told(local: LocalJobs, tmp_path: Path) -> None:
+def test_check_fails_if_the_folder_is_missing(local: LocalJobs, tmp_path: Path) -> None:
     (tmp_path / "phjobs").rmdir()
     with pytest.raises(ApiError, match="cannot be read"):
         local.check()
