@@ -41,7 +41,7 @@ class LocalJobs:
         return list(self._load().values())
 
     def create(self, draft: Draft) -> Job:
-        """Queue a new job. Raises BadInput if it could not be run, and ServiceUnavailable if its file cannot be written."""
+        """Queue a new job. Raises BadInput if it is invalid, and ServiceUnavailable if its file cannot be written."""
         spec = JobSpec(new_name(), draft.group, str(uuid.uuid4()), draft.user_name, [draft.command])
         try:
             phjob = make_phjob(spec, time.time())
@@ -88,7 +88,9 @@ class LocalJobs:
             try:
                 return self._cache.refresh()
             except OSError as error:
-                raise ServiceUnavailable(f"the PhJobs in {self._cache.folder} cannot be read: {error.strerror}") from error
+                raise ServiceUnavailable(
+                    f"the PhJobs in {self._cache.folder} cannot be read: {error.strerror}"
+                ) from error
 
     def _read(self, job: str) -> Job | None:
         """Return the PhJob, or None if it is invalid; the scheduler logs the reason."""

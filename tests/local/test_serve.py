@@ -230,7 +230,8 @@ def test_job_with_a_killed_runner_is_marked_failed(jobs: JobDriver, noticed: str
     wait_ready(jobs)
     (runner,), main = children(server.pid), main_of(server)
     if noticed == "at start":
-        kill([server.pid, runner])
+        os.kill(server.pid, signal.SIGSTOP)  # the death of either must have no effect on the other
+        kill([runner, server.pid])
         jobs.wait(server)
         assert jobs.phase() == "Running"
         server = jobs.serve()
