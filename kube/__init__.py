@@ -1,1 +1,1 @@
-"""Kubernetes over its raw REST API: requests, list and watch, Lease. Nothing of artifacts is in it."""
+"""Kubernetes over its REST API: requests, list and watch, work queue, Lease. Does not depend on artifacts."""

@@ -1,46 +1,46 @@
-"""Every error of talking to Kubernetes, drawn as a tree.
+"""The errors of requests to Kubernetes, as a tree.
 
     KubeError
-    ├── NotConfigured    no cluster is named, or what names it cannot be used
-    ├── Unreachable      no answer, or one that was cut short or cannot be read; retryable
-    └── StatusError          the API server's answer is an error: status, reason, message
-        ├── Invalid        400, 422  the request or the object may not be so
+    ├── NotConfigured      no cluster is configured, or its configuration or credentials cannot be used
+    ├── Unreachable        no response, or one that was cut short or cannot be parsed; retryable
+    └── StatusError        the API server responded with an error: status, reason, message
+        ├── Invalid        400, 422  the request or the object is not valid
         ├── Unauthorized   401       the token is not accepted
-        ├── Forbidden      403       a right is missing, or an admission webhook says no
-        ├── NotFound       404       no such object; to a list: no such resource, its CRD is missing
-        ├── AlreadyExists  409       the name is taken
-        ├── Conflict       409       the object has changed, or a precondition does not hold
-        ├── Gone           410       the version asked for is too old: list anew
+        ├── Forbidden      403       a permission is missing, or an admission webhook denied the request
+        ├── NotFound       404       the object does not exist; for lists: the resource does not, its CRD is missing
+        ├── AlreadyExists  409       an object of this name exists
+        ├── Conflict       409       the object has changed, or a precondition failed
+        ├── Gone           410       the requested resource version is too old: list again
         ├── Busy           429       too many requests; retryable
         └── ServerFault    5xx       retryable
 
-Retryable: the same request may well succeed later. No text holds a token.
+Retryable: the same request can succeed later. No message contains a token.
 """
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-_MOST_TEXT = 1000
+_MAX_TEXT_CHARS = 1000
 
 
 class KubeError(Exception):
-    """The root: whatever went wrong with Kubernetes."""
+    """The base of all errors of this package."""
 
     retryable: ClassVar[bool] = False
 
 
 class NotConfigured(KubeError):
-    """No cluster is named, or what names it cannot be used."""
+    """No cluster is configured, or its configuration or credentials cannot be used."""
 
 
 class Unreachable(KubeError):
-    """No answer, or none that can be read."""
+    """There was no response, or the response was cut short or cannot be parsed."""
 
     retryable = True
 
 
 class StatusError(KubeError):
-    """An error of the API server: HTTP `status`, machine-readable `reason`, `message` for people."""
+    """An error response of the API server: HTTP `status`, machine-readable `reason`, `message` for people."""
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float = 0.0) -> None:
         super().__init__(f"{status} {reason}: {message}" if reason else f"{status}: {message}")
@@ -48,7 +48,7 @@ class StatusError(KubeError):
 
 
 class Invalid(StatusError):
-    """The request or the object may not be so."""
+    """The request or the object is not valid."""
 
 
 class Unauthorized(StatusError):
@@ -56,38 +56,38 @@ class Unauthorized(StatusError):
 
 
 class Forbidden(StatusError):
-    """A right is missing, or an admission webhook says no."""
+    """A permission is missing, or an admission webhook denied the request."""
 
 
 class NotFound(StatusError):
-    """No such object; asked for a list: no such resource, its CRD is missing."""
+    """The object does not exist; for lists: the resource does not exist, its CRD is missing."""
 
 
 class AlreadyExists(StatusError):
-    """The name is taken."""
+    """An object of this name exists."""
 
 
 class Conflict(StatusError):
-    """The object has changed meanwhile, or a precondition does not hold."""
+    """The object has changed, or a precondition failed."""
 
 
 class Gone(StatusError):
-    """The version asked for is too old."""
+    """The requested resource version is too old."""
 
 
 class Busy(StatusError):
-    """Too many requests."""
+    """The API server receives too many requests."""
 
     retryable = True
 
 
 class ServerFault(StatusError):
-    """The server failed."""
+    """The API server failed."""
 
     retryable = True
 
 
-_BY_STATUS: Mapping[int, type[StatusError]] = {
+_CLASS_BY_STATUS: Mapping[int, type[StatusError]] = {
     400: Invalid,
     401: Unauthorized,
     403: Forbidden,
@@ -99,14 +99,14 @@ _BY_STATUS: Mapping[int, type[StatusError]] = {
 }
 
 
-def status_error(status: int, answer: Mapping[str, Any], retry_after: float = 0.0) -> StatusError:
-    """The error in a `Status` document, which the API server sends with `status` or within a watch."""
-    reason, message = (_text(answer.get(name)) for name in ("reason", "message"))
-    kind = ServerFault if status >= 500 else _BY_STATUS.get(status, StatusError)
+def status_error(status: int, document: Mapping[str, Any], retry_after: float = 0.0) -> StatusError:
+    """Return the error for a `Status` document, which is the body of an error response or an event of a watch."""
+    reason, message = _text(document.get("reason")), _text(document.get("message"))
+    error_class = ServerFault if status >= 500 else _CLASS_BY_STATUS.get(status, StatusError)
     if reason == "AlreadyExists":
-        kind = AlreadyExists
-    return kind(status, reason, message, retry_after)
+        error_class = AlreadyExists
+    return error_class(status, reason, message, retry_after)
 
 
 def _text(value: Any) -> str:
-    return value[:_MOST_TEXT] if isinstance(value, str) else ""
+    return value[:_MAX_TEXT_CHARS] if isinstance(value, str) else ""

@@ -1,8 +1,8 @@
-"""A picture of a resource's objects in memory, kept true by list and watch in a thread of its own.
+"""An in-memory copy of a resource's objects, kept current by list and watch in a thread.
 
-What it is built for: watches that end, connections that die without a word, versions that are forgotten, an API server
-that is down, overloaded or refuses. It never asks in a hot loop, never shows what is gone for longer than it must, and
-tells how long ago the server last said something, so that whoever reads can judge.
+It copes with watches that end, connections that die silently, expired resource versions, and an API server that is
+down, overloaded or refuses requests. Retries are always delayed. Deleted objects disappear as soon as the server can be
+reached, and `seconds_since_activity` lets readers judge how current the objects are.
 """
 
 import json
@@ -22,17 +22,19 @@ from kube.objects import ResourceClient
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-_JOIN_SECONDS = 10.0  # it may be in a request or in a handler
+_JOIN_SECONDS = 10.0  # the thread may be in a request or in a handler
 
 
 @dataclass(frozen=True)
 class InformerTiming:
-    """Seconds, unless said otherwise. The server sends a bookmark a minute: silence for `idle` is a dead connection.
+    """Times of an informer.
 
-    A watch that lived for `steady` was a success. After `silence` without a word, all is listed anew.
+    The server sends a bookmark every minute, so a connection that is silent for `idle_seconds` is dead. The duration of
+    each watch is chosen randomly from `watch_seconds`. A watch that lasted `stable_seconds` resets the backoff. After
+    `relist_seconds` without activity, all objects are listed again.
     """
 
-    page_size: int = 500  # objects
+    page_size: int = 500
     idle_seconds: float = 75.0
     watch_seconds: tuple[int, int] = (240, 300)
     stable_seconds: float = 10.0
@@ -41,13 +43,13 @@ class InformerTiming:
     max_delay_seconds: float = 30.0
 
 
-_USUAL = InformerTiming()
+_DEFAULT_TIMING = InformerTiming()
 
 
 class Informer(Generic[T]):
-    """The objects that `selectors` (labelSelector, fieldSelector) select, each as `trim` has it.
+    """The objects that `selectors` (labelSelector, fieldSelector) match, each reduced by `trim`.
 
-    Read it by `objects`. It may be started once; all else may be called from any thread.
+    Read them from `objects`. An informer can be started once; all other methods are thread-safe.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Informer(Generic[T]):
         trim: Callable[[Mapping[str, Any]], T],
         *,
         selectors: Mapping[str, str] | None = None,
-        timing: InformerTiming = _USUAL,
+        timing: InformerTiming = _DEFAULT_TIMING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.objects: Indexer[T] = Indexer(trim, str(source.resource))
@@ -64,31 +66,31 @@ class Informer(Generic[T]):
         self._source, self._selectors, self._timing, self._clock = source, dict(selectors or {}), timing, clock
         self._backoff = Backoff(timing.initial_delay_seconds, timing.max_delay_seconds)
         self._version = ""
-        self._heard_at = clock()
+        self._active_at = clock()
         self._synced, self._stop = threading.Event(), threading.Event()
         self._stream: Stream | None = None
-        self._thread = threading.Thread(target=self._run, name=f"cache of {source.resource}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"informer {source.resource}", daemon=True)
 
     @property
     def has_synced(self) -> bool:
-        """Whether all objects have been listed once."""
+        """Whether all objects have been listed at least once."""
         return self._synced.is_set()
 
     def wait_for_sync(self, seconds: float) -> bool:
-        """Wait for that, and tell whether it came."""
+        """Wait until all objects have been listed once. Returns False if that takes longer than `seconds`."""
         return self._synced.wait(seconds)
 
     @property
     def seconds_since_activity(self) -> float:
-        """Since the server last listed, changed or confirmed anything; since it was made, before that."""
-        return self._clock() - self._heard_at
+        """Seconds since the server last sent a list page, a change or a bookmark; before the first, since creation."""
+        return self._clock() - self._active_at
 
     def start(self) -> None:
-        """Begin to list and watch."""
+        """Start listing and watching."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End it. What is known stays readable."""
+        """Stop listing and watching. The objects stay readable."""
         self._stop.set()
         if stream := self._stream:
             stream.interrupt()
@@ -97,38 +99,41 @@ class Informer(Generic[T]):
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            began = self._clock()
-            delay = self._round()
-            if self._clock() - began >= self._timing.stable_seconds:
+            started_at = self._clock()
+            delay = self._list_and_watch()
+            if self._clock() - started_at >= self._timing.stable_seconds:
                 self._backoff.reset()
                 if delay is None:
                     continue
             self._stop.wait(max(self._backoff.next(), min(delay or 0.0, self._timing.max_delay_seconds)))
 
-    def _round(self) -> float | None:
-        """List if need be, and watch to the end. Returns None when all went well, else the least delay."""
+    def _list_and_watch(self) -> float | None:
+        """List if necessary, then watch until the stream ends.
+
+        Returns None if nothing failed, else the minimum delay in seconds before the next attempt.
+        """
         try:
             if not self._version or self.seconds_since_activity >= self._timing.relist_seconds:
                 self._list()
             self._watch()
         except errors.Gone as error:
             self._version = ""
-            logger.info("version forgotten", extra={"fields": {"resource": self._source.resource, "error": error}})
+            logger.info("version expired", extra={"fields": {"resource": self._source.resource, "error": error}})
         except errors.KubeError as error:
-            return self._failed(error)
+            return self._handle_failure(error)
         except Exception:
             self._version = ""
-            logger.exception("watch broke", extra={"fields": {"resource": self._source.resource}})
+            logger.exception("watch crashed", extra={"fields": {"resource": self._source.resource}})
         else:
             return None
         return 0.0
 
-    def _failed(self, error: errors.KubeError) -> float:
+    def _handle_failure(self, error: errors.KubeError) -> float:
         if self._stop.is_set():
             return 0.0
         self.error = error
         if not isinstance(error, errors.Unreachable | errors.Busy):
-            self._version = ""  # it may be the version that the server cannot bear
+            self._version = ""  # the resource version may be the reason for the failure
         logger.warning("watch failed", extra={"fields": {"resource": self._source.resource, "error": error}})
         return error.retry_after if isinstance(error, errors.StatusError) else 0.0
 
@@ -140,7 +145,7 @@ class Informer(Generic[T]):
         for page in self._source.pages(self._selectors, self._timing.page_size):
             listed |= self.objects.index(page.items)
             version = page.version
-            self._heard_at = self._clock()
+            self._active_at = self._clock()
             if self._stop.is_set():
                 return
         self.objects.replace(listed, version)
@@ -154,19 +159,19 @@ class Informer(Generic[T]):
         with self._source.watch(self._selectors, self._version, seconds, self._timing.idle_seconds) as stream:
             self._stream = stream
             try:
-                if self._stop.is_set():  # it may not have seen the stream
+                if self._stop.is_set():  # `stop` may have run before it could see the stream
                     return
                 self.error = None
                 for line in stream:
-                    self._take(line)
+                    self._handle_event(line)
                     if self._stop.is_set():
                         return
             finally:
                 self._stream = None
 
-    def _take(self, line: bytes) -> None:
-        """Take in one event. Raises the error that it tells."""
-        event = _event(line)
+    def _handle_event(self, line: bytes) -> None:
+        """Apply one event. Raises the error of an ERROR event."""
+        event = _parse_event(line)
         kind, document = event.get("type"), event.get("object")
         if kind == "ERROR":
             status = document if isinstance(document, dict) else {}
@@ -174,14 +179,14 @@ class Informer(Generic[T]):
             raise errors.status_error(code if isinstance(code, int) else 500, status)
         if kind in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
             version = self.objects.apply_event(kind, document)
-            self._heard_at = self._clock()
+            self._active_at = self._clock()
             if is_older(version, self._version):
                 raise errors.Gone(410, "Expired", f"versions went back from {self._version} to {version}")
             self._version = version or self._version
 
 
-def _event(line: bytes) -> dict[str, Any]:
+def _parse_event(line: bytes) -> dict[str, Any]:
     event = parse_json(line)
     if not isinstance(event, dict):
-        raise json.JSONDecodeError("an event is no object", "", 0)
+        raise json.JSONDecodeError("an event is not a JSON object", "", 0)
     return event

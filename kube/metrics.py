@@ -1,6 +1,6 @@
-"""What the API server's clients measure: how long requests take, which fail, and how old what they watch is.
+"""Metrics of requests to the API server and of watches.
 
-Made once with a registry that is passed in. A `prefix` begins every name. Series start at 0.
+Create one KubeMetrics for each registry. `prefix` is the beginning of every metric's name. Series start at 0.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,23 +14,23 @@ KINDS = (
     *("Unreachable", "Invalid", "Unauthorized", "Forbidden", "NotFound", "AlreadyExists", "Conflict", "Gone", "Busy"),
     *("ServerFault", "other"),
 )
-_LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class KubeMetrics:
-    """One for each registry, whatever the number of clients."""
+    """Metrics for all clients and informers of a process."""
 
     def __init__(self, registry: CollectorRegistry, prefix: str) -> None:
         self._registry, self._prefix = registry, prefix
         self._seconds = Histogram(
             f"{prefix}_kubernetes_seconds",
-            "Time the API server took for a request; of a watch, until it began",
+            "Latency of requests to the API server in seconds; for watches, the time to the start of the stream",
             ["method"],
-            buckets=_LATENCY,
+            buckets=_LATENCY_BUCKETS,
             registry=registry,
         )
         self._errors = Counter(
-            f"{prefix}_kubernetes_errors", "Requests that the API server did not do", ["kind"], registry=registry
+            f"{prefix}_kubernetes_errors", "Failed requests to the API server", ["kind"], registry=registry
         )
         for method in METHODS:
             self._seconds.labels(method)
@@ -38,17 +38,17 @@ class KubeMetrics:
             self._errors.labels(kind)
 
     def observe_request(self, method: str, seconds: float, error: KubeError | None) -> None:
-        """For a Client to call with each request that has ended."""
+        """Record a request that has ended; to be passed to `Client.observe`."""
         self._seconds.labels(method if method in METHODS else "GET").observe(seconds)
         if error is not None:
             kind = type(error).__name__
             self._errors.labels(kind if kind in KINDS else "other").inc()
 
     def export_ages(self, ages: Mapping[str, Callable[[], float]]) -> None:
-        """Show how many seconds ago each watch heard something, by resource; read when it is asked for."""
+        """Export the seconds since the last activity of each watch, by resource; read at each scrape."""
         gauge = Gauge(
             f"{self._prefix}_watch_age_seconds",
-            "Since the API server last said anything of the resource",
+            "Seconds since the API server last sent anything for the resource",
             ["resource"],
             registry=self._registry,
         )

@@ -1,7 +1,6 @@
-"""One kind of object in the API: its paths, and what may be done with its objects. Documents are plain dicts.
+"""Operations on the objects of one resource. Objects are plain dicts, as the server sends them.
 
-An answer's objects are as the server sent them: no field is lost, none is added; the items of a list of a built-in kind
-have no `kind`.
+No field is lost and none is added. The server omits `kind` from the items of lists of built-in kinds.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ JSON_PATCH = "application/json-patch+json"
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource; in all namespaces, or without any, where `namespace` is ""."""
+    """A resource type. An empty `namespace` means all namespaces, or a cluster-scoped resource."""
 
     group: str
     version: str
@@ -26,60 +25,66 @@ class Resource:
     namespace: str = ""
 
     def path(self, name: str = "", subresource: str = "") -> str:
-        """The path of one object, or of them all."""
+        """Return the URL path of one object, or of the collection if `name` is empty."""
         root = ("apis", self.group, self.version) if self.group else ("api", self.version)
-        within = ("namespaces", self.namespace) if self.namespace else ()
-        last = (name, *filter(None, [subresource])) if name else ()
-        return "".join("/" + _component(part) for part in (*root, *within, self.plural, *last))
+        namespace = ("namespaces", self.namespace) if self.namespace else ()
+        object_parts = (name, *filter(None, [subresource])) if name else ()
+        return "".join("/" + _component(part) for part in (*root, *namespace, self.plural, *object_parts))
 
     def __str__(self) -> str:
-        """As kubectl has it: `phjobs.primehub.io`."""
+        """Return the name as kubectl writes it: `phjobs.primehub.io`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
 @dataclass(frozen=True)
 class ListPage:
-    """Some objects of a list, and the version that the whole list shows."""
+    """A page of a list, and the resource version of the whole list."""
 
     items: list[Any]
     version: str
 
 
 class ResourceClient:
-    """The objects of one resource. Every method raises what is in kube.errors."""
+    """A client for the objects of one resource. All methods raise the errors of kube.errors."""
 
     def __init__(self, client: Client, resource: Resource, *, timeout: float = TIMEOUT_SECONDS) -> None:
         self.resource = resource
         self._client, self._timeout = client, timeout
 
     def get(self, name: str) -> Document:
-        """The object. Raises NotFound."""
+        """Return the object. Raises NotFound."""
         return self._request("GET", self._path(name))
 
     def create(self, document: Mapping[str, Any]) -> Document:
-        """Create it. Raises AlreadyExists."""
+        """Create the object and return it. Raises AlreadyExists."""
         return self._request("POST", self.resource.path(), document)
 
     def replace(self, name: str, document: Mapping[str, Any], subresource: str = "") -> Document:
-        """Put `document` in its place; raises Conflict where the object is no more of the document's version."""
+        """Replace the object. Raises Conflict if its resourceVersion is no longer the document's."""
         return self._request("PUT", self._path(name, subresource), document)
 
     def merge(self, name: str, patch: Mapping[str, Any], subresource: str = "") -> Document:
-        """Merge `patch` into the object (RFC 7386). What its metadata says of version and uid must hold: raises
-        Conflict for another resourceVersion, Invalid for another uid."""
+        """Apply a merge patch (RFC 7386).
+
+        A resourceVersion or uid in the patch's metadata is a precondition.
+
+        Raises:
+            Conflict: the object has another resourceVersion.
+            Invalid: the object has another uid.
+        """
         return self._request("PATCH", self._path(name, subresource), patch, MERGE_PATCH)
 
     def patch(self, name: str, operations: list[dict[str, Any]], subresource: str = "") -> Document:
-        """Apply JSON patch `operations` (RFC 6902). Raises Invalid where a test among them fails."""
+        """Apply a JSON patch (RFC 6902). Raises Invalid if one of its tests fails."""
         return self._request("PATCH", self._path(name, subresource), operations, JSON_PATCH)
 
     def delete(
         self, name: str, *, uid: str = "", version: str = "", grace_seconds: int | None = None, propagation: str = ""
     ) -> Document:
-        """Delete it; raises Conflict where it is not of that `uid` and resourceVersion, NotFound."""
-        wanted = {"uid": uid, "resourceVersion": version}
+        """Delete the object. Raises NotFound, or Conflict if it has another uid or resourceVersion than given."""
+        preconditions = {"uid": uid, "resourceVersion": version}
         options = {
-            "preconditions": {field: value for field, value in wanted.items() if value},
+            "preconditions": {field: value for field, value in preconditions.items() if value},
             "gracePeriodSeconds": grace_seconds,
             "propagationPolicy": propagation,
         }
@@ -87,25 +92,26 @@ class ResourceClient:
         return self._request("DELETE", self._path(name), {"apiVersion": "v1", "kind": "DeleteOptions", **given})
 
     def pages(self, selectors: Mapping[str, str], limit: int = 500) -> Iterator[ListPage]:
-        """All that `selectors` (labelSelector, fieldSelector) select, at one moment, some at a time.
+        """Yield the objects that `selectors` (labelSelector, fieldSelector) match, in pages of one consistent list.
 
-        Raises Gone where that took so long that the server has forgotten the moment.
+        Raises:
+            Gone: reading all pages took so long that the server has discarded the list's resource version.
         """
-        following: str | None = None
+        token: str | None = None
         while True:
-            query = {**selectors, "limit": str(limit)} | ({"continue": following} if following else {})
-            answer = self._client.request("GET", self.resource.path(), query=query, timeout=self._timeout)
-            metadata, items = answer.get("metadata") or {}, answer.get("items") or []
+            query = {**selectors, "limit": str(limit)} | ({"continue": token} if token else {})
+            document = self._client.request("GET", self.resource.path(), query=query, timeout=self._timeout)
+            metadata, items = document.get("metadata") or {}, document.get("items") or []
             version = metadata.get("resourceVersion")
             if not version or not isinstance(items, list):
-                raise Unreachable(f"the answer is no list of {self.resource}")
+                raise Unreachable(f"the response is not a list of {self.resource}")
             yield ListPage(items, version)
-            following = metadata.get("continue")
-            if not following:
+            token = metadata.get("continue")
+            if not token:
                 return
 
     def watch(self, selectors: Mapping[str, str], version: str, seconds: int, idle_seconds: float) -> Stream:
-        """The changes since `version`, a JSON line each, for at most `seconds`."""
+        """Stream the changes since `version` as JSON lines. The server ends the stream after `seconds`."""
         query = {
             **selectors,
             "watch": "true",
@@ -117,7 +123,7 @@ class ResourceClient:
 
     def _path(self, name: str, subresource: str = "") -> str:
         if not name:
-            raise ValueError("an object's name must not be empty: it would stand for all objects")
+            raise ValueError("an object's name must not be empty: the path would be that of all objects")
         return self.resource.path(name, subresource)
 
     def _request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Document:
@@ -126,5 +132,5 @@ class ResourceClient:
 
 def _component(part: str) -> str:
     if part in ("", ".", ".."):
-        raise ValueError(f"{part!r} must not stand in a path: it would lead elsewhere")
+        raise ValueError(f"a component of a path must not be {part!r}: the path would be that of another object")
     return quote(part, safe="")

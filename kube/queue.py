@@ -1,7 +1,7 @@
-"""Keys that are to be worked on: each once however often it was added, and by one worker at a time.
+"""A work queue of keys: each key is queued once, however often it is added, and processed by one worker at a time.
 
-A key that is added while it is worked on comes again afterwards, so no change is missed. A key whose work failed comes
-again after a delay that grows with each failure; other keys are not held up by it.
+A key that is added while it is being processed is queued again afterwards, so no change is missed. A key whose
+processing failed is queued again after a delay that grows with each failure; other keys do not wait for it.
 """
 
 import heapq
@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 from kube.backoff import Backoff
 
-_MOST_WAIT = 3600.0  # a lock cannot wait until the year 30000
+_MAX_WAIT_SECONDS = 3600.0  # a lock cannot wait until the year 30000
 
 
 class WorkQueue:
-    """Thread-safe. `waited(seconds)` is told how long each key was due before a worker took it."""
+    """A thread-safe queue. `on_wait(seconds)` is called with the time that each key waited for a worker."""
 
     def __init__(
         self,
@@ -28,51 +28,51 @@ class WorkQueue:
     ) -> None:
         self._delays, self._on_wait, self._clock = (initial_delay_seconds, max_delay_seconds), on_wait, clock
         self._changed = threading.Condition()
-        self._due: OrderedDict[str, float] = OrderedDict()  # key -> since when; first in, first out
-        self._later: list[tuple[float, str]] = []
-        self._wake_at: dict[str, float] = {}  # key -> its entry in _later that counts
-        self._working: set[str] = set()
-        self._again: dict[str, float] = {}  # added while worked on
+        self._due: OrderedDict[str, float] = OrderedDict()  # key -> due since; first in, first out
+        self._delayed: list[tuple[float, str]] = []  # a heap; may contain outdated entries
+        self._due_at: dict[str, float] = {}  # key -> time of its valid entry in _delayed
+        self._processing: set[str] = set()
+        self._dirty: dict[str, float] = {}  # keys that were added while being processed -> due since
         self._failures: dict[str, Backoff] = {}
         self._closed = False
 
     def __len__(self) -> int:
-        """How many keys are due."""
+        """Return the number of keys that are due."""
         with self._changed:
-            return len(self._due) + len(self._again)
+            return len(self._due) + len(self._dirty)
 
     def add(self, key: str) -> None:
-        """The key is due now."""
+        """Queue the key now."""
         with self._changed:
             self._add(key)
 
     def add_after(self, key: str, seconds: float) -> None:
-        """The key is due in so many seconds, unless it comes to be earlier."""
+        """Queue the key after a delay, unless it is queued earlier."""
         with self._changed:
             at = self._clock() + seconds
-            if at < self._wake_at.get(key, float("inf")):
-                self._wake_at[key] = at
-                heapq.heappush(self._later, (at, key))
+            if at < self._due_at.get(key, float("inf")):
+                self._due_at[key] = at
+                heapq.heappush(self._delayed, (at, key))
                 self._changed.notify()
 
     def get(self) -> str | None:
-        """Wait for a key that is due; None once the queue is closed. `done` must follow."""
+        """Wait for a key that is due and return it; the caller must call `done`. Returns None once closed."""
         with self._changed:
             while not self._closed:
                 self._move_due()
                 if self._due:
                     key, since = self._due.popitem(last=False)
-                    self._working.add(key)
+                    self._processing.add(key)
                     self._on_wait(max(0.0, self._clock() - since))
                     return key
-                self._changed.wait(self._pause())
+                self._changed.wait(self._wait_seconds())
             return None
 
     def done(self, key: str, *, failed: bool = False, after: float = 0.0) -> None:
-        """The work on the key has ended; where it `failed`, it is due again after a while, at least `after` seconds."""
+        """End the processing of the key. If it failed, queue the key again after at least `after` seconds."""
         with self._changed:
-            self._working.discard(key)
-            since = self._again.pop(key, None)
+            self._processing.discard(key)
+            since = self._dirty.pop(key, None)
             if not failed:
                 self._failures.pop(key, None)
                 if since is not None:
@@ -82,26 +82,32 @@ class WorkQueue:
         self.add_after(key, max(backoff.next(), after))
 
     def close(self) -> None:
-        """End every wait."""
+        """Close the queue: every `get` returns None."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _add(self, key: str, since: float | None = None) -> None:
         since = self._clock() if since is None else since
-        if key in self._working:
-            self._again.setdefault(key, since)
+        if key in self._processing:
+            self._dirty.setdefault(key, since)
         elif key not in self._due:
             self._due[key] = since
             self._changed.notify()
 
     def _move_due(self) -> None:
         now = self._clock()
-        while self._later and (self._later[0][0] <= now or self._wake_at.get(self._later[0][1]) != self._later[0][0]):
-            at, key = heapq.heappop(self._later)
-            if self._wake_at.get(key) == at:
-                del self._wake_at[key]
+        while self._delayed:
+            at, key = self._delayed[0]
+            is_valid = self._due_at.get(key) == at
+            if is_valid and at > now:
+                return
+            heapq.heappop(self._delayed)
+            if is_valid:
+                del self._due_at[key]
                 self._add(key, at)
 
-    def _pause(self) -> float | None:
-        return min(_MOST_WAIT, max(0.0, self._later[0][0] - self._clock())) if self._later else None
+    def _wait_seconds(self) -> float | None:
+        if not self._delayed:
+            return None
+        return min(_MAX_WAIT_SECONDS, max(0.0, self._delayed[0][0] - self._clock()))

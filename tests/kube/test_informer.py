@@ -333,7 +333,7 @@ def test_it_stops_at_once_whatever_it_waits_for(server: ApiServer, client: Clien
     ):
         until(lambda: watches(server), "the watch")
         cache.stop()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cache of")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("informer ")]
 
 
 def test_one_that_never_started_can_be_stopped(client: Client) -> None:
