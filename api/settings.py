@@ -12,8 +12,7 @@ from api.store.factory import STORE_FORMS, is_store_url
 from artifacts.environment import Setting, choice, flag, listen, number, read_settings, words
 from artifacts.errors import ConfigError
 from artifacts.log import LOG_FORMAT
-from artifacts.scrape import METRICS_GROUPS
-from artifacts.settings import MAX_RETENTION_SECONDS
+from artifacts.settings import MAX_RETENTION_SECONDS, METRICS_GROUPS
 
 PREFIX = "PHJOB_API_"
 CLEANUP = "PHJOB_CLEANUP_"

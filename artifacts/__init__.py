@@ -1,7 +1,6 @@
-"""The contract: what the sidecar writes, the API reads and the controller tells the sidecar.
+"""The contract between sidecar, controller and API: names, paths, settings, and the formats of the metadata files.
 
-Standard library only. A thing stands here only when two parts of the product use it; it holds names,
-paths, settings and the forms of the metadata files, and does no I/O of its own.
+Standard library only, and no I/O except to stderr. A module belongs here only if two parts of the product use it.
 """
 
 __version__ = "0.1.0"

@@ -1,34 +1,34 @@
-"""What the API notes on a PhJob about its artifacts, and what holds beside what the collector told. Pure.
+"""The PhJob annotation in which the API records when artifacts expire, and the rules that combine it with the report.
 
-The annotation holds UNIX seconds: until when artifacts are kept as people decided; with a minus, when they were
-removed. Whoever may write the PhJob may write it too, so it is read as hostile.
+The value is UNIX seconds: the expiry that users decided, or, if negative, the time at which the artifacts were removed.
+Anybody who can write the PhJob can write the annotation, so it is parsed as hostile input.
 """
 
 import re
 
 EXPIRY_ANNOTATION = "primehub.io/artifact-expired-at"
 
-_SKEW_SECONDS = 300  # by which the clocks of the cluster and of the API may differ
+_MAX_SKEW_SECONDS = 300  # between the clocks of the cluster and of the API
 
 
 def parse_expiry_annotation(text: str) -> int:
-    """The number in the annotation's text; 0 where there is none."""
+    """Return the annotation's number, or 0 if the text is not valid."""
     return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text, re.ASCII) else 0
 
 
-def is_removal(note: int, finished_at: float | None) -> bool:
-    """Whether the note tells that the artifacts of a job that ended then are removed, or are being.
+def is_removal(annotation: int, finished_at: float | None) -> bool:
+    """Whether the annotation records a removal (done or under way) of the artifacts of this job.
 
-    They cannot have been before the job's end: such a note was copied from another PhJob. `finished_at`: UNIX seconds;
-    None where nobody knows when the job ended.
+    A removal before the job's end is ignored: the annotation was copied from another PhJob. `finished_at` is in UNIX
+    seconds, or None if unknown.
     """
-    return note < 0 and -note > (finished_at or 0) - _SKEW_SECONDS
+    return annotation < 0 and -annotation > (finished_at or 0) - _MAX_SKEW_SECONDS
 
 
-def effective_expiry(note: int, told: int, finished_at: float | None) -> int:
-    """Until when artifacts of a job that has ended are kept, or when they were removed; 0: nobody says.
+def effective_expiry(annotation: int, sealed_expiry: int, finished_at: float | None) -> int:
+    """Return when the artifacts of an ended job expire, or when they were removed, in UNIX seconds; 0 if unknown.
 
-    `told`: what the collector said at the seal. What people decided while the job ran may be sooner than that: the
-    later one holds.
+    `sealed_expiry` is the expiry that the collector reported at the seal. A decision made while the job ran can be
+    earlier than that, so the later of the two counts.
     """
-    return -note if is_removal(note, finished_at) else max(note, told)
+    return -annotation if is_removal(annotation, finished_at) else max(annotation, sealed_expiry)

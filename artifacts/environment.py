@@ -1,6 +1,6 @@
-"""How a part is told its settings: rows of a table, each an environment variable, its default, parser and meaning.
+"""Settings from environment variables: rows of a table, each with a variable, a default, a parser and a description.
 
-The sidecar's and the API's tables are made of these rows; whatever is wrong is told at once, in one ConfigError.
+All parts define their settings as such tables. All problems are reported together, in one ConfigError.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,12 +9,14 @@ from typing import Any
 
 from artifacts.errors import ArtifactError, ConfigError
 
+_MAX_SECRET_CHARS = 64 * 1024
+
 
 @dataclass(frozen=True)
 class Setting:
-    """A row of a table: `field` of the settings, environment variable, default (None: required), parser, meaning.
+    """A setting: `field` of the settings object, environment variable, default (None: required), parser, description.
 
-    `secret`: its value is never told, and `<env>_FILE` may name a file that holds it.
+    The value of a `secret` is never shown, and the variable `<env>_FILE` can name a file that contains it.
     """
 
     field: str
@@ -26,7 +28,11 @@ class Setting:
 
 
 def read_settings(table: Iterable[Setting], environ: Mapping[str, str]) -> dict[str, Any]:
-    """The values of all rows by field; raise one ConfigError that names all that is wrong."""
+    """Return the values of all settings by field.
+
+    Raises:
+        ConfigError: with all problems, if any value is missing or invalid.
+    """
     values: dict[str, Any] = {}
     problems = []
     for row in table:
@@ -46,14 +52,14 @@ def read_settings(table: Iterable[Setting], environ: Mapping[str, str]) -> dict[
 
 
 def configured_settings(table: Iterable[Setting], environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Names and texts of the settings that are set, for the log: a secret's text is `***`."""
+    """Yield name and text of each setting that is set, for the log. The text of a secret is `***`."""
     for row in table:
         if row.env in environ or (row.secret and row.env + "_FILE" in environ):
             yield row.env, "***" if row.secret else environ[row.env].strip()
 
 
 def choice(*words: str) -> Callable[[str], str]:
-    """A parser of one of `words`."""
+    """Return a parser that accepts one of `words`."""
 
     def parse(text: str) -> str:
         if text not in words:
@@ -64,7 +70,7 @@ def choice(*words: str) -> Callable[[str], str]:
 
 
 def number(low: float, high: float, of: Callable[[str], Any] = int) -> Callable[[str], Any]:
-    """A parser of a number (`of` int or float) from `low` to `high`."""
+    """Return a parser that accepts a number of type `of` (int or float) from `low` to `high`."""
 
     def parse(text: str) -> Any:
         try:
@@ -79,14 +85,14 @@ def number(low: float, high: float, of: Callable[[str], Any] = int) -> Callable[
 
 
 def flag(text: str) -> bool:
-    """Parse true or false."""
+    """Parse "true" or "false", in any case."""
     if text.lower() not in ("true", "false"):
         raise ValueError("use true or false")
     return text.lower() == "true"
 
 
 def listen(text: str) -> tuple[str, int] | None:
-    """Parse host:port; None for the empty text."""
+    """Parse host:port. Returns None for an empty text."""
     if not text:
         return None
     host, _, port = text.rpartition(":")
@@ -94,18 +100,22 @@ def listen(text: str) -> tuple[str, int] | None:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Parse words that commas or lines separate."""
+    """Parse words separated by commas or newlines."""
     return tuple(part.strip() for part in text.replace("\n", ",").split(",") if part.strip())
 
 
 def _text(row: Setting, environ: Mapping[str, str]) -> str | None:
-    """The variable's text; a secret's from its file. Raises ValueError where both are given or the file fails."""
+    """Return the variable's text, or a secret's from its file.
+
+    Raises:
+        ValueError: both the variable and the file's variable are set, or the file cannot be read.
+    """
     if not row.secret or not (path := environ.get(row.env + "_FILE")):
         return environ.get(row.env, row.default)
     if row.env in environ:
         raise ValueError(f"{row.env}_FILE is set too: use one of them")
     try:
         with open(path, encoding="utf-8") as file:
-            return file.read(64 * 1024)
+            return file.read(_MAX_SECRET_CHARS)
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error

@@ -1,22 +1,22 @@
-"""Every error the product raises on purpose, drawn as a tree.
+"""The errors that the product raises itself, as a tree.
 
     ArtifactError
-    ├── ConfigError        settings that cannot be used; carries every problem found
-    ├── InvalidName        a job, group or path that may not be one; says which and why
-    ├── InvalidDocument    a metadata file that is not what it should be (it is user-writable)
-    └── StoreError         the shared store did not do what was asked; carries the operating system's error
-        └── StoreConflict  something that is not ours stands where a folder or copy must go
+    ├── ConfigError        settings are missing or invalid; carries all problems
+    ├── InvalidName        a job name, group name or path is not valid; carries the reason
+    ├── InvalidDocument    a metadata file cannot be parsed (users can write to it)
+    └── StoreError         an operation on the shared store failed; carries the operating system's error
+        └── StoreConflict  something that the collector did not write occupies the path of a folder or copy
 
-Each part maps these to its own surface (exit code, report reason, HTTP status).
+Each part translates them for its own interface: exit code, reason in the report, HTTP status.
 """
 
 
 class ArtifactError(Exception):
-    """The root: whatever the product itself found wrong."""
+    """The base of all errors that the product raises itself."""
 
 
 class ConfigError(ArtifactError):
-    """Settings that cannot be used. `problems` holds one sentence each, all of them at once."""
+    """Settings are missing or invalid. `problems` has one sentence for each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -24,15 +24,15 @@ class ConfigError(ArtifactError):
 
 
 class InvalidName(ArtifactError):
-    """`value` may not be a `kind` ("job", "group", "path"), because of `reason`."""
+    """`value` is not valid as the name of a `kind` ("job", "group", "path")."""
 
     def __init__(self, kind: str, value: str, reason: str) -> None:
-        super().__init__(f"{value[:80]!r} is no valid {kind} name: {reason}")
+        super().__init__(f"{value[:80]!r} is not a valid {kind} name: {reason}")
         self.kind, self.value, self.reason = kind, value, reason
 
 
 class InvalidDocument(ArtifactError):
-    """A metadata file (`document`) that cannot be read as one."""
+    """A metadata file, `document`, cannot be parsed."""
 
     def __init__(self, document: str, reason: str) -> None:
         super().__init__(f"{document}: {reason}")
@@ -40,7 +40,7 @@ class InvalidDocument(ArtifactError):
 
 
 class StoreError(ArtifactError):
-    """The store failed while doing `action` on `path`; `cause` is the operating system's error."""
+    """The operation `action` on `path` in the store failed; `cause` is the operating system's error."""
 
     def __init__(self, action: str, path: str, cause: OSError) -> None:
         super().__init__(f"cannot {action} {path!r} in the store: {cause.strerror or cause}")
@@ -48,4 +48,4 @@ class StoreError(ArtifactError):
 
 
 class StoreConflict(StoreError):
-    """Something that the collector did not write stands where it must write."""
+    """Something that the collector did not write occupies the path that it must write to."""

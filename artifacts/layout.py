@@ -1,9 +1,9 @@
-"""Where things lie in the shared store, and what `expiredAt` looks like.
+"""Paths in the shared store, and the format of `expiredAt`.
 
 groups/<group path>/jobArtifacts/<job>/<path of an artifact>
                                       /.primehub/metadata/{expiredAt,manifest.jsonl,report.json}
-                                      /.primehub/tmp/<number>      copies on their way, only while a sync runs
-                                      /.metadata/expiredAt         the same, where PrimeHub looks for it
+                                      /.primehub/tmp/<number>      unfinished copies, only during a sync
+                                      /.metadata/expiredAt         the same content, at the path that PrimeHub uses
 """
 
 from artifacts.names import check_job_name, group_path
@@ -20,15 +20,15 @@ REPORT = f"{METADATA}/report.json"
 
 
 def job_folder(job: str) -> str:
-    """The job folder below the group's PHFS."""
+    """Return the path of the job folder in the group's PHFS."""
     return f"{JOB_ARTIFACTS}/{check_job_name(job)}"
 
 
 def job_prefix(group: str, job: str) -> str:
-    """The job folder's key prefix in the object store, with its closing slash: job-1 never shows job-10."""
+    """Return the key prefix of the job folder in the store. It ends with a slash, so job-1 does not match job-10."""
     return f"groups/{group_path(group)}/{job_folder(job)}/"
 
 
-def format_expiry(at: float) -> bytes:
-    """The content of `expiredAt`: UNIX seconds, one line."""
-    return b"%d\n" % int(at)
+def format_expiry(expires_at: float) -> bytes:
+    """Return the content of `expiredAt`: UNIX seconds and a newline."""
+    return b"%d\n" % int(expires_at)

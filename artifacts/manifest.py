@@ -1,7 +1,7 @@
-"""The form of `manifest.jsonl`: a header line, then one JSON object per file that the collector wrote.
+"""The format of `manifest.jsonl`: a header line, then one JSON object for each file that the collector wrote.
 
-It lies in the job folder, which users can write to: reading takes nothing on trust. An entry says `pending`
-from before its first byte is written until the copy is whole; a reader finds such a path half-written or absent.
+Users can write to the job folder, so the manifest is parsed as hostile input. An entry is `pending` from before its
+first byte is written until its copy is complete: the copy of a pending entry can be partial or missing.
 """
 
 import json
@@ -16,7 +16,7 @@ MAX_LINE_BYTES = 16 * 1024
 MAX_ENTRIES = 1_000_000
 
 _HEX = frozenset("0123456789abcdef")
-_NUMBERS = {  # field -> least value, and the first that is too much: what a stamp can hold
+_RANGES = {  # field -> minimum, and the first value that is too large
     "size": (0, 2**63),
     "mtimeNs": (-(2**63), 2**63),
     "ctimeNs": (-(2**63), 2**63),
@@ -26,10 +26,10 @@ _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class ManifestEntry(NamedTuple):
-    """One file: its encoded path, the bytes written, and what the source looked like when it was copied.
+    """A file: its encoded path, the size of the copy, and the attributes of the source when it was copied.
 
-    Times are nanoseconds since 1970. `sha256` (hexadecimal, or "") is of the bytes that were written.
-    `unstable`: the file changed under the copy, or was open for writing. `pod_uid`: the pod that collected it.
+    Times are UNIX nanoseconds. `sha256` is the hexadecimal digest of the copy, or "". `unstable` means that the file
+    changed during the copy or was open for writing. `pod_uid` is the pod that collected the file.
     """
 
     path: str
@@ -44,20 +44,20 @@ class ManifestEntry(NamedTuple):
 
 
 class ManifestHeader(NamedTuple):
-    """The first line: whose manifest it is."""
+    """The first line: the job and the pod that wrote the manifest."""
 
     job: str
     pod_uid: str
 
 
 def format_header(header: ManifestHeader) -> str:
-    """The header's line, with its newline."""
+    """Return the header's line, with its newline."""
     fields = {"version": VERSION, "job": header.job, "podUid": header.pod_uid}
     return json.dumps(fields) + "\n"
 
 
 def format_entry(entry: ManifestEntry, header: ManifestHeader) -> str:
-    """The entry's line, with its newline; flags and digest are left out where they say nothing."""
+    """Return the entry's line, with its newline. Default values are omitted."""
     path, size, mtime_ns, ctime_ns, inode, sha256, pending, unstable, pod_uid = entry
     return (
         f'{{"path":{_quote(path)},"size":{size},"mtimeNs":{mtime_ns},"ctimeNs":{ctime_ns},"inode":{inode}'
@@ -70,21 +70,21 @@ def format_entry(entry: ManifestEntry, header: ManifestHeader) -> str:
 
 
 def read_header(line: bytes) -> ManifestHeader:
-    """Parse the first line; raise InvalidDocument where it is of no version that this code knows."""
+    """Parse the first line. Raises InvalidDocument if it is not a header of the supported version."""
     fields = _object(line, 1)
     if fields.get("version") != VERSION:
-        raise InvalidDocument("manifest", f"version {str(fields.get('version'))[:20]} is not {VERSION}")
+        raise InvalidDocument("manifest", f"unsupported version {str(fields.get('version'))[:20]}, expected {VERSION}")
     job, pod_uid = fields.get("job"), fields.get("podUid")
     if not isinstance(job, str) or not isinstance(pod_uid, str):
-        raise InvalidDocument("manifest", "job or podUid is missing in its header")
+        raise InvalidDocument("manifest", "the header has no job or podUid")
     return ManifestHeader(job[:253], pod_uid[:64])
 
 
-def read_entries(lines: Iterable[bytes], header: ManifestHeader, most: int = MAX_ENTRIES) -> Iterator[ManifestEntry]:
-    """Parse the lines after the header, lazily; raise InvalidDocument at the first that is no entry, or past `most`."""
+def read_entries(lines: Iterable[bytes], header: ManifestHeader, limit: int = MAX_ENTRIES) -> Iterator[ManifestEntry]:
+    """Parse the lines after the header, lazily. Raises InvalidDocument at the first invalid entry, or past `limit`."""
     for number, line in enumerate(lines, start=2):
-        if number - 2 >= most:
-            raise InvalidDocument("manifest", f"more than {most} entries")
+        if number - 2 >= limit:
+            raise InvalidDocument("manifest", f"more than {limit} entries")
         yield _entry(_object(line, number), number, header)
 
 
@@ -94,25 +94,25 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InvalidDocument("manifest", f"line {number} is no JSON") from error
+        raise InvalidDocument("manifest", f"line {number} is not JSON") from error
     if not isinstance(fields, dict):
-        raise InvalidDocument("manifest", f"line {number} is no JSON object")
+        raise InvalidDocument("manifest", f"line {number} is not a JSON object")
     return fields
 
 
 def _entry(fields: dict[str, Any], number: int, header: ManifestHeader) -> ManifestEntry:
     path, sha256 = fields.get("path"), fields.get("sha256", "")
     pod_uid = fields.get("podUid", header.pod_uid)
-    numbers = [fields.get(name) for name in _NUMBERS]
+    numbers = [fields.get(name) for name in _RANGES]
     if not isinstance(path, str) or path_problem(path):
-        raise InvalidDocument("manifest", f"line {number} has no path that may be an artifact's")
-    ranged = zip(numbers, _NUMBERS.values(), strict=True)
+        raise InvalidDocument("manifest", f"line {number} has no valid path")
+    ranged = zip(numbers, _RANGES.values(), strict=True)
     if not all(type(value) is int and low <= value < high for value, (low, high) in ranged):
-        raise InvalidDocument("manifest", f"line {number} has a size, time or inode that is no whole number")
+        raise InvalidDocument("manifest", f"line {number} has a size, time or inode that is not an integer in range")
     if not isinstance(sha256, str) or (sha256 and (len(sha256) != 64 or not _HEX.issuperset(sha256))):
-        raise InvalidDocument("manifest", f"line {number} has a sha256 that is none")
+        raise InvalidDocument("manifest", f"line {number} has an invalid sha256")
     if not isinstance(pod_uid, str) or len(pod_uid) > 64:
-        raise InvalidDocument("manifest", f"line {number} has a podUid that is none")
+        raise InvalidDocument("manifest", f"line {number} has an invalid podUid")
     size, mtime_ns, ctime_ns, inode = numbers
     return ManifestEntry(
         path, size, mtime_ns, ctime_ns, inode, sha256,  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
-"""The form of `report.json`: what happened to a job's artifacts, for people and for the API.
+"""The format of `report.json`: what happened to a job's artifacts, for people and for the API.
 
-The report explains; what the store holds is the truth. It lies where users can write: reading takes nothing on trust.
+The report only explains the content of the store. Users can write to the job folder, so the report is parsed as hostile
+input.
 """
 
 import json
@@ -12,40 +13,40 @@ from artifacts.errors import InvalidDocument
 
 VERSION = 1
 MAX_BYTES = 1024 * 1024
-MAX_PATHS = 100  # names kept for each reason
-MAX_TEXT = 1024  # characters of any text
+MAX_PATHS = 100  # for each reason
+MAX_TEXT_CHARS = 1024
 
-_MOST_SECONDS = 253402300799  # the end of the year 9999: what dates can say
+_MAX_TIME = 253402300799  # the end of the year 9999, the last that datetime supports
 
 STATES = {
-    "syncing": "the job runs; files are copied as they come to rest",
-    "sealed": "everything that was to be kept is in the store",
-    "incomplete": "not everything that was wanted is in the store",
-    "rejected": "the limits were passed, so nothing was kept",
-    "empty": "the job left no files",
+    "syncing": "the job is running; files are copied when they have not changed for a while",
+    "sealed": "collection has ended; the store has all files that the settings select",
+    "incomplete": "collection has ended; files that the settings select are missing in the store",
+    "rejected": "the artifacts exceed a limit, so none of them were collected",
+    "empty": "the artifacts folder contained no files to collect",
 }
 
 REASONS = {
-    "over_limit": "past the limit on files or size",
-    "excluded": "left out by the include and exclude globs",
+    "over_limit": "the limit on the number or size of files is exceeded",
+    "excluded": "excluded by the include and exclude globs",
     "outside_volumes": (
-        "links to a place on none of the job's volumes, which the collector cannot see: "
-        "write to the artifacts folder, or to a mounted volume"
+        "links to files outside the job's volumes, which the collector cannot read: "
+        "write to the artifacts folder or to a mounted volume"
     ),
-    "broken_link": "links to nothing",
-    "link_loop": "links that lead back into themselves",
-    "too_deep": "they lie in more than 100 folders within one another",
-    "special_file": "not regular files, but FIFOs, sockets or devices",
-    "not_a_folder": "artifacts must be a folder, or a link to one",
-    "unreadable": "the collector may not read them",
-    "invalid_name": "names too long for the store",
-    "source_error": "could not be read",
-    "store_error": "could not be written to the store",
-    "store_conflict": "something that the collector did not write stands in their place in the store",
-    "not_reached": "time ran out before their turn",
+    "broken_link": "links to targets that do not exist",
+    "link_loop": "links that form a loop",
+    "too_deep": "nested in more than 100 folders",
+    "special_file": "FIFOs, sockets or devices, not regular files",
+    "not_a_folder": "the artifacts path is neither a folder nor a link to a folder",
+    "unreadable": "the collector has no permission to read them",
+    "invalid_name": "their names or paths are too long for the store",
+    "source_error": "reading them failed",
+    "store_error": "writing them to the store failed",
+    "store_conflict": "something that the collector did not write occupies their path in the store",
+    "not_reached": "the time for collection ended before they were copied",
 }
 
-# Left out for these, a file that was wanted is missing; for the others that was the rule.
+# With these reasons, files that should be in the store are missing. The others are skipped by design.
 INCOMPLETE_REASONS = frozenset(REASONS.keys() - {"over_limit", "excluded", "broken_link", "link_loop", "special_file"})
 
 
@@ -59,7 +60,7 @@ class Count:
 
 @dataclass
 class Skipped(Count):
-    """Files left out for one reason; `paths` holds the first of them, `detail` the last error's words."""
+    """The files skipped for one reason. `paths` has the first of them; `detail` is the text of the last error."""
 
     paths: list[str] = field(default_factory=list)
     detail: str = ""
@@ -67,7 +68,7 @@ class Skipped(Count):
 
 @dataclass
 class Report:
-    """What happened so far. Times are UNIX seconds (0: not yet); `main` says how main ended, where known."""
+    """The state of the collection. Times are UNIX seconds, 0 if not reached yet. `main` is how main ended, if known."""
 
     job: str
     state: str = "syncing"
@@ -94,15 +95,14 @@ class Report:
 
 
 def format_report(report: Report) -> bytes:
-    """The report as indented JSON, made to be read by a person as well. Where it would be longer than MAX_BYTES,
-    which readers do not take, it names fewer files."""
-    most = MAX_PATHS
-    while len(content := _encode(_document(report, most))) > MAX_BYTES:
-        most //= 2
+    """Return the report as indented JSON. It lists fewer paths if it would exceed MAX_BYTES, which readers reject."""
+    max_paths = MAX_PATHS
+    while len(content := _encode(_document(report, max_paths))) > MAX_BYTES:
+        max_paths //= 2
     return content
 
 
-def _document(report: Report, most: int) -> dict[str, Any]:
+def _document(report: Report, max_paths: int) -> dict[str, Any]:
     return {
         "version": VERSION,
         "job": read_text(report.job),
@@ -126,7 +126,7 @@ def _document(report: Report, most: int) -> dict[str, Any]:
         "collected": _count(report.collected),
         "inPlace": _count(report.in_place),
         "earlierPod": _count(report.earlier),
-        "unstable": _names(report.unstable[:most]),
+        "unstable": _names(report.unstable[:max_paths]),
         "skipped": [
             {
                 "reason": reason,
@@ -134,7 +134,7 @@ def _document(report: Report, most: int) -> dict[str, Any]:
                 "files": skipped.files,
                 "bytes": skipped.bytes,
                 "detail": read_text(skipped.detail),
-                "paths": _names(skipped.paths[:most]),
+                "paths": _names(skipped.paths[:max_paths]),
             }
             for reason, skipped in sorted(report.skipped.items())
             if skipped.files
@@ -148,13 +148,13 @@ def _encode(document: dict[str, Any]) -> bytes:
 
 
 def read_report(content: bytes) -> Report:
-    """Parse a report; raise InvalidDocument where it is none. Unknown fields are ignored, wrong ones get defaults."""
+    """Parse a report. Unknown fields are ignored, and invalid fields get defaults. Raises InvalidDocument."""
     try:
         document = json.loads(content) if len(content) <= MAX_BYTES else None
     except (ValueError, RecursionError) as error:
-        raise InvalidDocument("report", "it is no JSON") from error
+        raise InvalidDocument("report", "it is not JSON") from error
     if not isinstance(document, dict) or document.get("version") != VERSION or not is_state(document.get("state")):
-        raise InvalidDocument("report", f"it is no report of version {VERSION}, or larger than {MAX_BYTES} bytes")
+        raise InvalidDocument("report", f"it is not a report of version {VERSION}, or is larger than {MAX_BYTES} bytes")
     limits = _dict(document.get("limits"))
     return Report(
         job=read_text(document.get("job")),
@@ -183,13 +183,13 @@ def read_report(content: bytes) -> Report:
 
 
 def is_state(value: Any) -> bool:
-    """Whether it is a key of STATES; takes anything."""
+    """Whether the value, of any type, is a key of STATES."""
     return isinstance(value, str) and value in STATES
 
 
-def read_text(value: Any, most: int = MAX_TEXT) -> str:
-    """The first `most` characters of a text, "" of anything else; what no UTF-8 can hold becomes "?"."""
-    return value[:most].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+def read_text(value: Any, limit: int = MAX_TEXT_CHARS) -> str:
+    """Return the first `limit` characters of a string, or "" for other types. Lone surrogates become "?"."""
+    return value[:limit].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _count(count: Count) -> dict[str, int]:
@@ -217,13 +217,13 @@ def _rfc3339(seconds: float) -> str | None:
 
 
 def _seconds(value: Any) -> float:
-    from datetime import datetime  # noqa: PLC0415 - only readers need it, not the sidecar in every job's pod
+    from datetime import datetime  # noqa: PLC0415 - only readers need it; the sidecar saves the import
 
     try:
         seconds = datetime.fromisoformat(read_text(value)).timestamp()
     except (ValueError, OverflowError):
         return 0.0
-    return seconds if 0 <= seconds <= _MOST_SECONDS else 0.0
+    return seconds if 0 <= seconds <= _MAX_TIME else 0.0
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -243,12 +243,12 @@ def _decimal(value: Any) -> float:
 
 
 def read_main(value: Any) -> dict[str, Any]:
-    """What may be said of main's end: `exitCode` or `signal` (whole numbers) and `reason` (a word), where known."""
+    """Return the valid fields of how main ended: `exitCode` or `signal` (integers) and `reason` (a word)."""
     fields = _dict(value)
-    kept: dict[str, Any] = {key: fields[key] for key in ("exitCode", "signal") if _is_small(fields.get(key))}
+    result: dict[str, Any] = {key: fields[key] for key in ("exitCode", "signal") if _is_small(fields.get(key))}
     if isinstance(fields.get("reason"), str):
-        kept["reason"] = read_text(fields["reason"], 64)
-    return kept
+        result["reason"] = read_text(fields["reason"], 64)
+    return result
 
 
 def _is_small(value: Any) -> bool:

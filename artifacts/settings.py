@@ -1,7 +1,7 @@
-"""The collector's settings: one table of environment variables, and the frozen object it makes.
+"""The settings of the collector, and METRICS_GROUPS, which the controller and the API share.
 
-The names continue PrimeHub's (`PHJOB_ARTIFACT_*`). The controller sets them on the sidecar, local mode on its
-own; docs/contract.md and a test are held to this table.
+The names follow PrimeHub's (`PHJOB_ARTIFACT_*`). The controller sets them on the sidecar, local mode on its collector.
+A test compares docs/contract.md with SETTINGS_TABLE.
 """
 
 from collections.abc import Callable, Mapping
@@ -54,87 +54,117 @@ def _row(field: str, default: str, parse: Callable[[str], Any], text: str) -> Se
 
 
 SETTINGS_TABLE = (
-    Setting("job", "PHJOB_NAME", None, _job, "name of the PhJob, which names the job folder"),
-    Setting("group", "PRIMEHUB_GROUP", "", _group, "the job's group; for the log and the length of keys only"),
-    _row("enabled", "true", flag, "false: collect nothing"),
-    _row("limit_size_mb", "100", number(0, 2**40), "most that is kept of a job, in MB of 1024 x 1024 bytes"),
-    _row("limit_files", "1000", number(0, 10**9), "most files that are kept of a job"),
-    _row("over_limit", "reject", choice("reject", "keep"), "past a limit: reject keeps nothing, keep keeps what fits"),
+    Setting("job", "PHJOB_NAME", None, _job, "name of the PhJob and of its job folder"),
+    Setting(
+        "group",
+        "PRIMEHUB_GROUP",
+        "",
+        _group,
+        "group of the job; used only in log lines and to compute the length of keys",
+    ),
+    _row("enabled", "true", flag, "false disables collection"),
+    _row("limit_size_mb", "100", number(0, 2**40), "maximum size of a job's artifacts, in MB of 1024 x 1024 bytes"),
+    _row("limit_files", "1000", number(0, 10**9), "maximum number of a job's artifacts"),
+    _row(
+        "over_limit",
+        "reject",
+        choice("reject", "keep"),
+        "if a limit is exceeded: reject collects nothing, keep collects the files that fit",
+    ),
     _row(
         "retention_seconds",
         "604800",
         number(1, MAX_RETENTION_SECONDS),
-        "seconds from the job's end to its artifacts' expiry",
+        "seconds from the end of the job until its artifacts expire",
     ),
-    _row("include", "", _globs, "globs of the files to collect, separated by commas or lines; empty: all"),
-    _row("exclude", "", _globs, "globs of files not to collect; they win over include"),
-    _row("digest", "sha256", choice("sha256", "none"), "what the manifest says of a file's content"),
+    _row("include", "", _globs, "globs of files to collect, separated by commas or newlines; empty: all files"),
+    _row("exclude", "", _globs, "globs of files not to collect; they take precedence over include"),
+    _row("digest", "sha256", choice("sha256", "none"), "digest of each file in the manifest"),
     _row(
         "sync_seconds",
         "10",
         number(0.1, 86400, float),
-        "seconds between two looks; more where one is slow",
+        "seconds between two syncs; longer if scans are slow",
     ),
     _row(
         "quiet_seconds",
         "2",
         number(0, 3600, float),
-        "seconds a file must rest to be copied while main runs",
+        "seconds that a file must stay unchanged before it is copied while main runs",
     ),
     _row(
         "grace_seconds",
         "30",
         number(1, 86400, float),
-        "the pod's grace period, for the last sync",
+        "grace period of the pod in seconds, in which the last sync must end",
     ),
     _row(
         "linger_seconds",
         "6",
         number(0, 3600, float),
-        "FUSE mount: seconds to stay for write-back; 0: none",
+        "on a FUSE mount: seconds to wait for write-back, on top of the time its files and bytes take; 0: do not wait",
     ),
     _row(
         "linger_files_per_second",
         "100",
         number(1, 10**6),
-        "FUSE mount: files that write-back stores in a second",
+        "on a FUSE mount: write-back rate in files per second",
     ),
     _row(
         "linger_mb_per_second",
         "20",
         number(1, 10**6),
-        "FUSE mount: MB that write-back stores in a second",
+        "on a FUSE mount: write-back rate in MB per second",
     ),
-    _row("path", "/home/jovyan/artifacts", _absolute, "the artifacts folder, as main sees it"),
-    _row("root", "/job", _absolute, "where the sidecar sees main's volumes, at their paths"),
+    _row("path", "/home/jovyan/artifacts", _absolute, "the artifacts folder, as a path in main"),
+    _row("root", "/job", _absolute, "the folder where the sidecar has main's volumes, at their paths in main"),
     _row(
         "volumes",
         "",
         _paths,
-        "main's volumes below the root, separated by colons; empty: all",
+        "main's volumes below the root, as paths in main separated by colons; empty: all",
     ),
-    _row("hidden_paths", "", _paths, "paths in main that the sidecar cannot see, such as nested mounts"),
-    _row("phfs", "/phfs", _absolute, "the group's PHFS, as main sees it"),
-    _row("store", "/phfs", _absolute, "the group's PHFS, where the sidecar writes"),
-    _row("file_mode", "0644", _mode, "mode of copies on a store with modes; executable files stay so"),
-    _row("folder_mode", "0777", _mode, "mode of folders on a store with modes"),
-    _row("metrics_listen", ":19464", listen, "host:port of /metrics and /healthz; empty: none"),
-    _row("termination_log", "/dev/termination-log", _absolute, "file that takes the termination summary"),
+    _row(
+        "hidden_paths",
+        "",
+        _paths,
+        "paths in main that the sidecar cannot see, such as nested mounts; separated by colons",
+    ),
+    _row("phfs", "/phfs", _absolute, "the group's PHFS, as a path in main"),
+    _row("store", "/phfs", _absolute, "the group's PHFS, as a path in the sidecar, which writes there"),
+    _row("file_mode", "0644", _mode, "mode of copies, if the store has modes; executable files stay executable"),
+    _row("folder_mode", "0777", _mode, "mode of folders, if the store has modes"),
+    _row("metrics_listen", ":19464", listen, "host:port of /metrics and /healthz; empty: disabled"),
+    _row("termination_log", "/dev/termination-log", _absolute, "file to which the termination summary is written"),
     _row(
         "main_status",
         "",
         lambda text: _absolute(text) if text else "",
-        "JSON file that tells how main ended, if any",
+        "JSON file that reports how main ended; empty: none",
     ),
-    _row("pod_uid", "", lambda text: text[:64], "UID of the pod, which tells this pod's files from an earlier one's"),
-    _row("log_level", "info", choice("debug", "info", "warning", "error"), "least level of the log"),
+    _row(
+        "pod_uid",
+        "",
+        lambda text: text[:64],
+        "UID of the pod, which distinguishes its files from those of an earlier pod",
+    ),
+    _row("log_level", "info", choice("debug", "info", "warning", "error"), "minimum level of log lines"),
     LOG_FORMAT,
+)
+
+
+METRICS_GROUPS = Setting(
+    "metrics_groups",
+    "PHJOB_METRICS_GROUPS",
+    "0",
+    number(0, 10_000),
+    'maximum number of groups labelled individually; the rest are counted as group="other"; 0 disables the label',
 )
 
 
 @dataclass(frozen=True)
 class SidecarSettings:
-    """What one sidecar was told. Fields are SETTINGS_TABLE's rows; sizes in MB are also given in bytes."""
+    """The settings of one sidecar: a field for each row of SETTINGS_TABLE."""
 
     job: str
     group: str
@@ -169,19 +199,21 @@ class SidecarSettings:
 
     @property
     def limit_size_bytes(self) -> int:
+        """The size limit in bytes."""
         return self.limit_size_mb * MIB
 
     @property
     def linger_bytes_per_second(self) -> int:
+        """The write-back rate in bytes per second."""
         return self.linger_mb_per_second * MIB
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "SidecarSettings":
-        """Read every row from `environ`; raise one ConfigError that names all that is wrong."""
+        """Read the settings from `environ`. Raises ConfigError with all problems."""
         return cls(**read_settings(SETTINGS_TABLE, environ))
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
-    """Names in `environ` that look like settings and are none (a misspelled one would be ignored silently)."""
+    """Return the names in `environ` that have the settings' prefix but are not settings, so that typos are noticed."""
     known = {row.env for row in SETTINGS_TABLE}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)

@@ -1,7 +1,7 @@
-"""The termination summary: what the sidecar leaves in its container's status when its pod ends.
+"""The termination summary: a short form of the report that the sidecar writes as its container's termination message.
 
-Kubernetes keeps 4096 bytes of it; ours has at most 2048 and is valid JSON whatever it had to leave out. The
-controller reads it as hostile input: everything in it can be influenced by the job.
+Kubernetes truncates the message to 4096 bytes. The summary has at most 2048 and is always complete JSON; fields are
+omitted if necessary. The job can influence its content, so the controller parses it as hostile input.
 """
 
 import json
@@ -15,8 +15,11 @@ MAX_BYTES = 2048
 
 
 def format_summary(report: Report, todo: Count | None = None, lag_seconds: float | None = None) -> bytes:
-    """The report in at most MAX_BYTES. `todo` is what the last sync has still to copy, `lag_seconds` the time
-    from main's end (SIGTERM) to the seal."""
+    """Return the summary of a report, in at most MAX_BYTES.
+
+    `todo` counts the files that the last sync has not copied yet. `lag_seconds` is the time from main's end (SIGTERM)
+    to the seal.
+    """
     document: dict[str, Any] = {
         "version": VERSION,
         "state": report.state,
@@ -38,12 +41,12 @@ def format_summary(report: Report, todo: Count | None = None, lag_seconds: float
 
 
 def shorten(document: dict[str, Any]) -> bytes:
-    """`document` as JSON of at most MAX_BYTES: the last field goes first until it fits, a text bit by bit."""
-    kept = dict(document)
-    while len(content := _encode(kept)) > MAX_BYTES:
-        name, value = kept.popitem()
+    """Return `document` as JSON of at most MAX_BYTES. Fields are removed from the end; texts are shortened first."""
+    fields = dict(document)
+    while len(content := _encode(fields)) > MAX_BYTES:
+        name, value = fields.popitem()
         if isinstance(value, str) and value:
-            kept[name] = value[: len(value) * 3 // 4]
+            fields[name] = value[: len(value) * 3 // 4]
     return content
 
 
@@ -52,13 +55,13 @@ def _encode(document: dict[str, Any]) -> bytes:
 
 
 def read_summary(content: bytes) -> dict[str, Any]:
-    """The fields of a termination message that are what they should be; raise InvalidDocument where it is none."""
+    """Return the valid fields of a summary. Raises InvalidDocument if the content is not a summary."""
     try:
         document = json.loads(content) if len(content) <= 2 * MAX_BYTES else None
     except (ValueError, RecursionError) as error:
-        raise InvalidDocument("summary", "it is no JSON") from error
+        raise InvalidDocument("summary", "it is not JSON") from error
     if not isinstance(document, dict) or document.get("version") != VERSION or not is_state(document.get("state")):
-        raise InvalidDocument("summary", f"it is no summary of version {VERSION}")
+        raise InvalidDocument("summary", f"it is not a summary of version {VERSION}")
     numbers = ("files", "bytes", "foundFiles", "foundBytes", "expiredAt", "todoFiles", "todoBytes")
     fields = {name: document[name] for name in numbers if _is_count(document.get(name))}
     fields |= {name: document.get(name) is True for name in ("sealed", "limitExceeded")}

@@ -6,7 +6,7 @@ from typing import Any
 
 from artifacts.environment import Setting, flag, listen, number, read_settings
 from artifacts.log import LOG_FORMAT
-from artifacts.scrape import METRICS_GROUPS
+from artifacts.settings import METRICS_GROUPS
 from artifacts.settings import PREFIX as ARTIFACT
 from controller.inject.quantity import parse_quantity
 

@@ -17,7 +17,7 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         (
             InvalidName("job", "A", "why"),
             {"kind": "job", "value": "A", "reason": "why"},
-            "'A' is no valid job name: why",
+            "'A' is not a valid job name: why",
         ),
         (InvalidDocument("report", "why"), {"document": "report", "reason": "why"}, "report: why"),
         (

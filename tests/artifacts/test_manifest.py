@@ -62,8 +62,8 @@ def line(**changes: Any) -> bytes:
     return json.dumps(FIELDS | changes).encode()
 
 
-def read(*lines: bytes, header: ManifestHeader = HEADER, most: int = 1000) -> list[ManifestEntry]:
-    return list(read_entries(lines, header, most))
+def read(*lines: bytes, header: ManifestHeader = HEADER, limit: int = 1000) -> list[ManifestEntry]:
+    return list(read_entries(lines, header, limit))
 
 
 @OFTEN
@@ -134,9 +134,9 @@ def test_entries_are_read_up_to_the_first_that_is_none() -> None:
 
 
 def test_no_more_entries_than_asked_for_are_read() -> None:
-    assert len(read(line(), line(), most=2)) == 2
+    assert len(read(line(), line(), limit=2)) == 2
     with pytest.raises(InvalidDocument):
-        read(line(), line(), line(), most=2)
+        read(line(), line(), line(), limit=2)
 
 
 @pytest.mark.parametrize(

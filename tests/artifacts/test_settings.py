@@ -87,7 +87,7 @@ def test_all_problems_are_told_at_once_each_with_its_name() -> None:
     }
     found = problems(environ)
     assert [problem.partition("=")[0] for problem in found] == list(environ)
-    assert problems({}) == ["PHJOB_NAME is not set: name of the PhJob, which names the job folder"]
+    assert problems({}) == ["PHJOB_NAME is not set: name of the PhJob and of its job folder"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from artifacts.scrape import METRICS_GROUPS
+from artifacts.settings import METRICS_GROUPS
 from manifests.dashboards.boards import FOLDER, ROWS, build, queries
 from manifests.dashboards.check import plain
 from tests.prometheus.rules import documented, promtool, rules

@@ -18,7 +18,7 @@ def test_once_syncs_and_seals(job: Job) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[:2] == [
         "sealed: 2 files (3 bytes) in the store",
-        "  - broken_link: 1 file (0 bytes): links to nothing",
+        "  - broken_link: 1 file (0 bytes): links to targets that do not exist",
     ]
     job.assert_whole()
     assert job.report().state == "sealed"

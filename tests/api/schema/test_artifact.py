@@ -46,7 +46,7 @@ def test_the_report_is_shown_as_it_is(api: Api) -> None:
         "inPlace": {"files": 0},
         "skipped": [
             {
-                "reason": "broken_link", "explanation": "links to nothing", "files": 2, "bytes": 0,
+                "reason": "broken_link", "explanation": "links to targets that do not exist", "files": 2, "bytes": 0,
                 "detail": "No such file", "paths": ["a", "b"],
             }
         ],
