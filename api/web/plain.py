@@ -21,7 +21,7 @@ _PAGE = Markup("""\
     <title>{title} · Job artifacts</title>
     <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
     <link rel="stylesheet" href="/static/style.css">
-    <link rel="stylesheet" href="/static/parts.css">
+    <link rel="stylesheet" href="/static/components.css">
     <link rel="stylesheet" href="/static/views.css">
   </head>
   <body>

@@ -24,7 +24,7 @@ PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
 def settled(page: Page) -> None:
     """Wait until there is a view, and it shows what it has asked for."""
     expect(page.locator("#main > *")).not_to_have_count(0)
-    expect(page.get_by_text("Looking for")).to_have_count(0)
+    expect(page.get_by_text("Loading")).to_have_count(0)
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
@@ -55,7 +55,7 @@ def test_axe_finds_nothing_in_any_view(visit: Visit, states: Site) -> None:
 def test_axe_finds_nothing_in_any_dialog(visit: Visit, states: Site) -> None:
     page = visit(states, "/jobs/job-collected/artifacts", **NO_POLICY)
     found = []
-    for button in ("Keep longer", "Pin", "Delete now", "Run again"):
+    for button in ("Extend", "Pin", "Delete", "Run again"):
         page.get_by_role("button", name=button, exact=True).click()
         found += problems(page)
         page.keyboard.press("Escape")
@@ -88,7 +88,7 @@ def test_nothing_is_wider_than_a_phone(visit: Visit, states: Site) -> None:
         width, view = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert width <= view == 360, name
     page.goto(f"{states.url}/jobs/job-collected/artifacts")
-    page.get_by_role("button", name="Keep longer").tap()
+    page.get_by_role("button", name="Extend").tap()
     box = page.get_by_role("dialog").bounding_box()
     assert box is not None
     assert 0 <= box["x"] <= box["x"] + box["width"] <= 360
@@ -117,7 +117,7 @@ def test_the_keyboard_alone_leads_from_the_list_to_a_decision_and_back(visit: Vi
     keyboard = page.keyboard
     expect(page.get_by_role("link", name="train resnet")).to_be_visible()
     keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     keyboard.press("Enter")
     for control in ("Search", "State", "Group"):
         keyboard.press("Tab")
@@ -137,11 +137,11 @@ def test_the_keyboard_alone_leads_from_the_list_to_a_decision_and_back(visit: Vi
     expect(page.get_by_role("tabpanel", name="Artifacts")).to_be_visible()
     expect(page.get_by_role("tab", name="Artifacts")).to_be_focused()
     keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Keep longer")).to_be_focused()
+    expect(page.get_by_role("button", name="Extend")).to_be_focused()
     keyboard.press("Enter")
-    expect(page.get_by_role("dialog", name="Keep it longer")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Extend the retention")).to_be_visible()
     keyboard.press("Escape")
-    expect(page.get_by_role("button", name="Keep longer")).to_be_focused()
+    expect(page.get_by_role("button", name="Extend")).to_be_focused()
     page.go_back()
     expect(page.get_by_role("tab", name="Details")).to_have_attribute("aria-selected", "true")
 
@@ -176,7 +176,7 @@ def test_an_address_that_leads_nowhere_is_told(visit: Visit, states: Site) -> No
     page = visit(states)
     settled(page)
     page.evaluate("history.pushState(null, '', '/nowhere/at/all'); dispatchEvent(new PopStateEvent('popstate'))")
-    expect(page.get_by_role("heading", name="There is no such page")).to_be_focused()
+    expect(page.get_by_role("heading", name="Page not found")).to_be_focused()
     page.get_by_role("link", name="All jobs").click()
     expect(page.get_by_role("heading", name="Jobs")).to_be_focused()
 

@@ -59,7 +59,7 @@ def test_files_that_are_listed_after_all_leave_the_focus_at_their_folder(visit: 
     expect(page.locator(".files tbody tr")).to_have_count(1)
     page.route("**/api/graphql", lambda route: route.abort())
     enter(page, "plots/")
-    again = page.get_by_role("button", name="Try again")
+    again = page.get_by_role("button", name="Retry")
     expect(again).to_be_visible()
     page.unroute("**/api/graphql")
     again.press("Enter")

@@ -33,55 +33,55 @@ CASES: dict[str, tuple[Told, Callable[[Told], bool]]] = {
     "grown past the limit at the end": (
         job("sealed", report(limitExceeded=True, found={"files": 12, "bytes": 20})),
         lambda told: (
-            told["title"] == "Only a part was kept: 2 files (20 bytes) of 12 files (20 bytes)."
-            and "so nothing more was kept" in told["lines"][1]
-            and "2 files too much" in told["lines"][0]
+            told["title"] == "Only 2 files (20 bytes) of 12 files (20 bytes) were collected."
+            and "so no further files were collected" in told["lines"][1]
+            and "2 files over the limit" in told["lines"][0]
             and "archive" in told["hint"]
         ),
     ),
     "too large, not too many": (
         job("rejected", report(limitExceeded=True, found={"files": 2, "bytes": 1000}, collected=NONE), 0, 0),
-        lambda told: "900 bytes too much" in told["lines"][0] and "archive" not in told["hint"],
+        lambda told: "900 bytes over the limit" in told["lines"][0] and "archive" not in told["hint"],
     ),
     "in place": (
         job("sealed", report(inPlace={"files": 1, "bytes": 5})),
         lambda told: (
-            told["title"] == "All of it was collected: 3 files (25 bytes)."
-            and told["lines"] == ["1 file (5 bytes) of them lay in the job's folder in the store already."]
+            told["title"] == "All 3 files were collected (25 bytes)."
+            and told["lines"] == ["1 file (5 bytes) of them was already in the job folder."]
         ),
     ),
     "rejected beside files in place": (
         job("rejected", report(inPlace={"files": 1, "bytes": 5}, collected=NONE), 1, 5),
-        lambda told: "are still there" in told["lines"][1],
+        lambda told: "was already in the job folder and is still there" in told["lines"][1],
     ),
     "more files than are looked at": (
         job("incomplete", report(found={"files": 200000, "bytes": 1})),
-        lambda told: told["lines"] == ["The job left more files than the collector looks at."],
+        lambda told: told["lines"] == ["The job wrote more files than the collector scans."],
     ),
     "all left out": (
         job("empty", report(found=NONE, collected=NONE, skipped=[skipped("excluded", 7)]), 0, 0),
         lambda told: (
-            told["title"] == "Nothing was kept: all that the job left was left out."
-            and told["left"][0]["title"] == "left out by the rules on which files are collected"
+            told["title"] == "No files were collected: all files were skipped."
+            and told["skipped"][0]["title"] == "excluded by the rules on which files are collected"
         ),
     ),
     "a reason of a newer collector": (
         job("incomplete", report(skipped=[skipped("cosmic_rays"), skipped("unreadable", 0)])),
-        lambda told: [row["title"] for row in told["left"]] == ["told by the API"],
+        lambda told: [row["title"] for row in told["skipped"]] == ["told by the API"],
     ),
     "an older collector that leaves no report": (
         job(None, None),
-        lambda told: told["title"] == "There are 2 files (20 bytes)." and "No report" in told["lines"][0],
+        lambda told: told["title"] == "There are 2 files (20 bytes)." and "no report" in told["lines"][0],
     ),
-    "nothing at all": (job(None, None, 0, 0), lambda told: told["title"] == "Nothing was collected."),
-    "no artifact": (job(None, None) | {"artifact": None}, lambda told: told["title"] == "Nothing was collected."),
+    "nothing at all": (job(None, None, 0, 0), lambda told: told["title"] == "No files were collected."),
+    "no artifact": (job(None, None) | {"artifact": None}, lambda told: told["title"] == "No files were collected."),
     "past the limit while it runs, where what fits is kept": (
         job("syncing", report(limitExceeded=True, overLimit="keep"), phase="Running"),
-        lambda told: "Only what fits is kept." in told["lines"][0],
+        lambda told: "Only the files within the limit are collected." in told["lines"],
     ),
     "expired, with paths that are not told any more": (
         job("expired", report(skipped=[skipped("unreadable")], unstable=["a"])),
-        lambda told: told["left"] == told["unstable"] == [],
+        lambda told: told["skipped"] == told["unstable"] == [],
     ),
     "a state that is not known": (job("frozen", None), lambda told: told["title"] == "There are 2 files (20 bytes)."),
 }
@@ -90,5 +90,5 @@ CASES: dict[str, tuple[Told, Callable[[Told], bool]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_rare_report_is_told_in_words(call: Call, case: str) -> None:
     given, holds = CASES[case]
-    told = call("happened", "happened", given)
+    told = call("summary", "summarizeArtifacts", given)
     assert holds(told), told

@@ -62,7 +62,7 @@ def test_a_session_that_the_issuer_renews_goes_on_unnoticed(browse: Browse, hub:
     page.context.add_cookies([{"name": COOKIE, "value": expired, "url": hub}])
     with page.expect_response(lambda answer: answer.url.endswith("/api/graphql") and answer.ok):
         page.get_by_label("Search").fill("more")
-    expect(page.get_by_role("heading", name="No job is like that")).to_be_visible()
+    expect(page.get_by_role("heading", name="No matching jobs")).to_be_visible()
     assert page.url == f"{hub}/?search=more"
     assert oidc.asked["/token"] == 2
 
@@ -88,7 +88,7 @@ def test_a_session_that_was_ended_there_is_told_and_leads_back(browse: Browse, h
     oidc.codes.end_sessions()
     page.context.add_cookies([{"name": COOKIE, "value": oidc.token(azp=CLIENT, exp=1), "url": hub}])
     page.get_by_label("Search").fill("more")
-    expect(page.get_by_text("Your session has ended. Sign in again to go on.")).to_be_visible()
+    expect(page.get_by_text("Your session has ended. Sign in again to continue.")).to_be_visible()
     expect(page.get_by_role("banner")).not_to_contain_text("ann")
     page.reload()
     expect(page.get_by_text("Your session has expired. Sign in again to go on.")).to_be_visible()
@@ -133,6 +133,6 @@ def test_the_address_that_local_mode_prints_signs_in_and_sends_no_token(browse: 
 
 def test_an_address_of_an_earlier_start_is_told(browse: Browse, local: Web) -> None:
     page = browse(local.url, "/#token=earlier")
-    expect(page.get_by_role("status").filter(has_text="The token in the address is not accepted")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="The token in the address was not accepted")).to_be_visible()
     expect(page.get_by_label("Token")).to_be_visible()
     assert page.url == f"{local.url}/"

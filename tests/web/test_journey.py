@@ -45,7 +45,7 @@ def _journey(page: Page, jobs: JobDriver) -> None:
     (home / "go").touch()
     expect(page.locator(".phase")).to_have_text("Succeeded")
     page.get_by_role("tab", name="Artifacts").click()
-    expect(page.get_by_role("heading", name="All of it was collected: 2 files (12 bytes).")).to_be_visible()
+    expect(page.get_by_role("heading", name="All 2 files were collected (12 bytes).")).to_be_visible()
     expect(page.get_by_text("(in 7 days)")).to_be_visible()
     page.get_by_role("link", name="sub/", exact=True).click()
     with page.expect_popup() as opened:

@@ -51,7 +51,7 @@ def test_a_row_tells_state_group_start_duration_and_artifacts(visit: Visit, site
     page = visit(site)
     expect(page).to_have_title("Jobs · Job artifacts")
     assert rows(page) == [
-        ["waits\njob-a", "Waiting", "Vision", "not yet", DASH, DASH],
+        ["waits\njob-a", "Pending", "Vision", "not yet", DASH, DASH],
         ["runs\njob-b", "Running", "Vision", "2 hours ago", "2 h 59 min", "being collected"],
         ["ended\njob-c", "Succeeded", "Vision", "3 hours ago", "3 min 50 s", "3 files, 2.5 KiB"],
         ["too much\njob-d", "Succeeded", "Vision", "4 hours ago", "3 min 50 s", "over the limit"],
@@ -90,7 +90,7 @@ def test_filters_narrow_the_list_and_are_in_the_address(visit: Visit, site: Site
     shows(page, "train 2")
     assert page.url == f"{site.url}/?state=Failed&group=speech"
     page.get_by_label("Search").fill("none such")
-    expect(page.get_by_role("heading", name="No job is like that")).to_be_visible()
+    expect(page.get_by_role("heading", name="No matching jobs")).to_be_visible()
     page.reload()
     expect(page.get_by_label("Search")).to_have_value("none such")
     expect(page.get_by_label("State")).to_have_value("Failed")
@@ -136,7 +136,7 @@ def test_a_service_that_cannot_be_reached_is_told_and_asked_again(visit: Visit, 
     shows(page, "job-a")
     page.context.set_offline(True)
     page.clock.fast_forward(FAR)
-    banner = page.get_by_text("The service cannot be reached. What you see may be out of date; trying again.")
+    banner = page.get_by_text("The service cannot be reached. The data shown may be out of date. Retrying…")
     expect(banner).to_be_visible()
     shows(page, "job-a")
     site.world.add("job-b", ago=30)
@@ -175,8 +175,8 @@ def see(page: Page, hidden: bool) -> None:
     ("path", "title"),
     [
         ("/", "No jobs yet"),
-        ("/?state=Failed", "No job is like that"),
-        ("/?page=7", "There is no such page"),
+        ("/?state=Failed", "No matching jobs"),
+        ("/?page=7", "Page not found"),
         ("/?page=-1&state=", "No jobs yet"),
     ],
 )
@@ -195,5 +195,5 @@ def test_jobs_that_cannot_be_asked_for_are_told_with_a_way_to_go_on(visit: Visit
     expect(alert).to_contain_text("The jobs cannot be shown.")
     expect(alert).to_contain_text("The folder of the PhJobs cannot be read")
     folder.with_name("away").rename(folder)
-    alert.get_by_role("button", name="Try again").click()
+    alert.get_by_role("button", name="Retry").click()
     shows(page, "job-a")

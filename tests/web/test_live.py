@@ -29,9 +29,9 @@ def test_the_tab_is_disabled_with_the_reason_and_a_count_until_the_job_ends(visi
     page.clock.fast_forward(FAR)
     expect(tab).to_have_attribute("aria-selected", "true")
     expect(tab).to_have_attribute("aria-disabled", "false")
-    expect(page.get_by_role("heading", name="All of it was collected: 2 files (3 bytes).")).to_be_visible()
+    expect(page.get_by_role("heading", name="All 2 files were collected (3 bytes).")).to_be_visible()
     expect(page.get_by_role("link", name="b", exact=True)).to_be_visible()
-    expect(page.locator("#announcer")).to_have_text("The job has ended: Succeeded. Its artifacts can be seen.")
+    expect(page.locator("#announcer")).to_have_text("Job state: Succeeded. The Artifacts tab is open.")
 
 
 def test_details_change_in_place(visit: Visit, site: Site) -> None:
@@ -42,7 +42,7 @@ def test_details_change_in_place(visit: Visit, site: Site) -> None:
     command.evaluate("pre => (pre.isSameAsBefore = true)")
     end(site, job)
     page.clock.fast_forward(FAR)
-    expect(page.locator("dl.details")).to_contain_text("The command ended without an error.")
+    expect(page.locator("dl.details")).to_contain_text("The command succeeded.")
     expect(command).to_be_focused()
     assert command.evaluate("pre => pre.isSameAsBefore") is True
     expect(page.get_by_role("button", name="Run again")).to_be_visible()
@@ -51,7 +51,7 @@ def test_details_change_in_place(visit: Visit, site: Site) -> None:
 def test_a_job_page_outlives_a_service_that_is_away(visit: Visit, site: Site) -> None:
     site.world.leave(site.world.add("job-1"))
     page = visit(site, "/jobs/job-1/artifacts", clock=True)
-    collected = page.get_by_role("heading", name="All of it was collected")
+    collected = page.get_by_role("heading", name="All 3 files were collected")
     expect(collected).to_be_visible()
     page.context.set_offline(True)
     page.clock.fast_forward("00:40")

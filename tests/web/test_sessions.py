@@ -56,7 +56,7 @@ def test_a_dialog_that_is_left_while_its_deed_is_done_leads_nowhere(visit: Visit
     page.keyboard.press("Escape")
     expect(dialog).to_be_visible()
     page.evaluate("history.pushState(null, '', '/nowhere/at/all'); dispatchEvent(new PopStateEvent('popstate'))")
-    expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
+    expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
     with page.expect_response(lambda answer: "Rerun" in (answer.request.post_data or "")):
         for route in waiting:
             route.fulfill(json={"data": {"rerunPhJob": {"id": "job-partly"}}})
@@ -80,7 +80,7 @@ def test_a_service_that_does_not_answer_is_told(visit: Visit, states: Site) -> N
     expect(page.get_by_role("table")).to_be_visible()
     page.route("**/api/graphql", lambda route: None)
     page.get_by_label("Search").fill("more")
-    expect(page.get_by_text("The service does not answer.")).to_be_visible()
+    expect(page.get_by_text("The service does not respond.")).to_be_visible()
 
 
 def test_a_file_is_asked_for_again_once_the_session_was_renewed(visit: Visit, states: Site) -> None:

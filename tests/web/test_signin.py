@@ -42,17 +42,17 @@ def test_signing_out_ends_the_session(visit: Visit, states: Site) -> None:
 def test_a_session_that_ends_is_told_and_leads_back(visit: Visit, site: Site) -> None:
     site.world.leave(site.world.add("job-1", name="train"))
     page = visit(site, "/jobs/job-1")
-    expect(page.get_by_text("All of it was collected")).to_be_visible()
+    expect(page.get_by_text("All 3 files were collected")).to_be_visible()
     site.people.known.clear()
     page.get_by_role("button", name="Run again").click()
     page.get_by_role("dialog").get_by_role("button", name="Run again").click()
-    expect(page.get_by_text("Your session has ended. Sign in again to go on.")).to_be_visible()
+    expect(page.get_by_text("Your session has ended. Sign in again to continue.")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("banner")).not_to_contain_text("alice")
     site.people.known |= CALLERS
     sign_in(page, "alice")
     expect(page.get_by_role("heading", name="train")).to_be_focused()
-    expect(page.get_by_text("All of it was collected")).to_be_visible()
+    expect(page.get_by_text("All 3 files were collected")).to_be_visible()
 
 
 def test_a_session_that_had_ended_before_is_asked_for_anew(visit: Visit, states: Site) -> None:
@@ -68,5 +68,5 @@ def test_a_service_that_is_away_at_first_is_asked_again(visit: Visit, states: Si
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("The service cannot be reached.")
     page.unroute("**/api/session")
-    alert.get_by_role("button", name="Try again").click()
+    alert.get_by_role("button", name="Retry").click()
     expect(page.get_by_role("heading", name="Jobs")).to_be_visible()

@@ -22,15 +22,15 @@ SPACE = "\\u{0020}"
     ],
 )
 def test_spaces_that_would_be_lost_are_shown(call: Call, name: str, text: str) -> None:
-    assert call("names", "visible", name) == text
-    made = call("names", "shown", name)
+    assert call("untrusted_text", "escapeName", name) == text
+    made = call("untrusted_text", "nameElement", name)
     assert made["text"] == text
     assert made["html"].count('class="escape"') == text.count("\\")
 
 
 def test_the_spaces_of_a_command_stay_as_they_are(call: Call) -> None:
     command = "if x:\n    print('a  b') \n\tpass\u00a0"
-    assert call("names", "shownLines", command)["text"] == command.replace("\u00a0", "\\u{00A0}")
+    assert call("untrusted_text", "linesElement", command)["text"] == command.replace("\u00a0", "\\u{00A0}")
 
 
 def test_a_file_called_by_a_space_can_be_seen_and_opened(visit: Visit, site: Site) -> None:

@@ -10,49 +10,49 @@ from tests.web.states import STATES
 # Of each state: what stands above the files, or, while the job runs, above its details.
 HAPPENED = {
     "waiting": ["The job has not started yet."],
-    "running": ["The job is running.", "So far there are 3 files (2.5 KiB)."],
+    "running": ["The job is running.", "Collected so far: 3 files (2.5 KiB)."],
     "running-over": [
-        "The job has passed the limit on what is kept.",
-        "There are 1,204 files (230 MiB); 1,000 files (100 MiB) are allowed: 204 files and 130 MiB too much.",
-        "If it ends like this, nothing of it is kept.",
+        "The job has exceeded the limit on artifacts.",
+        "The job has written 1,204 files (230 MiB): 204 files and 130 MiB over the limit of 1,000 files and 100 MiB.",
+        "If the job ends like this, no files are collected.",
         "Pack many small files into one archive",
     ],
-    "collecting": ["the last files are being collected", "3 files (2.5 KiB) are there already."],
-    "collected": ["All of it was collected: 3 files (2.5 KiB)."],
+    "collecting": ["the last files are being collected", "Collected so far: 3 files (2.5 KiB)."],
+    "collected": ["All 3 files were collected (2.5 KiB)."],
     "rejected": [
-        "Nothing was kept: the job left more than is allowed.",
-        "It left 1,204 files (230 MiB); 1,000 files (100 MiB) are allowed: 204 files and 130 MiB too much.",
+        "No files were collected: the job exceeded the limit on artifacts.",
+        "The job wrote 1,204 files (230 MiB): 204 files and 130 MiB over the limit of 1,000 files and 100 MiB.",
         "An administrator can raise the limit",
-        "1,204 files left out: past the limit on files or size (230 MiB).",
+        "1,204 files skipped: over the limit on files or size (230 MiB).",
     ],
-    "partly": ["Only a part was kept: 3 files (2.5 KiB) of 204 files (103 MiB).", "201 files left out"],
+    "partly": ["Only 3 files (2.5 KiB) of 204 files (103 MiB) were collected.", "201 files skipped"],
     "incomplete": [
         "Some files are missing: 3 of 6 files were collected.",
-        "2 files left out: links to a place that the collector cannot see.",
+        "2 files skipped: links to a path outside the job's volumes.",
         "out/best.bin",
-        "1 file left out: not readable for the collector (4 KiB).",
+        "1 file skipped: not readable for the collector (4 KiB).",
         "Last error: Permission denied",
-        "1 file left out: pipes, sockets or devices",
+        "1 file skipped: pipes, sockets or devices",
         "train.log",
     ],
     "interrupted": [
         "The collection was interrupted.",
-        "What the job changed after Nov ",
-        "What had been copied by then is there: 3 files (2.5 KiB).",
+        "Changes made after ",
+        "Collected before that: 3 files (2.5 KiB).",
     ],
-    "out-of-memory": ["All of it was collected"],
-    "overdue": ["All of it was collected"],
-    "cancelled": ["All of it was collected"],
-    "withdrawn": ["The job never started, so it left nothing."],
-    "empty": ["The job left no files.", "/home/jovyan/artifacts"],
-    "expired": ["The artifacts are not kept any more.", "There were 3 files (2.5 KiB).", "cannot be brought back"],
+    "out-of-memory": ["All 3 files were collected"],
+    "overdue": ["All 3 files were collected"],
+    "cancelled": ["All 3 files were collected"],
+    "withdrawn": ["The job never started, so it has no artifacts."],
+    "empty": ["The job wrote no files to its artifacts folder.", "/home/jovyan/artifacts"],
+    "expired": ["The artifacts are no longer available.", "There were 3 files (2.5 KiB).", "cannot be restored"],
     "unknown": [
-        "It is not known whether all was collected.",
-        "The reason: its pod was gone before the sidecar's word was read.",
+        "It is unknown whether all files were collected.",
+        "Reason: its pod was gone before the sidecar's word was read.",
     ],
     "not-injected": [
-        "Nothing was collected: the job ran without the collector.",
-        "The reason: the webhook was not asked.",
+        "No files were collected: the job ran without the collector.",
+        "Reason: the webhook was not asked.",
     ],
     "hostile": ["Some files are missing: 3 of 4 files were collected."],
 }
@@ -60,15 +60,15 @@ RUNNING = ("waiting", "running", "running-over")
 WITHOUT_FILES = ("rejected", "withdrawn", "empty", "expired", "unknown", "not-injected")
 
 DETAILS = {
-    "waiting": ["It waits for its pod to start.", "0/3 nodes have a free GPU"],
+    "waiting": ["The job is waiting for its pod to start.", "0/3 nodes have a free GPU"],
     "running": ["The command is running.", "python train.py --epochs 10", "jupyter/base-notebook", "alice"],
-    "collected": ["The command ended without an error.", "Exit code\n0", "Duration\n3 min 50 s"],
-    "incomplete": ["The command ended with an error.", "Exit code\n7"],
+    "collected": ["The command succeeded.", "Exit code\n0", "Duration\n3 min 50 s"],
+    "incomplete": ["The command failed.", "Exit code\n7"],
     "interrupted": ["Evicted: disk pressure"],
-    "out-of-memory": ["It needed more memory than it may have, and was killed.", "Exit code\n137"],
-    "overdue": ["It ran longer than 1 h that it may, and was ended.", "Longest run\n1 h"],
-    "cancelled": ["It was cancelled."],
-    "withdrawn": ["It was cancelled.", "cancelled before it was started"],
+    "out-of-memory": ["The job exceeded its memory limit and was killed.", "Exit code\n137"],
+    "overdue": ["The job exceeded its time limit of 1 h and was stopped.", "Time limit\n1 h"],
+    "cancelled": ["The job was cancelled."],
+    "withdrawn": ["The job was cancelled.", "cancelled before it was started"],
 }
 
 
@@ -87,12 +87,12 @@ def test_what_happened_is_told_in_words_and_files_are_listed_if_there_are_any(
 ) -> None:
     for state in some:
         page.goto(f"{states.url}/jobs/job-{state}/artifacts")
-        notice = page.locator(".happened:visible")
+        notice = page.locator(".summary-panel:visible")
         for text in HAPPENED[state]:
             expect(notice, state).to_contain_text(text)
         tables = 0 if state in RUNNING or state in WITHOUT_FILES else 1
         expect(page.get_by_role("table"), state).to_have_count(tables)
-        expect(page.locator(".retention .kept"), state).to_have_count(tables)
+        expect(page.locator(".retention .expiry"), state).to_have_count(tables)
 
 
 def test_details_tell_how_the_job_went(page: Page, states: Site) -> None:
@@ -106,8 +106,8 @@ def test_details_tell_how_the_job_went(page: Page, states: Site) -> None:
 def test_details_lead_to_the_artifacts(page: Page, states: Site) -> None:
     page.goto(f"{states.url}/jobs/job-collected")
     expect(page).to_have_title("train resnet · Job artifacts")
-    expect(page.get_by_text("Artifacts: All of it was collected: 3 files (2.5 KiB).")).to_be_visible()
-    page.get_by_role("link", name="Show them").click()
+    expect(page.get_by_text("Artifacts: All 3 files were collected (2.5 KiB).")).to_be_visible()
+    page.get_by_role("link", name="View artifacts").click()
     expect(page.get_by_role("tab", name="Artifacts")).to_have_attribute("aria-selected", "true")
     page.go_back()
     expect(page.get_by_role("tab", name="Details")).to_have_attribute("aria-selected", "true")
@@ -136,8 +136,8 @@ def test_a_hostile_job_is_shown_as_text(page: Page, states: Site) -> None:
         'echo "</script><script>document.title=1</script>" \\u{202E}\\u{0007} && rm -rf ~\necho two'
     )
     expect(page.locator("dl.details")).to_contain_text("<b>eve</b>")
-    page.get_by_role("link", name="Show them").click()
-    left = page.locator(".happened:visible")
+    page.get_by_role("link", name="View artifacts").click()
+    left = page.locator(".summary-panel:visible")
     expect(left).to_contain_text(f"Last error: {name}")
     expect(left.locator(".paths")).to_have_text(name)
     page.goto(f"{states.url}/?search=job-hostile")
@@ -148,6 +148,6 @@ def test_a_hostile_job_is_shown_as_text(page: Page, states: Site) -> None:
 @pytest.mark.parametrize("path", ["/jobs/no-such-job", "/jobs/no-such-job/artifacts", "/jobs/%E0%A4%A"])
 def test_a_job_that_is_not_there_is_told_with_a_way_on(page: Page, states: Site, path: str) -> None:
     page.goto(states.url + path)
-    expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
+    expect(page.get_by_role("heading", name="Job not found")).to_be_visible()
     page.get_by_role("link", name="All jobs").click()
     expect(page.get_by_role("heading", name="Jobs")).to_be_focused()

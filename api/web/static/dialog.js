@@ -1,47 +1,53 @@
-// Dialogs: the browser's own, which keep the focus within and give it back. One is open at a time.
+// Modal dialogs with a form: the browser's own, which trap the focus and restore it. One is open at a time.
 
 import { h } from "./dom.js";
+import { messageOf } from "./errors.js";
 
 /**
- * Ask something. `body`: nodes; `does`: the button's words; `isDanger`: whether it takes something away.
- * `run(form)` is called when the reader agrees; while it runs the button rests, and what it throws is told in the
- * dialog, which cannot be cancelled meanwhile and closes when it is done. What it answers is called then, when the focus
- * is where it was; not where the reader has left the dialog's place before.
+ * Open a dialog. `run(form)` is called when the user confirms; meanwhile the dialog cannot be cancelled. If `run` throws,
+ * the dialog shows the error. Otherwise the dialog closes and restores the focus, and then the function that `run`
+ * returned is called, unless the user has navigated away.
+ * @param {object} options
+ * @param {string} options.title
+ * @param {Child} options.body
+ * @param {string} options.confirmLabel
+ * @param {boolean} [options.isDanger] whether the action deletes or stops something
+ * @param {(form: HTMLFormElement) => Promise<() => void>} options.run
  */
-export function openDialog({ title, body, does, isDanger = false, run }) {
-  const wrong = h("p", { class: "wrong", role: "alert" });
-  const cancel = h("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
-  const agree = h("button", { class: isDanger ? "danger primary" : "primary" }, does);
-  const send = async (event) => {
+export function openDialog({ title, body, confirmLabel, isDanger = false, run }) {
+  const errorText = h("p", { class: "form-error", role: "alert" });
+  const cancel = h("button", { type: "button", onclick: () => { dialog.close(); } }, "Cancel");
+  const confirm = h("button", { class: isDanger ? "danger primary" : "primary" }, confirmLabel);
+  const submit = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
-    wrong.textContent = "";
-    rest(true);
+    errorText.textContent = "";
+    setBusy(true);
     try {
-      const then = await run(form);
+      const afterClose = await run(form);
       if (!dialog.open) return;
       dialog.close();
-      then?.();
+      afterClose();
     } catch (error) {
-      wrong.textContent = error.message;
+      errorText.textContent = messageOf(error);
     } finally {
-      rest(false);
+      setBusy(false);
     }
   };
-  const rest = (isBusy) => {
-    for (const button of [agree, cancel]) button.disabled = isBusy;
+  const setBusy = (/** @type {boolean} */ isBusy) => {
+    for (const button of [confirm, cancel]) button.disabled = isBusy;
   };
   const form = h(
     "form",
-    { class: "dialog-body", onsubmit: send },
+    { class: "dialog-body", onsubmit: submit },
     h("h2", { id: "dialog-title" }, title),
     body,
-    wrong,
-    h("div", { class: "actions" }, cancel, agree), // in this order: where nothing is asked for, Enter alone does nothing
+    errorText,
+    h("div", { class: "actions" }, cancel, confirm), // Cancel first: Enter alone does nothing if there is no field
   );
   const dialog = h("dialog", {
     "aria-labelledby": "dialog-title",
     oncancel: (event) => { if (cancel.disabled) event.preventDefault(); },
-    onclose: () => dialog.remove(),
+    onclose: () => { dialog.remove(); },
   }, form);
   document.body.append(dialog);
   dialog.showModal();

@@ -1,4 +1,4 @@
-// Numbers and times as a reader wants them. Times are in the reader's zone, with UTC in the title.
+// Numbers and times for people. Times are in the user's time zone, with UTC in the title.
 
 import { h } from "./dom.js";
 
@@ -8,80 +8,103 @@ const NUMBER = new Intl.NumberFormat(LOCALE);
 const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 const SHORT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
 const RELATIVE = new Intl.RelativeTimeFormat(LOCALE, { numeric: "always" });
-const SPANS = [["year", 31_557_600], ["month", 2_629_800], ["day", 86_400], ["hour", 3600], ["minute", 60]];
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const RELATIVE_UNITS = [["year", 31_557_600], ["month", 2_629_800], ["day", 86_400], ["hour", 3600], ["minute", 60]];
+/** @type {[string, number][]} */
+const DURATION_UNITS = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
 const DASH = "–";
 
-/** "0 bytes", "1.5 KiB", "100 MiB"; a dash where there is no number. */
-export function bytes(number) {
-  if (number === null || number === undefined) return DASH;
-  let [value, unit] = [number, 0];
+/** "0 bytes", "1.5 KiB", "100 MiB"; a dash for no number. @param {number | null | undefined} size */
+export function formatBytes(size) {
+  if (size === null || size === undefined) return DASH;
+  let [value, unit] = [size, 0];
   while (value >= 1023.95 && unit < UNITS.length - 1) [value, unit] = [value / 1024, unit + 1];
-  if (unit === 0) return number === 1 ? "1 byte" : `${number} bytes`;
+  if (unit === 0) return size === 1 ? "1 byte" : `${size} bytes`;
   return `${value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ${UNITS[unit]}`;
 }
 
-/** "1 file", "1,200 files"; without a noun the number alone; a dash where there is none. */
-export function count(number, noun = "") {
+/**
+ * "1 file", "1,200 files"; only the number without a noun; a dash for no number.
+ * @param {number | null | undefined} number
+ * @param {string} [noun]
+ */
+export function formatCount(number, noun = "") {
   if (number === null || number === undefined) return DASH;
-  const told = NUMBER.format(number);
-  if (!noun) return told;
-  return `${told} ${number === 1 ? noun : `${noun}s`}`;
+  const digits = NUMBER.format(number);
+  if (!noun) return digits;
+  return `${digits} ${number === 1 ? noun : `${noun}s`}`;
 }
 
-/** "12 s", "3 min 5 s", "2 h 10 min", "3 d 4 h". */
-export function duration(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
-  const parts = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
-  const at = parts.findIndex(([, size]) => whole >= size);
-  if (at < 0) return "0 s";
-  const [unit, size] = parts[at];
-  const first = `${Math.floor(whole / size)} ${unit}`;
-  if (at + 1 >= parts.length) return first;
-  const [lesser, lesserSize] = parts[at + 1];
-  const rest = Math.floor((whole % size) / lesserSize);
-  return rest ? `${first} ${rest} ${lesser}` : first;
+/** "3 files (2.5 KiB)". @param {FileCount} count */
+export function formatFiles({ files, bytes }) {
+  return `${formatCount(files, "file")} (${formatBytes(bytes)})`;
 }
 
-/** Seconds between two ISO times; `until` null: now. null where it has not begun. */
+/** "12 s", "3 min 5 s", "2 h 10 min", "3 d 4 h". @param {number} seconds */
+export function formatDuration(seconds) {
+  const total = Math.max(0, Math.round(seconds));
+  const index = DURATION_UNITS.findIndex(([, size]) => total >= size);
+  if (index < 0) return "0 s";
+  const [unit, size] = DURATION_UNITS[index];
+  const first = `${Math.floor(total / size)} ${unit}`;
+  if (index + 1 >= DURATION_UNITS.length) return first;
+  const [nextUnit, nextSize] = DURATION_UNITS[index + 1];
+  const rest = Math.floor((total % size) / nextSize);
+  return rest ? `${first} ${rest} ${nextUnit}` : first;
+}
+
+/**
+ * Seconds between two ISO times. Null if `from` is null; up to now if `until` is null.
+ * @param {string | null | undefined} from
+ * @param {string | null | undefined} until
+ */
 export function secondsBetween(from, until, now = Date.now()) {
   if (!from) return null;
   return Math.max(0, ((until ? Date.parse(until) : now) - Date.parse(from)) / 1000);
 }
 
-/** A point in time: "Nov 24, 2026, 21:20"; to the second with `exact`. A dash where there is none. */
-export function time(iso, { exact = false } = {}) {
+/**
+ * A <time>: "Nov 24, 2026, 21:20", with seconds if `exact`; a dash for no time.
+ * @param {string | null | undefined} iso
+ */
+export function timeElement(iso, { exact = false } = {}) {
   if (!iso) return h("span", null, DASH);
-  return h("time", { datetime: iso, title: utc(iso) }, (exact ? EXACT : SHORT).format(Date.parse(iso)));
+  return h("time", { datetime: iso, title: formatUtc(iso) }, (exact ? EXACT : SHORT).format(Date.parse(iso)));
 }
 
-/** A point in time as seen from now: "in 6 days", "3 minutes ago"; kept true by `tick`. */
-export function relativeTime(iso) {
+/**
+ * A <time> relative to now: "in 6 days", "3 minutes ago". `refreshRelativeTimes` updates it.
+ * @param {string | null | undefined} iso
+ */
+export function relativeTimeElement(iso) {
   if (!iso) return h("span", null, DASH);
-  const title = `${EXACT.format(Date.parse(iso))} (${utc(iso)})`;
-  return h("time", { datetime: iso, title, "data-relative": true }, relative(iso));
+  const title = `${EXACT.format(Date.parse(iso))} (${formatUtc(iso)})`;
+  return h("time", { datetime: iso, title, "data-relative": true }, formatRelative(iso));
 }
 
-/** "in 6 days", "3 minutes ago", "just now". */
-export function relative(iso, now = Date.now()) {
+/** "in 6 days", "3 minutes ago", "just now". @param {string} iso */
+export function formatRelative(iso, now = Date.now()) {
   const seconds = (Date.parse(iso) - now) / 1000;
-  for (const [unit, size] of SPANS) {
+  for (const [unit, size] of RELATIVE_UNITS) {
     if (Math.abs(seconds) < size) continue;
-    // Days ahead are rounded: what is kept for 7 days would be said to go in 6 from its first second on.
+    // Future days are rounded: truncated, a retention of 7 days would show "in 6 days" from its first second.
     const round = unit === "day" && seconds > 0 ? Math.round : Math.trunc;
     return RELATIVE.format(round(seconds / size), unit);
   }
   return seconds > 0 ? "in less than a minute" : "just now";
 }
 
-/** "2026-11-24 20:20:00 UTC". */
-export function utc(iso) {
+/** "2026-11-24 20:20:00 UTC". @param {string} iso */
+export function formatUtc(iso) {
   return `${new Date(iso).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
-/** Let all relative times on the page tell the truth again. */
-export function tick() {
-  for (const element of document.querySelectorAll("time[data-relative]")) {
-    const text = relative(element.dateTime);
+/** Update all relative times on the page. */
+export function refreshRelativeTimes() {
+  /** @type {NodeListOf<HTMLTimeElement>} */
+  const elements = document.querySelectorAll("time[data-relative]");
+  for (const element of elements) {
+    const text = formatRelative(element.dateTime);
     if (element.textContent !== text) element.textContent = text;
   }
 }

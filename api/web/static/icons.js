@@ -1,4 +1,4 @@
-// Signs drawn by this page itself. They stand beside words, so a screen reader passes them over.
+// Icons as inline SVG. They accompany text, so they are hidden from screen readers.
 
 const SVG = "http://www.w3.org/2000/svg";
 const SHAPES = {
@@ -11,10 +11,12 @@ const SHAPES = {
   info: "M12 3.5a8.5 8.5 0 1 0 0 17 8.5 8.5 0 0 0 0-17zM12 11v5M12 7.8v.2",
   pin: "M9 3.5h6l-.7 6.5 3.2 3.5h-11L9.7 10zM12 13.5V21",
   trash: "M4.5 6.5h15M9 6.5v-2.5h6v2.5M6.5 6.5l1 13.5h9l1-13.5M10 10.5v6M14 10.5v6",
-  again: "M4.5 12a7.5 7.5 0 1 1 2.2 5.3M4.5 19.5v-4.5h4.5",
+  rerun: "M4.5 12a7.5 7.5 0 1 1 2.2 5.3M4.5 19.5v-4.5h4.5",
 };
 
-/** The sign of that name, as large as the text beside it. */
+/** @typedef {keyof typeof SHAPES} IconName */
+
+/** The icon as an <svg>, as tall as the text beside it. @param {IconName} name */
 export function icon(name) {
   const element = document.createElementNS(SVG, "svg");
   element.setAttribute("viewBox", "0 0 24 24");

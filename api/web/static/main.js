@@ -1,58 +1,76 @@
-// The page: asks who is signed in, then shows the address's view; without a session, the sign-in view in its place.
+// Starts the page: reads the session and shows the view for the address, or the sign-in view without a session.
 
-import { onLostSession } from "./ask.js";
-import { h } from "./dom.js";
-import { tick } from "./format.js";
+import { onUnauthenticated } from "./api.js";
+import { elementById, h } from "./dom.js";
+import { isTransient, messageOf } from "./errors.js";
+import { refreshRelativeTimes } from "./format.js";
 import { jobView } from "./job/view.js";
 import { jobsView } from "./jobs/view.js";
-import { nowhereView } from "./nowhere.js";
-import { again, startRouter } from "./router.js";
-import { askSession, askSessionAlone, onOthersSession, signIn, signOut, takeToken } from "./session.js";
-import { shown } from "./names.js";
-import { signInView } from "./signin.js";
-import { problem, toast } from "./tell.js";
+import { notFoundView } from "./not_found.js";
+import { errorNotice, retryButton, toast } from "./notify.js";
+import { reload, startRouter } from "./router.js";
+import {
+  fetchSession, fetchSessionExclusively, onSessionChange, signIn, signOut, takeTokenFromAddress,
+} from "./session.js";
+import { signInView } from "./sign_in.js";
+import { nameElement } from "./untrusted_text.js";
 
-const TICK_MS = 20_000;
-const RENEW_MS = 20_000; // before a session expires: the service renews what has less than 30 seconds
-const LONGEST_MS = 2 ** 31 - 1; // what a timer can wait
-const main = document.getElementById("main");
-let session = null;
+const TIMES_REFRESH_MS = 20_000;
+const RENEW_BEFORE_EXPIRY_MS = 20_000; // the service renews a session with less than 30 seconds left
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const main = elementById("main");
+/** @type {Session} */
+let session;
 let isStarted = false;
 let token = "";
-let asking = null;
-let renewal = 0;
+/** @type {Promise<Session> | null} */
+let sessionRequest = null;
+let renewalTimer = 0;
 
+/** @type {Route[]} */
 const routes = [
-  { pattern: /^\/(?:jobs\/?)?$/, view: signedIn(jobsView) },
-  { pattern: /^\/jobs\/([^/]+)(?:\/(artifacts))?\/?$/, view: signedIn(jobView) },
-  { pattern: /^/, view: nowhereView },
+  { pattern: /^\/(?:jobs\/?)?$/, view: requireSession(jobsView) },
+  { pattern: /^\/jobs\/([^/]+)(?:\/(artifacts))?\/?$/, view: requireSession(jobView) },
+  { pattern: /^/, view: notFoundView },
 ];
 
-/** The view where somebody is signed in, else the sign-in view, which comes back to the same place. */
-function signedIn(view) {
-  return (place, signal) => (session.user ? view(place, signal, session) : signInView(session, enter));
+/**
+ * The view if a user is signed in, else the sign-in view, after which the user is back at the same address.
+ * @param {(match: RouteMatch, signal: AbortSignal, session: SignedInSession) => View} view
+ * @returns {Route["view"]}
+ */
+function requireSession(view) {
+  return (match, signal) => {
+    const { user } = session;
+    return user ? view(match, signal, { ...session, user }) : signInView(session, applySession);
+  };
 }
 
-function enter(next) {
-  keep(next);
+/** Show the page for a session of another user. @param {Session} next */
+function applySession(next) {
+  storeSession(next);
   showAccount();
-  if (isStarted) return again();
+  if (isStarted) return reload();
   isStarted = true;
   return startRouter(main, routes);
 }
 
-/** Have it, and have it renewed in time where the service can: files that a tab opens do not come back to ask anew. */
-function keep(next) {
+/**
+ * Store the session and schedule its renewal: a file that opens in a new tab cannot renew the session itself.
+ * @param {Session} next
+ */
+function storeSession(next) {
   session = next;
-  clearTimeout(renewal);
-  const wait = session.user && session.expiresAt ? Date.parse(session.expiresAt) - Date.now() - RENEW_MS : 0;
-  if (wait > 0 && wait < LONGEST_MS) renewal = setTimeout(lookAgain, wait);
+  clearTimeout(renewalTimer);
+  const expiry = session.user && session.expiresAt ? Date.parse(session.expiresAt) : 0;
+  const delay = expiry - Date.now() - RENEW_BEFORE_EXPIRY_MS;
+  if (delay > 0 && delay < MAX_TIMER_MS) renewalTimer = setTimeout(checkSession, delay);
 }
 
 function showAccount() {
   const { user, canSignOut } = session;
-  document.getElementById("account").replaceChildren(
-    ...(user ? [shown(user.username, { title: user.username })] : []),
+  elementById("account").replaceChildren(
+    ...(user ? [nameElement(user.username, { title: user.username })] : []),
     ...(user && canSignOut ? [h("button", { type: "button", class: "plain", onclick: leave }, "Sign out")] : []),
   );
 }
@@ -62,63 +80,60 @@ async function leave() {
     const { signOutUrl } = await signOut();
     if (signOutUrl) return location.assign(signOutUrl);
   } catch (error) {
-    return toast(`You are still signed in. ${error.message}`);
+    return toast(`You are still signed in. ${messageOf(error)}`);
   }
-  return enter({ ...session, user: null, notice: "You have signed out." });
+  return applySession({ ...session, user: null, notice: "You have signed out." });
 }
 
 async function start() {
-  token = takeToken() || token;
+  token = takeTokenFromAddress() || token;
   try {
-    const known = await askSessionAlone();
-    enter(token && known.local ? await signInWith(token) : known);
+    const existing = await fetchSessionExclusively();
+    applySession(token && existing.local ? await signInWithAddressToken(token) : existing);
     token = "";
   } catch (error) {
-    main.replaceChildren(
-      problem("The page cannot be shown.", error.message, h("button", { type: "button", onclick: start }, "Try again")),
-    );
+    main.replaceChildren(errorNotice("The page cannot be shown.", messageOf(error), retryButton(start)));
   }
 }
 
 /**
- * The session that the address's token gives, in local mode alone: elsewhere a link could sign people in as another.
- * Where it is not accepted, the one that there is, and why.
+ * Sign in with the token in the address. Only local mode does this: elsewhere a link could sign people in as another
+ * user. If the token is not accepted, returns the existing session with a notice.
+ * @param {string} addressToken
+ * @returns {Promise<Session>}
  */
-async function signInWith(token) {
+async function signInWithAddressToken(addressToken) {
   try {
-    return await signIn(token);
+    return await signIn(addressToken);
   } catch (error) {
-    if (error.isPassing) throw error;
-    return { ...(await askSession()), notice: `The token in the address is not accepted. ${error.message}` };
+    if (isTransient(error)) throw error;
+    return { ...(await fetchSession()), notice: `The token in the address was not accepted. ${messageOf(error)}` };
   }
 }
 
-/** Whether the session has ended, or is another's, so that another view is shown; else it was renewed. */
-async function isOver() {
-  asking ??= askSessionAlone().finally(() => { asking = null; });
-  const next = await asking;
-  const isSame = follow(next);
-  return !next.user || !isSame;
+/**
+ * Read the session again. Returns false if it was renewed for the same user. Returns true if it ended or is another
+ * user's, and then shows another view.
+ */
+async function isSessionLost() {
+  sessionRequest ??= fetchSessionExclusively().finally(() => { sessionRequest = null; });
+  const next = await sessionRequest;
+  const isSameUser = JSON.stringify(next.user) === JSON.stringify(session.user);
+  if (isSameUser) storeSession(next);
+  else applySession(next.user ? next : { ...next, notice: "Your session has ended. Sign in again to continue." });
+  return !next.user || !isSameUser;
 }
 
-/** Show the session that there is. Answers whether it is still the same person's. */
-function follow(next) {
-  const isSame = JSON.stringify(next.user) === JSON.stringify(session.user);
-  if (isSame) keep(next);
-  else enter(next.user ? next : { ...next, notice: "Your session has ended. Sign in again to go on." });
-  return isSame;
+async function checkSession() {
+  if (isStarted) await isSessionLost().catch(() => {}); // the next request reports the error
 }
 
-async function lookAgain() {
-  if (isStarted) await isOver().catch(() => {}); // what is asked next tells
-}
-
-onLostSession(isOver);
-onOthersSession(lookAgain);
+onUnauthenticated(isSessionLost);
+onSessionChange(checkSession);
 addEventListener("hashchange", () => { if (location.hash.startsWith("#token=")) start(); });
-document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the address stays: "back" is for places, not for parts of one
+document.querySelector(".skip-link")?.addEventListener("click", (event) => {
+  event.preventDefault(); // a change of the address would add a history entry
   main.focus();
 });
-setInterval(tick, TICK_MS);
+setInterval(refreshRelativeTimes, TIMES_REFRESH_MS);
 start();

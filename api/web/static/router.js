@@ -1,90 +1,108 @@
-// Which view an address shows. Addresses are plain paths, so every place can be linked to, and "back" works.
+// Shows the view for the address. Addresses are plain paths, so every view can be linked to, and "back" works.
 //
-// A route is { pattern, view }: `view(place, signal)` is called with the place and a signal that ends with the view;
-// it answers { element, title, ready, update }:
-//   element  what is shown; its <h1> takes the focus, so that a screen reader tells where one is
-//   title    the document's title (a view may change it later by `place.setTitle`)
-//   ready    (optional) a promise: once it is done, a place gone back to can be scrolled to where it was left
-//   update   (optional) `update(place)`: true if the view shows another place of its own (another tab, another query)
-// A place is { args, params, setTitle }: what the pattern's groups matched, decoded, and the query.
+// `view(match, signal)` of a route returns a View; `signal` aborts when the user leaves it. A View is:
+//   element  its <h1> takes the focus, so that a screen reader reads where the user is
+//   title    the document's title; the view can change it later with `match.setTitle`
+//   ready    (optional) a promise; the scroll position is restored once it is resolved
+//   update   (optional) returns true if the view can show another match of its own route (another tab, another query)
 
-import { h } from "./dom.js";
+import { h, isPlainClick } from "./dom.js";
 
 const PRODUCT = "Job artifacts";
-const SCROLL_MS = 150;
+const SCROLL_SAVE_MS = 150;
 
-let main = null;
+/** @type {Element} */
+let main;
+/** @type {Route[]} */
 let routes = [];
+/** @type {{ route: Route, controller: AbortController, view: View } | null} */
 let current = null;
 
-/** Show the address's view in `element`, now and whenever the address changes. */
+/**
+ * Show the view for the address in `element`, now and after each change of the address.
+ * @param {Element} element
+ * @param {Route[]} table the last route matches every address
+ */
 export function startRouter(element, table) {
   [main, routes] = [element, table];
   history.scrollRestoration = "manual";
   addEventListener("popstate", () => show({ scroll: history.state?.scroll ?? 0 }));
-  addEventListener("scroll", debounced(noteScroll, SCROLL_MS), { passive: true });
+  addEventListener("scroll", debounce(saveScroll, SCROLL_SAVE_MS), { passive: true });
   show({ isFirst: true, scroll: history.state?.scroll ?? 0 });
 }
 
 /**
- * Go to an address of our own. `replace`: in place of the one that is shown, which "back" then skips.
- * `stay`: what is shown stays where it is scrolled to, as under a dialog.
+ * Navigate to an address of this page. `replace`: replace the current history entry. `keepScroll`: do not scroll to the
+ * top, for example below a dialog.
+ * @param {string} url
+ * @param {NavigateOptions} [options]
  */
-export function go(url, { replace = false, stay = false } = {}) {
-  if (!replace) noteScroll();
+export function navigate(url, { replace = false, keepScroll = false } = {}) {
+  if (!replace) saveScroll();
   history[replace ? "replaceState" : "pushState"](replace ? history.state : null, "", url);
-  show({ scroll: replace || stay ? null : 0 });
+  show({ scroll: replace || keepScroll ? null : 0 });
 }
 
-/** Show the current address anew, by a new view. */
-export function again() {
+/** Show the current address with a new view. */
+export function reload() {
   close();
   show({});
 }
 
-/** A link to an address of our own. With a modifier key the browser opens it elsewhere, as ever. */
-export function link(url, ...children) {
-  const props = children[0]?.constructor === Object ? children.shift() : {};
-  return h("a", { ...props, href: url, onclick: follow }, ...children);
+/**
+ * A link to an address of this page. With a modifier key the browser handles the click, and opens a tab.
+ * @param {string} url
+ * @param {Props | null} props
+ * @param {...Child} children
+ */
+export function link(url, props, ...children) {
+  return h("a", { ...props, href: url, onclick: followLink }, ...children);
 }
 
-/** A listener for clicks on an <a> to an address of our own. */
-export function follow(event) {
-  const isPlain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
-  if (!isPlain || event.defaultPrevented) return;
+/** The address of a job's page. @param {string} id */
+export function jobUrl(id) {
+  return `/jobs/${encodeURIComponent(id)}`;
+}
+
+/** @param {MouseEvent} event a click on an <a> to an address of this page */
+function followLink(event) {
+  if (!isPlainClick(event) || event.defaultPrevented) return;
   event.preventDefault();
-  const { pathname, search } = event.currentTarget;
-  go(pathname + search);
+  const { pathname, search } = /** @type {HTMLAnchorElement} */ (event.currentTarget);
+  navigate(pathname + search);
 }
 
+/** @param {{ isFirst?: boolean, scroll?: number | null }} options */
 function show({ isFirst = false, scroll = null }) {
-  const [route, args] = find(location.pathname);
-  const place = { args, params: new URLSearchParams(location.search), setTitle };
-  if (current?.route === route && current.view.update?.(place)) return restore(scroll);
+  const [route, args] = findRoute(location.pathname);
+  const match = { args, params: new URLSearchParams(location.search), setTitle };
+  if (current?.route === route && current.view.update?.(match)) return restoreScroll(scroll);
   close();
-  const leaving = new AbortController();
-  current = { route, leaving, view: route.view(place, leaving.signal) };
+  const controller = new AbortController();
+  current = { route, controller, view: route.view(match, controller.signal) };
   setTitle(current.view.title);
   main.replaceChildren(current.view.element);
   if (!isFirst) focusHeading();
-  return restore(scroll);
+  return restoreScroll(scroll);
 }
 
-/** Leaves the view, and what it has asked the reader. */
+/** Leave the view, and close its dialogs. */
 function close() {
-  current?.leaving.abort();
+  current?.controller.abort();
   current = null;
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
 }
 
-function find(path) {
+/** @param {string} path @returns {[Route, string[]]} */
+function findRoute(path) {
   for (const route of routes) {
     const match = route.pattern.exec(path);
     if (match) return [route, match.slice(1).map((part) => part && decode(part))];
   }
-  throw new Error("no route: the last one matches everything");
+  throw new Error("no route matches; the last one must match every address");
 }
 
+/** @param {string} part */
 function decode(part) {
   try {
     return decodeURIComponent(part);
@@ -93,29 +111,32 @@ function decode(part) {
   }
 }
 
+/** @param {string} title */
 function setTitle(title) {
   document.title = title ? `${title} · ${PRODUCT}` : PRODUCT;
 }
 
-/** Give the focus to the view's heading: where one goes to, or where what had it is gone. */
+/** Focus the view's heading: after navigation, or when the focused element has disappeared. */
 export function focusHeading() {
   const heading = main.querySelector("h1");
   heading?.setAttribute("tabindex", "-1");
   heading?.focus({ preventScroll: true });
 }
 
-async function restore(scroll) {
+/** @param {number | null} scroll */
+async function restoreScroll(scroll) {
   if (scroll === null) return;
   const shown = current;
-  if (scroll) await shown.view.ready;
+  if (scroll) await shown?.view.ready;
   if (shown === current) scrollTo(0, scroll);
 }
 
-function noteScroll() {
+function saveScroll() {
   history.replaceState({ ...history.state, scroll: Math.round(scrollY) }, "");
 }
 
-function debounced(call, ms) {
+/** @param {() => void} call @param {number} ms */
+function debounce(call, ms) {
   let timer = 0;
   return () => {
     clearTimeout(timer);

@@ -72,7 +72,7 @@ def test_everything_is_done_by_keyboard(open_tab: Open) -> None:
     for _ in range(8):
         keys.press("Tab")
         reached.add(page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent"))
-    assert {"Close", "Download", "Copy path", "Copy SHA-256", "Copy curl line"} <= reached
+    assert {"Close", "Download", "Copy path", "Copy SHA-256", "Copy curl command"} <= reached
     keys.press("Escape")
     expect(dialog).to_have_count(0)
     expect(page.locator(":focus")).to_have_accessible_name("Preview loss.png")

@@ -44,7 +44,7 @@ def test_rows_are_read_as_they_were_meant(modules: Modules, text: str, rows: lis
     found = parse(modules, text)
     assert found["rows"] == rows
     assert found["columns"] == max(map(len, rows), default=0)
-    assert (found["moreRows"], found["moreColumns"]) == (False, False)
+    assert (found["hasMoreRows"], found["hasMoreColumns"]) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_a_row_that_a_part_of_a_file_ends_in_is_left_out(modules: Modules, text:
 
 
 def test_no_more_is_read_than_is_shown(modules: Modules) -> None:
-    found = parse(modules, "\n".join(["x" * 50 + ",b,c"] * 10), mostRows=3, mostColumns=2, mostLetters=5)
-    assert found == {"rows": [["xxxxx…", "b"]] * 3, "columns": 2, "moreRows": True, "moreColumns": True}
+    found = parse(modules, "\n".join(["x" * 50 + ",b,c"] * 10), maxRows=3, maxColumns=2, maxFieldLength=5)
+    assert found == {"rows": [["xxxxx…", "b"]] * 3, "columns": 2, "hasMoreRows": True, "hasMoreColumns": True}
 
 
 fields = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(',;"\n\r\t|'), max_size=6)

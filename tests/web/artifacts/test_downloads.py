@@ -102,7 +102,7 @@ def test_what_the_api_refuses_is_told_on_the_page(visit: Visit, site: Site) -> N
     (site.world.places(job).job_folder / "model.bin").unlink()
     for link, words in {"ZIP of plots/": "no artifacts to download", "model.bin": "no such file"}.items():
         page.get_by_role("link", name=link, exact=True).click()
-        expect(page.get_by_role("alert").filter(has_text="It cannot be downloaded.")).to_contain_text(words)
+        expect(page.get_by_role("alert").filter(has_text="The download failed.")).to_contain_text(words)
         assert page.url.endswith("/artifacts")
 
 
@@ -112,4 +112,4 @@ def test_artifacts_that_expire_while_they_are_looked_at_are_refused(visit: Visit
     expect(page.locator(".files tbody tr")).to_have_count(3)
     site.world.leave(job, expires_in=-DAY)
     page.get_by_role("link", name="model.bin", exact=True).click()
-    expect(page.get_by_role("alert").filter(has_text="It cannot be downloaded.")).to_contain_text("have expired")
+    expect(page.get_by_role("alert").filter(has_text="The download failed.")).to_contain_text("have expired")

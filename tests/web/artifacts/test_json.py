@@ -15,7 +15,7 @@ HERE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 
 def pretty(modules: Modules, source: str, **options: Any) -> Any:
-    return modules.call("json.js", "prettyJson", source, options)
+    return modules.call("json.js", "formatJson", source, options)
 
 
 @pytest.mark.parametrize(
@@ -36,25 +36,25 @@ def pretty(modules: Modules, source: str, **options: Any) -> Any:
     ],
 )
 def test_each_value_has_a_line_and_is_as_it_was_written(modules: Modules, source: str, text: str) -> None:
-    assert pretty(modules, source) == {"text": text, "problem": None, "isCut": False}
+    assert pretty(modules, source) == {"text": text, "problem": None, "isTruncated": False}
 
 
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("", "a value is missing, line 1, column 1"),
-        ("[1,]", "a value is missing, line 1, column 4"),
-        ("[1\n 2]", ", or ] is missing, line 2, column 2"),
-        ('{"a" 1}', ": is missing, line 1, column 6"),
-        ("{a:1}", "a name in quotes is missing, line 1, column 2"),
-        ('{"a":1', ", or } is missing, line 1, column 7"),
-        ('["x', "a quote is not closed, line 1, column 4"),
-        ('["\\x"]', "this is no text, line 1, column 2"),
-        ('["a\nb"]', "this is no text, line 1, column 2"),
-        ("[01]", "a value is missing, line 1, column 2"),
-        ("[1] 2", "there is more behind the value, line 1, column 5"),
-        ("{'a': 1}", "a name in quotes is missing, line 1, column 2"),
-        ("]", "a value is missing, line 1, column 1"),
+        ("", "expected a value at line 1, column 1"),
+        ("[1,]", "expected a value at line 1, column 4"),
+        ("[1\n 2]", "expected , or ] at line 2, column 2"),
+        ('{"a" 1}', "expected : at line 1, column 6"),
+        ("{a:1}", "expected a name in double quotes at line 1, column 2"),
+        ('{"a":1', "expected , or } at line 1, column 7"),
+        ('["x', "unclosed string at line 1, column 4"),
+        ('["\\x"]', "invalid string at line 1, column 2"),
+        ('["a\nb"]', "invalid string at line 1, column 2"),
+        ("[01]", "expected a value at line 1, column 2"),
+        ("[1] 2", "unexpected text after the value at line 1, column 5"),
+        ("{'a': 1}", "expected a name in double quotes at line 1, column 2"),
+        ("]", "expected a value at line 1, column 1"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(modules: Modules, source: str, problem: str) -> None:
@@ -68,7 +68,7 @@ def test_the_beginning_of_a_file_may_end_anywhere(modules: Modules, source: str)
 
 
 def test_lines_end_where_there_are_too_many(modules: Modules) -> None:
-    assert pretty(modules, "[1,2,3,4]", mostLines=3) == {"text": "[\n  1,\n  2,", "problem": None, "isCut": True}
+    assert pretty(modules, "[1,2,3,4]", maxLines=3) == {"text": "[\n  1,\n  2,", "problem": None, "isTruncated": True}
 
 
 @given(ANY_JSON.map(lambda value: json.dumps(value, ensure_ascii=False)))

@@ -93,7 +93,7 @@ def test_a_folder_has_an_address(open_tab: Open, path: str) -> None:
 @pytest.mark.parametrize("path", ["none/", "README.md"])
 def test_an_address_of_no_folder_says_so(open_tab: Open, path: str) -> None:
     page = open_tab(address("job-mixed", path=path))
-    expect(page.get_by_text("There is no folder")).to_be_visible()
+    expect(page.get_by_text("does not exist or is empty")).to_be_visible()
     page.get_by_role("navigation", name="Folders").get_by_role("link", name="All files").click()
     expect_names(page, TOP)
 
@@ -161,7 +161,7 @@ def test_what_goes_wrong_is_told_and_can_be_tried_again(open_tab: Open) -> None:
     notice = page.get_by_role("alert").filter(has_text="The files cannot be listed.")
     expect(notice).to_contain_text("The service cannot be reached.")
     page.unroute("**/api/graphql")
-    notice.get_by_role("button", name="Try again").click()
+    notice.get_by_role("button", name="Retry").click()
     expect_names(page, ["acc.png", "deep/", "loss.png"])
     expect(notice).to_have_count(0)
 
@@ -182,6 +182,6 @@ def test_files_that_go_meanwhile_are_not_shown_on(visit: Visit, site: Site) -> N
     site.world.leave(site.world.add("job-1"))
     page = visit(site, address("job-1"))
     expect(page.locator(".files tbody tr")).to_have_count(3)
-    page.get_by_role("button", name="Delete now").click()
+    page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").last.click()
     expect(page.locator(".files")).to_have_count(0)

@@ -72,7 +72,7 @@ def test_too_many_to_be_sorted_are_shown_by_name(visit: Visit, site: Site, monke
     notice = page.get_by_role("alert").filter(has_text="The files cannot be listed.")
     expect(notice).to_contain_text("There are more than")
     notice.get_by_role("button", name="Show all by name").click()
-    expect(page.get_by_text("the first 200 entries")).to_be_visible()
+    expect(page.get_by_text("First 200 entries")).to_be_visible()
     expect(notice).to_have_count(0)
     page.evaluate("scrollTo(0, document.body.scrollHeight)")  # a click on "Show more" would race with what that brings
     expect(page.get_by_text("300 entries", exact=True)).to_be_visible()

@@ -54,18 +54,18 @@ def test_a_folder_is_linked_as_a_zip(modules: Modules, folder: str, url: str) ->
         ("parentOf", "a/b/", "a/"),
         ("parentOf", "a/", ""),
         ("parentOf", "a", ""),
-        ("crumbsOf", "", []),
-        ("crumbsOf", "a/b/", [{"name": "a", "path": "a/"}, {"name": "b", "path": "a/b/"}]),
-        ("readFolder", "", ""),
-        ("readFolder", "a", "a/"),
-        ("readFolder", "a/b/", "a/b/"),
-        ("readFolder", "../x", ""),
-        ("readFolder", "/", ""),
-        ("readFolder", "a//b", ""),
+        ("parentsOf", "", []),
+        ("parentsOf", "a/b/", [{"name": "a", "path": "a/"}, {"name": "b", "path": "a/b/"}]),
+        ("parseFolder", "", ""),
+        ("parseFolder", "a", "a/"),
+        ("parseFolder", "a/b/", "a/b/"),
+        ("parseFolder", "../x", ""),
+        ("parseFolder", "/", ""),
+        ("parseFolder", "a//b", ""),
         ("isFolder", "a/", True),
         ("isFolder", "a", False),
-        ("isPath", "a/..", False),
-        ("isPath", "a", True),
+        ("isValidPath", "a/..", False),
+        ("isValidPath", "a", True),
     ],
 )
 def test_paths_are_taken_apart(modules: Modules, function: str, path: str, expected: object) -> None:
@@ -97,7 +97,7 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_shell_runs_curl_alone_whatever_the_name(modules: Modules, name: str) -> None:
     path = modules.call("paths.js", "fileUrl", PREFIX, name, {})
-    line = modules.call("curl.js", "curlLine", "https://hub.example.com", path, name)
+    line = modules.call("curl.js", "curlCommand", "https://hub.example.com", path, name)
     program = 'curl() { for word; do printf "%s\\0" "$word"; done; }; TOKEN=secret\n' + line
     ran = subprocess.run(["sh", "-c", program], capture_output=True, check=True, timeout=10)
     words = ran.stdout.decode().split("\0")[:-1]
@@ -129,7 +129,7 @@ def test_a_shell_runs_curl_alone_whatever_the_name(modules: Modules, name: str) 
     ],
 )
 def test_the_name_tells_how_a_file_is_previewed(modules: Modules, path: str, kind: str) -> None:
-    assert modules.call("kinds.js", "kindOf", path) == kind
+    assert modules.call("file_types.js", "fileType", path) == kind
 
 
 def test_what_opens_in_a_tab_is_what_the_api_serves_to_be_seen(modules: Modules) -> None:
@@ -138,7 +138,7 @@ def test_what_opens_in_a_tab_is_what_the_api_serves_to_be_seen(modules: Modules)
     )
     paths = {f"{before}{word}" for word in words | {word.upper() for word in words} for before in ("", "a.", "a.b/")}
     served = {path for path in paths if headers.content_type(path.rsplit("/", 1)[-1]) != "application/octet-stream"}
-    assert {path for path in paths if modules.call("kinds.js", "isShown", path)} == served
+    assert {path for path in paths if modules.call("file_types.js", "canOpenInBrowser", path)} == served
     assert len(served) > 100
 
 

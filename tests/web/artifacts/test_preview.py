@@ -34,7 +34,7 @@ def cells(dialog: Locator, row: int) -> list[str]:
 def test_an_image_is_shown(preview: Preview) -> None:
     image = preview("plots/loss.png").get_by_role("img")
     expect(image).to_be_visible()
-    expect(image).to_have_accessible_name("The image loss.png")
+    expect(image).to_have_accessible_name("Image loss.png")
     image.evaluate("(image) => image.decode()")
     assert image.evaluate("(image) => image.naturalWidth") == 80
 
@@ -48,7 +48,7 @@ def test_a_csv_is_a_table_or_a_text(preview: Preview) -> None:
     assert cells(dialog, 0) == ["", "id", "remark"]
     assert cells(dialog, 1) == ["1", "0", "line one\nline, two"]
     expect(dialog.get_by_role("row")).to_have_count(501)
-    expect(dialog.get_by_text("These are the first 500 rows; there are more.")).to_be_visible()
+    expect(dialog.get_by_text("Only the first 500 rows are shown.")).to_be_visible()
     dialog.get_by_role("button", name="Show as plain text").click()
     expect(dialog.get_by_role("region", name="Text")).to_contain_text('0,"line one\nline, two"')
     expect(dialog.get_by_role("button", name="Show as a table")).to_be_focused()
@@ -61,7 +61,8 @@ def test_json_is_indented_and_keeps_its_digits(preview: Preview) -> None:
 
 def test_what_calls_itself_json_and_is_none_is_shown_as_it_is(preview: Preview) -> None:
     dialog = preview("broken.json")
-    expect(dialog.get_by_text("This is not JSON: a name in quotes is missing, line 1, column 9.")).to_be_visible()
+    problem = "expected a name in double quotes at line 1, column 9"
+    expect(dialog.get_by_text(f"This is not valid JSON: {problem}.")).to_be_visible()
     assert dialog.get_by_role("region", name="Text").text_content() == '{"a": 1,}'
     expect(dialog.get_by_role("button", name="Show as")).to_have_count(0)
 
@@ -69,9 +70,9 @@ def test_what_calls_itself_json_and_is_none_is_shown_as_it_is(preview: Preview) 
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        ("model.bin", "This file is not text, so it cannot be shown here. Download it."),
+        ("model.bin", "This file is not text and cannot be shown here. Download it instead."),
         ("empty.txt", "This file is empty."),
-        ("latin.txt", "Read as Windows-1252."),
+        ("latin.txt", "Decoded as Windows-1252."),
     ],
 )
 def test_what_is_no_plain_text_is_told(preview: Preview, file: str, words: str) -> None:
@@ -80,7 +81,7 @@ def test_what_is_no_plain_text_is_told(preview: Preview, file: str, words: str) 
 
 @pytest.mark.parametrize("file", ["none.txt", "plots", ".primehub/metadata/report.json"])
 def test_what_is_not_there_is_told(preview: Preview, file: str) -> None:
-    expect(preview(file).get_by_role("alert")).to_contain_text("There is no such file.")
+    expect(preview(file).get_by_role("alert")).to_contain_text("File not found.")
 
 
 def test_a_large_file_is_loaded_in_parts_and_only_as_the_reader_says(open_tab: Open) -> None:
@@ -92,7 +93,7 @@ def test_a_large_file_is_loaded_in_parts_and_only_as_the_reader_says(open_tab: O
     )
     open_tab(address("job-mixed", file="train.log"), page)
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("This file has 2.3 MiB, too much to be shown as a whole.")).to_be_visible()
+    expect(dialog.get_by_text("This file is too large to be shown as a whole (2.3 MiB).")).to_be_visible()
     assert ranges == ["bytes=0-4095"]
     dialog.get_by_role("button", name="Show the first 256 KiB").click()
     text = dialog.get_by_role("region", name="Text")
@@ -110,7 +111,7 @@ def test_the_beginning_of_large_json_is_indented(preview: Preview) -> None:
     dialog = preview("big.json")
     dialog.get_by_role("button", name="Show the first 256 KiB").click()
     expect(dialog.get_by_role("region", name="Text")).to_contain_text("[\n  1234567890123456789,\n")
-    expect(dialog.get_by_text("This is not JSON")).to_have_count(0)
+    expect(dialog.get_by_text("This is not valid JSON")).to_have_count(0)
 
 
 def test_it_opens_from_the_list_and_closes_to_it(open_tab: Open) -> None:
@@ -216,7 +217,7 @@ def test_what_goes_wrong_is_told_and_can_be_tried_again(open_tab: Open) -> None:
     notice = page.get_by_role("dialog").get_by_role("alert")
     expect(notice).to_contain_text("The service cannot be reached.")
     page.unroute("**/api/files/**")
-    notice.get_by_role("button", name="Try again").click()
+    notice.get_by_role("button", name="Retry").click()
     expect(page.get_by_role("region", name="Text")).to_contain_text("# Title")
 
 
@@ -235,7 +236,7 @@ def test_path_digest_and_a_line_for_curl_are_copied(open_tab: Open) -> None:
     page = open_tab(address("job-mixed", file="plots/acc.png"))
     dialog = page.get_by_role("dialog")
     copied = {}
-    for what in ("path", "SHA-256", "curl line"):
+    for what in ("path", "SHA-256", "curl command"):
         dialog.get_by_role("button", name=f"Copy {what}", exact=True).click()
         expect(dialog.get_by_role("status").filter(has_text=f"Copied: {what}")).to_have_count(1)
         copied[what] = page.evaluate("navigator.clipboard.readText()")
@@ -244,7 +245,7 @@ def test_path_digest_and_a_line_for_curl_are_copied(open_tab: Open) -> None:
     origin = page.evaluate("location.origin")
     url = f"{origin}/api/files/groups/vision/jobArtifacts/job-mixed/plots/acc.png?download=1"
     line = f"curl --fail --header \"Authorization: Bearer $TOKEN\" '{url}' --output 'acc.png'"
-    assert copied["curl line"] == line
+    assert copied["curl command"] == line
 
 
 def test_beside_the_line_for_curl_stands_where_its_token_comes_from(preview: Preview) -> None:

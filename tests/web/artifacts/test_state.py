@@ -14,11 +14,11 @@ PLAIN = {"path": "", "order": "name", "isDescending": False, "search": "", "file
 
 
 def read(modules: Modules, query: str) -> Any:
-    return modules.run("state.js", "(module, query) => module.readState(new URLSearchParams(query))", query)
+    return modules.run("tab_state.js", "(module, query) => module.parseTabState(new URLSearchParams(query))", query)
 
 
 def written(modules: Modules, state: dict[str, Any]) -> str:
-    text = modules.run("state.js", "(module, state) => module.writeState(state).toString()", state)
+    text = modules.run("tab_state.js", "(module, state) => module.formatTabState(state).toString()", state)
     assert isinstance(text, str)
     return text
 
@@ -84,7 +84,7 @@ def test_what_is_written_is_read_back(modules: Modules, state: dict[str, Any], n
 def test_a_heading_sorts_by_the_largest_first_and_then_the_other_way(
     modules: Modules, before: dict[str, Any], order: str, after: dict[str, Any]
 ) -> None:
-    assert modules.call("state.js", "sortedBy", PLAIN | before, order) == PLAIN | after
+    assert modules.call("tab_state.js", "toggleSort", PLAIN | before, order) == PLAIN | after
 
 
 @pytest.mark.parametrize(
@@ -93,36 +93,36 @@ def test_a_heading_sorts_by_the_largest_first_and_then_the_other_way(
         ({"length": 1, "total": 1, "hasMore": False}, "1 entry"),
         ({"length": 12, "total": 12, "hasMore": False}, "12 entries"),
         ({"length": 200, "total": 12345, "hasMore": True}, "200 of 12,345 entries"),
-        ({"length": 200, "total": None, "hasMore": True}, "the first 200 entries"),
+        ({"length": 200, "total": None, "hasMore": True}, "First 200 entries"),
         ({"length": 1, "total": 1, "hasMore": False, "search": "x"}, "1 file found"),
         ({"length": 200, "total": 300, "hasMore": True, "search": "x"}, "200 of 300 files found"),
     ],
 )
 def test_how_much_is_shown_is_told(modules: Modules, listing: dict[str, Any], words: str) -> None:
     state = {"state": PLAIN | {"search": listing.get("search", "")}}
-    assert modules.call("words.js", "countWords", listing | state) == words
+    assert modules.call("messages.js", "countMessage", listing | state) == words
 
 
 @pytest.mark.parametrize(
     ("state", "place", "words"),
     [
-        ("expired", {}, "The artifacts have expired and are no longer kept."),
-        ("rejected", {}, "Nothing was kept: the job left more than the limits allow."),
-        ("empty", {}, "The job left no files in its artifacts folder."),
+        ("expired", {}, "The artifacts have expired and are no longer available."),
+        ("rejected", {}, "No files were collected: the job exceeded the limit on artifacts."),
+        ("empty", {}, "The job wrote no files to its artifacts folder."),
         ("__proto__", {}, "There are no files."),
-        (None, {}, "There are no files."),
-        ("sealed", {"path": "a\u202e/"}, "There is no folder a\\u{202E}/ among the artifacts, or nothing in it."),
+        ("", {}, "There are no files."),
+        ("sealed", {"path": "a\u202e/"}, "The folder a\\u{202E}/ does not exist or is empty."),
         ("sealed", {"path": "a/", "search": "x"}, "No file in a/ has “x” in its path."),
     ],
 )
-def test_why_there_is_nothing_is_told(modules: Modules, state: str | None, place: dict[str, str], words: str) -> None:
-    assert modules.call("words.js", "emptyWords", state, PLAIN | place) == words
+def test_why_there_is_nothing_is_told(modules: Modules, state: str, place: dict[str, str], words: str) -> None:
+    assert modules.call("messages.js", "emptyMessage", state, PLAIN | place) == words
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.just("\n"), max_size=40))
 @HERE
 def test_blocks_together_are_the_text(modules: Modules, text: str) -> None:
-    blocks = modules.call("blocks.js", "blocksOf", text)
+    blocks = modules.call("text_blocks.js", "splitIntoBlocks", text)
     assert "".join(block["text"] for block in blocks) == text
     assert sum(block["lines"] for block in blocks) == text.count("\n") + (not text.endswith("\n") and bool(text))
 
@@ -132,7 +132,7 @@ def test_blocks_together_are_the_text(modules: Modules, text: str) -> None:
     [("\n" * 1000, 2, 500), ("x" * 5000, 3, 2000), ("\U0001d56c" * 1500, 2, 2000), (("y" * 999 + "\n") * 20, 3, 8000)],
 )
 def test_no_block_is_too_long_for_the_screen(modules: Modules, text: str, count: int, longest: int) -> None:
-    blocks = modules.call("blocks.js", "blocksOf", text)
+    blocks = modules.call("text_blocks.js", "splitIntoBlocks", text)
     assert "".join(block["text"] for block in blocks) == text
     assert len(blocks) == count
     assert max(len(block["text"].encode("utf-16-le")) // 2 for block in blocks) <= longest + 1

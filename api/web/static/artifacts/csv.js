@@ -1,90 +1,117 @@
-// The first rows of a CSV or TSV text: RFC 4180, and whatever else calls itself so. Pure; the text is hostile.
+// Parses the first rows of a CSV or TSV text: RFC 4180, and its common deviations. Pure; the text is untrusted.
 //
-// A quoted field may hold anything, and goes on to the text's end where its quote is never closed. Lines without
-// anything are no rows. Rows may be of any length.
+// A quoted field can contain anything, and extends to the end of the text if its quote is never closed. Empty lines are
+// no rows. Rows can differ in length.
 
 const DELIMITERS = [",", ";", "\t", "|"];
 
 /**
- * {rows, columns, moreRows, moreColumns}: rows of fields, how many columns the longest has, what was left out.
- * `delimiter`: else the one that the first line has most of. `isWhole`: false where the text may end within a row.
+ * @typedef {object} CsvOptions
+ * @property {string} [delimiter] by default the most frequent one in the first line
+ * @property {boolean} [isWhole] false if the text may end within a row
+ * @property {number} [maxRows]
+ * @property {number} [maxColumns]
+ * @property {number} [maxFieldLength] longer fields are truncated
+ */
+
+/**
+ * Parse rows up to the limits. `columns` is the length of the longest row.
+ * @param {string} text
+ * @param {CsvOptions} [options]
+ * @returns {{ rows: string[][], columns: number, hasMoreRows: boolean, hasMoreColumns: boolean }}
  */
 export function parseCsv(text, options = {}) {
-  const { delimiter, isWhole = true, mostRows = 500, mostColumns = 50, mostLetters = 1000 } = options;
+  const { delimiter, isWhole = true, maxRows = 500, maxColumns = 50, maxFieldLength = 1000 } = options;
   const separator = delimiter ?? guessDelimiter(text);
   const rows = [];
-  const found = { columns: 0, moreRows: false, moreColumns: false };
-  for (const row of readRows(text, separator, { isWhole, mostColumns, mostLetters })) {
-    if (rows.length === mostRows) {
-      found.moreRows = true;
+  const result = { columns: 0, hasMoreRows: false, hasMoreColumns: false };
+  for (const row of parseRows(text, separator, isWhole, maxColumns, maxFieldLength)) {
+    if (rows.length === maxRows) {
+      result.hasMoreRows = true;
       break;
     }
     rows.push(row.fields);
-    found.columns = Math.max(found.columns, row.fields.length);
-    found.moreColumns ||= row.isCut;
+    result.columns = Math.max(result.columns, row.fields.length);
+    result.hasMoreColumns ||= row.isTruncated;
   }
-  return { rows, ...found };
+  return { rows, ...result };
 }
 
-/** The delimiter that the first line has most of outside of quotes; a comma where there is none. */
+/** The most frequent delimiter of the first line, outside quotes; a comma if there is none. @param {string} text */
 export function guessDelimiter(text) {
   const line = text.slice(0, 10000).replace(/"[^"]*("|$)/g, "").split(/[\r\n]/, 1)[0];
   const counts = DELIMITERS.map((delimiter) => line.split(delimiter).length);
   return DELIMITERS[counts.indexOf(Math.max(...counts))];
 }
 
-/** Rows as {fields, isCut}; the last only where it is whole, or the only one. */
-function* readRows(text, delimiter, { isWhole, mostColumns, mostLetters }) {
-  let at = 0;
+/**
+ * Yield the rows. The last one is yielded only if it is complete, or the only one.
+ * @param {string} text
+ * @param {string} delimiter
+ * @param {boolean} isWhole
+ * @param {number} maxColumns
+ * @param {number} maxFieldLength
+ */
+function* parseRows(text, delimiter, isWhole, maxColumns, maxFieldLength) {
+  let position = 0;
   let count = 0;
-  while (at < text.length) {
-    const row = { fields: [], isCut: false };
+  while (position < text.length) {
+    /** @type {string[]} */
+    const fields = [];
+    let isTruncated = false;
     let field;
     do {
-      field = readField(text, at, delimiter);
-      at = field.end + (text[field.end] === delimiter ? 1 : 0);
-      if (row.fields.length < mostColumns) row.fields.push(shortened(field.value, mostLetters));
-      else row.isCut = true;
+      field = parseField(text, position, delimiter);
+      position = field.end + (text[field.end] === delimiter ? 1 : 0);
+      if (fields.length < maxColumns) fields.push(truncate(field.value, maxFieldLength));
+      else isTruncated = true;
     } while (text[field.end] === delimiter);
-    at = behindLineEnd(text, field.end);
-    if (at === field.end && !isWhole && count > 0) return;
-    if (row.fields.length > 1 || row.fields[0] !== "") yield row;
+    position = skipLineEnd(text, field.end);
+    if (position === field.end && !isWhole && count > 0) return;
+    if (fields.length > 1 || fields[0] !== "") yield { fields, isTruncated };
     count += 1;
   }
 }
 
-/** The field that begins at `start`, and where it ends: at a delimiter, a line's end, or the text's. */
-function readField(text, start, delimiter) {
-  let value = "";
-  let at = start;
-  if (text[at] === '"') ({ value, at } = readQuoted(text, start + 1));
-  const end = plainEnd(text, at, delimiter);
-  return { value: value + text.slice(at, end), end };
+/**
+ * Parse the field at `start`. Its end is a delimiter, a line end, or the end of the text.
+ * @param {string} text
+ * @param {number} start
+ * @param {string} delimiter
+ */
+function parseField(text, start, delimiter) {
+  const quoted = text[start] === '"' ? parseQuoted(text, start + 1) : { value: "", end: start };
+  const end = findFieldEnd(text, quoted.end, delimiter);
+  return { value: quoted.value + text.slice(quoted.end, end), end };
 }
 
-function readQuoted(text, start) {
+/** @param {string} text @param {number} start after the opening quote */
+function parseQuoted(text, start) {
   let value = "";
-  let at = start;
+  let position = start;
   for (;;) {
-    const quote = text.indexOf('"', at);
-    if (quote < 0) return { value: value + text.slice(at), at: text.length };
-    value += text.slice(at, quote);
-    if (text[quote + 1] !== '"') return { value, at: quote + 1 };
+    const quote = text.indexOf('"', position);
+    if (quote < 0) return { value: value + text.slice(position), end: text.length };
+    value += text.slice(position, quote);
+    if (text[quote + 1] !== '"') return { value, end: quote + 1 };
     value += '"';
-    at = quote + 2;
+    position = quote + 2;
   }
 }
 
-function plainEnd(text, start, delimiter) {
-  let at = start;
-  while (at < text.length && text[at] !== delimiter && text[at] !== "\n" && text[at] !== "\r") at += 1;
-  return at;
+/** @param {string} text @param {number} start @param {string} delimiter */
+function findFieldEnd(text, start, delimiter) {
+  let end = start;
+  while (end < text.length && text[end] !== delimiter && text[end] !== "\n" && text[end] !== "\r") end += 1;
+  return end;
 }
 
-function behindLineEnd(text, at) {
-  return text.startsWith("\r\n", at) ? at + 2 : Math.min(at + 1, text.length);
+/** @param {string} text @param {number} position */
+function skipLineEnd(text, position) {
+  return text.startsWith("\r\n", position) ? position + 2 : Math.min(position + 1, text.length);
 }
 
-function shortened(value, most) {
-  return value.length > most ? `${value.slice(0, most)}…` : value;
+/** @param {string} value @param {number} maxLength */
+function truncate(value, maxLength) {
+  return value.length > maxLength ? `${value.slice(0, maxLength)}…` : value;
 }

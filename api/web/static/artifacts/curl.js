@@ -1,21 +1,27 @@
-// A line for a shell that downloads a file or a ZIP. File names are hostile: whoever pastes it runs curl alone. Pure.
+// Shell commands that download a file or a ZIP. File names are untrusted: pasted into a shell, the command must run
+// curl and nothing else. Pure.
 
-/** What no file name on a command line needs: control characters, line separators, and what turns the writing. */
+/** Characters that a file name on a command line does not need: controls, line separators, bidi controls. */
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff]/g;
 
-/** `path`: as fileUrl and zipUrl make it; `name`: what it is saved as. The token stays out of it: $TOKEN. */
-export function curlLine(origin, path, name) {
-  const words = [shellQuoted(`${origin}${path}`), "--output", shellQuoted(fileName(name))];
+/**
+ * A command that downloads to a file. The token is not part of it: the shell reads $TOKEN.
+ * @param {string} origin
+ * @param {string} path a URL path from `fileUrl` or `zipUrl`
+ * @param {string} name the name of the downloaded file
+ */
+export function curlCommand(origin, path, name) {
+  const words = [quoteForShell(`${origin}${path}`), "--output", quoteForShell(safeFileName(name))];
   return `curl --fail --header "Authorization: Bearer $TOKEN" ${words.join(" ")}`;
 }
 
-/** The text as one word of a POSIX shell. */
-export function shellQuoted(text) {
+/** The text as one word for a POSIX shell. @param {string} text */
+export function quoteForShell(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** A name that is no option, not "-" for standard output, and leads nowhere else. */
-function fileName(name) {
-  const plain = name.replace(UNPRINTABLE, "_").replaceAll("/", "_");
-  return plain.startsWith("-") ? `./${plain}` : plain;
+/** A name that is no option, not "-" (standard output), and in the current directory. @param {string} name */
+function safeFileName(name) {
+  const safe = name.replace(UNPRINTABLE, "_").replaceAll("/", "_");
+  return safe.startsWith("-") ? `./${safe}` : safe;
 }

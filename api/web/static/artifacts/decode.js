@@ -1,45 +1,50 @@
-// Bytes as text, or the finding that they are none. Pure.
-//
-// The bytes may be a part of a file, so a character may be cut at either end.
+// Decodes bytes to text and detects binary content. The bytes can be a part of a file, so a character may be incomplete
+// at either end. Pure.
 
-const MOST_CONTROLS = 0.01; // of a text's bytes; a terminal's log has some
+const MAX_CONTROL_RATIO = 0.01; // of the bytes of a text; logs of terminals contain some
 
-/** {text, encoding}; null where the bytes are no text. `isStart`: they are the file's first; `isEnd`: its last. */
+/**
+ * Decode bytes; null if they are not text.
+ * @param {Uint8Array} bytes
+ * @param {{ isStart?: boolean, isEnd?: boolean }} [part] whether the bytes include the file's start and end
+ * @returns {{ text: string, encoding: string } | null}
+ */
 export function decode(bytes, { isStart = true, isEnd = true } = {}) {
-  const wide = isStart ? wideEncoding(bytes) : null;
-  if (wide) return { text: new TextDecoder(wide).decode(bytes), encoding: "UTF-16" };
-  if (looksBinary(bytes)) return null;
-  const whole = isStart ? bytes : bytes.subarray(cutCharacter(bytes));
+  const utf16 = isStart ? utf16Encoding(bytes) : null;
+  if (utf16) return { text: new TextDecoder(utf16).decode(bytes), encoding: "UTF-16" };
+  if (isBinary(bytes)) return null;
+  const complete = isStart ? bytes : bytes.subarray(continuationCount(bytes));
   try {
     const decoder = new TextDecoder("utf-8", { fatal: true });
-    return { text: decoder.decode(whole, { stream: !isEnd }), encoding: "UTF-8" };
+    return { text: decoder.decode(complete, { stream: !isEnd }), encoding: "UTF-8" };
   } catch {
     return { text: new TextDecoder("windows-1252").decode(bytes), encoding: "Windows-1252" };
   }
 }
 
-/** By the mark that such files begin with. */
-function wideEncoding(bytes) {
+/** The UTF-16 encoding according to the byte order mark. @param {Uint8Array} bytes */
+function utf16Encoding(bytes) {
   if (bytes[0] === 0xff && bytes[1] === 0xfe) return "utf-16le";
   return bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : null;
 }
 
-function looksBinary(bytes) {
-  let controls = 0;
+/** @param {Uint8Array} bytes */
+function isBinary(bytes) {
+  let controlCount = 0;
   for (const byte of bytes) {
     if (byte === 0) return true;
-    if (isControl(byte)) controls += 1;
+    if (isControl(byte)) controlCount += 1;
   }
-  return controls > bytes.length * MOST_CONTROLS;
+  return controlCount > bytes.length * MAX_CONTROL_RATIO;
 }
 
-/** But for backspace, tab, line ends, form feed and escape, which logs have. */
+/** Backspace, tab, line ends, form feed and escape do not count: logs contain them. @param {number} byte */
 function isControl(byte) {
   return (byte < 0x20 && !(byte >= 0x08 && byte <= 0x0d) && byte !== 0x1b) || byte === 0x7f;
 }
 
-/** How many bytes at the start are the rest of a character. */
-function cutCharacter(bytes) {
+/** The number of bytes at the start that belong to an incomplete UTF-8 character. @param {Uint8Array} bytes */
+function continuationCount(bytes) {
   let count = 0;
   while (count < 3 && (bytes[count] & 0xc0) === 0x80) count += 1;
   return count;

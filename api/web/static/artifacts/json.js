@@ -1,50 +1,58 @@
-// JSON, as pretty printing needs it: with a line for each value, and by its own text, so that numbers keep their
-// digits, keys their order and doubles. Pure.
+// Formats JSON with one value per line. Values keep their text, so numbers keep all digits, and keys their order and
+// duplicates. Pure.
 //
-// The text is hostile: of any depth, of any size, or no JSON at all. NaN and Infinity pass, as Python writes them.
+// The text is untrusted: of any depth and size, or not JSON. NaN and Infinity are accepted, because Python writes them.
 
-import { Problem, Reader } from "./tokens.js";
+import { JsonError, JsonReader } from "./json_tokens.js";
 
 const INDENT = "  ";
-const MOST_INDENT = 40; // deeper ones are not indented further, or lines would be longer than the text
+const MAX_INDENT = 40; // deeper values are not indented further, else the result could be much longer than the text
+
+/** Thrown by the writer at the maximum number of lines. */
+class TooManyLines extends Error {}
 
 /**
- * {text, problem, isCut}: `problem` says what is wrong where, and `text` is as far as it is right; `isCut`: there are
- * more than `mostLines`. `isWhole`: false where the text is a file's beginning, whose end is no problem.
+ * Format JSON. `problem` says what is wrong and where; `text` then ends at that place. `isTruncated`: there are more
+ * than `maxLines` lines.
+ * @param {string} source
+ * @param {{ isWhole?: boolean, maxLines?: number }} [options] `isWhole`: false if the text may end anywhere
+ * @returns {{ text: string, problem: string | null, isTruncated: boolean }}
  */
-export function prettyJson(source, { isWhole = true, mostLines = 20000 } = {}) {
-  const writer = new Writer(mostLines);
+export function formatJson(source, { isWhole = true, maxLines = 20000 } = {}) {
+  const writer = new LineWriter(maxLines);
   try {
-    readDocument(new Reader(source), writer);
+    formatDocument(new JsonReader(source), writer);
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    const isEnd = error.at >= source.length;
-    const problem = isEnd && !isWhole ? null : `${error.message}, ${place(source, error.at)}`;
-    return { text: writer.text, problem: writer.isFull ? null : problem, isCut: writer.isFull };
+    if (error instanceof TooManyLines) return { text: writer.text, problem: null, isTruncated: true };
+    if (!(error instanceof JsonError)) throw error;
+    const isAtEnd = error.position >= source.length;
+    const problem = isAtEnd && !isWhole ? null : `${error.message} at ${describePosition(source, error.position)}`;
+    return { text: writer.text, problem, isTruncated: false };
   }
-  return { text: writer.text, problem: null, isCut: false };
+  return { text: writer.text, problem: null, isTruncated: false };
 }
 
-/** Writes lines, until there are too many. */
-class Writer {
-  constructor(mostLines) {
+class LineWriter {
+  /** @param {number} maxLines */
+  constructor(maxLines) {
+    this.maxLines = maxLines;
+    /** @type {string[]} */
     this.lines = [];
     this.line = "";
-    this.mostLines = mostLines;
-    this.isFull = false;
   }
 
-  add(text) {
+  /** @param {string} text */
+  write(text) {
     this.line += text;
   }
 
-  newLine(depth) {
+  /** @param {number} depth */
+  startLine(depth) {
     this.lines.push(this.line);
-    this.line = INDENT.repeat(Math.min(depth, MOST_INDENT));
-    if (this.lines.length < this.mostLines) return;
+    this.line = INDENT.repeat(Math.min(depth, MAX_INDENT));
+    if (this.lines.length < this.maxLines) return;
     this.line = "";
-    this.isFull = true;
-    throw new Problem("too many lines", 0);
+    throw new TooManyLines();
   }
 
   get text() {
@@ -52,54 +60,68 @@ class Writer {
   }
 }
 
-/** Without recursion: `open` holds the closing marks of what is open. */
-function readDocument(reader, writer) {
+/**
+ * Not recursive, because of the depth: `open` holds the closing brackets of the open values.
+ * @param {JsonReader} reader
+ * @param {LineWriter} writer
+ */
+function formatDocument(reader, writer) {
+  /** @type {string[]} */
   const open = [];
   do {
-    readValue(reader, writer, open);
-    while (open.length > 0 && reader.peek() === open.at(-1)) close(reader, writer, open);
-    if (open.length > 0) next(reader, writer, open);
+    formatValue(reader, writer, open);
+    while (open.length > 0 && reader.peek() === open.at(-1)) formatEnd(reader, writer, open);
+    if (open.length > 0) formatComma(reader, writer, open);
   } while (open.length > 0);
-  if (reader.peek() !== "") throw new Problem("there is more behind the value", reader.at);
+  if (reader.peek() !== "") throw new JsonError("unexpected text after the value", reader.position);
 }
 
-/** A scalar, or everything that opens before the first one. Empty ones are closed by the caller. */
-function readValue(reader, writer, open) {
+/**
+ * Format a scalar, or all brackets that open before the first scalar.
+ * @param {JsonReader} reader
+ * @param {LineWriter} writer
+ * @param {string[]} open
+ */
+function formatValue(reader, writer, open) {
   for (;;) {
-    const mark = reader.peek();
-    if (mark !== "{" && mark !== "[") break;
-    writer.add(reader.take());
-    open.push(mark === "{" ? "}" : "]");
-    if (reader.peek() === open.at(-1)) {
-      writer.add(reader.take());
-      open.pop();
+    const bracket = reader.peek();
+    if (bracket !== "{" && bracket !== "[") break;
+    const closing = bracket === "{" ? "}" : "]";
+    writer.write(reader.take());
+    if (reader.peek() === closing) {
+      writer.write(reader.take());
       return;
     }
-    writer.newLine(open.length);
-    if (mark === "{") readName(reader, writer);
+    open.push(closing);
+    writer.startLine(open.length);
+    if (bracket === "{") formatKey(reader, writer);
   }
-  writer.add(reader.scalar());
+  writer.write(reader.takeScalar());
 }
 
-function readName(reader, writer) {
-  writer.add(reader.string());
-  writer.add(`${reader.expect(":")} `);
+/** @param {JsonReader} reader @param {LineWriter} writer */
+function formatKey(reader, writer) {
+  writer.write(reader.takeString());
+  writer.write(`${reader.expect(":")} `);
 }
 
-function next(reader, writer, open) {
-  if (reader.peek() !== ",") throw new Problem(`, or ${open.at(-1)} is missing`, reader.at);
-  writer.add(reader.take());
-  writer.newLine(open.length);
-  if (open.at(-1) === "}") readName(reader, writer);
+/** @param {JsonReader} reader @param {LineWriter} writer @param {string[]} open */
+function formatComma(reader, writer, open) {
+  if (reader.peek() !== ",") throw new JsonError(`expected , or ${open.at(-1)}`, reader.position);
+  writer.write(reader.take());
+  writer.startLine(open.length);
+  if (open.at(-1) === "}") formatKey(reader, writer);
 }
 
-function close(reader, writer, open) {
-  const mark = open.pop();
-  writer.newLine(open.length);
-  writer.add(reader.expect(mark));
+/** @param {JsonReader} reader @param {LineWriter} writer @param {string[]} open */
+function formatEnd(reader, writer, open) {
+  const bracket = open.pop() ?? "";
+  writer.startLine(open.length);
+  writer.write(reader.expect(bracket));
 }
 
-function place(source, at) {
-  const before = source.slice(0, at).split("\n");
-  return `line ${before.length}, column ${before.at(-1).length + 1}`;
+/** @param {string} source @param {number} position */
+function describePosition(source, position) {
+  const lines = source.slice(0, position).split("\n");
+  return `line ${lines.length}, column ${lines[lines.length - 1].length + 1}`;
 }

@@ -1,14 +1,23 @@
-// Files of one folder (or found below it), page by page as the API gives them.
+// Listings of folders, or of search results, loaded page by page.
 
-import { ask } from "../ask.js";
+import { graphql } from "../api.js";
 import { isFolder } from "./paths.js";
-import { ORDERS } from "./state.js";
+import { ORDER_FIELDS } from "./tab_state.js";
 
-const FIRST_PAGE = 200; // few, to be there soon
-const LATER_PAGE = 1000; // what the API gives at most
-const PART = 200; // rows that are put into the list at once
+const FIRST_PAGE_SIZE = 200; // small, so that it is shown soon
+const PAGE_SIZE = 1000; // the API's maximum
+const CHUNK_SIZE = 200; // rows that are added to the table at once
 
-const PAGE = `
+/**
+ * @typedef {object} FilesConnection
+ * @property {number | null} [totalCount]
+ * @property {{ hasNextPage: boolean, endCursor: string | null }} pageInfo
+ * @property {FileNode[]} nodes
+ *
+ * @typedef {{ phJob: { artifact: { prefix: string, itemsConnection: FilesConnection } } }} FilesData
+ */
+
+const FILES = /** @type {GraphQLQuery<FilesData>} */ (`
   query Files($id: ID!, $first: Int!, $after: String, $prefix: String!, $recursive: Boolean!,
               $orderBy: PhJobArtifactOrderByInput, $search: String!, $isFirst: Boolean!) {
     phJob(where: { id: $id }) {
@@ -22,80 +31,113 @@ const PAGE = `
         }
       }
     }
-  }`;
+  }`);
 
-const FILE = `
+const FILE = /** @type {GraphQLQuery<{ phJob: { artifact: { prefix: string, item: FileDetails | null } } }>} */ (`
   query File($id: ID!, $name: String!) {
     phJob(where: { id: $id }) { artifact { prefix item(name: $name) { name size lastModified sha256 } } }
-  }`;
+  }`);
 
-/** {prefix, file}: where the job's files lie in the store, and {name, size, lastModified, sha256}; null: none there. */
-export async function askFile(id, name, signal) {
-  const { artifact } = (await ask(FILE, { id, name }, { signal })).phJob;
+/**
+ * Load the details of a file (null if it does not exist) and the job folder's prefix in the store.
+ * @param {string} id the job's id
+ * @param {string} name
+ * @param {AbortSignal} signal
+ */
+export async function fetchFile(id, name, signal) {
+  const { artifact } = (await graphql(FILE, { id, name }, { signal })).phJob;
   return { prefix: artifact.prefix, file: artifact.item };
 }
 
-/**
- * What is known of a folder so far. `parts`: lists of {name, size, lastModified}, a folder's name with a slash at its
- * end; `prefix`: the job folder's; `total`: null where nobody knows; `isKnown`: something was answered; `hasMore`.
- */
+/** The part of a folder, or of search results, that has been loaded. */
 export class Listing {
+  /**
+   * @param {string} id the job's id
+   * @param {FolderState} state
+   */
   constructor(id, state) {
-    Object.assign(this, { id, state, parts: [], prefix: "", total: null, isKnown: false, hasMore: true });
-    Object.assign(this, { after: null, asking: null });
+    this.id = id;
+    this.state = state;
+    /** @type {FileNode[][]} the loaded files and folders, in chunks for the table */
+    this.chunks = [];
+    this.prefix = ""; // of the job folder in the store
+    /** @type {number | null} null if the API does not know it */
+    this.total = null;
+    this.isLoaded = false; // whether the first page is loaded
+    this.hasMore = true;
+    /** @type {string | null} */
+    this.cursor = null;
+    /** @type {Promise<void> | null} */
+    this.request = null;
   }
 
-  /** Asks for the next page, once however often it is called meanwhile. Throws Refusal. */
-  more(signal) {
-    this.asking ??= this.#ask(signal).finally(() => (this.asking = null));
-    return this.asking;
+  /** Load the next page. Concurrent calls share one request. Throws ApiError. @param {AbortSignal} signal */
+  loadMore(signal) {
+    this.request ??= this.#load(signal).finally(() => { this.request = null; });
+    return this.request;
   }
 
-  async #ask(signal) {
+  /** @param {AbortSignal} signal */
+  async #load(signal) {
     const { path, order, isDescending, search } = this.state;
-    const orderBy = { [ORDERS[order]]: isDescending ? "desc" : "asc" };
-    const isFirst = this.parts.length === 0;
-    const wanted = { prefix: path, recursive: search !== "", orderBy, search };
-    const page = { first: isFirst ? FIRST_PAGE : LATER_PAGE, after: this.after, isFirst };
-    const { artifact } = (await ask(PAGE, { id: this.id, ...wanted, ...page }, { signal })).phJob;
+    const isFirst = this.chunks.length === 0;
+    const { artifact } = (await graphql(FILES, {
+      id: this.id,
+      prefix: path,
+      recursive: search !== "",
+      orderBy: { [ORDER_FIELDS[order]]: isDescending ? "desc" : "asc" },
+      search,
+      first: isFirst ? FIRST_PAGE_SIZE : PAGE_SIZE,
+      after: this.cursor,
+      isFirst,
+    }, { signal })).phJob;
     const { totalCount = this.total, pageInfo, nodes } = artifact.itemsConnection;
-    Object.assign(this, { prefix: artifact.prefix, total: totalCount, isKnown: true, hasMore: pageInfo.hasNextPage });
-    this.after = pageInfo.endCursor;
-    for (let at = 0; at < nodes.length; at += PART) this.parts.push(nodes.slice(at, at + PART));
+    this.prefix = artifact.prefix;
+    this.total = totalCount;
+    this.isLoaded = true;
+    this.hasMore = pageInfo.hasNextPage;
+    this.cursor = pageInfo.endCursor;
+    for (let start = 0; start < nodes.length; start += CHUNK_SIZE) {
+      this.chunks.push(nodes.slice(start, start + CHUNK_SIZE));
+    }
   }
 
-  /** How many files and folders are known. */
+  /** The number of loaded files and folders. */
   get length() {
-    return this.parts.reduce((sum, part) => sum + part.length, 0);
+    return this.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   }
 
-  /** The paths of the files among them. */
+  /** The paths of the loaded files, without folders. */
   get files() {
-    return this.parts.flat().map((node) => node.name).filter((name) => !isFolder(name));
+    return this.chunks.flat().map((node) => node.name).filter((name) => !isFolder(name));
   }
 }
 
-/** The listings that were looked at last, so that "back" finds a folder as it was left. */
-export class Listings {
-  #known = new Map();
+/** The recently shown listings of a job, so that "back" finds a folder in its previous state. */
+export class ListingCache {
+  /** @type {Map<string, Listing>} the least recently used first */
+  #listings = new Map();
 
-  constructor(id, most = 10) {
-    Object.assign(this, { id, most });
+  /** @param {string} id the job's id */
+  constructor(id, maxSize = 10) {
+    this.id = id;
+    this.maxSize = maxSize;
   }
 
-  /** The listing for the state, known or new. */
-  of({ path, order, isDescending, search }) {
+  /** Return the listing for the state, cached or new. @param {FolderState} state */
+  get({ path, order, isDescending, search }) {
     const state = { path, order, isDescending, search };
     const key = JSON.stringify(state);
-    const listing = this.#known.get(key) ?? new Listing(this.id, state);
-    this.#known.delete(key);
-    this.#known.set(key, listing);
-    if (this.#known.size > this.most) this.#known.delete(this.#known.keys().next().value);
+    const listing = this.#listings.get(key) ?? new Listing(this.id, state);
+    this.#listings.delete(key);
+    this.#listings.set(key, listing);
+    const [oldest] = this.#listings.keys();
+    if (this.#listings.size > this.maxSize) this.#listings.delete(oldest);
     return listing;
   }
 
-  /** Forget them: the files are not what they were. */
+  /** Drop all listings, because the files have changed. */
   clear() {
-    this.#known.clear();
+    this.#listings.clear();
   }
 }

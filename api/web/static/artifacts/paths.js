@@ -1,63 +1,73 @@
-// Paths of a job's files, as the API names them: relative to the job folder, a folder's with a slash at its end.
+// Paths of a job's files, as the API names them: relative to the job folder; the path of a folder ends with a slash.
+// `prefix` is the job folder in the store (groups/<group>/jobArtifacts/<job>). Pure.
 //
-// They are the store's names: what cannot stand in a key is %XX in them, so they are shown and sent as they are.
-// `prefix` is the job folder's in the store (groups/<group>/jobArtifacts/<job>). Pure.
+// Paths are keys of the store. Bytes that a key cannot contain are %XX in them, so paths are shown and sent unchanged.
 
-/** The last component, of a folder with its slash. */
+/** The last component; of a folder, with its slash. @param {string} path */
 export function baseName(path) {
   return path.slice(path.lastIndexOf("/", path.length - 2) + 1);
 }
 
-/** The folder that holds the file or folder, with its slash; "" for the job folder. */
+/** The folder that contains the file or folder; "" for the job folder. @param {string} path */
 export function parentOf(path) {
   return path.slice(0, path.lastIndexOf("/", path.length - 2) + 1);
 }
 
-/** Whether the path names a folder. */
+/** Whether the path is a folder's. @param {string} path */
 export function isFolder(path) {
   return path === "" || path.endsWith("/");
 }
 
-/** The folders from the job folder to `folder`, without the job folder: [{name, path}]. */
-export function crumbsOf(folder) {
+/** The folders on the way from the job folder to `folder`, without the job folder. @param {string} folder */
+export function parentsOf(folder) {
   const names = folder.split("/").slice(0, -1);
   return names.map((name, index) => ({ name, path: `${names.slice(0, index + 1).join("/")}/` }));
 }
 
-/** The folder that a URL names, with its slash; "" for the job folder, and for what can be no folder. */
-export function readFolder(text) {
+/** Parse a folder in a URL. Returns "", the job folder, if the text is not a valid path. @param {string} text */
+export function parseFolder(text) {
   const path = text.replace(/\/+$/, "");
-  return isPath(path) ? `${path}/` : "";
+  return isValidPath(path) ? `${path}/` : "";
 }
 
-/** Whether a file could be called so; the API has the last word. */
-export function isPath(path) {
+/** Whether a file can have this path; the API checks it fully. @param {string} path */
+export function isValidPath(path) {
   return !path.split("/").some((name) => name === "" || name === "." || name === "..");
 }
 
-/** Where the API serves the file; `download`: to be saved. It works as long as the reader is signed in. */
+/**
+ * The URL path of a file. It is not signed: it works while the user is signed in.
+ * @param {string} prefix
+ * @param {string} path
+ * @param {{ download?: boolean }} [options] `download`: the browser saves the file
+ */
 export function fileUrl(prefix, path, { download = false } = {}) {
-  return `/api/files/${encoded(`${prefix}/${path}`)}${download ? "?download=1" : ""}`;
+  return `/api/files/${encodePath(`${prefix}/${path}`)}${download ? "?download=1" : ""}`;
 }
 
-/** Where the API serves all in the folder as a ZIP. */
+/** The URL path of a folder as a ZIP. @param {string} prefix @param {string} folder */
 export function zipUrl(prefix, folder) {
-  return `/api/files/${encoded(`${prefix}/${folder}`)}?archive=zip`;
+  return `/api/files/${encodePath(`${prefix}/${folder}`)}?archive=zip`;
 }
 
-/** Where a job or a notebook of the group finds it: PHFS is mounted at /phfs there. */
+/**
+ * The file's path in the group's jobs and notebooks, which mount PHFS at /phfs.
+ * @param {string} prefix
+ * @param {string} path
+ */
 export function phfsPath(prefix, path) {
   return `/phfs/${prefix.split("/").slice(2).join("/")}/${path}`;
 }
 
-/** A path for a URL: nothing in it that a shell, an address bar or a link finder takes for something else. */
-function encoded(path) {
+/** Encode a path for URLs, without characters that are special to shells or link detection. @param {string} path */
+function encodePath(path) {
   return path
     .split("/")
-    .map((name) => encodeURIComponent(name).replace(/[!'()*]/g, hex))
+    .map((name) => encodeURIComponent(name).replace(/[!'()*]/g, percentEncode))
     .join("/");
 }
 
-function hex(letter) {
-  return `%${letter.charCodeAt(0).toString(16).toUpperCase()}`;
+/** @param {string} character */
+function percentEncode(character) {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }

@@ -1,86 +1,97 @@
-// The Artifacts tab: the files of a job that has ended, folder by folder, and a preview of each.
+// The Artifacts tab of a job that has ended: its files, folder by folder, and a preview of each.
 //
-// What it shows is in the address alone (state.js): whatever the reader does changes the address, and the address,
-// changed by that or by "back", changes what is shown. Files are linked by plain addresses of the API, not by signed
-// links: those would be stale after five minutes, and in an address that is copied they let in whoever has it, while
-// plain ones work as long as the reader is signed in, and for nobody else.
+// The address holds the whole state (tab_state.js): each action of the user changes the address, and each change of the
+// address, by an action or by "back", changes the view. Files are linked by plain URLs of the API. Signed URLs would
+// expire after five minutes, and would give access to anybody who gets a copied address.
 
 import { h } from "../dom.js";
-import { problem, toast } from "../tell.js";
-import { filesView } from "./files.js";
-import { save } from "./part.js";
-import { filePreview } from "./preview.js";
-import { readState, writeState } from "./state.js";
+import { messageOf } from "../errors.js";
+import { errorNotice, retryButton, toast } from "../notify.js";
+import { saveFile } from "./downloads.js";
+import { folderView } from "./folder_view.js";
+import { previewDialog } from "./preview_dialog.js";
+import { formatTabState, parseTabState } from "./tab_state.js";
 
-const SOON_MS = 1000; // a download that begins within it needs no word
+const SLOW_DOWNLOAD_MS = 1000; // a download that starts within this time needs no toast
 
 /**
- * The Artifacts tab of a job that has ended. `job`: as the job page has asked for it (job/query.js).
- * `params`: the address's query (URLSearchParams); `onParams(params, { replace, stay })` changes it (router.js, `go`).
- * Answers { element, ready, update, close }: `update(job, params)` is called when the job was asked for anew, and when
- * the address's query has changed, by `onParams` or by "back". `ready`: a promise of the first files.
+ * Show the files of a job. `ready` is a promise of the first files. Call `update(job, params)` after each load of the
+ * job and after each change of the address's query, by `onParams` or by "back".
+ * @param {object} options
+ * @param {Job} options.job
+ * @param {URLSearchParams} options.params
+ * @param {(params: URLSearchParams, options?: NavigateOptions) => void} options.onParams changes the query
  */
 export function artifactsTab({ job, params, onParams }) {
-  let state = readState(params);
-  let opened = null; // the file whose preview was opened from its row, which gets the focus again by itself
-  let isLeaving = false; // "back" was asked for, which comes later: a second click must not ask again
-  const files = filesView({ id: job.id, go, onSave, onMore: placePreview });
-  const preview = filePreview({ job: job.id, onStep, onClose, onSave });
+  let state = parseTabState(params);
+  /** @type {string | null} the file whose preview was opened from its row; the browser restores the focus to the row */
+  let openedFile = null;
+  let isClosing = false; // history.back() is asynchronous: a second click must not go back twice
+  const files = folderView({ job, state, onNavigate, onSave, onLoaded: showPosition });
+  const preview = previewDialog({ jobId: job.id, onStep, onClose, onSave });
   const element = h("section", { class: "stack artifacts", "aria-label": "Files" }, files.element);
 
-  function go(part, options) {
-    if (part.file) open(part.file);
-    else onParams(writeState({ ...state, ...part }), options);
+  /** @param {Partial<TabState>} changes @param {NavigateOptions} [options] */
+  function onNavigate(changes, options) {
+    if (changes.file) openPreview(changes.file);
+    else onParams(formatTabState({ ...state, ...changes }), options);
   }
 
-  /** As a step of its own, which its history entry tells: it may be gone forward to, and after a reload. */
-  function open(file) {
-    opened = file;
-    onParams(writeState({ ...state, file }), { stay: true });
-    history.replaceState({ ...history.state, isStep: true }, "");
+  /**
+   * Add a marked history entry for the preview: "back" then closes the preview, even after a reload.
+   * @param {string} file
+   */
+  function openPreview(file) {
+    openedFile = file;
+    onParams(formatTabState({ ...state, file }), { keepScroll: true });
+    history.replaceState({ ...history.state, isPreview: true }, "");
   }
 
-  async function onStep(by) {
-    const file = await files.neighbour(state.file, by);
-    if (file) onParams(writeState({ ...state, file }), { replace: true });
+  /** @param {1 | -1} offset */
+  async function onStep(offset) {
+    const file = await files.neighbor(state.file, offset);
+    if (file) onParams(formatTabState({ ...state, file }), { replace: true });
   }
 
   function onClose() {
-    if (isLeaving) return;
-    isLeaving = true;
-    if (history.state?.isStep) history.back();
-    else onParams(writeState({ ...state, file: "" }), { replace: true });
+    if (isClosing) return;
+    isClosing = true;
+    if (history.state?.isPreview) history.back();
+    else onParams(formatTabState({ ...state, file: "" }), { replace: true });
   }
 
+  /** @param {string} url */
   async function onSave(url) {
-    const saying = setTimeout(() => toast("The download is being prepared."), SOON_MS);
+    const timer = setTimeout(() => toast("The download is being prepared."), SLOW_DOWNLOAD_MS);
     try {
-      await save(url);
+      await saveFile(url);
     } catch (error) {
-      const again = h("button", { type: "button", onclick: () => onSave(url) }, "Try again");
-      (preview.isOpen ? preview : files).fail(problem("It cannot be downloaded.", error.message, again));
+      const notice = errorNotice("The download failed.", messageOf(error), retryButton(() => onSave(url)));
+      (preview.isOpen ? preview : files).showNotice(notice);
     } finally {
-      clearTimeout(saying);
+      clearTimeout(timer);
     }
   }
 
-  function showPreview(last) {
+  /** @param {string} previousFile the file of the previous state */
+  function showPreview(previousFile) {
     preview.show(state.file);
-    placePreview();
-    if (!state.file && last && last !== opened) files.focus(last);
-    if (!state.file) opened = null;
+    showPosition();
+    if (!state.file && previousFile && previousFile !== openedFile) files.focusFile(previousFile);
+    if (!state.file) openedFile = null;
   }
 
-  function placePreview() {
-    if (state.file) preview.place(files.placeOf(state.file));
+  function showPosition() {
+    if (state.file) preview.setPosition(files.positionOf(state.file));
   }
 
+  /** @param {Job} nextJob @param {URLSearchParams} nextParams */
   function update(nextJob, nextParams) {
-    const last = state.file;
-    state = readState(nextParams);
-    if (state.file !== last) isLeaving = false;
+    const previousFile = state.file;
+    state = parseTabState(nextParams);
+    if (state.file !== previousFile) isClosing = false;
     const ready = files.show(state, nextJob);
-    showPreview(last);
+    showPreview(previousFile);
     return ready;
   }
 

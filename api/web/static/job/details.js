@@ -1,89 +1,123 @@
-// What the job is, when it ran and how it ended.
+// The Details tab: what the job is, when it ran and how it ended.
 
-import { h } from "../dom.js";
-import { duration, secondsBetween, time } from "../format.js";
-import { happened } from "../happened.js";
-import { setText } from "../keyed.js";
-import { shown, shownLines } from "../names.js";
-import { exitWords, hasEnded, messageWords, reasonWords } from "../phase.js";
+import { h, setText } from "../dom.js";
+import { formatDuration, secondsBetween, timeElement } from "../format.js";
+import { additionalMessage, describeReason, formatExitCode, hasEnded } from "../job_status.js";
 import { link } from "../router.js";
-import { happenedPanel } from "./panel.js";
-
-const MONO = { class: "mono" };
-
-// Each: its term, what it tells of a job, and how that is shown. What a job does not tell is not shown.
-const FIELDS = [
-  ["State", (job) => [reasonWords(job), messageWords(job)], stateNodes],
-  ["Exit code", exitWords, String],
-  ["Command", (job) => job.command, commandNode],
-  ["Image", (job) => job.image, (image) => shown(image, MONO)],
-  ["Instance type", (job) => job.instanceType?.name, shown],
-  ["Group", (job) => job.groupName, shown],
-  ["User", (job) => job.userName, shown],
-  ["Created", (job) => job.createTime, exactly],
-  ["Started", (job) => job.startTime, exactly],
-  ["Ended", (job) => job.finishTime, exactly],
-  ["Duration", lasted, String],
-  ["Longest run", (job) => job.activeDeadlineSeconds, duration],
-  ["Id", (job) => job.id, (id) => shown(id, MONO)],
-];
+import { summarizeArtifacts } from "../summary.js";
+import { linesElement, nameElement } from "../untrusted_text.js";
+import { summaryPanel } from "./summary_panel.js";
 
 /**
- * { element, update(job) }: what becomes of the artifacts, as long as that is not in its own tab at `address`, and all
- * fields. Each is made anew only where it has changed.
+ * @typedef {string | Node} Content
+ * @typedef {{ elements: HTMLElement[], update: (job: Job) => void }} Field
  */
-export function detailsPanel(address) {
-  const fields = FIELDS.map(([term, read, make]) => field(term, read, make));
-  const list = h("dl", { class: "details" }, fields.map((each) => each.elements));
-  const panel = happenedPanel();
-  const summary = h("p");
-  const element = h("div", { class: "stack" }, panel.element, h("div", { class: "card padded stack" }, summary, list));
+
+/**
+ * The Details tab: the summary of the artifacts until they have a tab of their own at `artifactsUrl`, and all fields.
+ * @param {string} artifactsUrl
+ */
+export function detailsPanel(artifactsUrl) {
+  const fields = createFields();
+  const list = h("dl", { class: "details" }, fields.map((field) => field.elements));
+  const panel = summaryPanel();
+  const artifactsLine = h("p");
+  const card = h("div", { class: "card padded stack" }, artifactsLine, list);
+  const element = h("div", { class: "stack" }, panel.element, card);
+
+  /** @param {Job} job */
   function update(job) {
-    const isOver = hasEnded(job);
-    [panel.element.hidden, summary.hidden] = [isOver, !isOver];
-    if (isOver) showSummary(summary, happened(job).title, address);
+    const isEnded = hasEnded(job);
+    [panel.element.hidden, artifactsLine.hidden] = [isEnded, !isEnded];
+    if (isEnded) showArtifactsLine(artifactsLine, summarizeArtifacts(job).title, artifactsUrl);
     else panel.update(job);
-    for (const each of fields) each.update(job);
+    for (const field of fields) field.update(job);
   }
+
   return { element, update };
 }
 
-function showSummary(element, title, address) {
-  const next = h("p", null, h("strong", null, "Artifacts: "), title, " ", link(address, "Show them"));
-  if (!element.isEqualNode(next)) element.replaceChildren(...next.childNodes);
+/** @returns {Field[]} */
+function createFields() {
+  const mono = { class: "mono" };
+  const exactTime = (/** @type {string} */ iso) => timeElement(iso, { exact: true });
+  const name = (/** @type {string} */ text) => nameElement(text);
+  return [
+    createField("State", (job) => reasonAndMessage(job), reasonElements),
+    createField("Exit code", formatExitCode, String),
+    createField("Command", (job) => job.command, commandElement),
+    createField("Image", (job) => job.image, (image) => nameElement(image, mono)),
+    createField("Instance type", (job) => job.instanceType?.name, name),
+    createField("Group", (job) => job.groupName, name),
+    createField("User", (job) => job.userName, name),
+    createField("Created", (job) => job.createTime, exactTime),
+    createField("Started", (job) => job.startTime, exactTime),
+    createField("Ended", (job) => job.finishTime, exactTime),
+    createField("Duration", durationOf, String),
+    createField("Time limit", (job) => job.activeDeadlineSeconds, formatDuration),
+    createField("ID", (job) => job.id, (id) => nameElement(id, mono)),
+  ];
 }
 
-function field(term, read, make) {
-  const value = h("dd");
-  const elements = [h("dt", null, term), value];
-  let before = null;
+/**
+ * A field that is hidden without a value, and re-rendered only if its value has changed.
+ * @template Value
+ * @param {string} term
+ * @param {(job: Job) => Value | null | undefined} read
+ * @param {(value: NonNullable<Value>) => Content | Content[]} render
+ * @returns {Field}
+ */
+function createField(term, read, render) {
+  const content = h("dd");
+  const elements = [h("dt", null, term), content];
+  let shownValue = "";
+
+  /** @param {Job} job */
   function update(job) {
-    const told = read(job);
-    const text = JSON.stringify(told ?? null);
-    if (text === before) return;
-    before = text;
-    const isKnown = Array.isArray(told) ? told.some(Boolean) : Boolean(told);
-    for (const element of elements) element.hidden = !isKnown;
-    const made = isKnown ? [make(told)].flat() : [];
-    if (typeof made[0] === "string") setText(value, made[0]);
-    else value.replaceChildren(...made);
+    const value = read(job);
+    const key = JSON.stringify(value ?? null);
+    if (key === shownValue) return;
+    shownValue = key;
+    for (const element of elements) element.hidden = !value;
+    const rendered = value ? [render(value)].flat() : [];
+    if (typeof rendered[0] === "string") setText(content, rendered[0]);
+    else content.replaceChildren(...rendered);
   }
+
   return { elements, update };
 }
 
-function exactly(iso) {
-  return time(iso, { exact: true });
+/**
+ * @param {Element} element
+ * @param {string} title
+ * @param {string} artifactsUrl
+ */
+function showArtifactsLine(element, title, artifactsUrl) {
+  const next = h("p", null, h("strong", null, "Artifacts: "), title, " ", link(artifactsUrl, null, "View artifacts"));
+  if (!element.isEqualNode(next)) element.replaceChildren(...next.childNodes);
 }
 
-function lasted(job) {
+/** @param {Job} job */
+function durationOf(job) {
   const seconds = secondsBetween(job.startTime, job.finishTime);
-  return seconds === null || (hasEnded(job) && !job.finishTime) ? null : duration(seconds);
+  return seconds === null || (hasEnded(job) && !job.finishTime) ? null : formatDuration(seconds);
 }
 
-function commandNode(command) {
-  return h("pre", { class: "command", tabindex: "0", "aria-label": "Command" }, shownLines(command));
+/** @param {string} command */
+function commandElement(command) {
+  return h("pre", { class: "command", tabindex: "0", "aria-label": "Command" }, linesElement(command));
 }
 
-function stateNodes([words, message]) {
-  return [...(words ? [h("p", null, words)] : []), ...(message ? [h("p", { class: "muted small" }, shown(message))] : [])];
+/** @param {Job} job */
+function reasonAndMessage(job) {
+  const [reason, message] = [describeReason(job), additionalMessage(job)];
+  return reason || message ? { reason, message } : null;
+}
+
+/** @param {{ reason: string, message: string }} state */
+function reasonElements({ reason, message }) {
+  return [
+    ...(reason ? [h("p", null, reason)] : []),
+    ...(message ? [h("p", { class: "muted small" }, nameElement(message))] : []),
+  ];
 }

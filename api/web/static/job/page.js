@@ -1,103 +1,112 @@
-// The job page's elements, and what they show of the job as it was asked for last.
+// The job page: header, tabs, and the error if the job cannot be shown.
 
-import { h } from "../dom.js";
-import { bytes, count } from "../format.js";
-import { setText } from "../keyed.js";
-import { hasEnded } from "../phase.js";
-import { mayChange } from "../rights.js";
-import { go, link } from "../router.js";
-import { announce, problem, tellNetwork } from "../tell.js";
+import { h, setChild, setText } from "../dom.js";
+import { hasCode, isTransient, messageOf } from "../errors.js";
+import { formatBytes, formatCount } from "../format.js";
+import { hasEnded } from "../job_status.js";
+import { announce, errorNotice, retryButton, showNetworkError } from "../notify.js";
+import { jobUrl, link, navigate } from "../router.js";
+import { canChange } from "../session.js";
+import { artifactsPanel } from "./artifacts_panel.js";
 import { detailsPanel } from "./details.js";
-import { jobHead } from "./head.js";
-import { artifactsPanel } from "./left.js";
+import { jobHeader } from "./header.js";
 import { tabList } from "./tabs.js";
 
 const TABS = [{ name: "details", label: "Details" }, { name: "artifacts", label: "Artifacts" }];
-const NOT_YET = "The Artifacts tab opens when the job has ended.";
+const NOT_ENDED = "The Artifacts tab opens when the job has ended.";
 
-/** { element, show(job), fail(error), go(place), ready() }. `refresh()`: have the job asked for anew. */
-export function jobPage(id, session, refresh, signal) {
-  const address = `/jobs/${encodeURIComponent(id)}`;
-  const isAllowed = (job) => mayChange(session.user, job.groupName);
-  const head = jobHead(id, isAllowed, refresh);
-  const details = detailsPanel(`${address}/artifacts`);
-  const left = artifactsPanel(isAllowed, refresh);
-  const tabs = tabList(TABS, (name) => go(name === "details" ? address : `${address}/artifacts`));
+/**
+ * `show(job)` shows a loaded job, `fail(error)` shows that it could not be loaded. `open(match)` opens the tab of the
+ * address and returns false if the address is another job's. `ready()` returns a promise of the first files.
+ * @param {string} id
+ * @param {User} user
+ * @param {() => void} refresh reloads the job
+ * @param {AbortSignal} signal
+ */
+export function jobPage(id, user, refresh, signal) {
+  const url = jobUrl(id);
+  const isAllowed = (/** @type {Job} */ { groupName }) => canChange(user, groupName);
+  const header = jobHeader(id, isAllowed, refresh);
+  const details = detailsPanel(`${url}/artifacts`);
+  const artifacts = artifactsPanel(isAllowed, refresh);
+  const tabs = tabList(TABS, (name) => navigate(name === "details" ? url : `${url}/artifacts`));
   const note = h("p", { id: "tab-note", class: "muted small" });
-  tabs.panels.get("details").append(details.element);
-  tabs.panels.get("artifacts").append(left.element);
-  const tabbed = h("div", { class: "stack" },
-    h("div", { class: "tabs" }, tabs.element, note), [...tabs.panels.values()]);
-  const body = h("div", { "aria-busy": "true" }, h("p", { class: "card empty muted" }, "Looking for the job…"));
-  signal.addEventListener("abort", left.close);
-  let [job, place] = [null, null];
+  tabs.panel("details").append(details.element);
+  tabs.panel("artifacts").append(artifacts.element);
+  const tabbed = h("div", { class: "stack" }, h("div", { class: "tabs" }, tabs.element, note), tabs.panels);
+  const body = h("div", { "aria-busy": "true" }, h("p", { class: "card empty muted" }, "Loading the job…"));
+  signal.addEventListener("abort", artifacts.close);
+  /** @type {Job | null} */
+  let job = null;
+  /** @type {RouteMatch | null} */
+  let match = null;
 
-  function show(now) {
-    tellChange(job, now);
-    job = now;
-    head.update(job);
+  /** @param {Job} next */
+  function show(next) {
+    announcePhase(job, next);
+    job = next;
+    header.update(job);
     details.update(job);
-    put(tabbed);
+    showBody(tabbed);
     showTab();
   }
 
   function showTab() {
-    if (!job) return;
-    const reason = hasEnded(job) ? "" : NOT_YET;
-    const isArtifacts = place.args[1] === "artifacts" && !reason;
-    tabs.setDisabled("artifacts", reason);
+    if (!job || !match) return;
+    const isEnded = hasEnded(job);
+    const isArtifacts = isEnded && match.args[1] === "artifacts";
+    tabs.setDisabled("artifacts", isEnded ? "" : NOT_ENDED);
     tabs.show(isArtifacts ? "artifacts" : "details");
-    note.hidden = !reason;
-    setText(note, reason && soFar(job));
-    if (isArtifacts) left.show(job, place.params);
-    else left.close();
+    note.hidden = isEnded;
+    setText(note, isEnded ? "" : describeProgress(job));
+    if (isArtifacts) artifacts.show(job, match.params);
+    else artifacts.close();
   }
 
+  /** @param {unknown} error */
   function fail(error) {
-    if (job && error.isPassing) return tellNetwork(`${error.message} What you see may be out of date; trying again.`);
+    if (job && isTransient(error)) return showNetworkError(messageOf(error));
     job = null;
-    left.close();
-    head.clear();
-    return put(error.code === "NOT_FOUND" ? notFound() : unreadable(error, refresh));
+    artifacts.close();
+    header.clear();
+    const notice = () => errorNotice("The job cannot be shown.", messageOf(error), retryButton(refresh));
+    return showBody(hasCode(error, "NOT_FOUND") ? jobNotFound() : notice());
   }
 
-  function put(child) {
+  /** @param {Element} child */
+  function showBody(child) {
     body.setAttribute("aria-busy", "false");
-    if (body.firstChild !== child && !body.firstChild.isEqualNode(child)) body.replaceChildren(child);
+    setChild(body, child);
   }
 
-  function goTo(next) {
+  /** @param {RouteMatch} next */
+  function open(next) {
     if (next.args[0] !== id) return false;
-    place = next;
+    match = next;
     showTab();
     return true;
   }
 
-  return { element: h("div", { class: "stack" }, head.element, body), show, fail, go: goTo, ready: left.ready };
+  return { element: h("div", { class: "stack" }, header.element, body), show, fail, open, ready: artifacts.ready };
 }
 
-/** What a screen reader is told when the job goes on. */
-function tellChange(before, now) {
-  if (before && before.phase !== now.phase) {
-    announce(hasEnded(now) ? `The job has ended: ${now.phase}. Its artifacts can be seen.` : `The job is ${now.phase}.`);
-  }
+/** Tell screen readers about a change of the phase. @param {Job | null} previous @param {Job} job */
+function announcePhase(previous, job) {
+  if (!previous || previous.phase === job.phase) return;
+  const state = `Job state: ${job.phase}.`;
+  announce(hasEnded(job) ? `${state} The Artifacts tab is open.` : state);
 }
 
-/** Beside the tab that cannot be opened yet. */
-function soFar({ artifact, startTime }) {
-  if (!startTime) return NOT_YET;
+/** @param {Job} job */
+function describeProgress({ artifact, startTime }) {
+  if (!startTime) return NOT_ENDED;
   const { totalCount: files, totalSize: size } = artifact ?? {};
-  return `${files ? `${count(files, "file")}, ${bytes(size)}` : "No files"} collected so far. ${NOT_YET}`;
+  return `${files ? `${formatCount(files, "file")}, ${formatBytes(size)}` : "No files"} collected so far. ${NOT_ENDED}`;
 }
 
-function notFound() {
+function jobNotFound() {
   return h("div", { class: "card empty" },
-    h("h2", null, "There is no such job"),
-    h("p", { class: "muted" }, "It may have been removed, or it belongs to a group that you are not a member of."),
+    h("h2", null, "Job not found"),
+    h("p", { class: "muted" }, "It may have been deleted, or it belongs to a group that you are not a member of."),
     link("/", { class: "button" }, "All jobs"));
-}
-
-function unreadable(error, refresh) {
-  return problem("The job cannot be shown.", error.message,
-    h("button", { type: "button", onclick: refresh }, "Try again"));
 }

@@ -1,49 +1,60 @@
-// The job page's tabs: links between two addresses' panels that the arrow keys move between.
+// The job page's tabs. The arrow keys move between them.
 
 import { h } from "../dom.js";
 
 /**
- * `tabs`: [{ name, label }]; `onChoose(name)`. Answers { element, panels, show(name), setDisabled(name, reason) }:
- * a tab with a reason cannot be chosen, can be read, and tells why.
+ * `setDisabled(name, reason)`: a tab with a reason cannot be selected, but can be focused and shows the reason.
+ * @param {{ name: string, label: string }[]} tabs
+ * @param {(name: string) => void} onSelect
  */
-export function tabList(tabs, onChoose) {
-  const buttons = new Map();
-  const panels = new Map();
-  for (const { name, label } of tabs) {
+export function tabList(tabs, onSelect) {
+  const entries = new Map(tabs.map(({ name, label }) => [name, createTab(name, label)]));
+  const buttons = [...entries.values()].map(({ button }) => button);
+  const panels = [...entries.values()].map(({ panel }) => panel);
+  const element = h("div", { role: "tablist", "aria-label": "Job", class: "tab-list", onkeydown: moveFocus }, buttons);
+
+  /** @param {string} name @param {string} label */
+  function createTab(name, label) {
     const props = { id: `tab-${name}`, role: "tab", type: "button", class: "tab", "aria-controls": `panel-${name}` };
-    buttons.set(name, h("button", { ...props, onclick: () => choose(name) }, label));
-    panels.set(name, h("div", { id: `panel-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, class: "panel" }));
-  }
-  const list = [...buttons.values()];
-  const element = h("div", { role: "tablist", "aria-label": "The job", class: "tab-list", onkeydown: move }, list);
-
-  function choose(name) {
-    if (buttons.get(name).ariaDisabled !== "true") onChoose(name);
+    const onclick = () => { if (button.ariaDisabled !== "true") onSelect(name); };
+    const button = h("button", { ...props, onclick }, label);
+    const panel = h("div", { id: `panel-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, class: "panel" });
+    return { button, panel };
   }
 
-  function move(event) {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const at = list.indexOf(document.activeElement);
-    if (!step || at < 0) return;
+  /** @param {KeyboardEvent} event */
+  function moveFocus(event) {
+    const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    const index = buttons.findIndex((button) => button === document.activeElement);
+    if (!step || index < 0) return;
     event.preventDefault();
-    list[(at + step + list.length) % list.length].focus();
+    buttons[(index + step + buttons.length) % buttons.length].focus();
   }
 
-  function show(name) {
-    for (const [each, button] of buttons) {
-      button.ariaSelected = String(each === name);
-      button.tabIndex = each === name ? 0 : -1;
-      panels.get(each).hidden = each !== name;
+  /** @param {string} name */
+  function entry(name) {
+    const found = entries.get(name);
+    if (!found) throw new Error(`no tab ${name}`);
+    return found;
+  }
+
+  /** @param {string} selected */
+  function show(selected) {
+    for (const [name, { button, panel }] of entries) {
+      button.ariaSelected = String(name === selected);
+      button.tabIndex = name === selected ? 0 : -1;
+      panel.hidden = name !== selected;
     }
   }
 
+  /** @param {string} name @param {string} reason "" to enable the tab */
   function setDisabled(name, reason) {
-    const button = buttons.get(name);
+    const { button } = entry(name);
     button.ariaDisabled = reason ? "true" : "false";
     button.title = reason;
     if (reason) button.setAttribute("aria-describedby", "tab-note");
     else button.removeAttribute("aria-describedby");
   }
 
-  return { element, panels, show, setDisabled };
+  return { element, panels, panel: (/** @type {string} */ name) => entry(name).panel, show, setDisabled };
 }

@@ -1,35 +1,36 @@
-// The job's view: asks for the job again and again, and has its page show it.
+// The view of one job: polls the job and has its page show it.
 
-import { ask } from "../ask.js";
-import { live } from "../live.js";
-import { nameOf, visible } from "../names.js";
-import { hasEnded } from "../phase.js";
-import { tellNetwork } from "../tell.js";
+import { graphql } from "../api.js";
+import { hasEnded, isCollecting, jobName } from "../job_status.js";
+import { clearNetworkError } from "../notify.js";
+import { poll } from "../polling.js";
+import { escapeName } from "../untrusted_text.js";
 import { jobPage } from "./page.js";
-import { JOB } from "./query.js";
+import { JOB } from "./queries.js";
 
-const BUSY_MS = 2000;
-const QUIET_MS = 30_000;
+const CHANGING_MS = 2000;
+const SETTLED_MS = 30_000;
 
-export function jobView(place, signal, session) {
-  const [id] = place.args;
-  const page = jobPage(id, session, () => asked.refresh(), signal);
-  page.go(place);
-  const asked = live((ended) => ask(JOB, { id }, { signal: ended }), {
+/**
+ * @param {RouteMatch} match
+ * @param {AbortSignal} signal
+ * @param {SignedInSession} session
+ * @returns {View}
+ */
+export function jobView(match, signal, session) {
+  const [id] = match.args;
+  const page = jobPage(id, session.user, () => polling.refresh(), signal);
+  page.open(match);
+  const polling = poll((requestSignal) => graphql(JOB, { id }, { signal: requestSignal }), {
     signal,
-    every: ({ phJob: job }) => (isSettled(job) ? QUIET_MS : BUSY_MS),
+    intervalMs: ({ phJob: job }) => (hasEnded(job) && !isCollecting(job) ? SETTLED_MS : CHANGING_MS),
     onData: ({ phJob: job }) => {
-      tellNetwork("");
-      place.setTitle(visible(nameOf(job)));
+      clearNetworkError();
+      match.setTitle(escapeName(jobName(job)));
       page.show(job);
     },
     onError: page.fail,
   });
-  signal.addEventListener("abort", () => tellNetwork(""));
-  return { element: page.element, title: visible(id), ready: asked.first.then(page.ready), update: page.go };
-}
-
-/** Whether nothing about the job changes by itself any more, but its expiry. */
-function isSettled(job) {
-  return hasEnded(job) && !["syncing", "collecting"].includes(job.artifact?.state);
+  signal.addEventListener("abort", clearNetworkError);
+  return { element: page.element, title: escapeName(id), ready: polling.ready.then(page.ready), update: page.open };
 }

@@ -1,24 +1,28 @@
-// The list's filters: each is in the address, so that a narrowed list can be linked to and gone back to.
+// The filters of the list of jobs. They are in the address, so that a filtered list can be linked to.
 
 import { h } from "../dom.js";
-import { visible } from "../names.js";
-import { PHASE_WORDS } from "../phase.js";
+import { PHASE_OPTIONS } from "../job_status.js";
+import { escapeName } from "../untrusted_text.js";
 
-const TYPING_MS = 300;
+const TYPING_PAUSE_MS = 300;
 
-/** Answers { element, show(params), offer(groups) }. `onChange(changes, isTyping)` is told what the reader chooses. */
-export function filters(groups, onChange) {
-  let typing = 0;
+/**
+ * `show(params)` shows the filters of an address, `addGroups(groups)` adds options.
+ * @param {string[]} userGroups
+ * @param {(changes: Record<string, string>, isTyping?: boolean) => void} onChange
+ */
+export function jobFilters(userGroups, onChange) {
+  let timer = 0;
   const search = h("input", {
-    id: "search", type: "search", placeholder: "Name or id", autocomplete: "off", spellcheck: "false", oninput: typed,
+    id: "search", type: "search", placeholder: "Name or ID", autocomplete: "off", spellcheck: "false", oninput: onInput,
   });
   const state = h(
     "select",
-    { id: "state", onchange: () => choose({ state: state.value }) },
-    h("option", { value: "" }, "Any state"),
-    PHASE_WORDS.map(([phase, word]) => h("option", { value: phase }, word)),
+    { id: "state", onchange: () => { apply({ state: state.value }); } },
+    h("option", { value: "" }, "All states"),
+    PHASE_OPTIONS.map(([phase, label]) => h("option", { value: phase }, label)),
   );
-  const group = h("select", { id: "group", onchange: () => choose({ group: group.value }) },
+  const group = h("select", { id: "group", onchange: () => { apply({ group: group.value }); } },
     h("option", { value: "" }, "All groups"));
   const groupField = field("Group", group);
   const element = h(
@@ -29,37 +33,40 @@ export function filters(groups, onChange) {
     groupField,
   );
 
-  function typed() {
-    clearTimeout(typing);
-    typing = setTimeout(() => element.isConnected && onChange({ search: search.value }, true), TYPING_MS);
+  function onInput() {
+    clearTimeout(timer);
+    timer = setTimeout(() => element.isConnected && onChange({ search: search.value }, true), TYPING_PAUSE_MS);
   }
 
-  /** With what was typed meanwhile, which the address does not have yet. */
-  function choose(changes) {
-    clearTimeout(typing);
+  /** Includes the search text, which the address may not have yet. @param {Record<string, string>} changes */
+  function apply(changes) {
+    clearTimeout(timer);
     onChange({ ...changes, search: search.value });
   }
 
-  /** Adds groups that the list has shown: an administrator's are more than are known beforehand. */
-  function offer(names) {
-    const known = new Set([...group.options].map((option) => option.value));
-    for (const name of new Set(names)) {
-      if (name && !known.has(name)) group.append(h("option", { value: name }, visible(name)));
+  /** Add the groups of listed jobs: administrators see more groups than their own. @param {(string | null)[]} groups */
+  function addGroups(groups) {
+    const existing = new Set([...group.options].map((option) => option.value));
+    for (const name of new Set(groups)) {
+      if (name && !existing.has(name)) group.append(h("option", { value: name }, escapeName(name)));
     }
     groupField.hidden = group.options.length < 3 && !group.value;
   }
 
+  /** @param {URLSearchParams} params */
   function show(params) {
-    clearTimeout(typing); // the address has changed: what it says is shown
-    offer([params.get("group"), ...groups]);
-    for (const [control, name] of [[state, "state"], [group, "group"]]) control.value = params.get(name) ?? "";
+    clearTimeout(timer); // the address has changed and replaces what was being typed
+    addGroups([params.get("group"), ...userGroups]);
+    state.value = params.get("state") ?? "";
+    group.value = params.get("group") ?? "";
     search.value = params.get("search") ?? "";
     groupField.hidden = group.options.length < 3 && !group.value;
   }
 
-  return { element, show, offer };
+  return { element, show, addGroups };
 }
 
-function field(text, control) {
-  return h("div", { class: "field" }, h("label", { for: control.id, class: "small" }, text), control);
+/** @param {string} label @param {HTMLElement} control */
+function field(label, control) {
+  return h("div", { class: "field" }, h("label", { for: control.id, class: "small" }, label), control);
 }
