@@ -35,6 +35,14 @@ help: ## List what make can do here
 .PHONY: venv
 venv: .venv/.stamp ## Make .venv with everything the project uses, locked (the others do this when needed)
 
+# The linters of the page's JavaScript. npm ci removes node_modules first, so the stamp is written last here too.
+node_modules/.stamp: package-lock.json
+	npm ci --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+
+# Without npm the JavaScript is not checked; in CI that is an error.
+NODE_STAMP := $(if $(shell command -v npm),node_modules/.stamp)
+
 .tools/versitygw: .tools/versitygw-$(VERSITYGW)
 	ln -sf $(notdir $<) $@
 
@@ -80,11 +88,16 @@ test-sidecar: .venv-sidecar/.stamp ## Run the sidecar's tests where only its own
 	.venv-sidecar/bin/pytest tests/artifacts tests/sidecar
 
 .PHONY: lint
-lint: .venv/.stamp ## Check style, formatting, the parts' imports and YAML
+lint: .venv/.stamp $(NODE_STAMP) ## Check style, formatting, the parts' imports, YAML, and the page's JavaScript with its types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/yamllint --strict .
+ifdef NODE_STAMP
+	npm run --silent lint
+else
+	@echo "npm is not installed: the JavaScript is not checked"; test -z "$$CI"
+endif
 
 .PHONY: types
 types: .venv/.stamp ## Check types
@@ -153,5 +166,5 @@ lock: .venv/.stamp ## Resolve the locks of requirements/ anew, with Python 3.11 
 
 .PHONY: clean
 clean: ## Remove what make and the tools made
-	rm -rf .venv .venv-sidecar build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-sidecar node_modules build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
