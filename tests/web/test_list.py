@@ -193,7 +193,7 @@ def test_jobs_that_cannot_be_asked_for_are_told_with_a_way_to_go_on(visit: Visit
     page = visit(site)
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("The jobs cannot be shown.")
-    expect(alert).to_contain_text("The folder of the PhJobs cannot be read")
+    expect(alert).to_contain_text("phjobs cannot be read")
     folder.with_name("away").rename(folder)
     alert.get_by_role("button", name="Retry").click()
     shows(page, "job-a")
