@@ -26,11 +26,11 @@ from prometheus_client import CollectorRegistry
 from bench.stores import Disk
 from bench.table import BenchError, Row, absent, absolute, duration
 from controller.certificates import BUNDLE, CERTIFICATE, KEY, renew
-from controller.inject.facts import Facts
+from controller.inject.cluster_version import ClusterVersion
 from controller.metrics import WebhookMetrics
-from controller.review import answer, read_review
-from controller.server import Server
-from controller.settings import Settings
+from controller.review import allow, parse_review
+from controller.server import WebhookServer
+from controller.settings import WebhookSettings
 from controller.tls import ServedCertificate
 from controller.webhook import create_app
 
@@ -150,9 +150,9 @@ def _review() -> object:
 
 
 def _ours(certificate: ServedCertificate) -> flask.Flask:
-    settings = Settings.from_env({"PHJOB_SIDECAR_IMAGE": "registry.example/sidecar:1"})
+    settings = WebhookSettings.from_env({"PHJOB_SIDECAR_IMAGE": "registry.example/sidecar:1"})
     metrics = WebhookMetrics(CollectorRegistry(), certificate.expires_at)
-    return create_app(settings, lambda: Facts((1, 34)), metrics, certificate.problem)
+    return create_app(settings, lambda: ClusterVersion((1, 34)), metrics, certificate.problem)
 
 
 def _empty(_certificate: ServedCertificate) -> flask.Flask:
@@ -160,11 +160,11 @@ def _empty(_certificate: ServedCertificate) -> flask.Flask:
 
     @app.post("/inject")
     def let_pass() -> dict[str, object]:
-        return answer(read_review(flask.request.get_data()).uid)
+        return allow(parse_review(flask.request.get_data()).uid)
 
     return app
 
 
 if __name__ == "__main__":
     chosen, in_folder, on_port = sys.argv[1:]
-    Server(("127.0.0.1", int(on_port)), 64, in_folder, _ours if chosen == "ours" else _empty).run()
+    WebhookServer(("127.0.0.1", int(on_port)), 64, in_folder, _ours if chosen == "ours" else _empty).run()

@@ -1,1 +1,1 @@
-"""The controller: puts the sidecar into the pods of PhJobs, and looks after them."""
+"""The controller: a webhook that injects the sidecar into the pods of PhJobs, and a reconciler of PhJobs."""

@@ -13,7 +13,7 @@ from artifacts.environment import Setting, configured_settings
 from artifacts.errors import ConfigError
 from artifacts.log import LOG_FORMAT, configure_log, get_logger
 from controller.reconcile.run import Controller
-from controller.reconcile.settings import TABLE, Settings
+from controller.reconcile.settings import SETTINGS_TABLE, ReconcilerSettings
 from kube.client import Client
 from kube.config import load_configuration, own_namespace
 from kube.errors import NotConfigured
@@ -21,11 +21,11 @@ from kube.errors import NotConfigured
 logger = get_logger("controller")
 
 _CONFIG_ERROR = 2
-_ENDING = (signal.SIGTERM, signal.SIGINT)
+_END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Exit code 2: settings that are wrong."""
+    """Run the command line. Returns 2 if settings are invalid."""
     options = _parser().parse_args(arguments)
     configure_log(os.environ.get(LOG_FORMAT.env, ""))
     try:
@@ -37,13 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _reconcile(environ: Mapping[str, str]) -> int:
-    settings = Settings.from_env(environ)
+    settings = ReconcilerSettings.from_env(environ)
     if not settings.namespace:
         settings = replace(settings, namespace=own_namespace())
     logger.info("starting", version=__version__, namespace=settings.namespace)
-    for name, text in configured_settings(TABLE, environ):
+    for name, text in configured_settings(SETTINGS_TABLE, environ):
         logger.info("setting", name=name, value=text)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # before there are threads: they are waited for here
+    signal.pthread_sigmask(signal.SIG_BLOCK, _END_SIGNALS)  # before any thread starts, so that sigwait receives them
     client = Client(
         load_configuration(),
         agent=f"phjob-artifacts-controller/{__version__}",
@@ -55,7 +55,7 @@ def _reconcile(environ: Mapping[str, str]) -> int:
             controller.start()
         except OSError as error:
             raise ConfigError([f"cannot listen on {settings.listen}: {error.strerror}"]) from error
-        logger.info("ending", signal=signal.Signals(signal.sigwait(_ENDING)).name)
+        logger.info("ending", signal=signal.Signals(signal.sigwait(_END_SIGNALS)).name)
         controller.stop()
     finally:
         client.close()
@@ -63,24 +63,26 @@ def _reconcile(environ: Mapping[str, str]) -> int:
 
 
 def _serve_webhook(environ: Mapping[str, str]) -> int:
-    from controller.serve import serve_webhook  # noqa: PLC0415 - gunicorn and Flask, which the reconciler does without
+    from controller.serve import serve_webhook  # noqa: PLC0415 - gunicorn and Flask, which the reconciler does not need
 
     return serve_webhook(environ)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m controller", description="Puts collectors into PhJobs' pods.")
+    parser = argparse.ArgumentParser(
+        prog="python -m controller", description="Inject artifact collectors into the pods of PhJobs, and run PhJobs."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser(
         "reconcile",
-        help="run PhJobs, or watch them being run, and tell what became of their artifacts",
+        help="run PhJobs, or watch them if another controller runs them, and report the status of their artifacts",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=_told_by(TABLE),
+        description=_settings_help(SETTINGS_TABLE),
     )
-    commands.add_parser("webhook", help="put the collector into pods on their way to the API server")
+    commands.add_parser("webhook", help="serve the admission webhook that injects the collector into pods")
     return parser
 
 
-def _told_by(table: Sequence[Setting]) -> str:
+def _settings_help(table: Sequence[Setting]) -> str:
     rows = [f"  {row.env:<42} {row.help} (default: {row.default or 'none'})" for row in table]
-    return "\n".join(["Told by environment variables:", *rows])
+    return "\n".join(["Environment variables:", *rows])

@@ -1,7 +1,6 @@
-"""What changed between two documents, as a JSON Patch (RFC 6902) of `add` and `replace` alone.
+"""Computes a JSON Patch (RFC 6902) between two documents, with the operations `add` and `replace` only.
 
-What is added to a list is added as an element, so that another webhook's elements stay, and so does whatever this
-product does not know.
+New list elements are added one by one, so that elements of other webhooks and unknown fields are preserved.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,16 +10,16 @@ Operation = dict[str, Any]
 
 
 def make_patch(before: Any, after: Any, path: str = "") -> Iterator[Operation]:
-    """The operations that make `after` of `before`."""
+    """Yield the operations that change `before` into `after`."""
     if before == after:
         return
     if isinstance(before, Mapping) and isinstance(after, Mapping) and before.keys() <= after.keys():
         for name, value in after.items():
-            here = f"{path}/{_escaped(name)}"
+            field_path = f"{path}/{_escape(name)}"
             if name in before:
-                yield from make_patch(before[name], value, here)
+                yield from make_patch(before[name], value, field_path)
             else:
-                yield {"op": "add", "path": here, "value": value}
+                yield {"op": "add", "path": field_path, "value": value}
     elif isinstance(before, list) and isinstance(after, list) and len(after) >= len(before):
         yield from _patch_list(before, after, path)
     else:
@@ -28,17 +27,17 @@ def make_patch(before: Any, after: Any, path: str = "") -> Iterator[Operation]:
 
 
 def _patch_list(before: Sequence[Any], after: Sequence[Any], path: str) -> Iterator[Operation]:
-    """What is new stands after the elements that both have at their start; the others may have changed."""
-    more = len(after) - len(before)
-    start = len(before) if more else 0
-    if more:
-        start = next((at for at, value in enumerate(before) if value != after[at]), len(before))
-        for at in range(start, start + more):
-            yield {"op": "add", "path": f"{path}/{at}", "value": after[at]}
-        start += more
-    for at in range(start, len(after)):
-        yield from make_patch(before[at - more], after[at], f"{path}/{at}")
+    """Insert the new elements after the common start of both lists, then patch the elements behind them."""
+    added = len(after) - len(before)
+    start = len(before) if added else 0
+    if added:
+        start = next((index for index, value in enumerate(before) if value != after[index]), len(before))
+        for index in range(start, start + added):
+            yield {"op": "add", "path": f"{path}/{index}", "value": after[index]}
+        start += added
+    for index in range(start, len(after)):
+        yield from make_patch(before[index - added], after[index], f"{path}/{index}")
 
 
-def _escaped(name: str) -> str:
+def _escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")

@@ -1,7 +1,7 @@
-"""The certificate that is served, read anew when its files change: no restart, and no connection is disturbed.
+"""The served certificate, reloaded when its files change, without a restart or an effect on open connections.
 
-Each state of the files gets a TLS context of its own, which is never changed while connections use it. What cannot be
-read, or is half-written, leaves the one before in place.
+Each version of the files gets its own TLS context; a context in use is never modified. If the files are unreadable or
+half-written, the previous certificate stays in use.
 """
 
 import os
@@ -17,87 +17,94 @@ from artifacts.log import get_logger
 logger = get_logger(__name__)
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
-# Seconds a peer may go without a byte in the middle of a handshake or a request: it holds a thread meanwhile.
-STALLED_SECONDS = 5.0
+# Time without a byte in the middle of a handshake or a request, during which a client occupies a thread.
+STALL_TIMEOUT_SECONDS = 5.0
 
 
-class PatientSocket(ssl.SSLSocket):
-    """A connection whose "for ever" has an end: whoever stalls is let go."""
+class TimeoutSocket(ssl.SSLSocket):
+    """A TLS connection that never blocks without a timeout, so that clients that stall are disconnected."""
 
     def settimeout(self, value: float | None) -> None:
-        super().settimeout(STALLED_SECONDS if value is None else value)
+        """Set the timeout in seconds; None means STALL_TIMEOUT_SECONDS."""
+        super().settimeout(STALL_TIMEOUT_SECONDS if value is None else value)
 
     def setblocking(self, flag: bool) -> None:
+        """Make the socket non-blocking, or blocking with a timeout."""
         self.settimeout(None if flag else 0.0)
 
     def do_handshake(self, block: bool = False) -> None:
+        """Perform the handshake; a timeout raises SSLError, which gunicorn handles."""
         try:
             super().do_handshake(block)
         except TimeoutError as error:
-            raise ssl.SSLError(ssl.SSL_ERROR_EOF, "the peer stalled in the handshake") from error
+            raise ssl.SSLError(ssl.SSL_ERROR_EOF, "the client stalled in the handshake") from error
 
     def shutdown(self, how: int) -> None:
-        """What gunicorn calls before it waits for the peer to close too: seconds, in the one thread that accepts."""
+        """Close at once: gunicorn would wait seconds for the client to close, in its only thread that accepts."""
         self.close()
 
 
 @dataclass(frozen=True)
-class _Served:
+class _LoadedCertificate:
     context: ssl.SSLContext
     expires_at: float
 
 
 class ServedCertificate:
-    """The newest good certificate in `folder`, as kubelet mounts a Secret. Safe to use from several threads."""
+    """The newest valid certificate in `folder`, in which the kubelet mounts a Secret. Thread-safe."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._lock = threading.Lock()
-        self._served: _Served | None = None
-        self._seen: object = None
-        self._complaint = ""
+        self._loaded: _LoadedCertificate | None = None
+        self._loaded_stats: object = None
+        self._logged_error = ""
 
     def context(self) -> ssl.SSLContext:
-        """For the next connection. Raises ssl.SSLError while there is none."""
-        served = self._newest()
-        if served is None:
+        """Return the TLS context for the next connection.
+
+        Raises:
+            ssl.SSLError: there is no certificate yet.
+        """
+        certificate = self._newest()
+        if certificate is None:
             raise ssl.SSLError(f"there is no certificate in {self._folder} yet")
-        return served.context
+        return certificate.context
 
     def expires_at(self) -> float:
-        """UNIX seconds; 0 while there is none."""
-        served = self._newest()
-        return served.expires_at if served else 0.0
+        """Return when the certificate expires in UNIX seconds; 0 if there is none."""
+        certificate = self._newest()
+        return certificate.expires_at if certificate else 0.0
 
     def problem(self) -> str:
-        """Why nothing can be served, or ""."""
+        """Return why nothing can be served, or ""."""
         return "" if self._newest() else f"there is no certificate in {self._folder} yet"
 
-    def _newest(self) -> _Served | None:
+    def _newest(self) -> _LoadedCertificate | None:
         with self._lock:
             try:
-                self._look()
+                self._reload_if_changed()
             except (OSError, ValueError) as error:  # an SSLError is an OSError
-                self._complain(str(error))
-            return self._served
+                self._log_error(str(error))
+            return self._loaded
 
-    def _look(self) -> None:
-        # Looked at before they are read: what is replaced in between does not fit together, or is read once more.
+    def _reload_if_changed(self) -> None:
+        # Read the stats before the files: if a file is replaced in between, the pair does not match or is reloaded.
         files = self._folder / CERTIFICATE, self._folder / KEY
-        seen = [(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]
-        if seen == self._seen:
+        stats = [(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in map(os.stat, files)]
+        if stats == self._loaded_stats:
             return
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.sslsocket_class = PatientSocket
-        self._seen = seen
+        context.sslsocket_class = TimeoutSocket
+        self._loaded_stats = stats
         context.load_cert_chain(*files)
         certificate = x509.load_pem_x509_certificate(files[0].read_bytes())
-        self._served = _Served(context, certificate.not_valid_after_utc.timestamp())
-        self._complaint = ""
-        logger.info("certificate loaded", expires=certificate.not_valid_after_utc.isoformat())
+        self._loaded = _LoadedCertificate(context, certificate.not_valid_after_utc.timestamp())
+        self._logged_error = ""
+        logger.info("certificate loaded", expires_at=certificate.not_valid_after_utc.isoformat())
 
-    def _complain(self, complaint: str) -> None:
-        """Once for each trouble: connections come all the time."""
-        if complaint != self._complaint:
-            logger.warning("certificate cannot be used", folder=self._folder, error=complaint)
-        self._complaint = complaint
+    def _log_error(self, error: str) -> None:
+        """Log the error once, as every connection repeats it."""
+        if error != self._logged_error:
+            logger.warning("certificate cannot be used", folder=self._folder, error=error)
+        self._logged_error = error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.inject.container import _COMMAND as INJECTED_COMMAND
+from controller.inject.container import COMMAND as INJECTED_COMMAND
 
 ROOT = Path(__file__).parent.parent
 FILES = ["Dockerfile.sidecar", "Dockerfile.api"]

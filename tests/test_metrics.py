@@ -23,10 +23,10 @@ from api.metrics import expose as expose_api
 from controller.metrics import expose as expose_controller
 from sidecar.metrics import expose as expose_sidecar
 from tests.api.served import serving as serving_api
-from tests.controller.kubelet import world
-from tests.controller.test_cluster import tell_version
+from tests.controller.fake_cluster import fake_cluster
 from tests.controller.test_reconcile_process import environ, process
 from tests.controller.test_serve import serving as serving_webhook
+from tests.controller.test_version_poller import report_version
 from tests.kube.apiserver import ApiServer
 from tests.kube.informers import until
 from tests.machine import require
@@ -113,7 +113,7 @@ def controller(folder: Path) -> Iterator[str]:
     """One that has counted a job's artifacts."""
     folder.mkdir()
     address = f"127.0.0.1:{free_port()}"
-    with ApiServer() as server, world(server) as (found, _):
+    with ApiServer() as server, fake_cluster(server) as (found, _):
         found.add_job("secret-job")
         own = {**environ(server, folder), "PHJOB_CONTROLLER_LISTEN": address, **GROUPS}
         with process(own) as run:
@@ -125,7 +125,7 @@ def controller(folder: Path) -> Iterator[str]:
 def webhook(folder: Path) -> Iterator[str]:
     folder.mkdir()
     with ApiServer() as server:
-        tell_version(server)
+        report_version(server)
         with serving_webhook(server, folder) as found:
             until(found.is_ready, "it is ready")
             yield f"https://127.0.0.1:{found.port}"

@@ -4,14 +4,13 @@ import re
 from pathlib import Path
 
 from artifacts.environment import Setting
-from controller.inject.pod import ANNOTATION, OUTCOME, RESULT
-from controller.inject.wishes import _WISHES
+from controller.inject.pod import ANNOTATION_PREFIX, OUTCOME_ANNOTATION, RESULT_ANNOTATION
+from controller.inject.pod_options import OPTIONS
 from controller.reconcile import settings
-from controller.reconcile.events import _REASONS as NOTICES
-from controller.reconcile.events import SWITCHED_OFF
+from controller.reconcile.events import ARTIFACT_EVENTS, SWITCHED_OFF
 from controller.reconcile.names import INJECTION_LABEL
 from controller.reconcile.outcome import NOT_INJECTED_REASONS
-from controller.settings import TABLE as WEBHOOK
+from controller.settings import SETTINGS_TABLE as WEBHOOK
 from tests.test_docs import rows
 
 ROOT = Path(__file__).parent.parent
@@ -25,12 +24,12 @@ def row(setting: Setting) -> tuple[str, str, str]:
 
 def test_it_lists_every_setting_of_controller_and_webhook_and_no_other() -> None:
     listed = {each for each in rows(PAGE, 3) if each[0].startswith("`PHJOB_")}
-    assert listed == {row(each) for each in settings.TABLE + WEBHOOK}
+    assert listed == {row(each) for each in settings.SETTINGS_TABLE + WEBHOOK}
 
 
 def test_it_lists_every_event_with_its_meaning() -> None:
     listed = {each for each in rows(PAGE, 3) if each[1] in ("Normal", "Warning")}
-    assert listed == {(f"`{reason}`", kind, words) for kind, reason, words in (*NOTICES.values(), SWITCHED_OFF)}
+    assert listed == {(f"`{reason}`", kind, words) for kind, reason, words in (*ARTIFACT_EVENTS.values(), SWITCHED_OFF)}
 
 
 def test_it_lists_every_reason_why_a_pod_has_no_sidecar() -> None:
@@ -39,8 +38,8 @@ def test_it_lists_every_reason_why_a_pod_has_no_sidecar() -> None:
 
 def test_labels_and_annotations_are_those_of_the_code() -> None:
     told = {name.replace("\\", "") for name in re.findall(r"primehub\\?\.io/[a-z-]*[a-z]", PAGE)}
-    wishes = {ANNOTATION + name.replace("_", "-") for name in _WISHES}
-    assert told - wishes == {INJECTION_LABEL, RESULT, OUTCOME}
+    options = {ANNOTATION_PREFIX + name.replace("_", "-") for name in OPTIONS}
+    assert told - options == {INJECTION_LABEL, RESULT_ANNOTATION, OUTCOME_ANNOTATION}
 
 
 def test_folders_are_there() -> None:

@@ -1,1 +1,1 @@
-"""What is added to a pod so that its artifacts are collected: pure, a pod in, a pod out. Start at `injection`."""
+"""Adds the sidecar to a pod. Pure functions from a pod to a pod; the entry point is `injection`."""

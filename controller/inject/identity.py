@@ -1,16 +1,16 @@
-"""Who the sidecar runs as: someone who can read what main left, and may do nothing else."""
+"""The user and privileges of the sidecar: it can read main's files and has no other rights."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from controller.inject.pod import Document, mapping
+from controller.inject.pod import Document, get_mapping
 
 
 def security_context(spec: Mapping[str, Any], main: Mapping[str, Any], nonroot_uid: int) -> Document:
-    """The sidecar's `securityContext`: main's own user, without a capability; root beside root or an unknown user.
+    """Return the sidecar's `securityContext`: main's user without capabilities, or root if main is or may be root.
 
-    As root it has DAC_OVERRIDE alone, which the baseline Pod Security level allows; the other cases meet the
-    restricted one. What main's container does not say, its pod does.
+    As root the sidecar has only DAC_OVERRIDE, which the baseline Pod Security level allows; otherwise it meets the
+    restricted level. A field that main's container does not set is taken from the pod.
     """
     uid, gid = (_effective(spec, main, field) for field in ("runAsUser", "runAsGroup"))
     must_not_be_root = bool(_effective(spec, main, "runAsNonRoot"))
@@ -29,5 +29,5 @@ def security_context(spec: Mapping[str, Any], main: Mapping[str, Any], nonroot_u
 
 
 def _effective(spec: Mapping[str, Any], main: Mapping[str, Any], field: str) -> Any:
-    own = mapping(main, "securityContext").get(field)
-    return mapping(spec, "securityContext").get(field) if own is None else own
+    own = get_mapping(main, "securityContext").get(field)
+    return get_mapping(spec, "securityContext").get(field) if own is None else own

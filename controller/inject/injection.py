@@ -1,6 +1,6 @@
-"""Whether a pod gets a sidecar, and the pod that it then is. Pure; the pod that is given stays as it is.
+"""Decides whether a pod gets the sidecar, and returns the changed pod. Pure: the given pod is not modified.
 
-Adding it twice is adding it once. A pod that cannot be collected from gets an annotation with the reason instead.
+Injection is idempotent. A pod that cannot get the sidecar is annotated with the reason.
 """
 
 import copy
@@ -10,131 +10,138 @@ from typing import Any
 
 from artifacts.errors import InvalidName
 from artifacts.names import group_path
-from controller.inject.container import make_container
-from controller.inject.facts import Facts
-from controller.inject.mounts import MASK, Mounts, mask_volume, plan_mounts
+from controller.inject.cluster_version import ClusterVersion
+from controller.inject.container import build_container
+from controller.inject.mounts import MASK, MountPlan, mask_volume, plan_mounts
 from controller.inject.pod import (
     GROUP_LABEL,
     MAIN,
-    ORIGINAL_GRACE,
-    OUTCOME,
+    ORIGINAL_GRACE_ANNOTATION,
+    OUTCOME_ANNOTATION,
     SIDECAR,
     Declined,
     Document,
     all_containers,
+    find_by_name,
+    get_list,
+    get_mapping,
     is_injected,
-    items,
-    mapping,
-    named,
 )
-from controller.inject.wishes import ROWS, read_wishes
-from controller.settings import Settings
+from controller.inject.pod_options import SIDECAR_ROWS, read_pod_options
+from controller.settings import WebhookSettings
 
 OUTCOMES = {
     "injected": "the sidecar was added",
-    "already-injected": "the pod has its sidecar",
-    "opted-out": "the pod, or the default for all pods, says that nothing is to be collected",
-    "name-taken": f"the pod has a container {SIDECAR} or a volume {MASK} of its own: give it another name",
-    "old-kubernetes": "sidecars need Kubernetes 1.29 or newer, and the cluster or a node is older, or tells no version",
-    "not-linux": "the pod is not for Linux",
-    "no-main": f"the pod has no container {MAIN}",
-    "no-home": "main has no emptyDir or PersistentVolumeClaim at /home/jovyan that can be mounted before it starts",
-    "no-phfs": "main has no PersistentVolumeClaim at /phfs that it may write to",
-    "no-group": "main's mount at /phfs has no subPath groups/<group>, which names the job's group",
+    "already-injected": "the pod already has the sidecar",
+    "opted-out": "collection is disabled for this pod, or for all pods by default",
+    "name-taken": f"the pod has its own container {SIDECAR} or volume {MASK}: rename it",
+    "old-kubernetes": (
+        "sidecars need Kubernetes 1.29 or newer, but the API server or a node is older, or its version is unknown"
+    ),
+    "not-linux": "the pod does not run on Linux",
+    "no-main": f"the pod has no container {MAIN}: give the container that runs the command this name",
+    "no-home": (
+        "main has no emptyDir or PersistentVolumeClaim at /home/jovyan that can be mounted before it starts: mount one"
+    ),
+    "no-phfs": "main has no writable PersistentVolumeClaim at /phfs: mount PHFS there",
+    "no-group": "main's mount at /phfs has no subPath groups/<group>: set it to the path of the job's group",
 }
-# Of these the pod itself says nothing: it was asked for, or is plain to see.
-_SILENT = ("injected", "already-injected", "opted-out")
+# Neither annotated nor warned about: requested by the user, or visible in the pod.
+_SILENT_OUTCOMES = ("injected", "already-injected", "opted-out")
 
 
 @dataclass(frozen=True)
 class Injection:
-    """The pod as it is to be, the `outcome` (a key of OUTCOMES), and warnings for whoever creates the pod."""
+    """The changed pod, the `outcome` (a key of OUTCOMES), and warnings for the creator of the pod."""
 
     pod: Document
     outcome: str
     warnings: list[str]
 
 
-def inject(pod: Mapping[str, Any], settings: Settings, facts: Facts) -> Injection:
-    """The pod with the sidecar, or the reason why not."""
-    after = copy.deepcopy(dict(pod))
+def inject(pod: Mapping[str, Any], settings: WebhookSettings, cluster: ClusterVersion) -> Injection:
+    """Return the pod with the sidecar, or with the reason why it has none."""
+    result = copy.deepcopy(dict(pod))
     try:
-        return Injection(after, "injected", _inject(after, settings, facts))
+        return Injection(result, "injected", _inject(result, settings, cluster))
     except Declined as declined:
         outcome = declined.outcome
-    after = copy.deepcopy(dict(pod))
-    if outcome in _SILENT:
-        return Injection(after, outcome, [])
-    _annotate(after, {OUTCOME: outcome})
-    return Injection(after, outcome, [f"artifacts will not be collected: {OUTCOMES[outcome]}"])
+    result = copy.deepcopy(dict(pod))
+    if outcome in _SILENT_OUTCOMES:
+        return Injection(result, outcome, [])
+    _annotate(result, {OUTCOME_ANNOTATION: outcome})
+    return Injection(result, outcome, [f"artifacts will not be collected: {OUTCOMES[outcome]}"])
 
 
-def _inject(pod: Document, settings: Settings, facts: Facts) -> list[str]:
-    """Change `pod`; returns the warnings. Raises Declined, perhaps half-way."""
-    spec = mapping(pod, "spec")
+def _inject(pod: Document, settings: WebhookSettings, cluster: ClusterVersion) -> list[str]:
+    """Add the sidecar to `pod` in place; return warnings. If it raises Declined, `pod` may be changed in part."""
+    spec = get_mapping(pod, "spec")
     main = _check(pod, spec)
-    wishes = read_wishes(pod, main, settings)
-    if not wishes.enabled:
+    options = read_pod_options(pod, main, settings)
+    if not options.enabled:
         raise Declined("opted-out")
-    if not facts.has_native_sidecars:
+    if not cluster.has_native_sidecars:
         raise Declined("old-kubernetes")
     mounts = plan_mounts(spec, main)
-    sidecar = make_container(spec, main, mounts, wishes, settings)
-    spec["initContainers"] = [sidecar, *items(spec, "initContainers")]
-    spec["volumes"] = [*items(spec, "volumes"), mask_volume()]
-    spec["terminationGracePeriodSeconds"] = wishes.grace_seconds
-    _switch_wrapper_off(main)
-    _annotate(pod, {OUTCOME: "injected", ORIGINAL_GRACE: str(wishes.original_grace_seconds)})
-    return wishes.warnings + _group_warnings(pod, mounts)
+    sidecar = build_container(spec, main, mounts, options, settings)
+    spec["initContainers"] = [sidecar, *get_list(spec, "initContainers")]
+    spec["volumes"] = [*get_list(spec, "volumes"), mask_volume()]
+    spec["terminationGracePeriodSeconds"] = options.grace_seconds
+    _disable_wrapper(main)
+    _annotate(pod, {OUTCOME_ANNOTATION: "injected", ORIGINAL_GRACE_ANNOTATION: str(options.original_grace_seconds)})
+    return options.warnings + _group_warnings(pod, mounts)
 
 
 def _check(pod: Document, spec: Document) -> Document:
-    """Main, in a pod that may get a sidecar."""
+    """Check that the pod can get a sidecar; return main."""
     if is_injected(pod):
         raise Declined("already-injected")
-    if named(list(all_containers(spec)), SIDECAR) or named(items(spec, "volumes"), MASK):
+    if find_by_name(list(all_containers(spec)), SIDECAR) or find_by_name(get_list(spec, "volumes"), MASK):
         raise Declined("name-taken")
-    if mapping(spec, "os").get("name", "linux") != "linux":
+    if get_mapping(spec, "os").get("name", "linux") != "linux":
         raise Declined("not-linux")
-    main = named(items(spec, "containers"), MAIN)
+    main = find_by_name(get_list(spec, "containers"), MAIN)
     if main is None:
         raise Declined("no-main")
     return main
 
 
-def _switch_wrapper_off(main: Document) -> None:
-    """PrimeHub's own wrapper in main copies too, unless it is told not to."""
-    name = ROWS["enabled"].env
-    env = [each for each in items(main, "env") if each.get("name") == name]
-    if not env:
-        main["env"] = [*items(main, "env"), {"name": name, "value": "false"}]
-    for each in env:
-        each.pop("valueFrom", None)
-        each["value"] = "false"
+def _disable_wrapper(main: Document) -> None:
+    """Disable PrimeHub's own wrapper in main, which would copy the artifacts a second time."""
+    name = SIDECAR_ROWS["enabled"].env
+    variables = [variable for variable in get_list(main, "env") if variable.get("name") == name]
+    if not variables:
+        main["env"] = [*get_list(main, "env"), {"name": name, "value": "false"}]
+    for variable in variables:
+        variable.pop("valueFrom", None)
+        variable["value"] = "false"
 
 
-def _annotate(pod: Document, told: dict[str, str]) -> None:
-    metadata = pod["metadata"] = mapping(pod, "metadata")
-    metadata["annotations"] = mapping(metadata, "annotations") | told
+def _annotate(pod: Document, annotations: dict[str, str]) -> None:
+    metadata = pod["metadata"] = get_mapping(pod, "metadata")
+    metadata["annotations"] = get_mapping(metadata, "annotations") | annotations
 
 
-def _group_warnings(pod: Document, mounts: Mounts) -> list[str]:
-    label = mapping(mapping(pod, "metadata"), "labels").get(GROUP_LABEL)
-    if label is None or mounts.group in _groups_meant(label):
+def _group_warnings(pod: Document, mounts: MountPlan) -> list[str]:
+    label = get_mapping(get_mapping(pod, "metadata"), "labels").get(GROUP_LABEL)
+    if label is None or mounts.group in _possible_groups(label):
         return []
-    return [f"artifacts go to the group {mounts.group}, by the mount at /phfs; label {GROUP_LABEL} says {label[:63]!a}"]
+    return [
+        f"artifacts are stored for the group {mounts.group}, which the mount at /phfs names, although the label "
+        f"{GROUP_LABEL} is {label[:63]!a}"
+    ]
 
 
-def _groups_meant(label: str) -> set[str]:
-    """The group paths that a label can mean: the name as it is, or as PrimeHub escapes it (`escaped-a-2db`)."""
+def _possible_groups(label: str) -> set[str]:
+    """Return the group paths that a label can mean: the plain name, or PrimeHub's escaped form (`escaped-a-2db`)."""
     escaped = label.removeprefix("escaped-")
-    meant = set()
+    groups = set()
     for name in (label, _unescape(escaped) if escaped != label else ""):
         try:
-            meant.add(group_path(name))
+            groups.add(group_path(name))
         except InvalidName:
             continue
-    return meant
+    return groups
 
 
 def _unescape(text: str) -> str:

@@ -1,4 +1,7 @@
-"""Reading a pod that is a plain document: any part may be absent or null, and what is not known here stays."""
+"""Accessors for a pod as a plain dict, and the names that injection uses in it.
+
+Any field may be absent or null. Unknown fields are preserved.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,43 +9,45 @@ from typing import Any
 Document = dict[str, Any]
 
 MAIN = "main"
-SIDECAR = "phjob-artifacts"  # sorts after main: who reads the first container's status means main's
-ANNOTATION = "primehub.io/artifact-"
-OUTCOME = ANNOTATION + "sidecar"
-ORIGINAL_GRACE = ANNOTATION + "original-grace-seconds"
-RESULT = ANNOTATION + "result"  # noted on PhJobs: what became of their artifacts
+SIDECAR = "phjob-artifacts"  # sorts after main, because some tools read the first container's status as main's
+ANNOTATION_PREFIX = "primehub.io/artifact-"
+OUTCOME_ANNOTATION = ANNOTATION_PREFIX + "sidecar"
+ORIGINAL_GRACE_ANNOTATION = ANNOTATION_PREFIX + "original-grace-seconds"
+RESULT_ANNOTATION = ANNOTATION_PREFIX + "result"  # on PhJobs: the status of their artifacts
 GROUP_LABEL = "primehub.io/group"
 
 
 class Declined(Exception):
-    """This pod gets no sidecar, for `outcome` (a key of injection.OUTCOMES)."""
+    """The pod gets no sidecar. `outcome` is a key of injection.OUTCOMES."""
 
     def __init__(self, outcome: str) -> None:
         super().__init__(outcome)
         self.outcome = outcome
 
 
-def items(document: Mapping[str, Any], field: str) -> list[Document]:
-    """The list `field`; empty where it is absent or null."""
+def get_list(document: Mapping[str, Any], field: str) -> list[Document]:
+    """Return the list in `field`, or an empty one if the field is absent or null."""
     return document.get(field) or []
 
 
-def mapping(document: Mapping[str, Any], field: str) -> Document:
-    """The object `field`; empty where it is absent or null."""
+def get_mapping(document: Mapping[str, Any], field: str) -> Document:
+    """Return the object in `field`, or an empty one if the field is absent or null."""
     return document.get(field) or {}
 
 
-def named(documents: list[Document], name: str) -> Document | None:
-    """The first of `documents` that has this name."""
+def find_by_name(documents: list[Document], name: str) -> Document | None:
+    """Return the first of `documents` with this name, or None."""
     return next((document for document in documents if document.get("name") == name), None)
 
 
 def all_containers(spec: Mapping[str, Any]) -> Iterator[Document]:
+    """Yield the init containers and the containers of a pod."""
     for field in ("initContainers", "containers"):
-        yield from items(spec, field)
+        yield from get_list(spec, field)
 
 
 def is_injected(pod: Mapping[str, Any]) -> bool:
-    """Whether this product has added its sidecar already: its container and its annotation are both there."""
-    told = mapping(mapping(pod, "metadata"), "annotations").get(OUTCOME)
-    return told == "injected" and named(items(mapping(pod, "spec"), "initContainers"), SIDECAR) is not None
+    """Whether the pod already has our sidecar: both the container and the annotation are present."""
+    outcome = get_mapping(get_mapping(pod, "metadata"), "annotations").get(OUTCOME_ANNOTATION)
+    init_containers = get_list(get_mapping(pod, "spec"), "initContainers")
+    return outcome == "injected" and find_by_name(init_containers, SIDECAR) is not None

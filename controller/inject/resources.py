@@ -1,52 +1,52 @@
-"""What the sidecar asks for: such that the pod's quality of service class stays what it was.
+"""The sidecar's resources, chosen so that the pod keeps its quality of service (QoS) class.
 
-The class decides who is evicted and killed first, and which CPUs a job has to itself; a collector must not change it.
-The rules are those of the kubelet (`ComputePodQOS`): every container counts, init containers too.
+The class determines which pods are evicted or killed first and which pods get exclusive CPUs, so injection must not
+change it. The rules are those of the kubelet (`ComputePodQOS`): every container counts, including init containers.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from controller.inject.pod import Document, all_containers, mapping
+from controller.inject.pod import Document, all_containers, get_mapping
 from controller.inject.quantity import parse_quantity
-from controller.settings import Settings
+from controller.settings import WebhookSettings
 
-_COUNTED = ("cpu", "memory")
+_QOS_RESOURCES = ("cpu", "memory")
 
 
-def sidecar_resources(spec: Mapping[str, Any], settings: Settings) -> Document:
-    """The sidecar's `resources`."""
-    if mapping(spec, "resources"):
-        # They are the pod's as a whole, and decide its class; what containers ask for must fit into them.
+def sidecar_resources(spec: Mapping[str, Any], settings: WebhookSettings) -> Document:
+    """Return the sidecar's `resources` for a pod with this spec."""
+    if get_mapping(spec, "resources"):
+        # Pod-level resources determine the class, and the requests of containers must fit into them.
         return {}
-    found = qos_class(spec)
-    if found == "BestEffort":
+    pod_class = qos_class(spec)
+    if pod_class == "BestEffort":
         return {}
-    if found == "Guaranteed":
-        amount = {"cpu": settings.guaranteed_cpu, "memory": settings.memory_limit}
-        return {"requests": dict(amount), "limits": dict(amount)}
+    if pod_class == "Guaranteed":
+        amounts = {"cpu": settings.guaranteed_cpu, "memory": settings.memory_limit}
+        return {"requests": dict(amounts), "limits": dict(amounts)}
     limits = {"memory": settings.memory_limit} | ({"cpu": settings.cpu_limit} if settings.cpu_limit else {})
     return {"requests": {"cpu": settings.cpu_request, "memory": settings.memory_request}, "limits": limits}
 
 
 def qos_class(spec: Mapping[str, Any]) -> str:
-    """The class of a pod whose resources are told by its containers: BestEffort, Burstable or Guaranteed."""
-    told, guaranteed = False, True
+    """Return the QoS class of a pod without pod-level resources: BestEffort, Burstable or Guaranteed."""
+    has_any, is_guaranteed = False, True
     for container in all_containers(spec):
-        resources = mapping(container, "resources")
-        limits = _amounts(mapping(resources, "limits"))
-        # What is limited and not asked for is asked for as the limit has it.
-        requests = _amounts(mapping(resources, "limits") | mapping(resources, "requests"))
-        told = told or bool(limits or requests)
-        # No request may be more than its limit, so the sums that the kubelet compares are equal where each pair is.
-        guaranteed = guaranteed and len(limits) == len(_COUNTED) and requests == limits
-    if not told:
+        resources = get_mapping(container, "resources")
+        limits = _positive_amounts(get_mapping(resources, "limits"))
+        # The API server sets a missing request to the limit.
+        requests = _positive_amounts(get_mapping(resources, "limits") | get_mapping(resources, "requests"))
+        has_any = has_any or bool(limits or requests)
+        # The kubelet compares sums. No request exceeds its limit, so the sums are equal only if each pair is.
+        is_guaranteed = is_guaranteed and len(limits) == len(_QOS_RESOURCES) and requests == limits
+    if not has_any:
         return "BestEffort"
-    return "Guaranteed" if guaranteed else "Burstable"
+    return "Guaranteed" if is_guaranteed else "Burstable"
 
 
-def _amounts(told: Mapping[str, Any]) -> dict[str, Decimal]:
-    """What is more than nothing of CPU and memory."""
-    amounts = {name: parse_quantity(told.get(name)) for name in _COUNTED}
+def _positive_amounts(resources: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Return the amounts of CPU and memory that are greater than zero."""
+    amounts = {name: parse_quantity(resources.get(name)) for name in _QOS_RESOURCES}
     return {name: amount for name, amount in amounts.items() if amount is not None and amount > 0}

@@ -1,1 +1,1 @@
-"""Looks after PhJobs: their pods, their status, what became of their artifacts."""
+"""Reconciles PhJobs: their pods, their status, and the status of their artifacts."""

@@ -1,6 +1,6 @@
-"""Events on PhJobs, for `kubectl describe phjob`. What is told when is pure; writing is best effort.
+"""Kubernetes Events on PhJobs, for `kubectl describe phjob`. Choosing events is pure; recording them is best effort.
 
-An event's name is made of what it tells, so telling it twice is telling it once.
+An event's name is a hash of its content, so recording it twice creates it once.
 """
 
 import hashlib
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from artifacts.log import get_logger
-from controller.reconcile.artifact import NOT_INJECTED, UNKNOWN, Artifact
-from controller.reconcile.documents import printable, rfc3339, text
+from controller.documents import format_time, printable, text_field
+from controller.reconcile.artifact_status import NOT_INJECTED, UNKNOWN, ArtifactStatus
 from controller.reconcile.names import API_VERSION, KIND
 from controller.reconcile.phjob import PhJob
 from kube import errors
@@ -19,22 +19,27 @@ from kube.objects import ResourceClient
 logger = get_logger(__name__)
 
 COMPONENT = "phjob-artifacts"
-_REASONS = {
-    "sealed": ("Normal", "ArtifactsCollected", "all artifacts were collected"),
-    "empty": ("Normal", "NoArtifacts", "the job left no artifacts"),
-    "incomplete": ("Warning", "ArtifactsIncomplete", "not all artifacts were collected"),
-    "rejected": ("Warning", "ArtifactsRejected", "no artifacts were kept"),
-    UNKNOWN: ("Warning", "ArtifactsUnknown", "it is not known what was collected"),
-    NOT_INJECTED: ("Warning", "ArtifactsNotCollected", "artifacts are not collected"),
+# For each state of artifacts the event's type, reason and message.
+ARTIFACT_EVENTS = {
+    "sealed": ("Normal", "ArtifactsCollected", "All artifacts were collected"),
+    "empty": ("Normal", "NoArtifacts", "The job left no artifacts"),
+    "incomplete": ("Warning", "ArtifactsIncomplete", "Some artifacts were not collected"),
+    "rejected": ("Warning", "ArtifactsRejected", "No artifacts were collected, because the job exceeded a limit"),
+    UNKNOWN: ("Warning", "ArtifactsUnknown", "It is not known which artifacts were collected"),
+    NOT_INJECTED: ("Warning", "ArtifactsNotCollected", "Artifacts are not collected"),
 }
-SWITCHED_OFF = ("Warning", "CollectorSwitchedOff", "sidecars failed again and again, so no pod gets one any more")
-_FAILURES = ("PodCreationFailed", "OverRequeueLimit", "OverActivateDeadline", "PodUnknown")
-_MOST_NAME, _MOST_MESSAGE = 200, 1000
+SWITCHED_OFF = (
+    "Warning",
+    "CollectorSwitchedOff",
+    "Sidecars failed repeatedly, so the controller switched injection off for this namespace",
+)
+_FAILURE_REASONS = ("PodCreationFailed", "OverRequeueLimit", "OverActivateDeadline", "PodUnknown")
+_MAX_NAME_CHARACTERS, _MAX_MESSAGE_CHARACTERS = 200, 1000
 
 
 @dataclass(frozen=True)
-class Notice:
-    """An event to be: `about` tells it from others of the same reason."""
+class JobEvent:
+    """An event to record. `about` distinguishes it from other events of the same reason, such as a pod's UID."""
 
     kind: str
     reason: str
@@ -42,59 +47,68 @@ class Notice:
     about: str
 
 
-def artifact_notice(artifact: Artifact) -> Notice:
-    """What users are told of an artifact that is news."""
-    kind, reason, words = _REASONS[artifact.state]
-    return Notice(kind, reason, f"{words}: {artifact.message}" if artifact.message else words, artifact.pod_uid)
+def artifact_event(artifact: ArtifactStatus) -> JobEvent:
+    """Return the event for a new outcome."""
+    kind, reason, text = ARTIFACT_EVENTS[artifact.state]
+    return JobEvent(kind, reason, f"{text}: {artifact.message}" if artifact.message else text, artifact.pod_uid)
 
 
-def off_notice(pod_uid: str, trouble: str, remedy: str) -> Notice:
-    """What is told on the job whose pod's sidecar was one failure too many."""
-    kind, reason, words = SWITCHED_OFF
-    return Notice(kind, reason, f"{words}; here {trouble}. Mend the cause, then: {remedy}", pod_uid)
+def switched_off_event(pod_uid: str, failure: str, remedy: str) -> JobEvent:
+    """Return the event on the job whose sidecar's failure switched injection off."""
+    kind, reason, text = SWITCHED_OFF
+    return JobEvent(
+        kind, reason, f"{text}. The sidecar of this job failed: {failure}. Fix the cause, then run: {remedy}", pod_uid
+    )
 
 
-def instance_type_notice(job: PhJob, cpu: str, memory: str) -> Notice:
-    """What is told of a job that names an instance type: those are PrimeHub's, and nothing is looked up here."""
-    given = ", ".join(f"{name} {amount}" for name, amount in (("CPU", cpu), ("memory", memory)) if amount)
-    message = f"spec.instanceType {printable(job.spec.instance_type[:64])} sets no resources here: main gets"
-    return Notice("Warning", "InstanceTypeIgnored", f"{message} {given or 'neither requests nor limits'}, no GPU", "")
+def instance_type_event(job: PhJob, cpu: str, memory: str) -> JobEvent:
+    """Return the event on a job that names an instance type. Only PrimeHub's controller looks instance types up."""
+    amounts = [f"{name} {amount}" for name, amount in (("CPU", cpu), ("memory", memory)) if amount]
+    resources = ", ".join(amounts) or "no requests and limits"
+    message = (
+        f"spec.instanceType {printable(job.spec.instance_type[:64])} is ignored: this installation gives every main "
+        f"the same resources ({resources}, no GPU)"
+    )
+    return JobEvent("Warning", "InstanceTypeIgnored", message, "")
 
 
-def status_notice(job: PhJob, after: Mapping[str, Any]) -> Notice | None:
-    """What users are told of a new status."""
-    reason, message = text(after, "reason"), text(after, "message")
-    requeued = after.get("requeued", 0)
-    if job.requeued != requeued:
-        return Notice("Warning", "Requeued", message, str(requeued))
-    if reason in _FAILURES and reason != text(job.status, "reason"):
-        return Notice("Warning", reason, message, "")
+def status_event(job: PhJob, after: Mapping[str, Any]) -> JobEvent | None:
+    """Return the event for a change of the status, or None."""
+    reason, message = text_field(after, "reason"), text_field(after, "message")
+    requeue_count = after.get("requeued", 0)
+    if job.requeue_count != requeue_count:
+        return JobEvent("Warning", "Requeued", message, str(requeue_count))
+    if reason in _FAILURE_REASONS and reason != text_field(job.status, "reason"):
+        return JobEvent("Warning", reason, message, "")
     return None
 
 
-class Events:
-    """Writes events to the API."""
+class EventRecorder:
+    """Records events at the API server."""
 
-    def __init__(self, objects: ResourceClient) -> None:
-        self._objects = objects
+    def __init__(self, client: ResourceClient) -> None:
+        self._client = client
 
-    def tell(self, job: PhJob, notice: Notice, now: float) -> None:
-        """Create the event. That it cannot be is logged, and no more: the status tells the same."""
+    def record(self, job: PhJob, event: JobEvent, now: float) -> None:
+        """Create the event. A failure is only logged: the status contains the same information."""
         try:
-            self._objects.create(make_event(job, notice, now))
+            self._client.create(build_event(job, event, now))
         except errors.AlreadyExists:
             return
         except errors.KubeError as error:
-            logger.warning("event not written", job=job.name, group=job.spec.group, reason=notice.reason, error=error)
+            logger.warning("event not recorded", job=job.name, group=job.spec.group, reason=event.reason, error=error)
 
 
-def make_event(job: PhJob, notice: Notice, now: float) -> dict[str, Any]:
-    """The document of a core/v1 Event."""
-    mark = hashlib.sha256(f"{job.uid} {notice.reason} {notice.about}".encode(errors="replace")).hexdigest()[:16]
+def build_event(job: PhJob, event: JobEvent, now: float) -> dict[str, Any]:
+    """Return the core/v1 Event."""
+    digest = hashlib.sha256(f"{job.uid} {event.reason} {event.about}".encode(errors="replace")).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{job.name[:_MOST_NAME].rstrip('-.')}.{mark}", "namespace": job.namespace},
+        "metadata": {
+            "name": f"{job.name[:_MAX_NAME_CHARACTERS].rstrip('-.')}.{digest}",
+            "namespace": job.namespace,
+        },
         "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -102,12 +116,12 @@ def make_event(job: PhJob, notice: Notice, now: float) -> dict[str, Any]:
             "namespace": job.namespace,
             "uid": job.uid,
         },
-        "type": notice.kind,
-        "reason": notice.reason,
-        "message": notice.message[:_MOST_MESSAGE],
+        "type": event.kind,
+        "reason": event.reason,
+        "message": event.message[:_MAX_MESSAGE_CHARACTERS],
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
-        "firstTimestamp": rfc3339(now),
-        "lastTimestamp": rfc3339(now),
+        "firstTimestamp": format_time(now),
+        "lastTimestamp": format_time(now),
         "count": 1,
     }

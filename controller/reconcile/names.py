@@ -1,42 +1,53 @@
-"""The names that a PhJob and its pod carry, beside those that injection has."""
+"""Names, labels and annotations of a PhJob and its pod, in addition to those of `inject.pod`."""
 
 from artifacts.annotation import EXPIRY_ANNOTATION
 from artifacts.names import group_path
-from controller.inject.pod import ANNOTATION, ORIGINAL_GRACE, OUTCOME, RESULT
+from controller.inject.pod import (
+    ANNOTATION_PREFIX,
+    ORIGINAL_GRACE_ANNOTATION,
+    OUTCOME_ANNOTATION,
+    RESULT_ANNOTATION,
+)
 
 API_VERSION, KIND = "primehub.io/v1alpha1", "PhJob"
-GROUP_LABEL, USER_LABEL = "primehub.io/group", "primehub.io/user"
+USER_LABEL = "primehub.io/user"
 
-ENABLED = ANNOTATION + "enabled"
-# On a pod that was made without the sidecar on purpose: why ("quota", "refused", "start").
-WITHOUT = "primehub.io/without-artifact-sidecar"
-# On the namespace: "off" keeps the API server from asking the webhook.
+ENABLED_ANNOTATION = ANNOTATION_PREFIX + "enabled"
+# On a pod that the reconciler created without the sidecar: the reason ("quota", "refused" or "start").
+NO_SIDECAR_ANNOTATION = "primehub.io/without-artifact-sidecar"
+# On the namespace: "off" excludes it from the webhook's namespaceSelector.
 INJECTION_LABEL, INJECTION_OFF = "primehub.io/artifact-injection", "off"
-# On it too, and left there: when the label was set last by the controller, as RFC 3339.
-SWITCHED_OFF_AT = "primehub.io/artifact-injection-switched-off-at"
+# On the namespace, never removed: the time (RFC 3339) when the controller last set the label.
+SWITCHED_OFF_AT_ANNOTATION = "primehub.io/artifact-injection-switched-off-at"
 
-_NOT_FOR_PODS = (EXPIRY_ANNOTATION, RESULT, OUTCOME, ORIGINAL_GRACE, WITHOUT)
-_MOST_LABEL = 63
+_NOT_COPIED = (
+    EXPIRY_ANNOTATION,
+    RESULT_ANNOTATION,
+    OUTCOME_ANNOTATION,
+    ORIGINAL_GRACE_ANNOTATION,
+    NO_SIDECAR_ANNOTATION,
+)
+_MAX_LABEL_CHARACTERS = 63
 
 
 def pod_annotations(annotations: dict[str, str]) -> dict[str, str]:
-    """What of a PhJob's annotations its pod gets: the product's own, without what is noted about the PhJob."""
+    """Return the PhJob's annotations that its pod gets: the product's own, except those about the PhJob's state."""
     return {
         name: value
         for name, value in annotations.items()
-        if name.startswith("primehub.io/") and name not in _NOT_FOR_PODS
+        if name.startswith("primehub.io/") and name not in _NOT_COPIED
     }
 
 
-def label(value: str) -> str:
-    """As PrimeHub escapes what becomes a label: all but lower-case letters and digits as -XX."""
+def escape_label(value: str) -> str:
+    """Escape a label's value as PrimeHub does: all but lower-case letters and digits become -XX."""
     escaped = "".join(
         char if char.isascii() and (char.islower() or char.isdigit()) else "".join(f"-{b:02x}" for b in char.encode())
         for char in value
     )
-    return ("escaped-" + escaped)[:_MOST_LABEL].rstrip("-")
+    return ("escaped-" + escaped)[:_MAX_LABEL_CHARACTERS].rstrip("-")
 
 
-def sub_path(group: str) -> str:
-    """The group's part of PHFS. Raises InvalidName."""
+def group_sub_path(group: str) -> str:
+    """Return the subPath of the group's part of PHFS. Raises InvalidName."""
     return f"groups/{group_path(group)}"

@@ -1,7 +1,7 @@
-"""What became of a PhJob's artifacts, from what its pod tells. Pure.
+"""Determines the status of a PhJob's artifacts from its pod. Pure.
 
-The sidecar leaves its summary as its termination message; it is read as hostile. Each pod is told of once: the mark is
-its uid in what was written before.
+The sidecar's summary is its termination message, which is untrusted. The outcome of each pod is reported once: the
+pod's UID in the status marks it as reported.
 """
 
 from dataclasses import replace
@@ -9,102 +9,117 @@ from typing import Any
 
 from artifacts.errors import InvalidDocument
 from artifacts.summary import read_summary
+from controller.documents import format_time, printable
 from controller.inject.injection import OUTCOMES
-from controller.reconcile.artifact import COLLECTING, MOST_EXPIRY, NOT_INJECTED, SYNCING, UNKNOWN, Artifact
-from controller.reconcile.documents import printable, rfc3339
+from controller.reconcile.artifact_status import (
+    COLLECTING,
+    MAX_EXPIRY,
+    NOT_INJECTED,
+    SYNCING,
+    UNKNOWN,
+    ArtifactStatus,
+)
 from controller.reconcile.pod import Pod
-from controller.reconcile.settings import Settings
-from controller.reconcile.sidecar import collecting_until, crash
+from controller.reconcile.settings import ReconcilerSettings
+from controller.reconcile.sidecar_health import collection_deadline, crash_reason
 
-# Why a pod has no sidecar: what injection says, and what only the reconciler sees.
+# Why a pod has no sidecar: the outcomes of injection, and reasons that only the reconciler can determine.
 NOT_INJECTED_REASONS = {
     **{name: text for name, text in OUTCOMES.items() if name not in ("injected", "already-injected", "opted-out")},
-    "webhook": "the webhook was not asked: it was down, or is switched off",
-    "quota": "with the sidecar the pod would have been more than the quota allows",
-    "refused": "the API server takes the pod without the sidecar alone; the controller's log says why",
-    "start": "the sidecar could not be started",
+    "webhook": "the webhook was not called: it was down, or injection is switched off; ask an administrator",
+    "quota": "with the sidecar the pod would exceed the quota: free quota, or ask an administrator to raise it",
+    "refused": "the API server accepts the pod only without the sidecar: the controller's log has the error",
+    "start": "the sidecar did not start",
 }
 
 
-def next_artifact(before: Artifact | None, pod: Pod | None, settings: Settings, now: float) -> Artifact | None:
-    """What there is to tell now; `before` where nothing is new. `pod`: None where it is certain that there is none."""
+def next_artifact_status(
+    before: ArtifactStatus | None, pod: Pod | None, settings: ReconcilerSettings, now: float
+) -> ArtifactStatus | None:
+    """Return the current status; `before` if it has not changed. `pod` is None only if it certainly does not exist."""
     if pod is None or (before and before.pod_uid != pod.uid):
         if before and before.is_pending:
-            return replace(before, state=UNKNOWN, message="its pod was gone before the sidecar's word was read")
+            message = "the pod was deleted before the controller read the sidecar's summary"
+            return replace(before, state=UNKNOWN, message=message)
         if pod is None:
             return before
     if before and before.pod_uid == pod.uid and not before.is_pending and not _has_started_after_all(before, pod):
         return before
-    if not pod.injected:
+    if not pod.has_sidecar:
         return _without_sidecar(before, pod, settings)
-    if not (before and before.is_pending) and (pod.never_ran or not (pod.main_started or pod.is_finished)):
+    if not (before and before.is_pending) and (pod.has_never_run or not (pod.has_main_started or pod.is_finished)):
         return before
-    if is_over(pod):
-        return _final(pod)
-    if pod.main_ended and now >= collecting_until(pod, settings, now):
-        text = f"the sidecar had not ended {now - (pod.main.finished_at or now):.0f} s after main"
-        return Artifact(UNKNOWN, pod.uid, text)
-    return Artifact(COLLECTING if pod.main_ended else SYNCING, pod.uid, _trouble(pod))
+    if has_collection_ended(pod):
+        return _final_status(pod)
+    if pod.has_main_ended and now >= collection_deadline(pod, settings, now):
+        message = f"the sidecar was still running {now - (pod.main.finished_at or now):.0f} s after main ended"
+        return ArtifactStatus(UNKNOWN, pod.uid, message)
+    return ArtifactStatus(COLLECTING if pod.has_main_ended else SYNCING, pod.uid, _running_message(pod))
 
 
-def _trouble(pod: Pod) -> str:
-    """What users should know while the job runs. The same however often it is started again."""
-    return "the sidecar ended early, with no word: perhaps nothing is collected" if crash(pod) else ""
-
-
-def read_word(pod: Pod) -> dict[str, Any]:
-    """The fields of the sidecar's summary; none where it left none that can be read."""
+def sidecar_summary(pod: Pod) -> dict[str, Any]:
+    """Return the fields of the sidecar's summary; empty if it left none or an invalid one."""
+    message = pod.sidecar.termination_message
     try:
-        return read_summary(pod.sidecar.said.encode("utf-8", "replace")) if pod.sidecar.said else {}
+        return read_summary(message.encode("utf-8", "replace")) if message else {}
     except InvalidDocument:
         return {}
 
 
-def _has_started_after_all(before: Artifact, pod: Pod) -> bool:
-    return before.reason == "start" and pod.injected and pod.main_started
+def has_collection_ended(pod: Pod) -> bool:
+    """Whether the sidecar's summary is final. In a finished pod no container runs, even if its state says so."""
+    return pod.is_gone or pod.is_finished or (pod.has_main_ended and pod.sidecar.has_ended)
 
 
-def _without_sidecar(before: Artifact | None, pod: Pod, settings: Settings) -> Artifact | None:
-    if pod.without in NOT_INJECTED_REASONS:
-        reason = pod.without
-    elif pod.opted_out or (not settings.collects and not pod.declined):
+def _running_message(pod: Pod) -> str:
+    """Return a message for users while the job runs. It does not change with every restart of the sidecar."""
+    if not crash_reason(pod):
+        return ""
+    return "the sidecar ended early without a summary, so artifacts may not be collected"
+
+
+def _has_started_after_all(before: ArtifactStatus, pod: Pod) -> bool:
+    return before.reason == "start" and pod.has_sidecar and pod.has_main_started
+
+
+def _without_sidecar(before: ArtifactStatus | None, pod: Pod, settings: ReconcilerSettings) -> ArtifactStatus | None:
+    if pod.no_sidecar_reason in NOT_INJECTED_REASONS:
+        reason = pod.no_sidecar_reason
+    elif pod.is_opted_out or (not settings.collects and not pod.decline_reason):
         return before
     else:
-        reason = pod.declined if pod.declined in NOT_INJECTED_REASONS else "webhook"
+        reason = pod.decline_reason if pod.decline_reason in NOT_INJECTED_REASONS else "webhook"
     if before and before.state == NOT_INJECTED and before.reason == reason == "start":
-        return replace(before, pod_uid=pod.uid)  # told when it was decided
-    return Artifact(NOT_INJECTED, pod.uid, NOT_INJECTED_REASONS[reason], reason=reason)
+        return replace(before, pod_uid=pod.uid)  # reported when the pod was recreated
+    return ArtifactStatus(NOT_INJECTED, pod.uid, NOT_INJECTED_REASONS[reason], reason=reason)
 
 
-def is_over(pod: Pod) -> bool:
-    """Whether the sidecar has said its last. Of a finished pod no container runs, whatever their states say."""
-    return pod.gone or pod.is_finished or (pod.main_ended and pod.sidecar.ended)
-
-
-def _final(pod: Pod) -> Artifact:
-    summary = read_word(pod)
+def _final_status(pod: Pod) -> ArtifactStatus:
+    summary = sidecar_summary(pod)
     if not summary:
-        return Artifact(UNKNOWN, pod.uid, f"the sidecar left no word: {_silence(pod)}")
+        return ArtifactStatus(UNKNOWN, pod.uid, f"the sidecar left no summary: {_missing_summary_reason(pod)}")
     state, message = summary["state"], summary["message"]
-    if state == SYNCING:  # it was killed between two syncs, so more may have come since the last
+    if state == SYNCING:  # killed between two syncs: files may have been written since the last one
         state, message = "incomplete", message or "the sidecar was killed before its last sync"
     files, size = summary.get("files", 0), summary.get("bytes", 0)
-    expired_at = min(summary.get("expiredAt", 0), MOST_EXPIRY)
-    return Artifact(state, pod.uid, printable(message) or _words(state, summary), files, size, expired_at)
+    expired_at = min(summary.get("expiredAt", 0), MAX_EXPIRY)
+    return ArtifactStatus(
+        state, pod.uid, printable(message) or _default_message(state, summary), files, size, expired_at
+    )
 
 
-def _silence(pod: Pod) -> str:
-    if pod.sidecar.lost:
-        return "the kubelet lost sight of it"
-    return crash(pod) or "it was killed, or never started"
+def _missing_summary_reason(pod: Pod) -> str:
+    if pod.sidecar.is_lost:
+        return "the kubelet lost its status"
+    return crash_reason(pod) or "it was killed or never started"
 
 
-def _words(state: str, summary: dict[str, Any]) -> str:
-    """For a sidecar that says no more."""
+def _default_message(state: str, summary: dict[str, Any]) -> str:
+    """Return the message for a summary without one."""
     if state == "sealed":
         files, size, expiry = summary.get("files", 0), summary.get("bytes", 0), summary.get("expiredAt", 0)
-        until = f", kept until {rfc3339(min(expiry, MOST_EXPIRY))}" if expiry else ""
+        until = f", kept until {format_time(min(expiry, MAX_EXPIRY))}" if expiry else ""
         return f"{files} files, {size} bytes{until}"
     if state == "rejected":
-        return f"{summary.get('foundFiles', 0)} files, {summary.get('foundBytes', 0)} bytes: more than is allowed"
+        return f"{summary.get('foundFiles', 0)} files, {summary.get('foundBytes', 0)} bytes: they exceed a limit"
     return ""

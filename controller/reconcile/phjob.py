@@ -1,4 +1,4 @@
-"""What the reconciler keeps in memory of a PhJob, read from the custom resource's document. Pure."""
+"""What the reconciler stores in memory about a PhJob, read from the custom resource. Pure."""
 
 import sys
 from collections.abc import Mapping
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from artifacts.annotation import EXPIRY_ANNOTATION, parse_expiry_annotation
-from controller.inject.pod import RESULT
-from controller.reconcile.artifact import Artifact, read_artifact, read_result
-from controller.reconcile.documents import moment, part, text, whole
+from controller.documents import integer_field, mapping_field, text_field, time_field
+from controller.inject.pod import RESULT_ANNOTATION
+from controller.reconcile.artifact_status import ArtifactStatus, read_artifact_status, read_result_annotation
 from controller.reconcile.names import pod_annotations
 
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled", "Unknown")
-_MOST_COMMAND = 1024 * 1024
+_MAX_COMMAND_CHARACTERS = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """What is wanted. Of jobs that have ended, of which nothing is made any more, only the group is kept."""
+class PhJobSpec:
+    """The part of a spec that a pod is built from. For a job that has ended only the group is stored."""
 
     group: str = ""
     group_id: str = ""
@@ -30,82 +30,93 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class PhJob:
-    """A PhJob. Times are UNIX seconds. `status` is the document's own, without `artifact`."""
+    """A PhJob. Times are UNIX seconds.
+
+    `status` is the resource's status without `artifact`, which is `status_artifact`. `annotated_artifact` is the
+    artifact status in the annotation, used if another controller owns the status.
+    """
 
     name: str
     namespace: str
     uid: str
-    version: str
-    deleting: bool
-    cancel: bool
+    resource_version: str
+    is_deleting: bool
+    is_cancelled: bool
     requeue_limit: int | None
     active_deadline_seconds: int | None
     ttl_seconds: int | None
     annotated_expiry: int
-    spec: Spec
+    spec: PhJobSpec
     status: Mapping[str, Any]
-    artifact: Artifact | None
-    result: Artifact | None
+    status_artifact: ArtifactStatus | None
+    annotated_artifact: ArtifactStatus | None
 
     @property
     def phase(self) -> str:
-        return text(self.status, "phase")
+        """The phase, or "" if it has none yet."""
+        return text_field(self.status, "phase")
 
     @property
     def has_ended(self) -> bool:
+        """Whether the phase is final."""
         return self.phase in FINAL_PHASES
 
     @property
     def started_at(self) -> float | None:
-        return moment(self.status, "startTime")
+        """When main started."""
+        return time_field(self.status, "startTime")
 
     @property
     def finished_at(self) -> float | None:
-        return moment(self.status, "finishTime")
-
-    def told(self, reconcile: bool) -> Artifact | None:
-        """What was told of its artifacts. `reconcile`: whether its status is ours to write."""
-        return self.artifact if reconcile else self.result
+        """When the job ended."""
+        return time_field(self.status, "finishTime")
 
     @property
-    def requeued(self) -> int:
-        return whole(self.status, "requeued") or 0
+    def requeue_count(self) -> int:
+        """How often the job was requeued."""
+        return integer_field(self.status, "requeued") or 0
+
+    def reported_artifact(self, reconcile: bool) -> ArtifactStatus | None:
+        """Return the artifact status that was last written. `reconcile`: whether we own the PhJob's status."""
+        return self.status_artifact if reconcile else self.annotated_artifact
 
 
 def read_phjob(document: Mapping[str, Any]) -> PhJob:
-    """The PhJob in a document."""
-    metadata, spec, status = (part(document, name) for name in ("metadata", "spec", "status"))
-    annotations = part(metadata, "annotations")
-    ended = text(status, "phase") in FINAL_PHASES
+    """Return the PhJob in a document."""
+    metadata, spec, status = (mapping_field(document, name) for name in ("metadata", "spec", "status"))
+    annotations = mapping_field(metadata, "annotations")
+    has_ended = text_field(status, "phase") in FINAL_PHASES
     return PhJob(
-        name=text(metadata, "name"),
-        namespace=text(metadata, "namespace"),
-        uid=text(metadata, "uid"),
-        version=text(metadata, "resourceVersion"),
-        deleting="deletionTimestamp" in metadata,
-        cancel=spec.get("cancel") is True,
-        requeue_limit=whole(spec, "requeueLimit"),
-        active_deadline_seconds=whole(spec, "activeDeadlineSeconds"),
-        ttl_seconds=whole(spec, "ttlSecondsAfterFinished"),
-        annotated_expiry=parse_expiry_annotation(text(annotations, EXPIRY_ANNOTATION)),
-        spec=Spec(_group(spec)) if ended else _spec(spec, annotations),
+        name=text_field(metadata, "name"),
+        namespace=text_field(metadata, "namespace"),
+        uid=text_field(metadata, "uid"),
+        resource_version=text_field(metadata, "resourceVersion"),
+        is_deleting="deletionTimestamp" in metadata,
+        is_cancelled=spec.get("cancel") is True,
+        requeue_limit=integer_field(spec, "requeueLimit"),
+        active_deadline_seconds=integer_field(spec, "activeDeadlineSeconds"),
+        ttl_seconds=integer_field(spec, "ttlSecondsAfterFinished"),
+        annotated_expiry=parse_expiry_annotation(text_field(annotations, EXPIRY_ANNOTATION)),
+        spec=PhJobSpec(_group(spec)) if has_ended else _read_spec(spec, annotations),
         status={name: value for name, value in status.items() if name != "artifact"},
-        artifact=read_artifact(status.get("artifact")),
-        result=read_result(text(annotations, RESULT, 4096), text(metadata, "uid")),
+        status_artifact=read_artifact_status(status.get("artifact")),
+        annotated_artifact=read_result_annotation(
+            text_field(annotations, RESULT_ANNOTATION, 4096), text_field(metadata, "uid")
+        ),
     )
 
 
-def _spec(spec: Mapping[str, Any], annotations: Mapping[str, Any]) -> Spec:
-    return Spec(
+def _read_spec(spec: Mapping[str, Any], annotations: Mapping[str, Any]) -> PhJobSpec:
+    return PhJobSpec(
         group=_group(spec),
-        group_id=text(spec, "groupId"),
-        user=text(spec, "userName"),
-        instance_type=text(spec, "instanceType"),
-        image=text(spec, "image"),
-        command=text(spec, "command", _MOST_COMMAND),
+        group_id=text_field(spec, "groupId"),
+        user=text_field(spec, "userName"),
+        instance_type=text_field(spec, "instanceType"),
+        image=text_field(spec, "image"),
+        command=text_field(spec, "command", _MAX_COMMAND_CHARACTERS),
         annotations=pod_annotations({name: value for name, value in annotations.items() if isinstance(value, str)}),
     )
 
 
 def _group(spec: Mapping[str, Any]) -> str:
-    return sys.intern(text(spec, "groupName"))  # few, of many jobs
+    return sys.intern(text_field(spec, "groupName"))  # many jobs share few groups

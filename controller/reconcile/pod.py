@@ -1,83 +1,95 @@
-"""What the reconciler keeps in memory of a PhJob's pod, read from its document. Pure.
+"""What the reconciler stores in memory about a PhJob's pod. Pure.
 
-A pod with a native sidecar is Pending until main runs and Running until the sidecar has ended: what happened to the
-job is told by main's own state.
+A pod with a native sidecar has the phase Pending until main runs, and Running until the sidecar has ended. The job's
+progress must therefore be read from main's own state.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.inject.pod import MAIN, ORIGINAL_GRACE, OUTCOME, SIDECAR
-from controller.reconcile.documents import moment, named, number, part, parts, text, whole
-from controller.reconcile.names import ENABLED, WITHOUT
+from controller.documents import (
+    find_named,
+    integer_field,
+    mapping_field,
+    mapping_list,
+    parse_integer,
+    text_field,
+    time_field,
+)
+from controller.inject.pod import MAIN, ORIGINAL_GRACE_ANNOTATION, OUTCOME_ANNOTATION, SIDECAR
+from controller.reconcile.names import ENABLED_ANNOTATION, NO_SIDECAR_ANNOTATION
 
-_MOST_SUMMARY = 4096
-_USUAL_GRACE = 30  # Kubernetes' own, where a pod does not say
-_KILLED = (137, 143)  # by SIGKILL, SIGTERM
-_WAITS_IN_ORDER = ("PodInitializing", "ContainerCreating")
-_LOST = "ContainerStatusUnknown"  # what a kubelet says of a container that it has removed before it looked
+_MAX_SUMMARY_CHARACTERS = 4096
+_DEFAULT_GRACE_SECONDS = 30  # Kubernetes' default for terminationGracePeriodSeconds
+_KILLED_EXIT_CODES = (137, 143)  # SIGKILL, SIGTERM
+_NORMAL_WAITING = ("PodInitializing", "ContainerCreating")
+_LOST = "ContainerStatusUnknown"  # the kubelet's reason if it removed a container before reading its end
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """A container's. Times are UNIX seconds, None where it did not start or end. `waiting`: a reason, when it waits.
+class ContainerState:
+    """The state of a container. Times are UNIX seconds, None if it did not start or end.
 
-    `said`: the termination message of its present end, or of the one before its restart. `lost`: the kubelet knows
-    of an end nothing but that it was; the exit code and the words that it then gives are its own.
+    `waiting_reason` is set while it waits. `termination_message` is that of its end, or of the end before its last
+    restart. If `is_lost`, the kubelet knows only that the container ended; the exit code and the message that the
+    kubelet then reports are made up and are ignored.
     """
 
     started_at: float | None = None
-    ended: bool = False
+    has_ended: bool = False
     finished_at: float | None = None
     exit_code: int | None = None
     reason: str = ""
-    waiting: str = ""
+    waiting_reason: str = ""
     message: str = ""
-    restarts: int = 0
-    said: str = ""
-    lost: bool = False
+    restart_count: int = 0
+    termination_message: str = ""
+    is_lost: bool = False
 
     @property
-    def trouble(self) -> str:
-        """Why it does not start, where the kubelet tells a failure."""
-        return "" if self.waiting in _WAITS_IN_ORDER else self.waiting
+    def start_error(self) -> str:
+        """The kubelet's reason if the container cannot start, or ""."""
+        return "" if self.waiting_reason in _NORMAL_WAITING else self.waiting_reason
 
     @property
     def has_failed(self) -> bool:
-        """Whether it ended badly by itself, not because it was killed."""
-        return self.ended and self.exit_code not in (None, 0, *_KILLED)
+        """Whether it ended with an error of its own, not because it was killed."""
+        return self.has_ended and self.exit_code not in (None, 0, *_KILLED_EXIT_CODES)
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod. `deleting_at`: when it should be gone, once it was deleted. `scheduled_at`: when it got its node.
+    """A pod. Times are UNIX seconds.
 
-    `startable_at`: since when its volumes and network are there, before which no container can start; where an older
-    kubelet does not say, as `scheduled_at`. `gone`: it is no more there, and this is what was seen of it last.
+    `deletion_at` is the deletionTimestamp: when the grace period of the deletion ends. `scheduled_at` is when the pod
+    got its node, and `startable_at` when its volumes and network were ready, which no container starts before; older
+    kubelets do not report that, so it is `scheduled_at` then. `decline_reason` is why the webhook did not inject the
+    sidecar, `no_sidecar_reason` why the reconciler created the pod without it. If `is_gone`, the pod no longer exists
+    and this is its last known state.
     """
 
     name: str
     uid: str
-    version: str
+    resource_version: str
     owner_uid: str
     created_at: float
-    deleting_at: float | None
+    deletion_at: float | None
     phase: str
     reason: str
     message: str
     scheduled_at: float | None
-    unscheduled: str
+    scheduling_error: str
     startable_at: float | None
     grace_seconds: int
     original_grace_seconds: int | None
-    injected: bool
-    opted_out: bool
-    declined: str
-    without: str
-    main: State
-    sidecar: State
-    gone: bool = False
+    has_sidecar: bool
+    is_opted_out: bool
+    decline_reason: str
+    no_sidecar_reason: str
+    main: ContainerState
+    sidecar: ContainerState
+    is_gone: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -85,96 +97,108 @@ class Pod:
         return self.phase in ("Succeeded", "Failed")
 
     @property
-    def main_started(self) -> bool:
-        return not self.never_ran and (self.main.started_at is not None or self.main.ended)
+    def has_main_started(self) -> bool:
+        """Whether main has started, including a main that has ended."""
+        return not self.has_never_run and (self.main.started_at is not None or self.main.has_ended)
 
     @property
-    def never_ran(self) -> bool:
-        """Whether it was deleted before main started: kubelet then tells an end of main (exit code 137) all the same.
+    def has_never_run(self) -> bool:
+        """Whether the pod was deleted before main started. The kubelet reports an end of main (137) even then.
 
-        Of a main that ran it may tell the same, when it has lost sight of the container: then the PhJob knows better.
+        It can report the same for a main that ran but whose status it lost; then only the PhJob's status shows that
+        main ran.
         """
         return self.is_deleting and self.main.started_at is None
 
     @property
-    def main_ended(self) -> bool:
-        return self.main.ended or self.is_finished
+    def has_main_ended(self) -> bool:
+        """Whether main has ended."""
+        return self.main.has_ended or self.is_finished
 
     @property
     def is_deleting(self) -> bool:
-        return self.deleting_at is not None or self.gone
+        """Whether the pod is being deleted, or is gone."""
+        return self.deletion_at is not None or self.is_gone
 
 
 def read_pod(document: Mapping[str, Any]) -> Pod:
-    """The pod in a document."""
-    metadata, spec, status = (part(document, name) for name in ("metadata", "spec", "status"))
-    annotations = part(metadata, "annotations")
-    owner = next((each for each in parts(metadata, "ownerReferences") if each.get("kind") == "PhJob"), {})
+    """Return the pod in a document."""
+    metadata, spec, status = (mapping_field(document, name) for name in ("metadata", "spec", "status"))
+    annotations = mapping_field(metadata, "annotations")
+    owner = next((owner for owner in mapping_list(metadata, "ownerReferences") if owner.get("kind") == "PhJob"), {})
     scheduled, startable = (_condition(status, name) for name in ("PodScheduled", "PodReadyToStartContainers"))
-    grace = whole(spec, "terminationGracePeriodSeconds")
-    told = text(annotations, OUTCOME, 64)
+    grace_seconds = integer_field(spec, "terminationGracePeriodSeconds")
+    outcome = text_field(annotations, OUTCOME_ANNOTATION, 64)
     return Pod(
-        name=text(metadata, "name"),
-        uid=text(metadata, "uid"),
-        version=text(metadata, "resourceVersion"),
-        owner_uid=text(owner, "uid"),
-        created_at=moment(metadata, "creationTimestamp") or 0.0,
-        deleting_at=moment(metadata, "deletionTimestamp"),
-        phase=text(status, "phase"),
-        reason=text(status, "reason"),
-        message=text(status, "message"),
-        scheduled_at=_since(scheduled),
-        unscheduled="" if scheduled.get("status") == "True" else text(scheduled, "message"),
-        startable_at=_since(startable or scheduled),
-        grace_seconds=_USUAL_GRACE if grace is None else grace,
-        original_grace_seconds=number(text(annotations, ORIGINAL_GRACE)),
-        injected=bool(named(parts(spec, "initContainers"), SIDECAR)) and told == "injected",
-        opted_out=_is_opted_out(annotations, named(parts(spec, "containers"), MAIN)),
-        declined="" if told == "injected" else told,
-        without=text(annotations, WITHOUT, 64),
-        main=_state(named(parts(status, "containerStatuses"), MAIN)),
-        sidecar=_state(named(parts(status, "initContainerStatuses"), SIDECAR)),
+        name=text_field(metadata, "name"),
+        uid=text_field(metadata, "uid"),
+        resource_version=text_field(metadata, "resourceVersion"),
+        owner_uid=text_field(owner, "uid"),
+        created_at=time_field(metadata, "creationTimestamp") or 0.0,
+        deletion_at=time_field(metadata, "deletionTimestamp"),
+        phase=text_field(status, "phase"),
+        reason=text_field(status, "reason"),
+        message=text_field(status, "message"),
+        scheduled_at=_true_since(scheduled),
+        scheduling_error="" if scheduled.get("status") == "True" else text_field(scheduled, "message"),
+        startable_at=_true_since(startable or scheduled),
+        grace_seconds=_DEFAULT_GRACE_SECONDS if grace_seconds is None else grace_seconds,
+        original_grace_seconds=parse_integer(text_field(annotations, ORIGINAL_GRACE_ANNOTATION)),
+        has_sidecar=bool(find_named(mapping_list(spec, "initContainers"), SIDECAR)) and outcome == "injected",
+        is_opted_out=_is_opted_out(annotations, find_named(mapping_list(spec, "containers"), MAIN)),
+        decline_reason="" if outcome == "injected" else outcome,
+        no_sidecar_reason=text_field(annotations, NO_SIDECAR_ANNOTATION, 64),
+        main=_container_state(find_named(mapping_list(status, "containerStatuses"), MAIN)),
+        sidecar=_container_state(find_named(mapping_list(status, "initContainerStatuses"), SIDECAR)),
     )
 
 
 def _is_opted_out(annotations: Mapping[str, Any], main: Mapping[str, Any]) -> bool:
-    """Whether the pod says that it wants no sidecar. An injected pod's main says so too: to PrimeHub's wrapper."""
-    told = text(annotations, ENABLED) or text(named(parts(main, "env"), "PHJOB_ARTIFACT_ENABLED"), "value")
-    return told.strip().lower() == "false"
+    """Whether the pod opts out. An injected pod's main also has the variable, which disables PrimeHub's wrapper."""
+    enabled = text_field(annotations, ENABLED_ANNOTATION) or text_field(
+        find_named(mapping_list(main, "env"), "PHJOB_ARTIFACT_ENABLED"), "value"
+    )
+    return enabled.strip().lower() == "false"
 
 
 def _condition(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return next((each for each in parts(status, "conditions") if each.get("type") == name), {})
+    conditions = mapping_list(status, "conditions")
+    return next((condition for condition in conditions if condition.get("type") == name), {})
 
 
-def _since(condition: Mapping[str, Any]) -> float | None:
-    """Since when it holds; None where it does not."""
-    return moment(condition, "lastTransitionTime") if condition.get("status") == "True" else None
+def _true_since(condition: Mapping[str, Any]) -> float | None:
+    """Return when the condition became true; None if it is not true."""
+    return time_field(condition, "lastTransitionTime") if condition.get("status") == "True" else None
 
 
-def _state(status: Mapping[str, Any]) -> State:
-    state, last = part(status, "state"), part(part(status, "lastState"), "terminated")
-    waiting, running, ended = (part(state, name) for name in ("waiting", "running", "terminated"))
-    began = moment(running, "startedAt") or moment(ended, "startedAt") or moment(last, "startedAt")
-    known, before = ({} if _is_lost(each) else each for each in (ended, last))
-    return State(
-        started_at=began,
-        ended="terminated" in state,
-        finished_at=moment(known, "finishedAt"),
-        exit_code=_exit_code(known),
-        reason=text(known, "reason", 128),
-        waiting=text(waiting, "reason", 128),
-        message=text(waiting, "message") or text(known, "message"),
-        restarts=whole(status, "restartCount") or 0,
-        said=text(known, "message", _MOST_SUMMARY) or text(before, "message", _MOST_SUMMARY),
-        lost=_is_lost(ended) or _is_lost(last),
+def _container_state(status: Mapping[str, Any]) -> ContainerState:
+    state, last = mapping_field(status, "state"), mapping_field(mapping_field(status, "lastState"), "terminated")
+    waiting, running, terminated = (mapping_field(state, name) for name in ("waiting", "running", "terminated"))
+    started_at = (
+        time_field(running, "startedAt") or time_field(terminated, "startedAt") or time_field(last, "startedAt")
+    )
+    end, previous_end = ({} if _is_lost(end) else end for end in (terminated, last))
+    return ContainerState(
+        started_at=started_at,
+        has_ended="terminated" in state,
+        finished_at=time_field(end, "finishedAt"),
+        exit_code=_exit_code(end),
+        reason=text_field(end, "reason", 128),
+        waiting_reason=text_field(waiting, "reason", 128),
+        message=text_field(waiting, "message") or text_field(end, "message"),
+        restart_count=integer_field(status, "restartCount") or 0,
+        termination_message=(
+            text_field(end, "message", _MAX_SUMMARY_CHARACTERS)
+            or text_field(previous_end, "message", _MAX_SUMMARY_CHARACTERS)
+        ),
+        is_lost=_is_lost(terminated) or _is_lost(last),
     )
 
 
-def _is_lost(ended: Mapping[str, Any]) -> bool:
-    return text(ended, "reason") == _LOST
+def _is_lost(terminated: Mapping[str, Any]) -> bool:
+    return text_field(terminated, "reason") == _LOST
 
 
-def _exit_code(ended: Mapping[str, Any]) -> int | None:
-    code = ended.get("exitCode")
+def _exit_code(terminated: Mapping[str, Any]) -> int | None:
+    code = terminated.get("exitCode")
     return code if type(code) is int else None

@@ -1,7 +1,7 @@
-"""Does what was decided about one PhJob: writes its status, makes and deletes its pod, tells and counts. Thin I/O.
+"""Reconciles one PhJob: writes the planned status, creates or deletes its pod, records events and metrics. Thin I/O.
 
-What has no way back is guarded by the API server, not by what is remembered here: pods by their name, deletions by uid
-and version, statuses by the version that was read. So two controllers that both believe they lead harm nothing.
+Irreversible steps are guarded by the API server, not by memory: pods by their name, deletions by UID and version,
+statuses by the version that was read. So two controllers that both believe they lead do no harm.
 """
 
 import math
@@ -12,259 +12,277 @@ from functools import partial
 from typing import Any
 
 from artifacts.log import Fields, get_logger
-from controller.inject.pod import RESULT
-from controller.reconcile.artifact import NOT_INJECTED, Artifact, is_news, write_artifact, write_result
-from controller.reconcile.breaker import Breaker, Judged
-from controller.reconcile.counted import count, is_counted
-from controller.reconcile.documents import printable, rfc3339
-from controller.reconcile.events import Events, artifact_notice, instance_type_notice, off_notice, status_notice
-from controller.reconcile.expiry import after_expiry, look_at_expiry
-from controller.reconcile.finding import PodFinder
+from controller.documents import format_time, printable
+from controller.inject.pod import RESULT_ANNOTATION
+from controller.reconcile.artifact_status import (
+    NOT_INJECTED,
+    ArtifactStatus,
+    format_artifact_status,
+    format_result_annotation,
+    is_new_outcome,
+)
+from controller.reconcile.breaker import Breaker, FailureResult
+from controller.reconcile.events import (
+    EventRecorder,
+    artifact_event,
+    instance_type_event,
+    status_event,
+    switched_off_event,
+)
+from controller.reconcile.expiry import apply_expiry, next_expiry_check
 from controller.reconcile.metrics import ReconcilerMetrics
-from controller.reconcile.outcome import next_artifact
+from controller.reconcile.outcome import next_artifact_status
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod
-from controller.reconcile.refusal import NO_RIGHT, QUOTA, judge
-from controller.reconcile.settings import Settings
-from controller.reconcile.sidecar import crash, has_worked, is_recent, look_at_sidecar, sidecar_trouble
-from controller.reconcile.spawn import Unmakeable, make_pod
-from controller.reconcile.status import (
-    Action,
-    CreatePod,
-    Decision,
-    DeletePhJob,
-    DeletePod,
-    decide,
+from controller.reconcile.pod_builder import InvalidJobSpec, Refusal, build_pod, classify_refusal
+from controller.reconcile.pod_lookup import PodLookup
+from controller.reconcile.pod_metrics import must_count, pod_metrics
+from controller.reconcile.settings import ReconcilerSettings
+from controller.reconcile.sidecar_health import (
+    crash_reason,
+    has_worked,
+    is_recent,
+    next_sidecar_check,
+    start_failure,
 )
+from controller.reconcile.status_plan import Action, CreatePod, DeletePhJob, DeletePod, StatusPlan, plan_status
 from kube import errors
 from kube.indexer import Indexer
 from kube.objects import ResourceClient
 
 logger = get_logger(__name__)
 
-_QUOTA_SECONDS = 30.0  # between two tries to make a pod that is over a quota
-_IN_THE_WAY_SECONDS = 30.0  # between two looks at another's pod, of which the watch may show nothing
-_SOON_SECONDS = 1.0  # for the watch to show what another answer has told
+_QUOTA_RETRY_SECONDS = 30.0
+_NAME_TAKEN_RETRY_SECONDS = 30.0  # the watch may not show another owner's pod
+_WATCH_DELAY_SECONDS = 1.0  # for the watch to show a pod whose name is taken
 
 
 @dataclass(frozen=True)
-class Api:
-    """What is written to."""
+class Clients:
+    """What the reconciler writes to."""
 
     phjobs: ResourceClient
     pods: ResourceClient
-    events: Events
+    events: EventRecorder
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is read from."""
+class Caches:
+    """What the reconciler reads from."""
 
     phjobs: Indexer[PhJob]
     pods: Indexer[Pod]
 
 
 class Reconciler:
-    """Thread-safe, as long as each key is worked on by one thread at a time. `now` gives UNIX seconds."""
+    """Thread-safe if no two threads reconcile the same key at the same time. `now` returns UNIX seconds."""
 
     def __init__(
         self,
-        api: Api,
-        seen: Seen,
-        settings: Settings,
+        clients: Clients,
+        caches: Caches,
+        settings: ReconcilerSettings,
         metrics: ReconcilerMetrics,
         breaker: Breaker,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._api, self._seen, self._settings = api, seen, settings
+        self._clients, self._caches, self._settings = clients, caches, settings
         self._metrics, self._breaker, self._now = metrics, breaker, now
-        self._finder = PodFinder(api.pods, seen.pods)
-        self._not_before: dict[str, float] = {}
+        self._lookup = PodLookup(clients.pods, caches.pods)
+        self._not_before: dict[str, float] = {}  # when to retry the creation of a pod, by key
 
     def reconcile(self, key: str) -> float | None:
-        """Do what is to be done about the PhJob now; returns in how many seconds to look again. Raises KubeError."""
-        job = self._seen.phjobs.get(key)
+        """Reconcile a PhJob. Returns in how many seconds to reconcile again, or None. Raises KubeError."""
+        job = self._caches.phjobs.get(key)
         if job is None:
             self._not_before.pop(key, None)
-            self._finder.forget(key)
+            self._lookup.forget(key)
             return None
         now = self._now()
-        pod = self._finder.find(key, job, job.told(self._settings.reconcile))
+        pod = self._lookup.find(key, job, job.reported_artifact(self._settings.reconcile))
         if pod and pod.owner_uid == job.uid:
-            self._judge_sidecar(job, pod, now)
-        look_at = self._reconcile(key, job, pod, now) if self._settings.reconcile else self._watch(job, pod, now)
-        if pod and pod.gone:
-            self._finder.forget(key)
+            self._check_sidecar(job, pod, now)
+        check_at = self._run(key, job, pod, now) if self._settings.reconcile else self._watch(job, pod, now)
+        if pod and pod.is_gone:
+            self._lookup.forget(key)
         if pod and pod.owner_uid != job.uid and not job.has_ended:
-            look_at = min(look_at or math.inf, now + _IN_THE_WAY_SECONDS)
-        return None if look_at is None else max(0.0, look_at - now)
+            check_at = min(check_at or math.inf, now + _NAME_TAKEN_RETRY_SECONDS)
+        return None if check_at is None else max(0.0, check_at - now)
 
-    def _reconcile(self, key: str, job: PhJob, pod: Pod | None, now: float) -> float | None:
-        decision = decide(job, pod, self._settings, now)
-        version = self._write_status(job, decision)
-        self._tell_artifact(job, job.artifact, decision.artifact, pod, now)
-        if notice := status_notice(job, decision.status):
-            self._api.events.tell(job, notice, now)
-        if decision.action:
-            written = replace(job, version=version, status=decision.status, artifact=decision.artifact)
-            soon = self._act(key, written, decision.action, now)
-            return decision.look_at if soon is None else soon
-        return decision.look_at
+    def _run(self, key: str, job: PhJob, pod: Pod | None, now: float) -> float | None:
+        """Run the job. Returns when to check it again."""
+        plan = plan_status(job, pod, self._settings, now)
+        version = self._write_status(job, plan)
+        self._report_artifact(job, job.status_artifact, plan.artifact, pod, now)
+        if event := status_event(job, plan.status):
+            self._clients.events.record(job, event, now)
+        if plan.action:
+            written = replace(job, resource_version=version, status=plan.status, status_artifact=plan.artifact)
+            sooner = self._act(key, written, plan.action, now)
+            return plan.check_at if sooner is None else sooner
+        return plan.check_at
 
     def _watch(self, job: PhJob, pod: Pod | None, now: float) -> float | None:
-        """Another controller runs the job: only its artifacts are told of, in an annotation."""
+        """Report the artifacts of a job that another controller runs. Returns when to check it again."""
         own = pod if pod and pod.owner_uid == job.uid else None
-        result = next_artifact(job.result, own, self._settings, now)
-        if job.result is None and job.has_ended and result and result.state == NOT_INJECTED:
-            result = None  # it may have run before this was installed
-        if job.has_ended and result == job.result:
-            result = after_expiry(job, result, now)
-        if result and result != job.result:
-            metadata = {**_unchanged(job), "annotations": {RESULT: write_result(result, job.uid)}}
-            self._seen.phjobs.record_write(self._api.phjobs.merge(job.name, {"metadata": metadata}))
-            self._tell_artifact(job, job.result, result, own, now)
-        look_at = look_at_sidecar(own, self._settings, now) if own else None
-        return look_at_expiry(job, result, now) if look_at is None and job.has_ended else look_at
+        before = job.annotated_artifact
+        after = next_artifact_status(before, own, self._settings, now)
+        if before is None and job.has_ended and after and after.state == NOT_INJECTED:
+            after = None  # the job may have run before this product was installed
+        if job.has_ended and after == before:
+            after = apply_expiry(job, after, now)
+        if after and after != before:
+            annotations = {RESULT_ANNOTATION: format_result_annotation(after, job.uid)}
+            metadata = {**_preconditions(job), "annotations": annotations}
+            self._caches.phjobs.record_write(self._clients.phjobs.merge(job.name, {"metadata": metadata}))
+            self._report_artifact(job, before, after, own, now)
+        check_at = next_sidecar_check(own, self._settings, now) if own else None
+        return next_expiry_check(job, after, now) if check_at is None and job.has_ended else check_at
 
-    def _judge_sidecar(self, job: PhJob, pod: Pod, now: float) -> None:
-        trouble = sidecar_trouble(pod, self._settings, now)
-        if not trouble and is_recent(pod, self._settings, now):
-            trouble = crash(pod)
-        if not trouble:
+    def _check_sidecar(self, job: PhJob, pod: Pod, now: float) -> None:
+        failure = start_failure(pod, self._settings, now)
+        if not failure and is_recent(pod, self._settings, now):
+            failure = crash_reason(pod)
+        if not failure:
             return
-        judged = self._breaker.failed(pod.uid, pod.created_at, partial(self._newest_working, now))
-        if judged is Judged.BEFORE:
+        result = self._breaker.record_failure(pod.uid, pod.created_at, partial(self._last_working_at, now))
+        if result is FailureResult.ALREADY_COUNTED:
             return
         self._metrics.start_failures.inc()
-        logger.warning("sidecar fails", **_who(job), trouble=trouble[:200])
-        if judged is Judged.SWITCHED_OFF:
-            self._api.events.tell(job, off_notice(pod.uid, printable(trouble), self._breaker.remedy), now)
+        logger.warning("sidecar failed to start", **_log_fields(job), reason=failure[:200])
+        if result is FailureResult.SWITCHED_OFF:
+            event = switched_off_event(pod.uid, printable(failure), self._breaker.remedy)
+            self._clients.events.record(job, event, now)
 
-    def _newest_working(self, now: float) -> float:
-        """When the newest pod was made whose sidecar works; 0: there is none."""
-        pods = self._seen.pods.values()
+    def _last_working_at(self, now: float) -> float:
+        """Return when the newest pod with a working sidecar was created; 0 if there is none."""
+        pods = self._caches.pods.values()
         return max((pod.created_at for pod in pods if has_worked(pod, self._settings, now)), default=0.0)
 
-    def _write_status(self, job: PhJob, decision: Decision) -> str:
-        """Write what is new; returns the PhJob's version. Raises Conflict where it has changed meanwhile."""
+    def _write_status(self, job: PhJob, plan: StatusPlan) -> str:
+        """Write the changed fields; return the PhJob's version. Raises Conflict if it was changed meanwhile."""
         fields: dict[str, Any] = {
-            name: decision.status.get(name)
-            for name in {*job.status, *decision.status}
-            if job.status.get(name) != decision.status.get(name)
+            name: plan.status.get(name)
+            for name in {*job.status, *plan.status}
+            if job.status.get(name) != plan.status.get(name)
         }
-        if decision.artifact and decision.artifact != job.artifact:
-            fields["artifact"] = write_artifact(decision.artifact)
+        if plan.artifact and plan.artifact != job.status_artifact:
+            fields["artifact"] = format_artifact_status(plan.artifact)
         if not fields:
-            return job.version
-        patch = {"metadata": _unchanged(job), "status": fields}
-        written = self._api.phjobs.merge(job.name, patch, "status")
-        self._seen.phjobs.record_write(written)
-        if job.phase != decision.status.get("phase"):
-            after = decision.status.get("phase")
-            logger.info("phase", **_who(job), before=job.phase or "none", after=after)
+            return job.resource_version
+        patch = {"metadata": _preconditions(job), "status": fields}
+        written = self._clients.phjobs.merge(job.name, patch, "status")
+        self._caches.phjobs.record_write(written)
+        phase = plan.status.get("phase")
+        if job.phase != phase:
+            logger.info("phase changed", **_log_fields(job), before=job.phase or "none", after=phase)
         version = written["metadata"]["resourceVersion"]
         return version if isinstance(version, str) else ""
 
-    def _tell_artifact(
-        self, job: PhJob, before: Artifact | None, after: Artifact | None, pod: Pod | None, now: float
+    def _report_artifact(
+        self, job: PhJob, before: ArtifactStatus | None, after: ArtifactStatus | None, pod: Pod | None, now: float
     ) -> None:
-        """Count and tell what is new of what has been written."""
+        """Count, log and record an event for a status that has been written, if it is a new outcome."""
         if after is None:
             return
-        if is_counted(before, after, pod):
-            self._metrics.count(count(after, pod, job.spec.group))
-        if is_news(before, after):
-            self._api.events.tell(job, artifact_notice(after), now)
+        if must_count(before, after, pod):
+            self._metrics.count(pod_metrics(after, pod, job.spec.group))
+        if is_new_outcome(before, after):
+            self._clients.events.record(job, artifact_event(after), now)
             logger.info(
-                "artifacts", **_who(job), state=after.state, files=after.files, bytes=after.bytes, message=after.message
+                "artifacts", **_log_fields(job), state=after.state, files=after.files, bytes=after.bytes,
+                message=after.message,
             )  # fmt: skip
 
     def _act(self, key: str, job: PhJob, action: Action, now: float) -> float | None:
-        """Returns when to look again, where that is sooner than was decided."""
+        """Perform the action. Returns when to check again if that is sooner than planned."""
         if isinstance(action, CreatePod):
-            return self._create(key, job, action, now)
+            return self._create_pod(key, job, action, now)
         if isinstance(action, DeletePod):
             self._delete_pod(job, action)
         elif isinstance(action, DeletePhJob):
-            try:
-                self._api.phjobs.delete(job.name, uid=job.uid, version=job.version, propagation="Background")
-            except errors.NotFound:
-                return None
-            logger.info("removed, its time is over", **_who(job))
+            self._delete_phjob(job)
         return None
+
+    def _delete_phjob(self, job: PhJob) -> None:
+        try:
+            self._clients.phjobs.delete(job.name, uid=job.uid, version=job.resource_version, propagation="Background")
+        except errors.NotFound:
+            return
+        logger.info("phjob deleted, its ttl has passed", **_log_fields(job))
 
     def _delete_pod(self, job: PhJob, action: DeletePod) -> None:
         try:
-            answer = self._api.pods.delete(
-                job.name, uid=action.uid, version=action.version, grace_seconds=action.grace_seconds
+            deleted = self._clients.pods.delete(
+                job.name, uid=action.uid, version=action.resource_version, grace_seconds=action.grace_seconds
             )
         except errors.NotFound:
             return
-        if answer.get("metadata", {}).get("deletionGracePeriodSeconds"):  # else it is gone already
-            self._seen.pods.record_write(answer)
-        grace = "its own" if action.grace_seconds is None else action.grace_seconds
-        logger.info("deleted its pod", **_who(job), grace=grace)
+        if deleted.get("metadata", {}).get("deletionGracePeriodSeconds"):  # otherwise the pod is gone already
+            self._caches.pods.record_write(deleted)
+        grace_seconds = "default" if action.grace_seconds is None else action.grace_seconds
+        logger.info("pod deleted", **_log_fields(job), grace_seconds=grace_seconds)
 
-    def _create(self, key: str, job: PhJob, action: CreatePod, now: float) -> float | None:
+    def _create_pod(self, key: str, job: PhJob, action: CreatePod, now: float) -> float | None:
         not_before = self._not_before.get(key, 0.0)
-        if now < not_before <= now + _QUOTA_SECONDS:
+        if now < not_before <= now + _QUOTA_RETRY_SECONDS:
             return not_before
         try:
-            self._make(job, action.without, now)
+            self._create_with_fallback(job, action.no_sidecar_reason, now)
         except errors.AlreadyExists:
-            self._finder.note_unseen(key)
-            return now + _SOON_SECONDS
-        except Unmakeable as error:
+            self._lookup.mark_unwatched(key)
+            return now + _WATCH_DELAY_SECONDS
+        except InvalidJobSpec as error:
             self._fail(job, str(error), now)
         except (errors.Forbidden, errors.Invalid) as error:
-            verdict = judge(error)
-            if verdict == NO_RIGHT:
+            refusal = classify_refusal(error)
+            if refusal is Refusal.NOT_PERMITTED:
                 raise
-            if verdict == QUOTA:
-                self._not_before[key] = now + _QUOTA_SECONDS
-                self._back_to_pending(job, error, now)
-                return now + _QUOTA_SECONDS
+            if refusal is Refusal.QUOTA:
+                self._not_before[key] = now + _QUOTA_RETRY_SECONDS
+                self._requeue(job, error, now)
+                return now + _QUOTA_RETRY_SECONDS
             self._fail(job, error.message, now)
         self._not_before.pop(key, None)
         return None
 
-    def _make(self, job: PhJob, without: str, now: float) -> None:
-        """Create the pod; where it may not be with its sidecar, without."""
+    def _create_with_fallback(self, job: PhJob, no_sidecar_reason: str, now: float) -> None:
+        """Create the pod. If it is refused with the sidecar, create it without."""
         try:
-            created = self._api.pods.create(make_pod(job, self._settings, without))
+            created = self._clients.pods.create(build_pod(job, self._settings, no_sidecar_reason))
         except (errors.Forbidden, errors.Invalid) as error:
-            verdict = judge(error)
-            if without or verdict == NO_RIGHT:
+            refusal = classify_refusal(error)
+            if no_sidecar_reason or refusal is Refusal.NOT_PERMITTED:
                 raise
-            without = "quota" if verdict == QUOTA else "refused"
-            created = self._api.pods.create(make_pod(job, self._settings, without))
-            logger.warning("pod refused with its sidecar", **_who(job), error=error.message[:500])
-        logger.info("made its pod", **_who(job), without_sidecar=without or "no")
-        self._seen.pods.record_write(created)
+            no_sidecar_reason = "quota" if refusal is Refusal.QUOTA else "refused"
+            created = self._clients.pods.create(build_pod(job, self._settings, no_sidecar_reason))
+            logger.warning("pod refused with its sidecar", **_log_fields(job), error=error.message[:500])
+        logger.info("pod created", **_log_fields(job), no_sidecar_reason=no_sidecar_reason or "none")
+        self._caches.pods.record_write(created)
         if job.spec.instance_type:
-            notice = instance_type_notice(job, self._settings.main_cpu, self._settings.main_memory)
-            self._api.events.tell(job, notice, now)
+            event = instance_type_event(job, self._settings.main_cpu, self._settings.main_memory)
+            self._clients.events.record(job, event, now)
 
     def _fail(self, job: PhJob, message: str, now: float) -> None:
         status = {**job.status, "phase": "Failed", "reason": "PodCreationFailed", "message": message[:1024]}
-        self._change_status(job, status | {"finishTime": rfc3339(now)}, now)
+        self._change_status(job, status | {"finishTime": format_time(now)}, now)
 
-    def _back_to_pending(self, job: PhJob, error: errors.StatusError, now: float) -> None:
+    def _requeue(self, job: PhJob, error: errors.StatusError, now: float) -> None:
         message = f"Back to pending due to: insufficient group/user quota: {error.message}"
         status = {**job.status, "phase": "Pending", "reason": "OverQuota", "message": message[:1024]}
-        self._change_status(job, status | {"requeued": job.requeued + 1}, now)
+        self._change_status(job, status | {"requeued": job.requeue_count + 1}, now)
 
     def _change_status(self, job: PhJob, status: Mapping[str, Any], now: float) -> None:
-        self._write_status(job, Decision(status, job.artifact))
-        if notice := status_notice(job, status):
-            self._api.events.tell(job, notice, now)
+        self._write_status(job, StatusPlan(status, job.status_artifact))
+        if event := status_event(job, status):
+            self._clients.events.record(job, event, now)
 
 
-def _who(job: PhJob) -> Fields:
-    """Return the fields that name the job in log lines."""
+def _log_fields(job: PhJob) -> Fields:
+    """Return the log fields that identify the job."""
     return {"job": job.name, "group": job.spec.group}
 
 
-def _unchanged(job: PhJob) -> dict[str, str]:
-    """Preconditions of a patch: the PhJob is the one that was read."""
-    return {"uid": job.uid, "resourceVersion": job.version}
+def _preconditions(job: PhJob) -> dict[str, str]:
+    """Return the metadata of a patch that makes it fail if the PhJob has changed since it was read."""
+    return {"uid": job.uid, "resourceVersion": job.resource_version}

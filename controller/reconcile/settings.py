@@ -1,4 +1,4 @@
-"""The reconciler's settings: one table of environment variables, and the frozen object it makes."""
+"""The reconciler's settings: a table of environment variables, and the object with their values."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ PREFIX = "PHJOB_CONTROLLER_"
 
 def _quantity(text: str) -> str:
     if text and (parse_quantity(text) or 0) <= 0:
-        raise ValueError("use a Kubernetes quantity, such as 500m or 5Gi")
+        raise ValueError("use a Kubernetes quantity such as 500m or 5Gi")
     return text
 
 
@@ -23,46 +23,80 @@ def _row(field: str, default: str, parse: Callable[[str], Any], text: str) -> Se
     return Setting(field, PREFIX + field.upper(), default, parse, text)
 
 
-TABLE = (
-    _row("namespace", "", str, "namespace of the PhJobs; empty: the pod's own"),
-    _row("reconcile", "true", flag, "false: another controller runs PhJobs, this one only watches"),
-    _row("listen", "0.0.0.0:8081", listen, "host:port of /healthz, /readyz and /metrics; empty: none"),
-    _row("workers", "4", number(1, 64), "PhJobs worked on at once"),
-    _row("resync_seconds", "300", number(1, 86400, float), "seconds between two looks at all unfinished PhJobs"),
+SETTINGS_TABLE = (
+    _row("namespace", "", str, "namespace of the PhJobs; empty: the controller's own namespace"),
+    _row("reconcile", "true", flag, "run PhJobs; false: only watch them, as another controller runs them"),
+    _row("listen", "0.0.0.0:8081", listen, "host:port of /healthz, /readyz and /metrics; empty: not served"),
+    _row("workers", "4", number(1, 64), "number of PhJobs that are reconciled at the same time"),
+    _row("resync_seconds", "300", number(1, 86400, float), "seconds between reconciliations of all unfinished PhJobs"),
     _row("lease", "phjob-artifacts-controller", str, "name of the Lease that the leader holds"),
-    _row("lease_seconds", "15", number(1, 3600, float), "seconds until another replica follows a leader that died"),
     _row(
-        "certificate_secret", "", str, "Secret of the webhook's certificate, which the leader renews; empty: others do"
+        "lease_seconds",
+        "15",
+        number(1, 3600, float),
+        "seconds until another replica takes over from a leader that died",
     ),
-    _row("webhook", "phjob-artifacts", str, "MutatingWebhookConfiguration that is told whom to trust"),
-    _row("link_key_secret", "", str, "Secret of the API's key for links, which the leader makes; empty: others do"),
+    _row(
+        "certificate_secret",
+        "",
+        str,
+        "Secret with the webhook's certificate, which the leader renews; empty: it does not",
+    ),
+    _row(
+        "webhook",
+        "phjob-artifacts",
+        str,
+        "MutatingWebhookConfiguration in which the leader updates the CA certificates",
+    ),
+    _row(
+        "link_key_secret",
+        "",
+        str,
+        "Secret with the API's key for download links, which the leader creates; empty: it does not",
+    ),
     _row("phfs_claim", "phfs", str, "PersistentVolumeClaim of PHFS"),
-    _row("default_image", "", str, "image of jobs that name none"),
-    _row("working_size", "5Gi", _quantity, "most that the working directory may hold; empty: no limit"),
-    _row("main_cpu", "", _quantity, "CPU that main asks for and gets at most; empty: not said"),
-    _row("main_memory", "", _quantity, "memory that main asks for and gets at most; empty: not said"),
+    _row("default_image", "", str, "image of jobs that do not set one"),
+    _row("working_size", "5Gi", _quantity, "size limit of the working directory; empty: no limit"),
+    _row("main_cpu", "", _quantity, "CPU request and limit of main; empty: none"),
+    _row("main_memory", "", _quantity, "memory request and limit of main; empty: none"),
     _row("timezone", "", str, "TZ in main, such as Europe/Berlin; empty: not set"),
-    _row("preparing_seconds", "180", number(1, 86400), "seconds for main to start; then the job is queued again"),
-    _row("active_deadline_seconds", "86400", number(0, 2**31), "seconds main may run, where its PhJob does not say"),
-    _row("ttl_seconds", "604800", number(0, 2**31), "seconds a PhJob stays after its end, where it does not say"),
-    _row("collecting_seconds", "900", number(1, 86400), "most seconds the sidecar holds a pod after main has ended"),
-    _row("trouble_seconds", "30", number(0, 3600), "seconds for a sidecar that fails to start to do better"),
+    _row("preparing_seconds", "180", number(1, 86400), "seconds for main to start; after that the job is requeued"),
+    _row(
+        "active_deadline_seconds", "86400", number(0, 2**31), "maximum run time of main, if its PhJob does not set one"
+    ),
+    _row(
+        "ttl_seconds",
+        "604800",
+        number(0, 2**31),
+        "seconds after its end until a PhJob is deleted, if it does not set them",
+    ),
+    _row(
+        "collecting_seconds", "900", number(1, 86400), "maximum time the sidecar can run after main's end, in seconds"
+    ),
+    _row("trouble_seconds", "30", number(0, 3600), "seconds that a sidecar whose start fails has to recover"),
     _row(
         "start_seconds",
         "120",
         number(1, 3600),
-        "seconds for a sidecar to start that tells no failure, once its pod has volumes and network",
+        "seconds for a sidecar to start after the pod's volumes and network are ready, if no error is reported",
     ),
-    _row("breaker_failures", "3", number(0, 1000), "sidecars in a row that fail to start, until none is injected"),
+    _row(
+        "breaker_failures",
+        "3",
+        number(0, 1000),
+        "number of consecutive sidecar failures after which injection is switched off; 0: never",
+    ),
     METRICS_GROUPS,
     LOG_FORMAT,
-    Setting("collects", ARTIFACT + "ENABLED", "true", flag, "false: no pod gets a sidecar unless it asks for one"),
+    Setting(
+        "collects", ARTIFACT + "ENABLED", "true", flag, "inject the sidecar; false: only into pods that ask for it"
+    ),
 )
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What one reconciler was told. Fields are TABLE's rows."""
+class ReconcilerSettings:
+    """The reconciler's settings. The fields are the rows of SETTINGS_TABLE."""
 
     namespace: str
     reconcile: bool
@@ -92,6 +126,10 @@ class Settings:
     collects: bool
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read every row from `environ`; raise one ConfigError that names all that is wrong."""
-        return cls(**read_settings(TABLE, environ))
+    def from_env(cls, environ: Mapping[str, str]) -> "ReconcilerSettings":
+        """Read the settings from environment variables.
+
+        Raises:
+            ConfigError: settings are missing or invalid; the error lists all of them.
+        """
+        return cls(**read_settings(SETTINGS_TABLE, environ))

@@ -1,4 +1,4 @@
-"""An API server of our own, and a client of it."""
+"""Fixtures: the fake API server and a client of it."""
 
 from tests.kube.conftest import client, server
 

@@ -1,4 +1,4 @@
-"""So many sidecars that fail in a row switch injection off: by the times of their pods, whoever leads, in any order."""
+"""The breaker: consecutive failures, ordered by creation time, switch injection off, whichever replica leads."""
 
 from collections.abc import Iterator
 from itertools import permutations
@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from controller.reconcile.breaker import Breaker, Judged
-from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF, SWITCHED_OFF_AT
+from controller.reconcile.breaker import Breaker, FailureResult
+from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF, SWITCHED_OFF_AT_ANNOTATION
 from kube.objects import Resource, ResourceClient
-from tests.controller.cluster import NOW, rfc3339
+from tests.controller.objects import NOW, rfc3339
 from tests.kube.apiserver import ApiServer
 
-FAILED, BEFORE, SWITCHED_OFF = Judged.FAILED, Judged.BEFORE, Judged.SWITCHED_OFF
+COUNTED, ALREADY_COUNTED = FailureResult.COUNTED, FailureResult.ALREADY_COUNTED
+SWITCHED_OFF = FailureResult.SWITCHED_OFF
 
 
 @pytest.fixture
@@ -29,13 +30,13 @@ def namespaces(server: ApiServer) -> Iterator[ResourceClient]:
     client.close()
 
 
-def leader(namespaces: ResourceClient, most: int = 3, clock: float = NOW + 60.5) -> Breaker:
-    return Breaker(namespaces, "ns", most, lambda: clock)
+def new_breaker(namespaces: ResourceClient, max_failures: int = 3, clock: float = NOW + 60.5) -> Breaker:
+    return Breaker(namespaces, "ns", max_failures, lambda: clock)
 
 
-def fail(breaker: Breaker, *seconds: int, worked: int = 0) -> list[Judged]:
-    """Pods fail that were made so many seconds after NOW; one that was made `worked` seconds after it works."""
-    return [breaker.failed(f"pod-{second}", NOW + second, lambda: NOW + worked) for second in seconds]
+def fail(breaker: Breaker, *seconds: int, working: int = 0) -> list[FailureResult]:
+    """Record failures of pods created `seconds` after NOW; the newest working pod was created `working` s after NOW."""
+    return [breaker.record_failure(f"pod-{second}", NOW + second, lambda: NOW + working) for second in seconds]
 
 
 def metadata(namespaces: ResourceClient) -> dict[str, Any]:
@@ -43,74 +44,74 @@ def metadata(namespaces: ResourceClient) -> dict[str, Any]:
 
 
 def switch_on(namespaces: ResourceClient) -> None:
-    """As a person does it: kubectl label namespace ns primehub.io/artifact-injection-"""
+    """Remove the label, as a person does: kubectl label namespace ns primehub.io/artifact-injection-"""
     namespaces.merge("ns", {"metadata": {"labels": {INJECTION_LABEL: None}}})
 
 
-def test_so_many_failures_in_a_row_switch_injection_off(namespaces: ResourceClient) -> None:
-    breaker = leader(namespaces)
-    assert fail(breaker, 1, 1, 2) == [FAILED, BEFORE, FAILED]
-    assert fail(breaker, 4, 5, worked=3) == [FAILED, FAILED]
+def test_consecutive_failures_switch_injection_off(namespaces: ResourceClient) -> None:
+    breaker = new_breaker(namespaces)
+    assert fail(breaker, 1, 1, 2) == [COUNTED, ALREADY_COUNTED, COUNTED]
+    assert fail(breaker, 4, 5, working=3) == [COUNTED, COUNTED]
     assert "labels" not in metadata(namespaces)
-    assert fail(breaker, 6, worked=3) == [SWITCHED_OFF]
+    assert fail(breaker, 6, working=3) == [SWITCHED_OFF]
     assert breaker.is_off
     assert metadata(namespaces)["labels"] == {INJECTION_LABEL: INJECTION_OFF}
-    assert metadata(namespaces)["annotations"] == {SWITCHED_OFF_AT: rfc3339(NOW + 61)}
+    assert metadata(namespaces)["annotations"] == {SWITCHED_OFF_AT_ANNOTATION: rfc3339(NOW + 61)}
 
 
-def test_the_order_in_which_pods_are_looked_at_changes_nothing(namespaces: ResourceClient) -> None:
+def test_the_order_of_reported_failures_does_not_matter(namespaces: ResourceClient) -> None:
     for order in permutations((1, 2, 4, 5)):
-        assert set(fail(leader(namespaces), *order, worked=3)) == {FAILED}, order
+        assert set(fail(new_breaker(namespaces), *order, working=3)) == {COUNTED}, order
     for order in permutations((2, 4, 5, 6)):
-        assert fail(leader(namespaces), *order, worked=3).count(SWITCHED_OFF) == 1, order
+        assert fail(new_breaker(namespaces), *order, working=3).count(SWITCHED_OFF) == 1, order
         switch_on(namespaces)
-        namespaces.merge("ns", {"metadata": {"annotations": {SWITCHED_OFF_AT: None}}})
+        namespaces.merge("ns", {"metadata": {"annotations": {SWITCHED_OFF_AT_ANNOTATION: None}}})
 
 
-def test_once_somebody_has_switched_it_on_what_failed_before_counts_no_more(namespaces: ResourceClient) -> None:
-    first = leader(namespaces)
+def test_earlier_failures_do_not_count_after_injection_is_switched_on_again(namespaces: ResourceClient) -> None:
+    first = new_breaker(namespaces)
     fail(first, 1, 2, 3)
     switch_on(namespaces)
-    for breaker in (first, leader(namespaces)):  # an upgrade has another one lead, to which all pods are new
-        breaker.look()
-        assert set(fail(breaker, 1, 2, 3, 4, 60)) <= {FAILED, BEFORE}
+    for breaker in (first, new_breaker(namespaces)):  # after an upgrade another replica leads, which has seen no pod
+        breaker.refresh()
+        assert set(fail(breaker, 1, 2, 3, 4, 60)) <= {COUNTED, ALREADY_COUNTED}
         assert not breaker.is_off
         assert INJECTION_LABEL not in metadata(namespaces)["labels"]
-    assert fail(leader(namespaces), 1, 62, 63, 64) == [FAILED, FAILED, FAILED, SWITCHED_OFF]
+    assert fail(new_breaker(namespaces), 1, 62, 63, 64) == [COUNTED, COUNTED, COUNTED, SWITCHED_OFF]
 
 
-def test_one_that_has_not_looked_yet_does_so_before_it_switches(namespaces: ResourceClient) -> None:
-    fail(leader(namespaces), 1, 2, 3)
+def test_a_new_breaker_reads_the_namespace_before_it_switches_off(namespaces: ResourceClient) -> None:
+    fail(new_breaker(namespaces), 1, 2, 3)
     switch_on(namespaces)
-    breaker = leader(namespaces)
-    assert fail(breaker, 1, 2, 3, 62, 63, 64) == [*[FAILED] * 5, SWITCHED_OFF]
+    breaker = new_breaker(namespaces)
+    assert fail(breaker, 1, 2, 3, 62, 63, 64) == [*[COUNTED] * 5, SWITCHED_OFF]
 
 
-def test_where_it_is_off_it_is_not_switched_off_once_more(namespaces: ResourceClient) -> None:
+def test_injection_that_is_off_is_not_switched_off_again(namespaces: ResourceClient) -> None:
     namespaces.merge("ns", {"metadata": {"labels": {INJECTION_LABEL: INJECTION_OFF}}})  # by a person
-    breaker = leader(namespaces)
-    assert set(fail(breaker, 1, 2, 3, 4)) == {FAILED}
+    breaker = new_breaker(namespaces)
+    assert set(fail(breaker, 1, 2, 3, 4)) == {COUNTED}
     assert breaker.is_off
     switch_on(namespaces)
     assert fail(breaker, 5) == [SWITCHED_OFF]
 
 
-def test_pods_made_ahead_of_this_clock_are_not_held_against_what_was_mended(namespaces: ResourceClient) -> None:
-    breaker = leader(namespaces, clock=NOW - 1000)
+def test_the_recorded_time_is_not_before_pods_created_ahead_of_this_clock(namespaces: ResourceClient) -> None:
+    breaker = new_breaker(namespaces, clock=NOW - 1000)
     fail(breaker, 1, 2, 3)
-    assert metadata(namespaces)["annotations"] == {SWITCHED_OFF_AT: rfc3339(NOW + 3)}
+    assert metadata(namespaces)["annotations"] == {SWITCHED_OFF_AT_ANNOTATION: rfc3339(NOW + 3)}
 
 
-def test_none_switches_where_none_is_to(namespaces: ResourceClient) -> None:
-    assert set(fail(leader(namespaces, most=0), *range(1, 9))) == {FAILED}
+def test_a_maximum_of_zero_disables_the_breaker(namespaces: ResourceClient) -> None:
+    assert set(fail(new_breaker(namespaces, max_failures=0), *range(1, 9))) == {COUNTED}
 
 
-def test_a_namespace_that_cannot_be_changed_is_said_and_tried_again(
+def test_a_failed_switch_is_logged_and_retried_at_the_next_failure(
     server: ApiServer, namespaces: ResourceClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    breaker = leader(namespaces)
+    breaker = new_breaker(namespaces)
     server.script.add("status", lambda request: request.method == "PATCH", code=403)
-    assert set(fail(breaker, 1, 2, 3)) == {FAILED}
+    assert set(fail(breaker, 1, 2, 3)) == {COUNTED}
     assert not breaker.is_off
-    assert "injection could not be switched off namespace=ns" in caplog.text
-    assert fail(breaker, 4) == [SWITCHED_OFF]  # at the next
+    assert "cannot switch injection off namespace=ns" in caplog.text
+    assert fail(breaker, 4) == [SWITCHED_OFF]

@@ -1,45 +1,45 @@
-"""Events on PhJobs, against an API server over real HTTP: told once, and never in the way."""
+"""Events on PhJobs, against a fake API server over HTTP: recorded once; failures have no other effect."""
 
 from dataclasses import replace
 
 import pytest
 
-from controller.reconcile.events import Events, Notice, make_event
+from controller.reconcile.events import EventRecorder, JobEvent, build_event
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
-from tests.controller.cluster import NOW, job
-from tests.controller.kubelet import EVENTS
+from tests.controller.fake_cluster import EVENTS
+from tests.controller.objects import NOW, job
 from tests.kube.apiserver import ApiServer, parse_path
 
-NOTICE = Notice("Warning", "ArtifactsIncomplete", "not all artifacts were collected", "pod-uid")
+EVENT = JobEvent("Warning", "ArtifactsIncomplete", "Some artifacts were not collected", "pod-uid")
 
 
 @pytest.fixture
-def events(client: Client) -> Events:
-    return Events(ResourceClient(client, Resource("", "v1", "events", "ns")))
+def recorder(client: Client) -> EventRecorder:
+    return EventRecorder(ResourceClient(client, Resource("", "v1", "events", "ns")))
 
 
-def test_what_is_told_twice_is_there_once_and_of_another_pod_beside_it(server: ApiServer, events: Events) -> None:
-    for now in (NOW, NOW + 60):  # by who leads now, and by who comes to lead
-        events.tell(job(), NOTICE, now)
-    events.tell(job(), replace(NOTICE, about="second"), NOW)
-    found = server.objects.all(parse_path(EVENTS))
-    assert [each["reason"] for each in found] == ["ArtifactsIncomplete"] * 2
-    assert {each["involvedObject"]["uid"] for each in found} == {job().uid}
+def test_an_event_is_created_once_for_each_pod(server: ApiServer, recorder: EventRecorder) -> None:
+    for now in (NOW, NOW + 60):  # by the leader, and by the next one
+        recorder.record(job(), EVENT, now)
+    recorder.record(job(), replace(EVENT, about="second"), NOW)
+    events = server.objects.all(parse_path(EVENTS))
+    assert [event["reason"] for event in events] == ["ArtifactsIncomplete"] * 2
+    assert {event["involvedObject"]["uid"] for event in events} == {job().uid}
 
 
 @pytest.mark.parametrize("code", [403, 404, 422, 500])
-def test_an_event_that_cannot_be_written_is_logged_and_stops_nothing(
-    server: ApiServer, events: Events, caplog: pytest.LogCaptureFixture, code: int
+def test_a_failure_to_record_an_event_is_only_logged(
+    server: ApiServer, recorder: EventRecorder, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
     server.script.add("status", lambda request: request.method == "POST", code=code, times=3)
-    events.tell(job(), NOTICE, NOW)
-    assert "event not written job=job group=Team_A reason=ArtifactsIncomplete" in caplog.text
+    recorder.record(job(), EVENT, NOW)
+    assert "event not recorded job=job group=Team_A reason=ArtifactsIncomplete" in caplog.text
 
 
-def test_an_event_fits_into_what_the_api_server_takes() -> None:
+def test_an_event_fits_the_api_servers_limits() -> None:
     long = replace(job(), name="j." * 126)
-    event = make_event(long, replace(NOTICE, message="m" * 5000), NOW)
+    event = build_event(long, replace(EVENT, message="m" * 5000), NOW)
     assert len(event["metadata"]["name"]) <= 253
     assert ".." not in event["metadata"]["name"]
     assert len(event["message"]) <= 1024

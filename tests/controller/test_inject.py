@@ -1,4 +1,4 @@
-"""Injection: the whole pod, who gets a sidecar and who does not, and that twice is once."""
+"""Injection: the complete sidecar, which pods get it, and that injection is idempotent."""
 
 import copy
 import json
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from artifacts.settings import SidecarSettings, unknown_settings
-from controller.inject.facts import Facts, parse_version
+from controller.inject.cluster_version import ClusterVersion, parse_version
 from controller.inject.injection import OUTCOMES, inject
-from tests.controller.pods import (
+from tests.controller.pod_samples import (
     NEW,
     PHFS_MOUNT,
     SETTINGS,
@@ -26,8 +26,8 @@ from tests.controller.pods import (
 OUTCOME = "primehub.io/artifact-sidecar"
 
 
-def outcome(pod: Document, facts: Facts = NEW, /, **environ: str) -> str:
-    return inject(pod, make_settings(**environ), facts).outcome
+def outcome(pod: Document, cluster: ClusterVersion = NEW, /, **environ: str) -> str:
+    return inject(pod, make_settings(**environ), cluster).outcome
 
 
 def test_a_primehub_pod_gets_this_sidecar() -> None:
@@ -92,7 +92,7 @@ def test_a_primehub_pod_gets_this_sidecar() -> None:
     }
 
 
-def test_nothing_else_of_the_pod_changes() -> None:
+def test_the_rest_of_the_pod_is_unchanged() -> None:
     before = primehub_pod()
     after = injected(before)
     assert after["spec"]["initContainers"].pop(0)["name"] == "phjob-artifacts"
@@ -100,20 +100,20 @@ def test_nothing_else_of_the_pod_changes() -> None:
     assert after["spec"].pop("terminationGracePeriodSeconds") == 120
     assert after["metadata"]["annotations"].pop(OUTCOME) == "injected"
     assert after["metadata"]["annotations"].pop("primehub.io/artifact-original-grace-seconds") == "30"
-    switched = after["spec"]["containers"][0]["env"][1]
-    assert switched == {"name": "PHJOB_ARTIFACT_ENABLED", "value": "false"}
-    switched["value"] = "true"
+    enabled = after["spec"]["containers"][0]["env"][1]
+    assert enabled == {"name": "PHJOB_ARTIFACT_ENABLED", "value": "false"}
+    enabled["value"] = "true"
     assert after == before
 
 
-def test_the_pod_that_is_given_stays_as_it_is() -> None:
+def test_the_given_pod_is_not_modified() -> None:
     pod = primehub_pod()
-    given = copy.deepcopy(pod)
+    before = copy.deepcopy(pod)
     inject(pod, SETTINGS, NEW)
-    assert pod == given
+    assert pod == before
 
 
-def test_the_sidecar_understands_all_that_it_is_told() -> None:
+def test_the_sidecar_accepts_its_environment() -> None:
     environ = env_of(sidecar(primehub_pod(), make_settings(PHJOB_ARTIFACT_SYNC_SECONDS="5")))
     settings = SidecarSettings.from_env(environ)
     assert unknown_settings(environ) == []
@@ -121,24 +121,24 @@ def test_the_sidecar_understands_all_that_it_is_told() -> None:
     assert settings.volumes == ("/dev/shm", "/home/jovyan", "/mnt/dataset-mnist", "/phfs", "/project/phusers")
 
 
-def test_injecting_twice_is_injecting_once() -> None:
+def test_injection_is_idempotent() -> None:
     once = injected(primehub_pod())
     twice = inject(once, SETTINGS, NEW)
     assert (twice.pod, twice.outcome, twice.warnings) == (once, "already-injected", [])
 
 
-def test_a_copied_annotation_alone_keeps_nobody_from_a_sidecar() -> None:
+def test_a_copied_annotation_does_not_prevent_injection() -> None:
     assert outcome(make_pod(annotations={OUTCOME: "injected"})) == "injected"
 
 
-def test_a_reason_that_no_longer_holds_is_replaced() -> None:
+def test_an_outdated_reason_is_replaced() -> None:
     assert injected(make_pod(annotations={OUTCOME: "no-phfs"}))["metadata"]["annotations"][OUTCOME] == "injected"
 
 
 def without(field: str, name: str) -> Document:
     pod = make_pod()
     main = pod["spec"]["containers"][0]
-    main[field] = [each for each in main[field] if each["name"] != name]
+    main[field] = [item for item in main[field] if item["name"] != name]
     return pod
 
 
@@ -150,7 +150,7 @@ def with_phfs(**changes: Any) -> Document:
 
 def with_volume(name: str, **source: Any) -> Document:
     pod = make_pod()
-    pod["spec"]["volumes"] = [{"name": name, **source} if each["name"] == name else each for each in VOLUMES]
+    pod["spec"]["volumes"] = [{"name": name, **source} if volume["name"] == name else volume for volume in VOLUMES]
     return pod
 
 
@@ -182,30 +182,30 @@ REASONS: list[tuple[str, Document]] = [
 
 
 @pytest.mark.parametrize(("reason", "pod"), REASONS, ids=[f"{n}-{reason}" for n, (reason, _) in enumerate(REASONS)])
-def test_a_pod_that_cannot_be_collected_from_is_told_why_and_stays(reason: str, pod: Document) -> None:
-    found = inject(pod, SETTINGS, NEW)
-    assert found.outcome == reason
-    assert found.pod["metadata"]["annotations"].pop(OUTCOME) == reason
+def test_a_declined_pod_is_only_annotated_with_the_reason(reason: str, pod: Document) -> None:
+    injection = inject(pod, SETTINGS, NEW)
+    assert injection.outcome == reason
+    assert injection.pod["metadata"]["annotations"].pop(OUTCOME) == reason
     if not pod["metadata"].get("annotations"):
-        del found.pod["metadata"]["annotations"]
-    assert found.pod == pod
-    assert [OUTCOMES[reason] in warning for warning in found.warnings] == [True]
+        del injection.pod["metadata"]["annotations"]
+    assert injection.pod == pod
+    assert [OUTCOMES[reason] in warning for warning in injection.warnings] == [True]
 
 
 @pytest.mark.parametrize(("reason", "pod"), REASONS, ids=[f"{n}-{reason}" for n, (reason, _) in enumerate(REASONS)])
-def test_a_reason_is_told_once(reason: str, pod: Document) -> None:
-    told = inject(pod, SETTINGS, NEW).pod
-    assert inject(told, SETTINGS, NEW).pod == told
+def test_declining_twice_changes_nothing(reason: str, pod: Document) -> None:
+    annotated = inject(pod, SETTINGS, NEW).pod
+    assert inject(annotated, SETTINGS, NEW).pod == annotated
 
 
 @pytest.mark.parametrize("version", [None, (1, 28), (1, 9), (0, 99)])
-def test_an_older_or_unknown_kubernetes_gets_no_sidecar(version: tuple[int, int] | None) -> None:
-    assert outcome(make_pod(), Facts(version)) == "old-kubernetes"
+def test_an_old_or_unknown_kubernetes_gets_no_sidecar(version: tuple[int, int] | None) -> None:
+    assert outcome(make_pod(), ClusterVersion(version)) == "old-kubernetes"
 
 
 @pytest.mark.parametrize("version", [(1, 29), (1, 34), (2, 0)])
-def test_a_newer_kubernetes_does(version: tuple[int, int]) -> None:
-    assert outcome(make_pod(), Facts(version)) == "injected"
+def test_a_new_kubernetes_gets_the_sidecar(version: tuple[int, int]) -> None:
+    assert outcome(make_pod(), ClusterVersion(version)) == "injected"
 
 
 @pytest.mark.parametrize(
@@ -219,14 +219,14 @@ def test_a_newer_kubernetes_does(version: tuple[int, int]) -> None:
         ({}, None),
     ],
 )
-def test_versions_are_read_as_providers_write_them(document: Document, version: tuple[int, int] | None) -> None:
+def test_versions_are_parsed_in_providers_formats(document: Document, version: tuple[int, int] | None) -> None:
     assert parse_version(document) == version
 
 
-def test_a_pod_that_opts_out_stays_as_it_is_without_a_word() -> None:
+def test_a_pod_that_opts_out_is_unchanged_without_a_warning() -> None:
     pod = make_pod(annotations={"primehub.io/artifact-enabled": "false"})
-    found = inject(pod, SETTINGS, Facts(None))
-    assert (found.pod, found.outcome, found.warnings) == (pod, "opted-out", [])
+    injection = inject(pod, SETTINGS, ClusterVersion(None))
+    assert (injection.pod, injection.outcome, injection.warnings) == (pod, "opted-out", [])
 
 
 ENABLED = "PHJOB_ARTIFACT_ENABLED"
@@ -243,7 +243,7 @@ ENABLED = "PHJOB_ARTIFACT_ENABLED"
         ("perhaps", None, "true", "injected"),
     ],
 )
-def test_the_pods_word_goes_before_mains_and_mains_before_the_default(
+def test_annotations_take_precedence_over_variables_and_variables_over_defaults(
     annotation: str | None, variable: str | None, default: str, expected: str
 ) -> None:
     env = [{"name": ENABLED, "value": variable}] if variable else []
@@ -261,33 +261,33 @@ def test_the_pods_word_goes_before_mains_and_mains_before_the_default(
         [{"name": ENABLED, "value": "true"}, {"name": "A", "value": "b"}, {"name": ENABLED, "value": "true"}],
     ],
 )
-def test_primehubs_wrapper_in_main_is_told_not_to_copy(env: list[Document] | None) -> None:
+def test_primehubs_wrapper_in_main_is_disabled(env: list[Document] | None) -> None:
     main = injected(make_pod(main={"env": env, "envFrom": [{"configMapRef": {"name": "c"}}]}))["spec"]["containers"][0]
-    told = [each for each in main["env"] if each["name"] == ENABLED]
-    assert told
-    assert all(each == {"name": ENABLED, "value": "false"} for each in told)
+    variables = [variable for variable in main["env"] if variable["name"] == ENABLED]
+    assert variables
+    assert all(variable == {"name": ENABLED, "value": "false"} for variable in variables)
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [(None, 120), (30, 120), (0, 120), (119, 120), (120, 120), (121, 121), (86400 * 3, 86400 * 3)],
 )
-def test_the_grace_period_is_raised_and_never_lowered(given: int | None, expected: int) -> None:
+def test_the_grace_period_is_raised_but_never_lowered(given: int | None, expected: int) -> None:
     pod = make_pod() if given is None else make_pod(terminationGracePeriodSeconds=given)
     after = injected(pod)
     original = after["metadata"]["annotations"]["primehub.io/artifact-original-grace-seconds"]
-    told = env_of(after["spec"]["initContainers"][0])["PHJOB_ARTIFACT_GRACE_SECONDS"]
+    grace_seconds = env_of(after["spec"]["initContainers"][0])["PHJOB_ARTIFACT_GRACE_SECONDS"]
     assert after["spec"]["terminationGracePeriodSeconds"] == expected
     assert original == str(30 if given is None else given)
-    assert told == str(min(expected, 86400))
+    assert grace_seconds == str(min(expected, 86400))
 
 
-def test_an_original_grace_period_that_the_pod_made_up_is_overwritten() -> None:
+def test_a_forged_original_grace_period_is_overwritten() -> None:
     name = "primehub.io/artifact-original-grace-seconds"
     assert injected(make_pod(annotations={name: "999999"}))["metadata"]["annotations"][name] == "30"
 
 
-def test_a_pod_without_a_name_yet_is_told_it_by_the_kubelet() -> None:
+def test_a_generated_name_comes_from_the_kubelet() -> None:
     pod = make_pod()
     pod["metadata"] = {"generateName": "job-", "labels": {}}
     assert sidecar(pod)["env"][0] == {
@@ -297,27 +297,27 @@ def test_a_pod_without_a_name_yet_is_told_it_by_the_kubelet() -> None:
 
 
 @pytest.mark.parametrize("field", ["shareProcessNamespace", "hostPID"])
-def test_where_processes_are_shared_the_kick_looks_for_its_own(field: str) -> None:
+def test_the_prestop_hook_finds_the_sidecar_among_shared_processes(field: str) -> None:
     shared: Document = {field: True}
-    (_, _, kick) = sidecar(make_pod(**shared))["lifecycle"]["preStop"]["exec"]["command"]
-    assert "kill -USR1 1" not in kick
-    assert "/proc/self/ns/mnt" in kick
+    (_, _, command) = sidecar(make_pod(**shared))["lifecycle"]["preStop"]["exec"]["command"]
+    assert "kill -USR1 1" not in command
+    assert "/proc/self/ns/mnt" in command
 
 
-def test_on_the_nodes_network_no_port_is_taken() -> None:
+def test_no_port_is_used_on_the_host_network() -> None:
     container = sidecar(make_pod(hostNetwork=True))
     assert "ports" not in container
     assert env_of(container)["PHJOB_ARTIFACT_METRICS_LISTEN"] == ""
 
 
-def test_the_port_is_the_one_that_metrics_are_served_on() -> None:
+def test_the_container_port_is_the_metrics_port() -> None:
     container = sidecar(make_pod(), make_settings(PHJOB_ARTIFACT_METRICS_LISTEN="127.0.0.1:9999"))
     assert container["ports"][0]["containerPort"] == 9999
     assert "ports" not in sidecar(make_pod(), make_settings(PHJOB_ARTIFACT_METRICS_LISTEN=""))
 
 
 @pytest.mark.parametrize(
-    ("label", "group", "warned"),
+    ("label", "group", "has_warning"),
     [
         ("phusers", "phusers", False),
         ("escaped-phusers", "phusers", False),
@@ -331,23 +331,23 @@ def test_the_port_is_the_one_that_metrics_are_served_on() -> None:
         ("", "phusers", True),
     ],
 )
-def test_the_mount_names_the_group_and_a_label_that_says_another_is_told(
-    label: str | None, group: str, warned: bool
+def test_the_mount_determines_the_group_and_a_different_label_is_warned_about(
+    label: str | None, group: str, has_warning: bool
 ) -> None:
     pod = with_phfs(subPath=f"groups/{group}")
     pod["metadata"]["labels"] = {} if label is None else {"primehub.io/group": label}
-    found = inject(pod, SETTINGS, NEW)
-    assert env_of(found.pod["spec"]["initContainers"][0])["PRIMEHUB_GROUP"] == group
-    assert bool(found.warnings) == warned
+    injection = inject(pod, SETTINGS, NEW)
+    assert env_of(injection.pod["spec"]["initContainers"][0])["PRIMEHUB_GROUP"] == group
+    assert bool(injection.warnings) == has_warning
 
 
-def test_the_sidecar_comes_first() -> None:
-    names = [each["name"] for each in injected(primehub_pod())["spec"]["initContainers"]]
+def test_the_sidecar_is_the_first_init_container() -> None:
+    names = [container["name"] for container in injected(primehub_pod())["spec"]["initContainers"]]
     assert names == ["phjob-artifacts", "admission-is-not-found"]
 
 
 def istio_like(pod: Document) -> Document:
-    """A mesh: a native sidecar of its own at the front, a volume, its own annotation, and probes through it."""
+    """Change the pod as a service mesh does: add a native sidecar at the front, a volume and an annotation."""
     pod = copy.deepcopy(pod)
     spec = pod["spec"]
     proxy = {"name": "istio-proxy", "image": "proxy", "restartPolicy": "Always", "volumeMounts": []}
@@ -358,10 +358,11 @@ def istio_like(pod: Document) -> Document:
 
 
 def primehub_like(pod: Document) -> Document:
-    """PrimeHub's admission: takes its poisoned init container away, by name, and changes main's resources."""
+    """Change the pod as PrimeHub's admission does: remove its poisoned init container by name, and change main."""
     pod = copy.deepcopy(pod)
     spec = pod["spec"]
-    spec["initContainers"] = [each for each in spec["initContainers"] if each["name"] != "admission-is-not-found"]
+    containers = spec["initContainers"]
+    spec["initContainers"] = [container for container in containers if container["name"] != "admission-is-not-found"]
     spec["containers"][0]["env"].append({"name": "TZ", "value": "UTC"})
     spec["containers"][0]["volumeMounts"].append({"name": "scripts", "mountPath": "/etc/profile.d"})
     return pod
@@ -370,19 +371,19 @@ def primehub_like(pod: Document) -> Document:
 @pytest.mark.parametrize("mutate", [istio_like, primehub_like], ids=["istio", "primehub"])
 def test_the_order_of_webhooks_does_not_matter(mutate: Any) -> None:
     before, after = injected(mutate(primehub_pod())), mutate(injected(primehub_pod()))
-    assert inject(after, SETTINGS, NEW).outcome == "already-injected"  # reinvoked
+    assert inject(after, SETTINGS, NEW).outcome == "already-injected"  # when it is reinvoked
     for pod in (before, after):
-        pod["spec"]["initContainers"].sort(key=lambda each: each["name"])
-        pod["spec"]["volumes"].sort(key=lambda each: each["name"])
+        pod["spec"]["initContainers"].sort(key=lambda item: item["name"])
+        pod["spec"]["volumes"].sort(key=lambda item: item["name"])
     assert before == after
 
 
-def test_every_outcome_of_a_pod_is_in_the_table_and_reached() -> None:
+def test_all_outcomes_are_documented_and_tested() -> None:
     reached = {"injected", "already-injected", "opted-out", "old-kubernetes", *(reason for reason, _ in REASONS)}
     assert reached == set(OUTCOMES)
 
 
-def test_the_pod_that_comes_out_shares_nothing_with_the_settings() -> None:
+def test_the_injected_pod_shares_no_objects_with_the_settings() -> None:
     settings = make_settings()
     first = injected(make_pod(), settings)
     first["spec"]["initContainers"][0]["command"].append("--changed")

@@ -1,18 +1,18 @@
-"""Identity: who the sidecar runs as beside each main, and which Pod Security level it meets."""
+"""The sidecar's user beside different mains, and its privileges."""
 
 from typing import Any
 
 import pytest
 
-from tests.controller.pods import Document, make_pod, sidecar
+from tests.controller.pod_samples import Document, make_pod, sidecar
 
 FIXED = 65532
 ROOT: Document = {"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": False}
 
 
 def context(pod: Document | None = None, main: Document | None = None) -> Document:
-    given: dict[str, Any] = {} if pod is None else {"securityContext": pod}
-    return dict(sidecar(make_pod(main={} if main is None else {"securityContext": main}, **given))["securityContext"])
+    spec: dict[str, Any] = {} if pod is None else {"securityContext": pod}
+    return dict(sidecar(make_pod(main={} if main is None else {"securityContext": main}, **spec))["securityContext"])
 
 
 @pytest.mark.parametrize(
@@ -37,22 +37,22 @@ def context(pod: Document | None = None, main: Document | None = None) -> Docume
         ({"runAsNonRoot": True, "runAsUser": 0}, None, {"runAsUser": FIXED, "runAsNonRoot": True}),
     ],
 )
-def test_the_sidecar_is_mains_user_or_root_beside_root(
+def test_the_sidecar_runs_as_mains_user_or_as_root(
     pod: Document | None, main: Document | None, expected: Document
 ) -> None:
-    found = context(pod, main)
-    assert {name: value for name, value in found.items() if name.startswith("runAs")} == expected
-    added = [] if found["runAsNonRoot"] else ["DAC_OVERRIDE"]
-    assert found["capabilities"].get("add", []) == added
+    result = context(pod, main)
+    assert {name: value for name, value in result.items() if name.startswith("runAs")} == expected
+    added = [] if result["runAsNonRoot"] else ["DAC_OVERRIDE"]
+    assert result["capabilities"].get("add", []) == added
 
 
 @pytest.mark.parametrize(
     "main", [None, {"runAsUser": 1000}, {"privileged": True, "capabilities": {"add": ["SYS_ADMIN"]}}]
 )
-def test_it_never_has_more_rights_than_it_needs(main: Document | None) -> None:
-    found = context(None, main)
-    assert found["allowPrivilegeEscalation"] is False
-    assert found["privileged"] is False
-    assert found["readOnlyRootFilesystem"] is True
-    assert found["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert found["capabilities"]["drop"] == ["ALL"]
+def test_the_sidecar_has_minimal_privileges(main: Document | None) -> None:
+    result = context(None, main)
+    assert result["allowPrivilegeEscalation"] is False
+    assert result["privileged"] is False
+    assert result["readOnlyRootFilesystem"] is True
+    assert result["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert result["capabilities"]["drop"] == ["ALL"]

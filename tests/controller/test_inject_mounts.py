@@ -1,22 +1,25 @@
-"""Mounts: what of main's volumes the sidecar sees, and that nothing secret is among it."""
+"""The sidecar's mounts: which of main's volumes it sees, and that it sees no secrets."""
 
 from typing import Any
 
 import pytest
 
-from tests.controller.pods import PHFS_MOUNT, SETTINGS, Document, env_of, make_pod, sidecar
+from tests.controller.pod_samples import PHFS_MOUNT, SETTINGS, Document, env_of, make_pod, sidecar
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "data"}}
 
 
-def seen(*mounts: Document, volumes: list[Document] | None = None, **spec: Any) -> tuple[list[str], list[str]]:
-    """Main's paths below the sidecar's root, and those that it is told it cannot see."""
-    found = sidecar(make_pod(list(mounts), volumes, **spec))
-    below = [each["mountPath"] for each in found["volumeMounts"] if each["mountPath"].startswith("/job/")]
-    environ = env_of(found)
-    assert [f"/job{path}" for path in environ["PHJOB_ARTIFACT_VOLUMES"].split(":")] == below
+def visible_and_hidden(
+    *mounts: Document, volumes: list[Document] | None = None, **spec: Any
+) -> tuple[list[str], list[str]]:
+    """Return main's paths that the sidecar mounts, and the hidden paths in its environment."""
+    container = sidecar(make_pod(list(mounts), volumes, **spec))
+    mount_paths = [mount["mountPath"] for mount in container["volumeMounts"]]
+    visible = [path for path in mount_paths if path.startswith("/job/")]
+    environ = env_of(container)
+    assert [f"/job{path}" for path in environ["PHJOB_ARTIFACT_VOLUMES"].split(":")] == visible
     hidden = environ["PHJOB_ARTIFACT_HIDDEN_PATHS"]
-    return [path.removeprefix("/job") for path in below], hidden.split(":") if hidden else []
+    return [path.removeprefix("/job") for path in visible], hidden.split(":") if hidden else []
 
 
 def mount(path: str, name: str = "data", **more: Any) -> Document:
@@ -28,8 +31,8 @@ def volume(source: Document, name: str = "data") -> Document:
 
 
 @pytest.mark.parametrize("source", [CLAIM, {"emptyDir": {}}, {"ephemeral": {"volumeClaimTemplate": {}}}])
-def test_volumes_that_main_works_in_are_seen(source: Document) -> None:
-    assert seen(mount("/data"), volumes=[volume(source)]) == (["/data", "/home/jovyan", "/phfs"], [])
+def test_data_volumes_are_mounted(source: Document) -> None:
+    assert visible_and_hidden(mount("/data"), volumes=[volume(source)]) == (["/data", "/home/jovyan", "/phfs"], [])
 
 
 @pytest.mark.parametrize(
@@ -48,9 +51,9 @@ def test_volumes_that_main_works_in_are_seen(source: Document) -> None:
         {},
     ],
 )
-def test_nothing_else_is_mounted_and_what_covers_a_part_of_a_volume_is_told(source: Document) -> None:
-    found = seen(mount("/data"), mount("/home/jovyan/.token"), volumes=[volume(source)])
-    assert found == (["/home/jovyan", "/phfs"], ["/home/jovyan/.token"])
+def test_other_volumes_are_not_mounted_and_their_paths_in_volumes_are_hidden(source: Document) -> None:
+    paths = visible_and_hidden(mount("/data"), mount("/home/jovyan/.token"), volumes=[volume(source)])
+    assert paths == (["/home/jovyan", "/phfs"], ["/home/jovyan/.token"])
 
 
 @pytest.mark.parametrize(
@@ -67,51 +70,51 @@ def test_nothing_else_is_mounted_and_what_covers_a_part_of_a_volume_is_told(sour
         (["/job"], (["/home/jovyan", "/job", "/phfs"], [])),
     ],
 )
-def test_a_mount_within_another_is_left_out_and_told(paths: list[str], expected: tuple[list[str], list[str]]) -> None:
-    assert seen(*map(mount, paths), volumes=[volume(CLAIM)]) == expected
+def test_a_nested_mount_is_left_out_and_hidden(paths: list[str], expected: tuple[list[str], list[str]]) -> None:
+    assert visible_and_hidden(*map(mount, paths), volumes=[volume(CLAIM)]) == expected
 
 
 @pytest.mark.parametrize(
-    ("path", "seen_as"),
+    ("path", "normalized"),
     [("data/", "/data"), ("//data//x/", "/data/x"), ("/data/./x", "/data/x"), ("/data/../x", "/x"), ("/../x", "/x")],
 )
-def test_a_path_is_taken_as_the_kubelet_takes_it(path: str, seen_as: str) -> None:
-    assert seen_as in seen(mount(path), volumes=[volume(CLAIM)])[0]
+def test_paths_are_normalized_as_the_kubelet_does(path: str, normalized: str) -> None:
+    assert normalized in visible_and_hidden(mount(path), volumes=[volume(CLAIM)])[0]
 
 
-def test_of_two_mounts_at_one_path_the_later_is_mounted() -> None:
-    found = sidecar(
+def test_the_later_of_two_mounts_at_one_path_is_used() -> None:
+    container = sidecar(
         make_pod(
             [mount("/data", "first"), mount("/data/", "second")], [volume(CLAIM, "first"), volume(CLAIM, "second")]
         )
     )
-    at_data = [each for each in found["volumeMounts"] if each["mountPath"] == "/job/data"]
+    at_data = [mount for mount in container["volumeMounts"] if mount["mountPath"] == "/job/data"]
     assert at_data == [{"name": "second", "mountPath": "/job/data", "readOnly": True}]
 
 
-def test_a_path_that_no_list_can_hold_is_left_out() -> None:
-    assert seen(mount("/a:b"), mount("/home/jovyan/a:b"), mount("/a\nb"), volumes=[volume(CLAIM)]) == (
+def test_a_path_that_does_not_fit_a_list_is_left_out() -> None:
+    assert visible_and_hidden(mount("/a:b"), mount("/home/jovyan/a:b"), mount("/a\nb"), volumes=[volume(CLAIM)]) == (
         ["/home/jovyan", "/phfs"],
         [],
     )
 
 
-def test_a_folder_that_a_variable_names_is_left_out_and_told() -> None:
-    found = seen(
+def test_a_sub_path_expression_is_left_out_and_hidden() -> None:
+    paths = visible_and_hidden(
         mount("/home/jovyan/data", subPathExpr="$(POD_NAME)"), mount("/x", subPathExpr="$(A)"), volumes=[volume(CLAIM)]
     )
-    assert found == (["/home/jovyan", "/phfs"], ["/home/jovyan/data"])
+    assert paths == (["/home/jovyan", "/phfs"], ["/home/jovyan/data"])
 
 
-def test_a_sub_path_is_mounted_as_it_is_in_main() -> None:
-    found = sidecar(make_pod([mount("/data", subPath="a/b")], [volume(CLAIM)]))
-    assert {"name": "data", "mountPath": "/job/data", "subPath": "a/b", "readOnly": True} in found["volumeMounts"]
+def test_a_sub_path_is_copied_from_main() -> None:
+    container = sidecar(make_pod([mount("/data", subPath="a/b")], [volume(CLAIM)]))
+    assert {"name": "data", "mountPath": "/job/data", "subPath": "a/b", "readOnly": True} in container["volumeMounts"]
 
 
 @pytest.mark.parametrize(
-    ("init", "is_seen"),
+    ("init", "is_visible"),
     [
-        ({"subPath": "conf.json"}, True),  # the kubelet makes a folder for it anyway
+        ({"subPath": "conf.json"}, True),  # the kubelet creates a folder for it anyway
         ({"subPath": "elsewhere"}, True),
         ({"subPath": "conf"}, True),
         ({"subPath": "conf.json/deeper"}, True),
@@ -120,36 +123,34 @@ def test_a_sub_path_is_mounted_as_it_is_in_main() -> None:
         ({"subPathExpr": "$(A)"}, False),
     ],
 )
-def test_what_an_init_container_may_be_about_to_make_is_not_made_a_folder(init: Document, is_seen: bool) -> None:
-    """The sidecar starts before it, and the kubelet would make an empty folder where the subPath leads."""
+def test_a_sub_path_that_an_init_container_may_create_is_not_mounted(init: Document, is_visible: bool) -> None:
+    """The sidecar starts earlier, and the kubelet would create an empty folder at the subPath."""
     setup = {"name": "setup", "image": "busybox", "volumeMounts": [{"name": "data", "mountPath": "/d", **init}]}
-    paths, _ = seen(
+    paths, _ = visible_and_hidden(
         mount("/etc/conf.json", subPath="conf.json"), volumes=[volume({"emptyDir": {}})], initContainers=[setup]
     )
-    assert ("/etc/conf.json" in paths) == is_seen
+    assert ("/etc/conf.json" in paths) == is_visible
 
 
-def test_phfs_is_mounted_as_main_has_it_and_to_write_to() -> None:
-    found = sidecar(make_pod())
-    at_phfs = [each for each in found["volumeMounts"] if each["name"] == "phfs"]
+def test_phfs_is_mounted_read_only_and_writable() -> None:
+    container = sidecar(make_pod())
+    at_phfs = [mount for mount in container["volumeMounts"] if mount["name"] == "phfs"]
     assert at_phfs == [{**PHFS_MOUNT, "mountPath": "/job/phfs", "readOnly": True}, PHFS_MOUNT]
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("propagation", "expected"),
     [("Bidirectional", "HostToContainer"), ("HostToContainer", "HostToContainer"), ("None", None), ("", None)],
 )
-def test_what_the_node_mounts_later_reaches_the_sidecar_and_never_the_other_way(
-    given: str, expected: str | None
-) -> None:
-    found = sidecar(make_pod([mount("/data", mountPropagation=given)], [volume(CLAIM)]))
-    (made,) = [each for each in found["volumeMounts"] if each["name"] == "data"]
-    assert made.get("mountPropagation") == expected
+def test_mount_propagation_is_never_bidirectional(propagation: str, expected: str | None) -> None:
+    container = sidecar(make_pod([mount("/data", mountPropagation=propagation)], [volume(CLAIM)]))
+    (mounted,) = [mount for mount in container["volumeMounts"] if mount["name"] == "data"]
+    assert mounted.get("mountPropagation") == expected
 
 
 def test_the_token_is_masked() -> None:
     token = {"name": "kube-api-access", "projected": {"sources": []}}
-    found = sidecar(make_pod([mount("/var/run/secrets/kubernetes.io/serviceaccount", "kube-api-access")], [token]))
-    at_token = [each for each in found["volumeMounts"] if "secrets" in each["mountPath"]]
-    assert [each["name"] for each in at_token] == ["phjob-artifacts-no-token"]
-    assert SETTINGS.image == found["image"]
+    container = sidecar(make_pod([mount("/var/run/secrets/kubernetes.io/serviceaccount", "kube-api-access")], [token]))
+    at_token = [each for each in container["volumeMounts"] if "secrets" in each["mountPath"]]
+    assert [mount["name"] for mount in at_token] == ["phjob-artifacts-no-token"]
+    assert SETTINGS.image == container["image"]

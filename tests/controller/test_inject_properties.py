@@ -1,4 +1,4 @@
-"""Injection on whatever pods may look like: what holds for every one of them."""
+"""Properties of injection that hold for all pods."""
 
 import copy
 import json
@@ -10,44 +10,45 @@ from artifacts.settings import SidecarSettings
 from controller.inject.injection import OUTCOMES, inject
 from controller.inject.quantity import parse_quantity
 from controller.patch import make_patch
-from tests.controller.pods import NEW, SETTINGS, Document, env_of, patched, pods
+from tests.controller.pod_samples import NEW, SETTINGS, Document, env_of, patched, pods
 
 READABLE = {"emptyDir", "persistentVolumeClaim", "ephemeral"}
 OUR_ANNOTATIONS = ("primehub.io/artifact-sidecar", "primehub.io/artifact-original-grace-seconds")
 
 
-def added(pod: Document) -> Document | None:
-    """The sidecar that a pod gets, if it gets one."""
-    found = inject(pod, SETTINGS, NEW)
-    return dict(found.pod["spec"]["initContainers"][0]) if found.outcome == "injected" else None
+def added_sidecar(pod: Document) -> Document | None:
+    """Return the sidecar that a pod gets, or None."""
+    injection = inject(pod, SETTINGS, NEW)
+    return dict(injection.pod["spec"]["initContainers"][0]) if injection.outcome == "injected" else None
 
 
-def without_ours(pod: Document) -> Document:
-    """The pod without all that injection may add or change."""
+def without_injection(pod: Document) -> Document:
+    """Return the pod without everything that injection may add or change."""
     pod = copy.deepcopy(pod)
     spec, metadata = pod["spec"], pod["metadata"]
-    spec["initContainers"] = [each for each in spec.get("initContainers") or [] if each["name"] != "phjob-artifacts"]
-    spec["volumes"] = [each for each in spec["volumes"] if each["name"] != "phjob-artifacts-no-token"]
+    containers = spec.get("initContainers") or []
+    spec["initContainers"] = [container for container in containers if container["name"] != "phjob-artifacts"]
+    spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != "phjob-artifacts-no-token"]
     spec.pop("terminationGracePeriodSeconds", None)
     annotations = metadata.pop("annotations", None) or {}
     metadata["annotations"] = {name: text for name, text in annotations.items() if name not in OUR_ANNOTATIONS}
     for container in spec["containers"]:
         if container["name"] == "main":
             env = container.get("env") or []
-            container["env"] = [each for each in env if each["name"] != "PHJOB_ARTIFACT_ENABLED"]
+            container["env"] = [variable for variable in env if variable["name"] != "PHJOB_ARTIFACT_ENABLED"]
     return pod
 
 
 @given(pods())
-def test_the_patch_makes_the_pod_by_another_reading_of_the_standard(pod: Document) -> None:
-    made, found = patched(pod)
-    assert made == found.pod
-    assert found.outcome in OUTCOMES
-    json.dumps(found.pod)
+def test_an_independent_library_applies_the_patch(pod: Document) -> None:
+    result, injection = patched(pod)
+    assert result == injection.pod
+    assert injection.outcome in OUTCOMES
+    json.dumps(injection.pod)
 
 
 @given(pods())
-def test_twice_is_once(pod: Document) -> None:
+def test_injection_of_any_pod_is_idempotent(pod: Document) -> None:
     once = inject(pod, SETTINGS, NEW).pod
     again = inject(once, SETTINGS, NEW)
     assert again.pod == once
@@ -55,33 +56,35 @@ def test_twice_is_once(pod: Document) -> None:
 
 
 @given(pods())
-def test_what_is_not_ours_stays(pod: Document) -> None:
-    given_pod = copy.deepcopy(pod)
-    assert without_ours(inject(pod, SETTINGS, NEW).pod) == without_ours(pod)
-    assert pod == given_pod
+def test_everything_else_is_unchanged(pod: Document) -> None:
+    before = copy.deepcopy(pod)
+    assert without_injection(inject(pod, SETTINGS, NEW).pod) == without_injection(pod)
+    assert pod == before
 
 
 @given(pods())
-def test_only_what_main_works_in_is_mounted_and_only_phfs_to_write(pod: Document) -> None:
-    sidecar = added(pod)
+def test_only_data_volumes_are_mounted_and_only_phfs_is_writable(pod: Document) -> None:
+    sidecar = added_sidecar(pod)
     if sidecar is None:
         return
     sources = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
     mounts = [mount for container in pod["spec"]["containers"] for mount in container["volumeMounts"]]
-    mine = {mount["name"] for mount in mounts}
-    phfs = {mount["name"] for mount in mounts if mount["mountPath"] == "/phfs"}  # of several, any: no pod may have them
+    used = {mount["name"] for mount in mounts}
+    phfs = {
+        mount["name"] for mount in mounts if mount["mountPath"] == "/phfs"
+    }  # the API server accepts only one mount per path
     for mount in sidecar["volumeMounts"]:
         if mount["name"] == "phjob-artifacts-no-token":
             continue
         assert sources[mount["name"]].keys() & READABLE
-        assert mount["name"] in mine
+        assert mount["name"] in used
         assert mount.get("readOnly") or (mount["mountPath"] == "/phfs" and mount["name"] in phfs)
         assert mount.get("mountPropagation") != "Bidirectional"
 
 
 @given(pods())
-def test_no_mount_lies_within_another_and_hidden_paths_lie_within_a_mount(pod: Document) -> None:
-    sidecar = added(pod)
+def test_mounts_are_not_nested_and_hidden_paths_are_within_volumes(pod: Document) -> None:
+    sidecar = added_sidecar(pod)
     if sidecar is None:
         return
     paths = [mount["mountPath"] for mount in sidecar["volumeMounts"]]
@@ -96,12 +99,12 @@ def test_no_mount_lies_within_another_and_hidden_paths_lie_within_a_mount(pod: D
 
 
 @given(pods())
-def test_whatever_main_sees_below_a_volume_that_the_sidecar_does_not_is_told(pod: Document) -> None:
-    sidecar = added(pod)
+def test_all_mounts_below_volumes_are_hidden_paths(pod: Document) -> None:
+    sidecar = added_sidecar(pod)
     if sidecar is None:
         return
     settings = SidecarSettings.from_env(env_of(sidecar))
-    (main,) = [each for each in pod["spec"]["containers"] if each["name"] == "main"]
+    (main,) = [container for container in pod["spec"]["containers"] if container["name"] == "main"]
     for mount in main["volumeMounts"]:
         path = "/" + "/".join(part for part in mount["mountPath"].split("/") if part)
         if ":" in path or ".." in path:
@@ -111,8 +114,8 @@ def test_whatever_main_sees_below_a_volume_that_the_sidecar_does_not_is_told(pod
 
 
 @given(pods())
-def test_the_sidecar_is_never_more_than_the_baseline_allows(pod: Document) -> None:
-    sidecar = added(pod)
+def test_the_sidecar_meets_the_baseline_level(pod: Document) -> None:
+    sidecar = added_sidecar(pod)
     if sidecar is None:
         return
     context = sidecar["securityContext"]
@@ -127,23 +130,23 @@ def test_the_sidecar_is_never_more_than_the_baseline_allows(pod: Document) -> No
 
 
 @given(pods())
-def test_the_quality_of_service_stays_by_the_kubelets_sums(pod: Document) -> None:
-    defaulted(pod)
-    if not is_possible(pod):
+def test_the_qos_class_is_unchanged_by_the_kubelets_rules(pod: Document) -> None:
+    set_default_requests(pod)
+    if not has_valid_resources(pod):
         return
     after = inject(pod, SETTINGS, NEW).pod
-    defaulted(after)
+    set_default_requests(after)
     assert compute_pod_qos(after["spec"]) == compute_pod_qos(pod["spec"])
 
 
 @given(pods())
-def test_a_grace_period_only_grows(pod: Document) -> None:
+def test_the_grace_period_is_never_lowered(pod: Document) -> None:
     before = pod["spec"].get("terminationGracePeriodSeconds") or 0
     assert (inject(pod, SETTINGS, NEW).pod["spec"].get("terminationGracePeriodSeconds") or 0) >= before
 
 
-def defaulted(pod: Document) -> None:
-    """As the API server: what is limited and not asked for is asked for."""
+def set_default_requests(pod: Document) -> None:
+    """Set missing requests to the limits, as the API server does."""
     for field in ("containers", "initContainers"):
         for container in pod["spec"].get(field) or []:
             resources = container["resources"]
@@ -151,8 +154,8 @@ def defaulted(pod: Document) -> None:
                 resources["requests"] = resources["limits"] | resources.get("requests", {})
 
 
-def is_possible(pod: Document) -> bool:
-    """Whether the API server would take its resources: quantities, and no request above its limit."""
+def has_valid_resources(pod: Document) -> bool:
+    """Whether the API server would accept the resources: valid quantities, and no request above its limit."""
     for field in ("containers", "initContainers"):
         for container in pod["spec"].get(field) or []:
             limits = container["resources"].get("limits", {})
@@ -170,14 +173,14 @@ def number(text: str) -> float:
 
 
 def compute_pod_qos(spec: Document) -> str:
-    """The kubelet's ComputePodQOS, with its sums, as an oracle of its own."""
+    """Compute the class with sums, as the kubelet's ComputePodQOS does: an independent oracle."""
     requests: dict[str, float] = {}
     limits: dict[str, float] = {}
     guaranteed = True
-    everything: list[Any] = [*(spec.get("initContainers") or []), *spec["containers"]]
+    all_containers: list[Any] = [*(spec.get("initContainers") or []), *spec["containers"]]
     if spec.get("resources"):
-        everything = [{"resources": spec["resources"] | {"requests": spec["resources"]["limits"]}}]
-    for container in everything:
+        all_containers = [{"resources": spec["resources"] | {"requests": spec["resources"]["limits"]}}]
+    for container in all_containers:
         limited = set()
         for sums, field in ((requests, "requests"), (limits, "limits")):
             for name, amount in container["resources"].get(field, {}).items():
@@ -188,5 +191,5 @@ def compute_pod_qos(spec: Document) -> str:
         guaranteed = guaranteed and limited == {"cpu", "memory"}
     if not requests and not limits:
         return "BestEffort"
-    same = all(abs(limits.get(name, -1) - amount) < 1e-6 for name, amount in requests.items())
-    return "Guaranteed" if guaranteed and same and len(requests) == len(limits) else "Burstable"
+    are_equal = all(abs(limits.get(name, -1) - amount) < 1e-6 for name, amount in requests.items())
+    return "Guaranteed" if guaranteed and are_equal and len(requests) == len(limits) else "Burstable"

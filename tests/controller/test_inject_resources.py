@@ -1,4 +1,4 @@
-"""Resources: the pod's quality of service class stays what it was, by the kubelet's own rules."""
+"""The sidecar's resources do not change the pod's QoS class."""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ import pytest
 
 from controller.inject.quantity import parse_quantity
 from controller.inject.resources import qos_class
-from tests.controller.pods import Document, injected, make_pod, make_settings, sidecar
+from tests.controller.pod_samples import Document, injected, make_pod, make_settings, sidecar
 
 ONE: Document = {"cpu": "1", "memory": "1Gi"}
 
@@ -31,7 +31,7 @@ def resources(main: Document | None, **environ: str) -> Document:
         ({"limits": ONE, "requests": {"cpu": "1000m", "memory": "1024Mi"}}, "Guaranteed"),
     ],
 )
-def test_the_class_of_a_pod_is_told_and_kept(main: Document | None, expected: str) -> None:
+def test_the_qos_class_is_computed_and_unchanged(main: Document | None, expected: str) -> None:
     pod = make_pod(main={"resources": main})
     assert qos_class(pod["spec"]) == expected
     assert qos_class(injected(pod)["spec"]) == expected
@@ -43,32 +43,32 @@ def test_every_container_counts() -> None:
     assert qos_class(injected(pod)["spec"]) == "Burstable"
 
 
-def test_a_pod_that_asks_for_nothing_gets_a_sidecar_that_asks_for_nothing() -> None:
+def test_a_best_effort_pods_sidecar_has_no_resources() -> None:
     assert resources(None) == {}
 
 
-def test_a_burstable_pods_sidecar_asks_for_little_and_has_no_cpu_limit() -> None:
+def test_a_burstable_pods_sidecar_has_small_requests_and_no_cpu_limit() -> None:
     assert resources({"requests": {"cpu": "1"}}) == {
         "requests": {"cpu": "10m", "memory": "32Mi"},
         "limits": {"memory": "256Mi"},
     }
 
 
-def test_quotas_that_demand_a_cpu_limit_can_have_one() -> None:
+def test_a_cpu_limit_can_be_set_for_quotas() -> None:
     assert resources({"requests": {"cpu": "1"}}, PHJOB_SIDECAR_CPU_LIMIT="1")["limits"] == {
         "cpu": "1",
         "memory": "256Mi",
     }
 
 
-def test_a_guaranteed_pods_sidecar_gets_what_it_may_use() -> None:
+def test_a_guaranteed_pods_sidecar_has_equal_requests_and_limits() -> None:
     assert resources({"limits": ONE}) == {
         "requests": {"cpu": "200m", "memory": "256Mi"},
         "limits": {"cpu": "200m", "memory": "256Mi"},
     }
 
 
-def test_where_the_pod_as_a_whole_has_resources_the_sidecar_adds_none() -> None:
+def test_the_sidecar_has_no_resources_beside_pod_level_resources() -> None:
     pod = make_pod(main={"resources": {"limits": ONE}}, resources={"limits": ONE})
     assert sidecar(pod)["resources"] == {}
 
@@ -81,10 +81,10 @@ def test_where_the_pod_as_a_whole_has_resources_the_sidecar_adds_none() -> None:
         (2, "2"), (0.5, "0.5"),
     ],
 )  # fmt: skip
-def test_quantities_are_read_as_kubernetes_reads_them(text: object, value: str) -> None:
+def test_quantities_are_parsed_as_kubernetes_does(text: object, value: str) -> None:
     assert parse_quantity(text) == Decimal(value)
 
 
 @pytest.mark.parametrize("text", ["", "x", "1 Mi", "1mi", "1KI", "٣", None, "1e99999", "9" * 1000, "--1", "NaN"])
-def test_what_is_no_quantity_is_none(text: object) -> None:
+def test_invalid_quantities_are_none(text: object) -> None:
     assert parse_quantity(text) is None

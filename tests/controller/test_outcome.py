@@ -1,4 +1,4 @@
-"""What is told of artifacts, from what pods tell; each pod is news once."""
+"""The status of artifacts for different pods; the outcome of each pod is new once."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,18 +7,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.reconcile.artifact import Artifact, is_news, read_artifact, read_result, write_artifact, write_result
-from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact
+from controller.reconcile.artifact_status import (
+    ArtifactStatus,
+    format_artifact_status,
+    format_result_annotation,
+    is_new_outcome,
+    read_artifact_status,
+    read_result_annotation,
+)
+from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact_status
 from controller.reconcile.pod import Pod, read_pod
-from tests.controller.cluster import NOW, POD_UID, SETTINGS, ended, lost, pod, pod_document, running, summary, waiting
-from tests.controller.test_status_settles import PODS
+from tests.controller.objects import (
+    NOW,
+    POD_UID,
+    SETTINGS,
+    ended,
+    lost,
+    pod,
+    pod_document,
+    running,
+    summary,
+    waiting,
+)
+from tests.controller.test_status_plan_properties import PODS
 
 
-def told(found: Pod | None, before: Artifact | None = None, now: float = NOW + 20) -> Artifact | None:
-    return next_artifact(before, found, SETTINGS, now)
+def status_of(
+    current: Pod | None, before: ArtifactStatus | None = None, now: float = NOW + 20
+) -> ArtifactStatus | None:
+    return next_artifact_status(before, current, SETTINGS, now)
 
 
-SYNCING = Artifact("syncing", POD_UID)
+SYNCING = ArtifactStatus("syncing", POD_UID)
 FINISHED = {"main": ended(), "phase": "Succeeded"}
 
 TABLE = {
@@ -30,139 +50,139 @@ TABLE = {
     "empty": (pod(**FINISHED, sidecar=ended(message=summary("empty"))), "empty"),
     "incomplete": (pod(**FINISHED, sidecar=ended(message=summary("incomplete"))), "incomplete"),
     "killed between two syncs": (pod(**FINISHED, sidecar=ended(message=summary("syncing"))), "incomplete"),
-    "no word": (pod(**FINISHED, sidecar=ended()), "unknown"),
-    "nonsense": (pod(**FINISHED, sidecar=ended(message='{"version": 1, "state": []}')), "unknown"),
-    "evicted, lost sight of": (pod(main=ended(137), phase="Failed", sidecar=lost()), "unknown"),
-    "evicted, with a word": (pod(phase="Failed", sidecar=ended(message=summary())), "sealed"),
+    "no summary": (pod(**FINISHED, sidecar=ended()), "unknown"),
+    "invalid summary": (pod(**FINISHED, sidecar=ended(message='{"version": 1, "state": []}')), "unknown"),
+    "evicted, status lost": (pod(main=ended(137), phase="Failed", sidecar=lost()), "unknown"),
+    "evicted, with a summary": (pod(phase="Failed", sidecar=ended(message=summary())), "sealed"),
     "sidecar restarts while main runs": (pod(main=running(), sidecar=ended(message=summary())), "syncing"),
     "no webhook": (pod(), "not-injected"),
-    "asked for none": (pod(annotations={"primehub.io/artifact-enabled": "False"}), None),
-    "not PhJob's own": (pod(annotations={"primehub.io/artifact-sidecar": "no-phfs"}), "not-injected"),
-    "holds its pod too long": (pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running"), "unknown"),
+    "opted out": (pod(annotations={"primehub.io/artifact-enabled": "False"}), None),
+    "declined by the webhook": (pod(annotations={"primehub.io/artifact-sidecar": "no-phfs"}), "not-injected"),
+    "sidecar does not end": (pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running"), "unknown"),
     "deleted before it ran": (pod(main=ended(137, since=None), sidecar=ended(), deleting=NOW, phase="Failed"), None),
 }
 
 
 @pytest.mark.parametrize("case", TABLE)
-def test_states(case: str) -> None:
-    found, state = TABLE[case]
-    artifact = told(found)
+def test_pods_have_artifact_states(case: str) -> None:
+    current, state = TABLE[case]
+    artifact = status_of(current)
     assert (artifact.state if artifact else None) == state
 
 
-def test_what_the_sidecar_says_is_kept() -> None:
-    found = pod(**FINISHED, sidecar=ended(message=summary(expiredAt=5, message="2 files", lagSeconds=1.5)))
-    assert told(found) == Artifact("sealed", POD_UID, "2 files", 2, 300, 5)
+def test_the_summary_is_copied_to_the_status() -> None:
+    finished = pod(**FINISHED, sidecar=ended(message=summary(expiredAt=5, message="2 files", lagSeconds=1.5)))
+    assert status_of(finished) == ArtifactStatus("sealed", POD_UID, "2 files", 2, 300, 5)
 
 
-def test_no_terminal_takes_orders_from_a_sidecars_word() -> None:
-    artifact = told(pod(**FINISHED, sidecar=ended(message=summary(message="a\x1b[2J\nb\u202e"))))
+def test_control_characters_in_a_summary_are_removed() -> None:
+    artifact = status_of(pod(**FINISHED, sidecar=ended(message=summary(message="a\x1b[2J\nb\u202e"))))
     assert artifact is not None
     assert artifact.message == "a [2J b"
 
 
-def test_of_a_sidecar_that_was_lost_sight_of_the_word_before_its_restart_counts() -> None:
+def test_the_summary_before_a_restart_is_used_if_the_status_is_lost() -> None:
     document = pod_document(main=ended(137), phase="Failed", sidecar=lost())
     (status,) = document["status"]["initContainerStatuses"]
     status["lastState"] = ended(message=summary("syncing"))
-    artifact = told(read_pod(document))
+    artifact = status_of(read_pod(document))
     assert artifact is not None
     assert (artifact.state, artifact.files) == ("incomplete", 2)
 
 
 @pytest.mark.parametrize(
-    ("sidecar", "words"),
+    ("sidecar", "reason"),
     [
-        (lost(), "the kubelet lost sight of it"),
-        (ended(3), "it ended: exit code 3"),
-        (ended(137), "it was killed, or never started"),
+        (lost(), "the kubelet lost its status"),
+        (ended(3), "it ended with exit code 3"),
+        (ended(137), "it was killed or never started"),
     ],
 )
-def test_why_there_is_no_word_is_told(sidecar: dict[str, Any], words: str) -> None:
-    artifact = told(pod(**FINISHED, sidecar=sidecar))
+def test_a_missing_summary_is_explained(sidecar: dict[str, Any], reason: str) -> None:
+    artifact = status_of(pod(**FINISHED, sidecar=sidecar))
     assert artifact is not None
-    assert artifact.message == f"the sidecar left no word: {words}"
+    assert artifact.message == f"the sidecar left no summary: {reason}"
 
 
-def test_that_a_sidecar_crashed_is_told_while_main_runs_and_in_the_same_words_each_time() -> None:
+def test_a_crash_is_reported_while_main_runs_with_a_constant_message() -> None:
     document = pod_document(main=running(), sidecar=ended(1), phase="Running")
-    first = told(read_pod(document))
+    first = status_of(read_pod(document))
     assert first is not None
     assert (first.state, first.message) == (
         "syncing",
-        "the sidecar ended early, with no word: perhaps nothing is collected",
+        "the sidecar ended early without a summary, so artifacts may not be collected",
     )
     (status,) = document["status"]["initContainerStatuses"]
     status |= {"state": waiting("CrashLoopBackOff"), "lastState": ended(1), "restartCount": 4}
-    assert told(read_pod(document), first) == first
+    assert status_of(read_pod(document), first) == first
 
 
 @pytest.mark.parametrize("reason", [name for name in NOT_INJECTED_REASONS if name not in ("webhook", "quota", "start")])
-def test_injections_reasons_are_told(reason: str) -> None:
-    artifact = told(pod(annotations={"primehub.io/artifact-sidecar": reason}))
+def test_reasons_of_the_webhook_are_reported(reason: str) -> None:
+    artifact = status_of(pod(annotations={"primehub.io/artifact-sidecar": reason}))
     assert artifact is not None
     assert (artifact.reason, artifact.message) == (reason, NOT_INJECTED_REASONS[reason])
 
 
-def test_words_of_users_are_no_reason() -> None:
-    artifact = told(pod(annotations={"primehub.io/artifact-sidecar": "x" * 50}))
+def test_an_unknown_reason_is_replaced() -> None:
+    artifact = status_of(pod(annotations={"primehub.io/artifact-sidecar": "x" * 50}))
     assert artifact is not None
     assert artifact.reason == "webhook"
 
 
-def test_a_pod_made_without_it_for_the_quotas_sake_is_told() -> None:
+def test_a_pod_created_without_the_sidecar_because_of_the_quota_is_reported() -> None:
     without = {"primehub.io/without-artifact-sidecar": "quota", "primehub.io/artifact-enabled": "false"}
-    artifact = told(pod(annotations=without))
+    artifact = status_of(pod(annotations=without))
     assert artifact is not None
     assert artifact.reason == "quota"
 
 
-def test_a_vanished_pod_is_unknown_once_and_one_that_was_read_stays() -> None:
-    first = told(None, SYNCING)
+def test_a_deleted_pod_is_unknown_unless_its_outcome_was_reported() -> None:
+    first = status_of(None, SYNCING)
     assert first is not None
     assert first.state == "unknown"
-    assert is_news(SYNCING, first)
-    assert told(None, first) == first
-    sealed = Artifact("sealed", POD_UID)
-    assert told(None, sealed) == sealed
-    assert told(None, None) is None
+    assert is_new_outcome(SYNCING, first)
+    assert status_of(None, first) == first
+    sealed = ArtifactStatus("sealed", POD_UID)
+    assert status_of(None, sealed) == sealed
+    assert status_of(None, None) is None
 
 
-def test_what_was_seen_of_a_vanished_pod_last_is_read() -> None:
-    gone = replace(pod(main=ended(), sidecar=ended(message=summary()), deleting=NOW), gone=True)
-    artifact = told(gone, SYNCING)
+def test_the_last_state_of_a_deleted_pod_is_used() -> None:
+    deleted = replace(pod(main=ended(), sidecar=ended(message=summary()), deleting=NOW), is_gone=True)
+    artifact = status_of(deleted, SYNCING)
     assert artifact is not None
     assert artifact.state == "sealed"
 
 
-def test_a_pod_that_another_has_replaced_is_unknown_before_the_other_is_told() -> None:
-    other = pod(uid="second", main=running(), sidecar=running())
-    first = told(other, SYNCING)
+def test_a_replaced_pod_is_reported_before_its_successor() -> None:
+    successor = pod(uid="second", main=running(), sidecar=running())
+    first = status_of(successor, SYNCING)
     assert first is not None
     assert (first.state, first.pod_uid) == ("unknown", POD_UID)
-    assert told(other, first) == Artifact("syncing", "second")
+    assert status_of(successor, first) == ArtifactStatus("syncing", "second")
 
 
-def test_a_pod_made_anew_without_its_sidecar_is_told_once() -> None:
-    dropped = Artifact("not-injected", POD_UID, "x", reason="start")
-    second = told(
+def test_a_pod_recreated_without_its_sidecar_is_reported_once() -> None:
+    dropped = ArtifactStatus("not-injected", POD_UID, "x", reason="start")
+    second = status_of(
         pod(uid="second", annotations={"primehub.io/without-artifact-sidecar": "start"}, main=running()), dropped
     )
     assert second == replace(dropped, pod_uid="second")
-    assert not is_news(dropped, second)
+    assert not is_new_outcome(dropped, second)
 
 
-def test_a_sidecar_that_came_up_after_all_is_told_of() -> None:
-    dropped = Artifact("not-injected", POD_UID, "x", reason="start")
-    assert told(pod(main=running(), sidecar=running()), dropped) == SYNCING
+def test_a_sidecar_that_started_after_all_is_syncing() -> None:
+    dropped = ArtifactStatus("not-injected", POD_UID, "x", reason="start")
+    assert status_of(pod(main=running(), sidecar=running()), dropped) == SYNCING
 
 
-def test_slow_starts_are_no_outcome() -> None:
-    assert told(pod(sidecar=waiting("ImagePullBackOff"))) is None
+def test_a_slow_start_is_not_an_outcome() -> None:
+    assert status_of(pod(sidecar=waiting("ImagePullBackOff"))) is None
 
 
 ARTIFACTS = st.none() | st.builds(
-    Artifact,
+    ArtifactStatus,
     st.sampled_from(["syncing", "collecting", "sealed", "unknown", "not-injected", "incomplete"]),
     st.sampled_from([POD_UID, "other"]),
     reason=st.sampled_from(["", "start", "webhook"]),
@@ -171,24 +191,24 @@ ARTIFACTS = st.none() | st.builds(
 
 @settings(max_examples=400, deadline=None)
 @given(ARTIFACTS, st.none() | PODS, st.booleans())
-def test_no_pod_is_news_twice(before: Artifact | None, found: Pod | None, gone: bool) -> None:
-    """However often the same is seen, also after a restart, which knows only what was written."""
-    found = replace(found, gone=True) if found and gone else found
-    news: list[str] = []
+def test_the_outcome_of_a_pod_is_new_once(before: ArtifactStatus | None, current: Pod | None, is_gone: bool) -> None:
+    """Also if the same state is observed again, even after a restart, when only the written status is known."""
+    current = replace(current, is_gone=True) if current and is_gone else current
+    new_outcomes: list[str] = []
     for _ in range(4):
-        after = told(found, before)
-        if after and is_news(before, after):
-            news.append(after.pod_uid)
-        written = after and read_artifact(write_artifact(after))
+        after = status_of(current, before)
+        if after and is_new_outcome(before, after):
+            new_outcomes.append(after.pod_uid)
+        written = after and read_artifact_status(format_artifact_status(after))
         assert written == after
-        assert not after or read_result(write_result(after, "own"), "own") == after
+        assert not after or read_result_annotation(format_result_annotation(after, "own"), "own") == after
         before = written
-    assert len(news) == len(set(news))
+    assert len(new_outcomes) == len(set(new_outcomes))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text() | st.binary().map(lambda content: content.decode("latin-1")) | st.just("[" * 3000))
-def test_any_word_of_a_sidecar_is_borne(said: str) -> None:
-    artifact = told(pod(**FINISHED, sidecar=ended(message=said)))
+def test_any_termination_message_is_accepted(message: str) -> None:
+    artifact = status_of(pod(**FINISHED, sidecar=ended(message=message)))
     assert artifact is not None
-    assert read_result(said, "own") is None
+    assert read_result_annotation(message, "own") is None

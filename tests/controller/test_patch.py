@@ -1,4 +1,4 @@
-"""JSON Patch: what it says makes the new of the old, by another's reading of the standard."""
+"""JSON Patch: another implementation of the standard applies our patches."""
 
 import copy
 from typing import Any
@@ -20,12 +20,12 @@ JSON = st.recursive(
 
 
 @given(JSON, JSON)
-def test_it_makes_any_document_of_any_other(before: Any, after: Any) -> None:
+def test_the_patch_changes_any_document_into_any_other(before: Any, after: Any) -> None:
     assert jsonpatch.apply_patch(copy.deepcopy(before), list(make_patch(before, after))) == after
 
 
 @given(JSON)
-def test_nothing_is_said_where_nothing_changed(document: Any) -> None:
+def test_the_patch_of_equal_documents_is_empty(document: Any) -> None:
     assert list(make_patch(document, copy.deepcopy(document))) == []
 
 
@@ -41,5 +41,5 @@ def test_nothing_is_said_where_nothing_changed(document: Any) -> None:
         ([1, 2], [1], [("replace", "", [1])]),
     ],
 )
-def test_elements_are_added_and_lists_are_not_replaced(before: Any, after: Any, operations: list[Any]) -> None:
-    assert [(each["op"], each["path"], each["value"]) for each in make_patch(before, after)] == operations
+def test_elements_are_added_without_replacing_the_list(before: Any, after: Any, operations: list[Any]) -> None:
+    assert [(step["op"], step["path"], step["value"]) for step in make_patch(before, after)] == operations

@@ -1,13 +1,13 @@
-"""The reconciler's settings: promised defaults, and all problems at once."""
+"""The reconciler's settings: documented defaults, and all problems at once."""
 
 import pytest
 
 from artifacts.errors import ConfigError
-from controller.reconcile.settings import PREFIX, TABLE, Settings
+from controller.reconcile.settings import PREFIX, SETTINGS_TABLE, ReconcilerSettings
 
 
-def test_promised_defaults() -> None:
-    assert Settings.from_env({}) == Settings(
+def test_documented_defaults() -> None:
+    assert ReconcilerSettings.from_env({}) == ReconcilerSettings(
         namespace="",
         reconcile=True,
         listen=("0.0.0.0", 8081),
@@ -37,13 +37,13 @@ def test_promised_defaults() -> None:
     )
 
 
-def test_all_problems_are_told_at_once() -> None:
-    wrong = {"PHJOB_CONTROLLER_WORKERS": "0", "PHJOB_CONTROLLER_MAIN_CPU": "fast", "PHJOB_ARTIFACT_ENABLED": "maybe"}
+def test_all_problems_are_reported_at_once() -> None:
+    invalid = {"PHJOB_CONTROLLER_WORKERS": "0", "PHJOB_CONTROLLER_MAIN_CPU": "fast", "PHJOB_ARTIFACT_ENABLED": "maybe"}
     with pytest.raises(ConfigError) as caught:
-        Settings.from_env(wrong)
-    assert [problem.partition("=")[0] for problem in caught.value.problems] == list(wrong)
+        ReconcilerSettings.from_env(invalid)
+    assert [problem.partition("=")[0] for problem in caught.value.problems] == list(invalid)
 
 
-def test_names_continue_the_parts() -> None:
+def test_variables_start_with_the_prefix() -> None:
     others = {"PHJOB_ARTIFACT_ENABLED", "PHJOB_METRICS_GROUPS", "PHJOB_LOG_FORMAT"}
-    assert {row.env for row in TABLE if not row.env.startswith(PREFIX)} == others
+    assert {row.env for row in SETTINGS_TABLE if not row.env.startswith(PREFIX)} == others

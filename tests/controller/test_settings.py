@@ -1,23 +1,23 @@
-"""The controller's settings: the promised defaults, and every problem at once."""
+"""The webhook's settings: documented defaults, and all problems at once."""
 
 import dataclasses
 
 import pytest
 
 from artifacts.errors import ConfigError
-from controller.settings import DEFAULTS_TABLE, TABLE, Settings
+from controller.settings import DEFAULTS_TABLE, SETTINGS_TABLE, WebhookSettings
 
 IMAGE = {"PHJOB_SIDECAR_IMAGE": "registry.example/sidecar:1"}
 
 
 def problems(environ: dict[str, str]) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        Settings.from_env(environ)
+        WebhookSettings.from_env(environ)
     return caught.value.problems
 
 
-def test_the_promised_defaults_hold() -> None:
-    assert dataclasses.asdict(Settings.from_env(IMAGE)) == {
+def test_documented_webhook_defaults() -> None:
+    assert dataclasses.asdict(WebhookSettings.from_env(IMAGE)) == {
         "image": "registry.example/sidecar:1",
         "pull_policy": "IfNotPresent",
         "cpu_request": "10m",
@@ -38,22 +38,22 @@ def test_the_promised_defaults_hold() -> None:
     }
 
 
-def test_the_sidecars_own_settings_become_defaults_but_for_those_that_a_pod_decides() -> None:
+def test_sidecar_settings_become_defaults_except_those_computed_per_pod() -> None:
     environ = IMAGE | {
         "PHJOB_ARTIFACT_QUIET_SECONDS": " 5 ",
         "PHJOB_ARTIFACT_ROOT": "/x",
         "PHJOB_ARTIFACT_POD_UID": "u",
     }
-    assert Settings.from_env(environ).defaults == {"PHJOB_ARTIFACT_QUIET_SECONDS": "5"}
+    assert WebhookSettings.from_env(environ).defaults == {"PHJOB_ARTIFACT_QUIET_SECONDS": "5"}
 
 
-def test_no_two_settings_have_one_name() -> None:
-    names = [row.env for row in (*TABLE, *DEFAULTS_TABLE)]
+def test_setting_names_are_unique() -> None:
+    names = [row.env for row in (*SETTINGS_TABLE, *DEFAULTS_TABLE)]
     assert len(set(names)) == len(names)
 
 
-def test_all_problems_are_told_at_once() -> None:
-    said = problems(
+def test_all_problems_are_reported_at_once() -> None:
+    messages = problems(
         {
             "PHJOB_SIDECAR_CPU_REQUEST": "much",
             "PHJOB_SIDECAR_MEMORY_LIMIT": "0",
@@ -61,7 +61,7 @@ def test_all_problems_are_told_at_once() -> None:
             "PHJOB_WEBHOOK_LISTEN": "8443",
         }
     )
-    assert [each.partition("=")[0].partition(" ")[0] for each in said] == [
+    assert [message.partition("=")[0].partition(" ")[0] for message in messages] == [
         "PHJOB_ARTIFACT_LIMIT_FILES",
         "PHJOB_SIDECAR_IMAGE",
         "PHJOB_SIDECAR_CPU_REQUEST",
@@ -71,13 +71,13 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "named"),
+    ("environ", "expected"),
     [
         ({"PHJOB_SIDECAR_CPU_LIMIT": "5m"}, "PHJOB_SIDECAR_CPU_REQUEST=10m"),
         ({"PHJOB_SIDECAR_MEMORY_REQUEST": "1Gi"}, "PHJOB_SIDECAR_MEMORY_LIMIT=256Mi"),
         ({"PHJOB_ARTIFACT_GRACE_SECONDS": "601"}, "PHJOB_ARTIFACT_MAX_GRACE_SECONDS"),
     ],
 )
-def test_settings_that_do_not_go_together_are_told(environ: dict[str, str], named: str) -> None:
+def test_contradicting_settings_are_reported(environ: dict[str, str], expected: str) -> None:
     (problem,) = problems(IMAGE | environ)
-    assert named in problem
+    assert expected in problem

@@ -1,4 +1,4 @@
-"""The webhook: what the API server sends and gets, and that no failure of ours keeps a pod from being created."""
+"""The webhook: requests and responses, and that no failure prevents the creation of a pod."""
 
 import base64
 import json
@@ -14,41 +14,41 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from controller import webhook
-from controller.inject.facts import Facts
+from controller.inject.cluster_version import ClusterVersion
 from controller.inject.injection import OUTCOMES
 from controller.metrics import WebhookMetrics
-from controller.review import answer
-from tests.controller.pods import NEW, SETTINGS, Document, injected, make_pod, primehub_pod
+from controller.review import allow
+from tests.controller.pod_samples import NEW, SETTINGS, Document, injected, make_pod, primehub_pod
 from tests.lines import lines_of
 
 UID = "705ab4f5-6393-11e8-b7cc-42010a800002"
 
 
 class Webhook:
-    """The application with a registry of its own."""
+    """The application with its own registry."""
 
-    def __init__(self, facts: Callable[[], Facts] = lambda: NEW, problem: str = "") -> None:
+    def __init__(self, cluster: Callable[[], ClusterVersion] = lambda: NEW, problem: str = "") -> None:
         self.registry = CollectorRegistry()
         metrics = WebhookMetrics(self.registry, lambda: 1700000000.0)
-        self.client: FlaskClient = webhook.create_app(SETTINGS, facts, metrics, lambda: problem).test_client()
+        self.client: FlaskClient = webhook.create_app(SETTINGS, cluster, metrics, lambda: problem).test_client()
 
     def send(self, pod: Any, **request: Any) -> Document:
-        """The response within the answer to a review of `pod`."""
-        found = self.client.post("/inject", json=review(pod, **request))
-        assert found.status_code == 200
-        assert found.mimetype == "application/json"
-        said: Document = found.get_json()
-        assert (said["apiVersion"], said["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
-        assert said["response"]["uid"] == UID
-        assert said["response"]["allowed"] is True
-        return dict(said["response"])
+        """Send a review of `pod`; return the response in the returned review."""
+        http_response = self.client.post("/inject", json=review(pod, **request))
+        assert http_response.status_code == 200
+        assert http_response.mimetype == "application/json"
+        returned: Document = http_response.get_json()
+        assert (returned["apiVersion"], returned["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
+        assert returned["response"]["uid"] == UID
+        assert returned["response"]["allowed"] is True
+        return dict(returned["response"])
 
     def counted(self, outcome: str) -> float | None:
         return self.registry.get_sample_value("phjob_artifact_webhook_requests_total", {"outcome": outcome})
 
 
 def review(pod: Any, **request: Any) -> Document:
-    """As the API server sends it."""
+    """Return a review as the API server sends it."""
     return {
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
@@ -72,18 +72,18 @@ def patch_in(response: Document) -> list[Document]:
     return list(json.loads(base64.b64decode(response["patch"])))
 
 
-def test_the_api_server_gets_a_patch_that_adds_the_sidecar() -> None:
+def test_the_response_is_a_patch_that_adds_the_sidecar() -> None:
     hook = Webhook()
     pod = primehub_pod()
     response = hook.send(pod)
     operations = patch_in(response)
     assert jsonpatch.apply_patch(pod, operations) == injected(pod)
-    assert {each["op"] for each in operations} <= {"add", "replace"}
+    assert {operation["op"] for operation in operations} <= {"add", "replace"}
     assert "warnings" not in response
     assert hook.counted("injected") == 1
 
 
-def test_other_peoples_elements_are_not_part_of_the_patch() -> None:
+def test_the_patch_does_not_contain_other_elements() -> None:
     text = json.dumps(patch_in(Webhook().send(primehub_pod())))
     assert "admission-is-not-found" not in text
     assert "run-job.sh" not in text
@@ -95,7 +95,7 @@ def test_a_second_call_changes_nothing() -> None:
     assert hook.counted("already-injected") == 1
 
 
-def test_a_pod_without_phfs_gets_a_reason_as_annotation_and_as_warning() -> None:
+def test_a_pod_without_phfs_gets_the_reason_as_annotation_and_warning() -> None:
     pod = make_pod()
     pod["spec"]["containers"][0]["volumeMounts"].pop()
     response = Webhook().send(pod)
@@ -117,18 +117,18 @@ def test_a_pod_without_phfs_gets_a_reason_as_annotation_and_as_warning() -> None
         {"subResource": "status"},
     ],
 )
-def test_what_is_not_the_creation_of_a_pod_passes(request_: Document) -> None:
+def test_other_requests_than_the_creation_of_a_pod_pass(request_: Document) -> None:
     hook = Webhook()
     assert hook.send(make_pod(), **request_) == {"uid": UID, "allowed": True}
     assert hook.counted("not-asked") == 1
 
 
-def fail() -> Facts:
+def fail() -> ClusterVersion:
     raise RuntimeError("secret-in-the-message")
 
 
 @pytest.mark.parametrize(
-    ("facts", "pod"),
+    ("cluster", "pod"),
     [
         (fail, make_pod()),
         (lambda: NEW, {"spec": {"containers": [17]}}),
@@ -137,27 +137,27 @@ def fail() -> Facts:
         (lambda: NEW, make_pod(terminationGracePeriodSeconds="secret-in-the-message")),
     ],
 )
-def test_a_failure_lets_the_pod_pass_unchanged_and_is_told(
-    facts: Callable[[], Facts], pod: Document, caplog: pytest.LogCaptureFixture
+def test_after_a_failure_the_pod_passes_unchanged_with_a_warning(
+    cluster: Callable[[], ClusterVersion], pod: Document, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hook = Webhook(facts)
+    hook = Webhook(cluster)
     response = hook.send(pod)
     assert "patch" not in response
     assert "webhook failed" in response["warnings"][0]
     assert hook.counted("error") == 1
-    (line,) = lines_of(each for each in caplog.records if each.levelno == logging.ERROR)
+    (line,) = lines_of(record for record in caplog.records if record.levelno == logging.ERROR)
     assert line.startswith("pod passed unchanged job=")
     assert "secret-in-the-message" not in caplog.text
 
 
-def test_nothing_of_a_pod_is_logged_but_its_name_and_its_group(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_the_job_and_the_group_of_a_pod_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     pod = make_pod(main={"env": [{"name": "PASSWORD", "value": "hunter2"}], "command": ["sh", "-c", "hunter2"]})
     pod["metadata"] |= {"name": "job-1 group=b"}
     pod["metadata"]["annotations"] = {"note": "hunter2"}
     Webhook().send(pod)
-    told = 'looked at a pod job="job-1 group=b" group=phusers outcome=injected uid='
-    assert [line[: len(told)] for line in lines_of(caplog.records)] == [told]
+    start = 'pod reviewed job="job-1 group=b" group=phusers outcome=injected uid='
+    assert [line[: len(start)] for line in lines_of(caplog.records)] == [start]
     assert "hunter2" not in caplog.text
 
 
@@ -182,16 +182,16 @@ def test_nothing_of_a_pod_is_logged_but_its_name_and_its_group(caplog: pytest.Lo
     ],
     ids=range(15),
 )
-def test_what_is_no_review_is_refused(content: str, content_type: str | None) -> None:
+def test_invalid_reviews_are_refused(content: str, content_type: str | None) -> None:
     hook = Webhook()
-    found = hook.client.post("/inject", data=content.encode("latin-1"), content_type=content_type)
-    assert found.status_code == 400
-    assert found.get_json()["error"]["message"]
+    response = hook.client.post("/inject", data=content.encode("latin-1"), content_type=content_type)
+    assert response.status_code == 400
+    assert response.get_json()["error"]["message"]
     assert hook.counted("refused") == 1
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_bring_it_down(content: bytes) -> None:
+def test_arbitrary_bytes_are_refused(content: bytes) -> None:
     assert Webhook().client.post("/inject", data=content, content_type="application/json").status_code == 400
 
 
@@ -212,22 +212,22 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_no_object_brings_it_down(pod: Any) -> None:
+def test_arbitrary_objects_pass(pod: Any) -> None:
     Webhook().send(pod)
 
 
-def test_only_post_is_taken() -> None:
+def test_only_post_is_accepted() -> None:
     assert Webhook().client.get("/inject").status_code == 405
     assert Webhook().client.post("/", json={}).status_code == 404
 
 
-def test_warnings_stay_within_what_the_api_server_passes_on() -> None:
-    said = answer(UID, warnings=["short", "w" * 1000] + ["x"] * 50)["response"]["warnings"]
-    assert said[:2] == ["short", "w" * 237 + "..."]
-    assert len(said) == 8
+def test_warnings_fit_the_api_servers_limits() -> None:
+    warnings = allow(UID, warnings=["short", "w" * 1000] + ["x"] * 50)["response"]["warnings"]
+    assert warnings[:2] == ["short", "w" * 237 + "..."]
+    assert len(warnings) == 8
 
 
-def test_readiness_tells_what_is_missing() -> None:
+def test_readiness_reports_the_problem() -> None:
     hook = Webhook(problem="there is no certificate yet")
     assert hook.client.get("/readyz").status_code == 503
     assert hook.client.get("/readyz").text == "there is no certificate yet\n"
@@ -235,14 +235,14 @@ def test_readiness_tells_what_is_missing() -> None:
     assert Webhook().client.get("/readyz").status_code == 200
 
 
-def test_every_outcome_is_counted_from_nought() -> None:
+def test_all_outcomes_start_at_zero() -> None:
     text = Webhook().client.get("/metrics").text
     for outcome in (*OUTCOMES, "error", "refused", "not-asked"):
         assert f'phjob_artifact_webhook_requests_total{{outcome="{outcome}"}} 0.0' in text
     assert "phjob_artifact_webhook_certificate_expiry_timestamp_seconds 1.7e+09" in text
 
 
-def test_the_time_of_every_answer_is_measured() -> None:
+def test_the_time_of_every_response_is_measured() -> None:
     hook = Webhook()
     hook.send(make_pod())
     hook.client.post("/inject", data="{")

@@ -75,7 +75,7 @@ def test_a_job_out_of_memory_is_collected(system: System) -> None:
     status = system.ended("end-hungry")
     assert (status["phase"], status["exitCode"], status["artifact"]["state"]) == ("Failed", 137, "sealed")
     # Killed right after its start, its runtime may not know why (containerd's issue 8180).
-    assert re.search(r"\((OOMKilled|killed, often for want of memory)\)$", status["message"])
+    assert re.search(r"\((OOMKilled|killed, probably out of memory)\)$", status["message"])
     assert system.store.files("end-hungry") == FILES
 
 

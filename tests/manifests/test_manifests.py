@@ -173,19 +173,18 @@ def test_the_demo_holds_its_jobs_to_the_baseline_level() -> None:
 
 def read_settings(container: Document, links: Path) -> tuple[set[str], Any]:
     """The variables that its process knows, and the settings that it would read from what it is told."""
-    module = {
-        ("controller", "webhook"): "controller.settings",
-        ("controller", "reconcile"): "controller.reconcile.settings",
-        ("api", "serve"): "api.settings",
+    module, name = {
+        ("controller", "webhook"): ("controller.settings", "WebhookSettings"),
+        ("controller", "reconcile"): ("controller.reconcile.settings", "ReconcilerSettings"),
+        ("api", "serve"): ("api.settings", "ApiSettings"),
     }[tuple(container["args"])]
     settings = importlib.import_module(module)
-    table: tuple[Setting, ...] = settings.TABLE + getattr(settings, "DEFAULTS_TABLE", ())
+    table: tuple[Setting, ...] = settings.SETTINGS_TABLE + getattr(settings, "DEFAULTS_TABLE", ())
     environ = {each["name"]: each["value"] for each in container["env"]}
     if "PHJOB_API_LINK_KEY_FILE" in environ:
         environ["PHJOB_API_LINK_KEY_FILE"] = str(links)
-    return {row.env + suffix for row in table for suffix in ("", *["_FILE"] * row.secret)}, settings.Settings.from_env(
-        environ
-    )
+    names = {row.env + suffix for row in table for suffix in ("", *["_FILE"] * row.secret)}
+    return names, getattr(settings, name).from_env(environ)
 
 
 @pytest.mark.parametrize("name", NAMES)

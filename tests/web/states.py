@@ -81,7 +81,7 @@ def cancelled(world: World) -> None:
 
 
 def withdrawn(world: World) -> None:
-    world.add("job-withdrawn", "Cancelled", ago=1700, message="cancelled before it was started", startTime=None)
+    world.add("job-withdrawn", "Cancelled", ago=1700, message="Cancelled before the pod was created", startTime=None)
 
 
 def empty(world: World) -> None:
@@ -93,12 +93,12 @@ def expired(world: World) -> None:
 
 
 def unknown(world: World) -> None:
-    artifact = {"state": "unknown", "message": "its pod was gone before the sidecar's word was read"}
+    artifact = {"state": "unknown", "message": "the pod was deleted before the controller read the sidecar's summary"}
     world.add("job-unknown", ago=1900, artifact=artifact)
 
 
 def not_injected(world: World) -> None:
-    artifact = {"state": "not-injected", "reason": "webhook", "message": "the webhook was not asked"}
+    artifact = {"state": "not-injected", "reason": "webhook", "message": "the webhook was not called"}
     world.add("job-not-injected", ago=2000, artifact=artifact)
 
 

@@ -48,11 +48,11 @@ HAPPENED = {
     "expired": ["The artifacts are no longer available.", "There were 3 files (2.5 KiB).", "cannot be restored"],
     "unknown": [
         "It is unknown whether all files were collected.",
-        "Reason: its pod was gone before the sidecar's word was read.",
+        "Reason: the pod was deleted before the controller read the sidecar's summary.",
     ],
     "not-injected": [
         "No files were collected: the job ran without the collector.",
-        "Reason: the webhook was not asked.",
+        "Reason: the webhook was not called.",
     ],
     "hostile": ["Some files are missing: 3 of 4 files were collected."],
 }
@@ -68,7 +68,7 @@ DETAILS = {
     "out-of-memory": ["The job exceeded its memory limit and was killed.", "Exit code\n137"],
     "overdue": ["The job exceeded its time limit of 1 h and was stopped.", "Time limit\n1 h"],
     "cancelled": ["The job was cancelled."],
-    "withdrawn": ["The job was cancelled.", "cancelled before it was started"],
+    "withdrawn": ["The job was cancelled.", "Cancelled before the pod was created"],
 }
 
 

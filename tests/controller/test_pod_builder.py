@@ -1,4 +1,4 @@
-"""The pod that is made of a PhJob, compared whole; what cannot be made; that injection takes it."""
+"""The pod of a PhJob: compared completely, rejected for invalid specs, and accepted by injection."""
 
 import copy
 from typing import Any
@@ -7,21 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.documents import mapping_field
 from controller.inject.injection import inject
-from controller.reconcile.documents import part
-from controller.reconcile.names import label
+from controller.reconcile.names import escape_label
 from controller.reconcile.phjob import read_phjob
-from controller.reconcile.spawn import Unmakeable, make_pod
-from tests.controller.cluster import SETTINGS, job_document
-from tests.controller.pods import NEW
-from tests.controller.pods import SETTINGS as INJECTION
+from controller.reconcile.pod_builder import InvalidJobSpec, build_pod
+from tests.controller.objects import SETTINGS, job_document
+from tests.controller.pod_samples import NEW
+from tests.controller.pod_samples import SETTINGS as INJECTION
 
 
-def make(**spec: Any) -> dict[str, Any]:
-    return make_pod(read_phjob(job_document(**spec)), SETTINGS)
+def build(**spec: Any) -> dict[str, Any]:
+    return build_pod(read_phjob(job_document(**spec)), SETTINGS)
 
 
-def test_the_pod() -> None:
+def test_the_complete_pod() -> None:
     document = job_document(command='echo "$HOME" $$', instanceType="cpu-1")
     document["metadata"]["annotations"] = {
         "primehub.io/artifact-limit-files": "5",
@@ -29,7 +29,7 @@ def test_the_pod() -> None:
         "primehub.io/artifact-sidecar": "injected",
         "container.apparmor.security.beta.kubernetes.io/main": "unconfined",
     }
-    assert make_pod(read_phjob(document), SETTINGS) == {
+    assert build_pod(read_phjob(document), SETTINGS) == {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
@@ -92,24 +92,24 @@ def test_the_pod() -> None:
 
 
 @pytest.mark.parametrize("spec", [{"groupName": "../other"}, {"groupName": ""}, {"groupName": "a/b"}, {"image": ""}])
-def test_what_no_pod_can_be_made_of_is_told(spec: dict[str, Any]) -> None:
-    with pytest.raises(Unmakeable, match=r"spec\."):
-        make(**spec)
+def test_an_invalid_spec_is_rejected(spec: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJobSpec, match=r"spec\."):
+        build(**spec)
 
 
-def test_the_injection_takes_it_unless_it_is_made_without() -> None:
-    assert inject(make(), INJECTION, NEW).outcome == "injected"
-    without = make_pod(read_phjob(job_document()), SETTINGS, "quota")
-    assert inject(without, INJECTION, NEW).outcome == "opted-out"
+def test_the_pod_is_injected_unless_it_opts_out() -> None:
+    assert inject(build(), INJECTION, NEW).outcome == "injected"
+    opted_out = build_pod(read_phjob(job_document()), SETTINGS, "quota")
+    assert inject(opted_out, INJECTION, NEW).outcome == "opted-out"
 
 
 @given(st.text(max_size=80))
-def test_labels_are_ones(value: str) -> None:
-    found = label(value)
-    assert len(found) <= 63
-    assert found.isascii()
-    assert found.replace("-", "").isalnum()
-    assert found[-1].isalnum()
+def test_escaped_labels_are_valid(value: str) -> None:
+    label = escape_label(value)
+    assert len(label) <= 63
+    assert label.isascii()
+    assert label.replace("-", "").isalnum()
+    assert label[-1].isalnum()
 
 
 @settings(max_examples=200, deadline=None)
@@ -128,7 +128,7 @@ def test_labels_are_ones(value: str) -> None:
     )
 )
 def test_any_document_can_be_read(document: Any) -> None:
-    given_ = copy.deepcopy(document)
+    before = copy.deepcopy(document)
     read_phjob(document if isinstance(document, dict) else {"status": document, "metadata": document, "spec": document})
-    assert document == given_
-    assert part({"x": document}, "x") in ({}, document)
+    assert document == before
+    assert mapping_field({"x": document}, "x") in ({}, document)

@@ -1,4 +1,4 @@
-"""The webhook as a process, for tests that speak TLS with it: `python -m tests.controller.serving FOLDER PORT`."""
+"""The webhook as a process, for tests over TLS: `python -m tests.controller.webhook_process FOLDER PORT`."""
 
 import logging
 import sys
@@ -7,13 +7,13 @@ import flask
 from prometheus_client import CollectorRegistry
 
 from controller.metrics import WebhookMetrics
-from controller.server import Server
+from controller.server import WebhookServer
 from controller.tls import ServedCertificate
 from controller.webhook import create_app
-from tests.controller.pods import NEW, SETTINGS
+from tests.controller.pod_samples import NEW, SETTINGS
 
 
-def compose(certificate: ServedCertificate) -> flask.Flask:
+def create_worker_app(certificate: ServedCertificate) -> flask.Flask:
     metrics = WebhookMetrics(CollectorRegistry(), certificate.expires_at)
     return create_app(SETTINGS, lambda: NEW, metrics, certificate.problem)
 
@@ -21,4 +21,4 @@ def compose(certificate: ServedCertificate) -> flask.Flask:
 if __name__ == "__main__":
     logging.basicConfig(level="WARNING")
     folder, port = sys.argv[1:]
-    Server(("127.0.0.1", int(port)), SETTINGS.webhook_threads, folder, compose).run()
+    WebhookServer(("127.0.0.1", int(port)), SETTINGS.webhook_threads, folder, create_worker_app).run()

@@ -1,16 +1,16 @@
-"""What a PhJob's status becomes, and what is done about its pod: tables of what may be seen."""
+"""Plans for a PhJob's status and the action on its pod: tables of observed states."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from controller.reconcile.artifact import Artifact
-from controller.reconcile.documents import text
+from controller.documents import text_field
+from controller.reconcile.artifact_status import ArtifactStatus
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod, read_pod
-from controller.reconcile.status import CreatePod, DeletePhJob, DeletePod, decide
-from tests.controller.cluster import (
+from controller.reconcile.status_plan import CreatePod, DeletePhJob, DeletePod, plan_status
+from tests.controller.objects import (
     NOW,
     POD_UID,
     SETTINGS,
@@ -30,44 +30,44 @@ PREPARING = {"phase": "Preparing", "reason": "PodPending", "requeued": 0}
 DONE = {"phase": "Succeeded", "reason": "PodSucceeded", "finishTime": rfc3339(NOW), "requeued": 0}
 
 
-def seen(found: PhJob, of: Pod | None, now: float = NOW + 20) -> tuple[str, str, Any]:
-    """Phase, reason, action."""
-    decision = decide(found, of, SETTINGS, now)
-    return text(decision.status, "phase"), text(decision.status, "reason"), decision.action
+def planned(phjob: PhJob, current: Pod | None, now: float = NOW + 20) -> tuple[str, str, Any]:
+    """Return the planned phase, reason and action."""
+    plan = plan_status(phjob, current, SETTINGS, now)
+    return text_field(plan.status, "phase"), text_field(plan.status, "reason"), plan.action
 
 
-GONE = replace(pod(main=running(), sidecar=running()), gone=True)
+DELETED = replace(pod(main=running(), sidecar=running()), is_gone=True)
 
 TABLE = {
     "new": (job(), None, ("Pending", "PodPending", CreatePod())),
     "its pod waits": (job(), pod(), ("Preparing", "PodPending", None)),
     "main runs": (job(PREPARING), pod(main=running()), ("Running", "PodRunning", None)),
-    "main ended well, its sidecar collects": (
+    "main succeeded, its sidecar collects": (
         job(RUNNING),
         pod(main=ended(), sidecar=running(), phase="Running"),
         ("Succeeded", "PodSucceeded", None),
     ),
-    "main ended badly": (job(RUNNING), pod(main=ended(7), phase="Failed"), ("Failed", "PodFailed", None)),
-    "evicted with no word of main": (job(RUNNING), pod(phase="Failed"), ("Failed", "PodFailed", None)),
-    "cancelled before its pod was made": (job(cancel=True), None, ("Cancelled", "Cancelled", None)),
+    "main failed": (job(RUNNING), pod(main=ended(7), phase="Failed"), ("Failed", "PodFailed", None)),
+    "evicted, no state of main": (job(RUNNING), pod(phase="Failed"), ("Failed", "PodFailed", None)),
+    "cancelled before its pod was created": (job(cancel=True), None, ("Cancelled", "Cancelled", None)),
     "cancelled while it prepares": (job(PREPARING, cancel=True), pod(), ("Preparing", "Cancelled", DeletePod(POD_UID))),
     "cancelled with main's own grace": (
         job(RUNNING, cancel=True),
         pod(main=running(), sidecar=running()),
         ("Running", "Cancelled", DeletePod(POD_UID, grace_seconds=30)),
     ),
-    "cancelled, main has still time": (
+    "cancelled, main has time left": (
         job(RUNNING | {"reason": "Cancelled"}, cancel=True),
         pod(main=running(), deleting=NOW + 40),
         ("Running", "Cancelled", None),
     ),
-    "cancelled, main obeys with 0": (
+    "cancelled, main exits with 0": (
         job(RUNNING | {"reason": "Cancelled"}, cancel=True),
         pod(main=ended(), deleting=NOW + 40),
         ("Cancelled", "Cancelled", None),
     ),
     "cancelled too late": (job(RUNNING, cancel=True), pod(main=ended()), ("Succeeded", "PodSucceeded", None)),
-    "cancelled, its node is dead": (
+    "cancelled, its node is lost": (
         job(RUNNING | {"reason": "Cancelled"}, cancel=True),
         pod(main=running(), deleting=NOW - 200),
         ("Cancelled", "Cancelled", None),
@@ -77,7 +77,7 @@ TABLE = {
         pod(main=running()),
         ("Running", "OverActivateDeadline", DeletePod(POD_UID, grace_seconds=120)),
     ),
-    "over the installation's deadline": (
+    "over the default deadline": (
         job(RUNNING),
         pod(main=running(NOW - 86400)),
         ("Running", "OverActivateDeadline", DeletePod(POD_UID, grace_seconds=120)),
@@ -87,25 +87,25 @@ TABLE = {
         pod(main=ended(143), deleting=NOW),
         ("Failed", "OverActivateDeadline", None),
     ),
-    "a deadline of 0 is none": (
+    "a deadline of 0 means no deadline": (
         job(RUNNING, activeDeadlineSeconds=0),
         pod(main=running(NOW - 10**9)),
         ("Running", "PodRunning", None),
     ),
-    "its running pod is gone": (job(RUNNING), None, ("Failed", "PodUnknown", None)),
-    "its running pod is gone, and was seen": (job(RUNNING), GONE, ("Failed", "PodUnknown", None)),
-    "its waiting pod is gone": (job(PREPARING), None, ("Preparing", "PodPending", CreatePod())),
+    "its running pod is deleted": (job(RUNNING), None, ("Failed", "PodUnknown", None)),
+    "its running pod is deleted, and its last state is known": (job(RUNNING), DELETED, ("Failed", "PodUnknown", None)),
+    "its waiting pod is deleted": (job(PREPARING), None, ("Preparing", "PodPending", CreatePod())),
     "somebody deleted its pod": (
         job(RUNNING),
         pod(main=ended(143), deleting=NOW, phase="Failed"),
         ("Failed", "PodFailed", None),
     ),
-    "deleted before main ran, kubelet tells an end": (
+    "deleted before main ran, the kubelet reports an end": (
         job(PREPARING),
         pod(main=ended(137, since=None), deleting=NOW, phase="Failed"),
         ("Preparing", "PodPending", None),
     ),
-    "lost sight of a main that ran": (
+    "the status of a main that ran is lost": (
         job(RUNNING),
         pod(main=ended(137, since=None), deleting=NOW, phase="Failed"),
         ("Failed", "PodFailed", None),
@@ -115,38 +115,38 @@ TABLE = {
         pod(main=ended(128, since=0.0), phase="Failed"),
         ("Failed", "PodFailed", None),
     ),
-    "prepares too long": (
+    "preparing too long": (
         job(PREPARING),
         pod(created=NOW - 170),
-        ("Pending", "PodPending", DeletePod(POD_UID, version="9")),
+        ("Pending", "PodPending", DeletePod(POD_UID, resource_version="9")),
     ),
-    "queued again too often": (
+    "requeued too often": (
         job(PREPARING | {"requeued": 3}, requeueLimit=2),
         None,
         ("Failed", "OverRequeueLimit", None),
     ),
-    "queued again as often as it may be": (
+    "requeued as often as allowed": (
         job(PREPARING | {"requeued": 2}, requeueLimit=2),
         None,
         ("Preparing", "PodPending", CreatePod()),
     ),
-    "another's pod is in the way": (job(), pod(owner="other"), ("Pending", "PodPending", None)),
+    "another pod has the name": (job(), pod(owner="other"), ("Pending", "PodPending", None)),
     "its sidecar's image is missing": (
         job(PREPARING),
         pod(scheduled=NOW - 20, sidecar=waiting("ImagePullBackOff")),
         ("Preparing", "PodPending", DeletePod(POD_UID, "9", 1)),
     ),
-    "its sidecar's image is missing since a moment": (
+    "its sidecar's image has just failed": (
         job(PREPARING),
         pod(scheduled=NOW, sidecar=waiting("ErrImagePull")),
         ("Preparing", "PodPending", None),
     ),
-    "its sidecar is pulled": (
+    "its sidecar's image is being pulled": (
         job(PREPARING),
         pod(scheduled=NOW - 80, sidecar=waiting("PodInitializing")),
         ("Preparing", "PodPending", None),
     ),
-    "its sidecar's volume does not come": (
+    "its sidecar's volume is not mounted": (
         job(PREPARING),
         pod(scheduled=NOW - 110, created=NOW - 110, sidecar=waiting("ContainerCreating")),
         ("Preparing", "PodPending", DeletePod(POD_UID, "9", 1)),
@@ -156,33 +156,33 @@ TABLE = {
         pod(main=running(), scheduled=NOW - 100, sidecar=waiting("CrashLoopBackOff")),
         ("Running", "PodRunning", None),
     ),
-    "an ended job's sidecar holds its pod": (
+    "the sidecar of an ended job does not end": (
         job(DONE),
         pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running"),
         ("Succeeded", "PodSucceeded", DeletePod(POD_UID, grace_seconds=1)),
     ),
-    "an ended job's main goes on": (
+    "the main of an ended job does not end": (
         job(DONE),
         pod(main=running(), sidecar=running()),
         ("Succeeded", "PodSucceeded", DeletePod(POD_UID, grace_seconds=30)),
     ),
     "an ended job": (job(DONE), pod(main=ended(), phase="Succeeded"), ("Succeeded", "PodSucceeded", None)),
-    "its time is over": (job(DONE, ttlSecondsAfterFinished=10), None, ("Succeeded", "PodSucceeded", DeletePhJob())),
-    "a time of 0 is never over": (job(DONE, ttlSecondsAfterFinished=0), None, ("Succeeded", "PodSucceeded", None)),
+    "its ttl has passed": (job(DONE, ttlSecondsAfterFinished=10), None, ("Succeeded", "PodSucceeded", DeletePhJob())),
+    "a ttl of 0 means no ttl": (job(DONE, ttlSecondsAfterFinished=0), None, ("Succeeded", "PodSucceeded", None)),
 }
 
 
 @pytest.mark.parametrize("case", TABLE)
-def test_status_follows_from_what_is_seen(case: str) -> None:
-    found, of, expected = TABLE[case]
-    assert seen(found, of) == expected
+def test_the_plan_follows_from_the_observed_state(case: str) -> None:
+    phjob, current, expected = TABLE[case]
+    assert planned(phjob, current) == expected
 
 
-def test_finish_time_exit_code_and_reason_are_mains_while_the_sidecar_collects() -> None:
-    decision = decide(
+def test_the_job_ends_with_main_while_the_sidecar_collects() -> None:
+    plan = plan_status(
         job(RUNNING), pod(main=ended(7, at=NOW + 5), sidecar=running(), phase="Running"), SETTINGS, NOW + 60
     )
-    assert decision.status == {
+    assert plan.status == {
         "phase": "Failed",
         "reason": "PodFailed",
         "message": "main ended: exit code 7",
@@ -192,19 +192,19 @@ def test_finish_time_exit_code_and_reason_are_mains_while_the_sidecar_collects()
         "podName": "job",
         "requeued": 0,
     }
-    assert decision.artifact == Artifact("collecting", POD_UID)
+    assert plan.artifact == ArtifactStatus("collecting", POD_UID)
 
 
-def test_of_an_evicted_main_that_was_lost_sight_of_nothing_is_made_up() -> None:
+def test_nothing_is_made_up_for_an_evicted_main_with_a_lost_status() -> None:
     document = pod_document(main=lost(), sidecar=ended(message=summary()), phase="Failed")
     document["status"] |= {"reason": "Evicted", "message": "Usage of EmptyDir volume exceeds the limit"}
-    status = decide(job(RUNNING), read_pod(document), SETTINGS, NOW + 20).status
+    status = plan_status(job(RUNNING), read_pod(document), SETTINGS, NOW + 20).status
     assert (status["phase"], status["reason"], status["startTime"]) == ("Failed", "PodFailed", rfc3339(NOW))
     assert status["message"] == "main ended: exit code unknown; Evicted: Usage of EmptyDir volume exceeds the limit"
     assert "exitCode" not in status
 
 
-MEMORY = "killed, often for want of memory"
+MEMORY = "killed, probably out of memory"
 
 
 @pytest.mark.parametrize(
@@ -217,77 +217,78 @@ MEMORY = "killed, often for want of memory"
         (1, "ContainerCannotRun", {}, "main ended: exit code 1 (ContainerCannotRun)"),
     ],
 )
-def test_why_main_ended_is_told_where_anything_is_known(
+def test_the_reason_of_mains_end_is_in_the_message(
     code: int, reason: str, status: dict[str, str], message: str
 ) -> None:
     document = pod_document(main=ended(code, reason=reason), phase="Failed")
     document["status"] |= status
-    assert decide(job(RUNNING), read_pod(document), SETTINGS, NOW + 20).status["message"] == message
+    assert plan_status(job(RUNNING), read_pod(document), SETTINGS, NOW + 20).status["message"] == message
 
 
-def test_a_main_that_its_deleted_pod_killed_is_not_said_to_want_memory() -> None:
+def test_a_main_killed_by_the_pods_deletion_is_not_reported_as_out_of_memory() -> None:
     deleted = pod(main=ended(137), phase="Failed", deleting=NOW + 30)
-    message = decide(job(RUNNING), deleted, SETTINGS, NOW + 20).status["message"]
-    assert message == "main ended: exit code 137; its pod was deleted"
+    message = plan_status(job(RUNNING), deleted, SETTINGS, NOW + 20).status["message"]
+    assert message == "main ended: exit code 137; the pod was deleted"
 
 
-def test_once_the_collector_is_switched_on_nothing_is_told_of_jobs_that_ended_before() -> None:
+def test_enabling_collection_does_not_report_jobs_that_ended_before() -> None:
     old = pod(main=ended(), phase="Succeeded")
-    assert decide(job(DONE), old, replace(SETTINGS, collects=False), NOW + 3600).artifact is None
-    assert decide(job(DONE), old, SETTINGS, NOW + 3600).artifact is None
+    assert plan_status(job(DONE), old, replace(SETTINGS, collects=False), NOW + 3600).artifact is None
+    assert plan_status(job(DONE), old, SETTINGS, NOW + 3600).artifact is None
 
 
-def test_when_a_sidecar_has_run_for_a_while_it_is_looked_at() -> None:
+def test_a_running_sidecar_is_checked_after_a_while() -> None:
     both = pod(main=running(), sidecar=running(), phase="Running")
-    assert decide(job(RUNNING, activeDeadlineSeconds=0), both, SETTINGS, NOW + 20).look_at == NOW + 30
-    assert decide(job(RUNNING, activeDeadlineSeconds=25), both, SETTINGS, NOW + 20).look_at == NOW + 25
-    assert decide(job(RUNNING, activeDeadlineSeconds=0), both, SETTINGS, NOW + 40).look_at is None
+    assert plan_status(job(RUNNING, activeDeadlineSeconds=0), both, SETTINGS, NOW + 20).check_at == NOW + 30
+    assert plan_status(job(RUNNING, activeDeadlineSeconds=25), both, SETTINGS, NOW + 20).check_at == NOW + 25
+    assert plan_status(job(RUNNING, activeDeadlineSeconds=0), both, SETTINGS, NOW + 40).check_at is None
 
 
-def test_a_job_without_its_sidecar_is_made_anew_without_it() -> None:
+def test_a_pod_whose_sidecar_fails_is_recreated_without_it() -> None:
     stuck = pod(scheduled=NOW - 20, sidecar=waiting("ImagePullBackOff", "no such image"))
-    first = decide(job(PREPARING), stuck, SETTINGS, NOW + 20)
+    first = plan_status(job(PREPARING), stuck, SETTINGS, NOW + 20)
     assert first.artifact is not None
     assert (first.artifact.state, first.artifact.reason) == ("not-injected", "start")
     assert "no such image" in first.artifact.message
-    told = replace(job(PREPARING), artifact=first.artifact)
-    again = decide(told, stuck, SETTINGS, NOW + 21)
+    reported = replace(job(PREPARING), status_artifact=first.artifact)
+    again = plan_status(reported, stuck, SETTINGS, NOW + 21)
     assert (again.artifact, again.action) == (first.artifact, first.action)
-    assert decide(told, None, SETTINGS, NOW + 22).action == CreatePod("start")
+    assert plan_status(reported, None, SETTINGS, NOW + 22).action == CreatePod("start")
 
 
 def test_a_requeue_is_counted_once() -> None:
-    first = decide(job(PREPARING), pod(created=NOW - 170), SETTINGS, NOW + 20)
+    first = plan_status(job(PREPARING), pod(created=NOW - 170), SETTINGS, NOW + 20)
     assert first.status["requeued"] == 1
     after = replace(job(PREPARING), status=first.status)
-    again = decide(after, pod(created=NOW - 170), SETTINGS, NOW + 21)
+    again = plan_status(after, pod(created=NOW - 170), SETTINGS, NOW + 21)
     assert (again.status, again.action) == (first.status, first.action)
 
 
 @pytest.mark.parametrize(
-    ("noted", "told", "removed_at"),
+    ("annotated", "reported", "removed_at"),
     [
         (0, 0, NOW + 100),
         (0, NOW + 500, NOW + 500),
         (NOW + 700, NOW + 500, NOW + 700),
-        (NOW + 300, NOW + 500, NOW + 500),  # decided while the job ran
+        (NOW + 300, NOW + 500, NOW + 500),  # annotated while the job ran
         (NOW + 50, 0, NOW + 100),
         (-(NOW + 60), NOW + 500, NOW + 100),  # removed
-        (-(NOW - 3600), NOW + 500, NOW + 500),  # the note of another PhJob, which was copied
+        (-(NOW - 3600), NOW + 500, NOW + 500),  # copied from another PhJob
     ],
 )
-def test_the_phjob_waits_for_its_artifacts_expiry_and_its_pod_does_not(
-    noted: float, told: float, removed_at: float
+def test_the_phjob_but_not_its_pod_waits_for_the_artifacts_expiry(
+    annotated: float, reported: float, removed_at: float
 ) -> None:
-    artifact = Artifact("sealed", POD_UID, expired_at=int(told))
-    found = replace(job(DONE, ttlSecondsAfterFinished=100), artifact=artifact, annotated_expiry=int(noted))
+    artifact = ArtifactStatus("sealed", POD_UID, expired_at=int(reported))
+    phjob = replace(job(DONE, ttlSecondsAfterFinished=100), status_artifact=artifact, annotated_expiry=int(annotated))
     finished = pod(main=ended(), sidecar=ended(message=summary()), phase="Succeeded")
-    before = decide(found, finished, SETTINGS, removed_at - 1)
+    before = plan_status(phjob, finished, SETTINGS, removed_at - 1)
     assert before.action == (DeletePod(POD_UID) if removed_at > NOW + 101 else None)
-    assert decide(found, None, SETTINGS, removed_at).action == DeletePhJob()
+    assert plan_status(phjob, None, SETTINGS, removed_at).action == DeletePhJob()
 
 
 def test_the_phjob_stays_while_its_artifacts_are_collected() -> None:
-    found = replace(job(DONE, ttlSecondsAfterFinished=1), artifact=Artifact("syncing", POD_UID))
+    artifact = ArtifactStatus("syncing", POD_UID)
+    phjob = replace(job(DONE, ttlSecondsAfterFinished=1), status_artifact=artifact)
     collecting = pod(main=ended(at=NOW), sidecar=running(), phase="Running")
-    assert decide(found, collecting, SETTINGS, NOW + 60).action is None
+    assert plan_status(phjob, collecting, SETTINGS, NOW + 60).action is None

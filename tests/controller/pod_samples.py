@@ -1,4 +1,4 @@
-"""Pods for the tests: what PrimeHub's controller and ours create, and what hypothesis makes of pods."""
+"""Pods for tests of injection: as PrimeHub's controller and ours create them, and strategies that generate pods."""
 
 import copy
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from typing import Any
 import jsonpatch
 from hypothesis import strategies as st
 
-from controller.inject.facts import Facts
+from controller.inject.cluster_version import ClusterVersion
 from controller.inject.injection import Injection, inject
 from controller.patch import make_patch
-from controller.settings import Settings
+from controller.settings import WebhookSettings
 
 Document = dict[str, Any]
 
-NEW = Facts((1, 34))
+NEW = ClusterVersion((1, 34))
 IMAGE = "registry.example/sidecar:1"
 HOME_MOUNT = {"name": "workingdir", "mountPath": "/home/jovyan"}
 PHFS_MOUNT = {"name": "phfs", "mountPath": "/phfs", "subPath": "groups/phusers"}
@@ -24,8 +24,8 @@ VOLUMES = [
 ]
 
 
-def make_settings(**environ: str) -> Settings:
-    return Settings.from_env({"PHJOB_SIDECAR_IMAGE": IMAGE} | environ)
+def make_settings(**environ: str) -> WebhookSettings:
+    return WebhookSettings.from_env({"PHJOB_SIDECAR_IMAGE": IMAGE} | environ)
 
 
 SETTINGS = make_settings()
@@ -38,7 +38,7 @@ def make_pod(
     annotations: Mapping[str, str] | None = None,
     **spec: Any,
 ) -> Document:
-    """The least that gets a sidecar, and what is given on top of it."""
+    """Return a minimal pod that gets a sidecar, with the given additions."""
     metadata: Document = {"name": "job-1", "labels": {"app": "primehub-job", "primehub.io/group": "escaped-phusers"}}
     if annotations is not None:
         metadata["annotations"] = dict(annotations)
@@ -59,7 +59,7 @@ def make_pod(
 
 
 def primehub_pod() -> Document:
-    """As PrimeHub's controller creates one, before its own webhook."""
+    """Return a pod as PrimeHub's controller creates it, before PrimeHub's own webhook."""
     pod = make_pod(
         mounts=[
             {"name": "project-phusers", "mountPath": "/project/phusers"},
@@ -104,36 +104,38 @@ def primehub_pod() -> Document:
     return pod
 
 
-def injected(pod: Document, settings: Settings = SETTINGS) -> Document:
-    """The pod with its sidecar."""
-    found = inject(pod, settings, NEW)
-    assert found.outcome == "injected", found.outcome
-    return found.pod
+def injected(pod: Document, settings: WebhookSettings = SETTINGS) -> Document:
+    """Return the pod with its sidecar."""
+    injection = inject(pod, settings, NEW)
+    assert injection.outcome == "injected", injection.outcome
+    return injection.pod
 
 
-def sidecar(pod: Document, settings: Settings = SETTINGS) -> Document:
-    """The sidecar that a pod gets."""
+def sidecar(pod: Document, settings: WebhookSettings = SETTINGS) -> Document:
+    """Return the sidecar that a pod gets."""
     return sidecar_in(injected(pod, settings))
 
 
 def sidecar_in(pod: Document) -> Document:
-    (found,) = [each for each in pod["spec"]["initContainers"] if each["name"] == "phjob-artifacts"]
-    return dict(found)
+    containers = pod["spec"]["initContainers"]
+    (container,) = [container for container in containers if container["name"] == "phjob-artifacts"]
+    return dict(container)
 
 
 def env_of(container: Document) -> dict[str, str]:
-    """Variables with a plain value, as the kubelet makes them: `$$` is a dollar."""
-    return {each["name"]: each["value"].replace("$$", "$") for each in container["env"] if "value" in each}
+    """Return the variables with a plain value, unescaped as the kubelet does: `$$` is a dollar."""
+    env = container["env"]
+    return {variable["name"]: variable["value"].replace("$$", "$") for variable in env if "value" in variable}
 
 
-def patched(pod: Document, settings: Settings = SETTINGS) -> tuple[Document, Injection]:
-    """What the API server makes of the webhook's answer, by another's reading of RFC 6902."""
-    found = inject(pod, settings, NEW)
-    made: Document = jsonpatch.apply_patch(pod, list(make_patch(pod, found.pod)))
-    return made, found
+def patched(pod: Document, settings: WebhookSettings = SETTINGS) -> tuple[Document, Injection]:
+    """Return the pod after the webhook's patch, applied by another implementation of RFC 6902."""
+    injection = inject(pod, settings, NEW)
+    result: Document = jsonpatch.apply_patch(pod, list(make_patch(pod, injection.pod)))
+    return result, injection
 
 
-# What hypothesis makes of pods: mostly such as people write, and every field that the injection reads gets odd values.
+# Strategies: mostly realistic pods, with unusual values in every field that injection reads.
 PATHS = st.sampled_from(
     [
         *("/home/jovyan", "/home/jovyan/", "/home", "/home/jovyan/data", "/home/jovyan/artifacts", "home/jovyan/sub"),
@@ -212,7 +214,7 @@ def containers(draw: st.DrawFn, name: str) -> Document:
 
 @st.composite
 def pods(draw: st.DrawFn) -> Document:
-    """Pods that get a sidecar, mostly: main has its working directory and PHFS, and anything else."""
+    """Generate pods of which most get a sidecar: main has its working directory and PHFS, and anything else."""
     main = draw(containers("main"))
     main["volumeMounts"] = draw(st.permutations([HOME_MOUNT, PHFS_MOUNT, *main["volumeMounts"]]))
     main["env"] = draw(st.lists(variables(), max_size=4))

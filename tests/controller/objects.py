@@ -1,4 +1,4 @@
-"""PhJobs and their pods for tests of the reconciler, as documents, and a kubelet that a test plays."""
+"""Documents of PhJobs and their pods for tests of the reconciler, with container states as the kubelet reports them."""
 
 import json
 import time
@@ -7,13 +7,13 @@ from typing import Any
 
 from controller.reconcile.phjob import PhJob, read_phjob
 from controller.reconcile.pod import Pod, read_pod
-from controller.reconcile.settings import Settings
+from controller.reconcile.settings import ReconcilerSettings
 
 Document = dict[str, Any]
 
 NOW = 1_800_000_000.0
 UID, POD_UID = "job-uid", "pod-uid"
-SETTINGS = Settings.from_env({"PHJOB_CONTROLLER_NAMESPACE": "ns", "PHJOB_CONTROLLER_LISTEN": ""})
+SETTINGS = ReconcilerSettings.from_env({"PHJOB_CONTROLLER_NAMESPACE": "ns", "PHJOB_CONTROLLER_LISTEN": ""})
 
 
 def rfc3339(seconds: float) -> str:
@@ -46,7 +46,7 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
     owner: str = UID,
     uid: str = POD_UID,
 ) -> Document:
-    """A pod; with a sidecar if `sidecar` (its state, {} for none yet) is given."""
+    """Return a pod. It has a sidecar if `sidecar`, the sidecar's state ({} before it starts), is not None."""
     injected: dict[str, str] = {
         "primehub.io/artifact-sidecar": "injected",
         "primehub.io/artifact-original-grace-seconds": "30",
@@ -76,8 +76,8 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
     return {"metadata": metadata, "spec": spec, "status": status}
 
 
-def pod(**given: Any) -> Pod:
-    return read_pod(pod_document(**given))
+def pod(**fields: Any) -> Pod:
+    return read_pod(pod_document(**fields))
 
 
 def running(since: float = NOW) -> Document:
@@ -95,10 +95,10 @@ def ended(
 
 
 def lost() -> Document:
-    """What a kubelet says of a container that it removed before it looked, as one of 1.34 does of evicted pods."""
-    words = "The container could not be located when the pod was terminated"
-    told = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": words}
-    return {"terminated": told | {"startedAt": None, "finishedAt": None}}
+    """Return the state of a container that the kubelet removed before reading its end, as 1.34 does in evicted pods."""
+    message = "The container could not be located when the pod was terminated"
+    state = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": message}
+    return {"terminated": state | {"startedAt": None, "finishedAt": None}}
 
 
 def waiting(reason: str, message: str = "") -> Document:
@@ -106,5 +106,5 @@ def waiting(reason: str, message: str = "") -> Document:
 
 
 def summary(state: str = "sealed", **fields: Any) -> str:
-    told = {"version": 1, "state": state, "sealed": state == "sealed", "files": 2, "bytes": 300, **fields}
-    return json.dumps(told)
+    document = {"version": 1, "state": state, "sealed": state == "sealed", "files": 2, "bytes": 300, **fields}
+    return json.dumps(document)

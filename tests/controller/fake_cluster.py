@@ -1,6 +1,6 @@
-"""What a reconciler needs around it in a test: an API server that injects sidecars, and a kubelet that runs pods.
+"""A fake cluster for tests of the reconciler: an API server that injects sidecars, and a kubelet that runs pods.
 
-Main does what its command says: `sleep` goes on until the pod is deleted, `exit N` ends with N, all else ends well.
+Main's command decides how it ends: `sleep` runs until the pod is deleted, `exit N` exits with N, others exit with 0.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.controller.cluster import ended, rfc3339, running, summary
+from tests.controller.objects import ended, rfc3339, running, summary
 from tests.kube.apiserver import ApiServer, parse_path
 from tests.kube.objectstore import ApiError, Document
 
@@ -20,42 +20,42 @@ NAMESPACE = "/api/v1/namespaces/ns"
 EVENTS = "/api/v1/namespaces/ns/events"
 
 
-class World:
-    """The API server's objects. `made`: the uid of every pod that was made, by job."""
+class FakeCluster:
+    """The API server's objects. `created` are the UIDs of all pods that were created, by job."""
 
     def __init__(self, server: ApiServer) -> None:
         self.server, self.inject = server, True
         self.refuse: Callable[[Document], None] = lambda _: None
-        self.made: dict[str, list[str]] = {}
+        self.created: dict[str, list[str]] = {}
         server.answers["pods"] = self._create
         server.put(NAMESPACE, {"metadata": {"labels": {"team": "a"}}})
 
-    def add_job(self, name: str, command: str = "true", **given: Any) -> None:
+    def add_job(self, name: str, command: str = "true", **fields: Any) -> None:
         spec = {"groupName": "Team_A", "userName": "ann", "image": "python", "command": command}
-        self.server.put(f"{PHJOBS}/{name}", {"metadata": {}, "spec": spec | given.pop("spec", {}), **given})
+        self.server.put(f"{PHJOBS}/{name}", {"metadata": {}, "spec": spec | fields.pop("spec", {}), **fields})
 
     def artifact(self, name: str) -> Document:
-        """What the status tells of the artifacts."""
+        """Return `status.artifact`."""
         return self.status(name).get("artifact") or {}
 
     def result(self, name: str) -> Document:
-        """What the annotation tells of them."""
+        """Return the artifact status in the annotation."""
         annotations = self.job(name)["metadata"].get("annotations") or {}
-        found: Document = json.loads(annotations.get("primehub.io/artifact-result", "{}"))
-        return found
+        result: Document = json.loads(annotations.get("primehub.io/artifact-result", "{}"))
+        return result
 
     def job(self, name: str) -> Document:
         return self.server.objects.get(parse_path(f"{PHJOBS}/{name}"))
 
     def change_job(self, name: str, **spec: Any) -> None:
-        found = self.job(name)
-        self.server.put(f"{PHJOBS}/{name}", {**found, "spec": {**found["spec"], **spec}})
+        job = self.job(name)
+        self.server.put(f"{PHJOBS}/{name}", {**job, "spec": {**job["spec"], **spec}})
 
     def status(self, name: str) -> Document:
         return self.job(name).get("status") or {}
 
     def phase(self, name: str) -> tuple[str | None, str | None]:
-        """Phase, and the state of the artifacts."""
+        """Return the phase and the state of the artifacts."""
         status = self.status(name)
         return status.get("phase"), (status.get("artifact") or {}).get("state")
 
@@ -66,23 +66,23 @@ class World:
         self.server.put(f"{PODS}/{pod['metadata']['name']}", pod)
 
     def events(self, name: str) -> list[str]:
-        """The reasons of the events on a job."""
-        return sorted(each["reason"] for each in self._events(name))
+        """Return the reasons of the events on a job."""
+        return sorted(event["reason"] for event in self._events(name))
 
     def message(self, name: str, reason: str) -> str:
-        """Of the one event of that reason on a job."""
-        (message,) = (each["message"] for each in self._events(name) if each["reason"] == reason)
+        """Return the message of the only event on a job with this reason."""
+        (message,) = (event["message"] for event in self._events(name) if event["reason"] == reason)
         return str(message)
 
     def _events(self, name: str) -> list[Document]:
-        found = self.server.objects.all(parse_path(EVENTS))
-        return [each for each in found if each["involvedObject"]["name"] == name]
+        events = self.server.objects.all(parse_path(EVENTS))
+        return [event for event in events if event["involvedObject"]["name"] == name]
 
     def _create(self, pod: Document) -> Document:
         objects, name = self.server.objects, pod["metadata"]["name"]
         self.refuse(pod)
         with objects.changed:
-            if any(each["metadata"]["name"] == name for each in self.pods()):
+            if any(pod["metadata"]["name"] == name for pod in self.pods()):
                 raise ApiError(409, "AlreadyExists", f'pods "{name}" already exists')
             metadata = pod["metadata"]
             metadata |= {"creationTimestamp": rfc3339(time.time()), "finalizers": ["kubelet"]}
@@ -90,18 +90,18 @@ class World:
                 metadata["annotations"]["primehub.io/artifact-sidecar"] = "injected"
                 pod["spec"]["initContainers"] = [{"name": "phjob-artifacts"}]
             pod["status"] = {"phase": "Pending"}
-            made = self.server.put(f"{PODS}/{name}", pod)
-            self.made.setdefault(name, []).append(made["metadata"]["uid"])
-            return made
+            created = self.server.put(f"{PODS}/{name}", pod)
+            self.created.setdefault(name, []).append(created["metadata"]["uid"])
+            return created
 
 
 class Kubelet:
-    """Runs the pods of a world, a step at a time."""
+    """Runs the pods of a fake cluster, step by step."""
 
-    def __init__(self, world: World) -> None:
-        self._world, self._stop = world, threading.Event()
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster, self._stop = cluster, threading.Event()
         self._thread = threading.Thread(target=self._run, name="kubelet")
-        self.lively = True  # whether it starts pods
+        self.starts_pods = True
 
     def start(self) -> None:
         self._thread.start()
@@ -112,13 +112,13 @@ class Kubelet:
 
     def _run(self) -> None:
         while not self._stop.wait(0.005):
-            for pod in self._world.pods():
-                with self._world.server.objects.changed:  # nobody deletes it between the two
+            for pod in self._cluster.pods():
+                with self._cluster.server.objects.changed:  # so that the pod is not deleted in between
                     self._step(pod)
 
-    def _step(self, seen: Document) -> None:
+    def _step(self, listed: Document) -> None:
         try:
-            pod = self._world.server.objects.get(parse_path(f"{PODS}/{seen['metadata']['name']}"))
+            pod = self._cluster.server.objects.get(parse_path(f"{PODS}/{listed['metadata']['name']}"))
         except ApiError:
             return
         status, deleting = pod["status"], "deletionTimestamp" in pod["metadata"]
@@ -126,24 +126,24 @@ class Kubelet:
         if status["phase"] in ("Succeeded", "Failed") or (deleting and not main):
             if deleting:
                 pod["metadata"].pop("finalizers", None)
-                self._world.put_pod(pod)
-                self._world.server.remove(f"{PODS}/{pod['metadata']['name']}")
+                self._cluster.put_pod(pod)
+                self._cluster.server.remove(f"{PODS}/{pod['metadata']['name']}")
             return
-        if not main and self.lively:
-            self._tell(pod, running(time.time()), running(time.time()), "Running")
+        if not main and self.starts_pods:
+            self._report(pod, running(time.time()), running(time.time()), "Running")
         elif "running" in main and (deleting or "sleep" not in _command(pod)):
-            since = time.time()
+            now = time.time()
             code = 143 if "sleep" in _command(pod) else int(_command(pod).partition("exit ")[2] or 0)
-            self._tell(pod, ended(code, since, since), running(since), "Running")
+            self._report(pod, ended(code, now, now), running(now), "Running")
         elif "terminated" in main:
             code = main["terminated"]["exitCode"]
-            self._tell(pod, main, ended(0, time.time(), message=summary()), "Failed" if code else "Succeeded")
+            self._report(pod, main, ended(0, time.time(), message=summary()), "Failed" if code else "Succeeded")
 
-    def _tell(self, pod: Document, main: Document, sidecar: Document, phase: str) -> None:
+    def _report(self, pod: Document, main: Document, sidecar: Document, phase: str) -> None:
         status: Document = {"phase": phase, "containerStatuses": [{"name": "main", "state": main}]}
         if "initContainers" in pod["spec"]:
             status["initContainerStatuses"] = [{"name": "phjob-artifacts", "state": sidecar}]
-        self._world.put_pod({**pod, "status": status})
+        self._cluster.put_pod({**pod, "status": status})
 
 
 def _command(pod: Document) -> str:
@@ -151,12 +151,12 @@ def _command(pod: Document) -> str:
 
 
 @contextmanager
-def world(server: ApiServer) -> Iterator[tuple[World, Kubelet]]:
-    """An API server's world, with a kubelet that runs in it."""
-    found = World(server)
-    kubelet = Kubelet(found)
+def fake_cluster(server: ApiServer) -> Iterator[tuple[FakeCluster, Kubelet]]:
+    """Run a fake cluster on an API server, with a kubelet."""
+    cluster = FakeCluster(server)
+    kubelet = Kubelet(cluster)
     kubelet.start()
     try:
-        yield found, kubelet
+        yield cluster, kubelet
     finally:
         kubelet.stop()

@@ -1,0 +1,86 @@
+"""The health of a pod's sidecar: whether it prevents main from starting, works, or crashed beside main. Pure.
+
+For the kubelet a sidecar has started once its process has. A sidecar that crashes at once may therefore let main start,
+and is then restarted repeatedly beside it.
+"""
+
+from controller.reconcile.pod import Pod
+from controller.reconcile.settings import ReconcilerSettings
+
+_KUBELET_DELAY_SECONDS = 60.0  # for the kubelet to end the sidecar and report it
+_RECENT_SECONDS = 900.0  # the kubelet's back-off before it restarts a container is at most 300 s
+
+
+def start_failure(pod: Pod, settings: ReconcilerSettings, now: float) -> str:
+    """Return why the sidecar prevents main from starting, or ""."""
+    if not pod.has_sidecar or pod.has_main_started or pod.is_finished or pod.scheduled_at is None:
+        return ""
+    if now < pod.scheduled_at + settings.trouble_seconds:
+        return ""
+    if error := kubelet_error(pod):
+        return error
+    # Without its volumes and network main could not start either, with or without the sidecar.
+    if pod.startable_at is None or pod.sidecar.started_at is not None:
+        return ""
+    if now >= pod.startable_at + settings.start_seconds:
+        return f"it did not start within {settings.start_seconds} s after the pod's volumes and network were ready"
+    return ""
+
+
+def kubelet_error(pod: Pod) -> str:
+    """Return the error that the kubelet reports for a sidecar that does not run, or ""."""
+    sidecar = pod.sidecar
+    if sidecar.has_ended:  # between two restarts
+        return f"it ended with exit code {sidecar.exit_code}"
+    return ": ".join(filter(None, [sidecar.start_error, sidecar.message])) if sidecar.start_error else ""
+
+
+def next_sidecar_check(pod: Pod, settings: ReconcilerSettings, now: float) -> float | None:
+    """Return when to check the sidecar's start or end next, or None."""
+    if not pod.has_sidecar or pod.is_gone or pod.is_finished:
+        return None
+    if pod.has_main_ended:
+        deadline = collection_deadline(pod, settings, now)
+        return deadline if now < deadline else None
+    if pod.has_main_started:
+        started_at = pod.sidecar.started_at
+        works_at = None if started_at is None else started_at + settings.trouble_seconds
+        return works_at if works_at is not None and now < works_at else None
+    if pod.scheduled_at is None:
+        return None
+    times = [pod.scheduled_at + settings.trouble_seconds]
+    if pod.startable_at is not None:
+        times.append(pod.startable_at + settings.start_seconds)
+    return min((at for at in times if at > now), default=None)
+
+
+def collection_deadline(pod: Pod, settings: ReconcilerSettings, now: float) -> float:
+    """Return until when the sidecar may run after main's end."""
+    limit = min(float(settings.collecting_seconds), pod.grace_seconds + _KUBELET_DELAY_SECONDS)
+    return (pod.main.finished_at or now) + limit
+
+
+def is_recent(pod: Pod, settings: ReconcilerSettings, now: float) -> bool:
+    """Whether the sidecar's health is evidence for sidecars now. A new leader also sees pods that are days old."""
+    started_at = pod.sidecar.started_at
+    return started_at is None or now < started_at + settings.trouble_seconds + _RECENT_SECONDS
+
+
+def has_worked(pod: Pod, settings: ReconcilerSettings, now: float) -> bool:
+    """Whether the sidecar works: main has started, and the sidecar has run for a while or left a summary."""
+    if not pod.has_sidecar or not pod.has_main_started or pod.sidecar.restart_count:
+        return False
+    if pod.sidecar.has_ended:
+        return bool(pod.sidecar.termination_message)
+    started_at = pod.sidecar.started_at
+    return started_at is not None and now >= started_at + settings.trouble_seconds
+
+
+def crash_reason(pod: Pod) -> str:
+    """Return how the sidecar crashed beside main without leaving a summary, or ""."""
+    sidecar = pod.sidecar
+    if not pod.has_sidecar or not pod.has_main_started or sidecar.termination_message or sidecar.is_lost:
+        return ""
+    if sidecar.has_failed:
+        return f"it ended with exit code {sidecar.exit_code}"
+    return f"it was started {sidecar.restart_count + 1} times" if sidecar.restart_count else ""
