@@ -3,7 +3,7 @@
 # mypy: allow-subclassing-any
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from graphene import Boolean, Field, Float, Int, List, NonNull, ObjectType, ResolveInfo, String
 
@@ -71,8 +71,8 @@ class PhJobArtifactReport(ObjectType):
         return report.version
 
     @staticmethod
-    def resolve_main(report: Report, _: ResolveInfo) -> dict[str, Any]:
-        return {"exit_code": report.main.get("exitCode"), **report.main}
+    def resolve_main(report: Report, _: ResolveInfo) -> "MainRow":
+        return MainRow(*map(report.main.get, ("exitCode", "signal", "reason")))
 
     @staticmethod
     def resolve_earlier_pod(report: Report, _: ResolveInfo) -> Count:
@@ -84,6 +84,14 @@ class PhJobArtifactReport(ObjectType):
             SkippedRow(reason, REASONS[reason], skipped.files, skipped.bytes, skipped.detail or None, skipped.paths)
             for reason, skipped in sorted(report.skipped.items())
         ]
+
+
+class MainRow(NamedTuple):
+    """The values of PhJobMain."""
+
+    exit_code: int | None
+    signal: int | None
+    reason: str | None
 
 
 class SkippedRow(NamedTuple):

@@ -3,6 +3,7 @@
 # mypy: allow-subclassing-any
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from graphene import Field, NonNull, ResolveInfo, Schema
@@ -17,12 +18,19 @@ from api.schema.request import Request
 from api.schema.types import Me
 
 
-class NamedGroup(NamedTuple):
-    """What Group shows."""
+@dataclass(frozen=True)
+class NamedGroup:
+    """The values of Group. The API does not have the other fields of PrimeHub's groups."""
 
     id: str
     name: str
     display_name: str
+
+    quota_cpu = quota_gpu = quota_memory = user_volume_capacity = None
+    project_quota_cpu = project_quota_gpu = project_quota_memory = None
+    enabled_shared_volume = shared_volume_capacity = home_symlink = launch_group_only = None
+    enabled_deployment = max_deploy = deployments_usage = None
+    job_default_active_deadline_seconds = writable = admins = None
 
 
 class Caller(NamedTuple):
