@@ -16,7 +16,7 @@ from api.errors import ApiError, NotAuthenticated, ServiceUnavailable, error_bod
 from api.files.target import ROOT
 from api.files.view import files_blueprint
 from api.health import health_blueprint
-from api.schema.failures import graphql_body
+from api.schema.errors import error_response
 from api.schema.view import GRAPHQL_PATH, graphql_blueprint
 from api.services import Services
 from api.web.compose import web_blueprints
@@ -66,7 +66,7 @@ def _told(status: int, code: str, message: str) -> Answer:
         is_ours = status == NotAuthenticated.status and SIGNATURE_PARAMETER not in flask.request.args
         return plain_page(status, "This cannot be shown", _SIGN_IN if is_ours else message, [job, START]), status
     is_graphql = flask.request.path == GRAPHQL_PATH
-    return flask.jsonify(graphql_body(code, message) if is_graphql else error_body(status, code, message)), status
+    return flask.jsonify(error_response(code, message) if is_graphql else error_body(status, code, message)), status
 
 
 def _refused(error: ApiError) -> Answer:

@@ -10,7 +10,7 @@ from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import CleanupLock
 from api.cleanup.scheduler import CleanupScheduler
-from api.jobs.source import Jobs
+from api.jobs.source import JobSource
 from api.metrics import ApiMetrics
 from api.retention.expiry import RetentionPolicy
 from api.retention.service import RetentionService
@@ -39,7 +39,7 @@ class ApiComponents:
 
 def compose(
     settings: ApiSettings,
-    jobs: Jobs,
+    jobs: JobSource,
     lock: CleanupLock,
     clock: Callable[[], float] = time.time,
     registry: CollectorRegistry | None = None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from api.auth.caller import Caller
 from api.errors import NotAuthorized, job_not_found
 from api.jobs.job import Job
-from api.jobs.source import Jobs
+from api.jobs.source import JobSource
 from artifacts.errors import InvalidName
 from artifacts.layout import JOB_ARTIFACTS, job_prefix
 from artifacts.names import check_job_name, group_path
@@ -49,8 +49,8 @@ def visible_group(caller: Caller, group: str) -> str:
     return path
 
 
-def visible_job(jobs: Jobs, caller: Caller, job: str) -> Job:
-    """Return the PhJob. Raises NotFound if it does not exist or belongs to a foreign group."""
+def visible_job(jobs: JobSource, caller: Caller, job: str) -> Job:
+    """Return the PhJob. Raises NotFoundError if it does not exist or belongs to a foreign group."""
     phjob = jobs.get(job)
     if phjob is None or not caller.can_see(phjob.group):
         raise job_not_found(job)
@@ -65,19 +65,19 @@ def folder_of_phjob(phjob: Job) -> JobFolder | None:
         return None
 
 
-def folder_by_id(jobs: Jobs, caller: Caller, job: str) -> JobFolder:
-    """Return the folder of the PhJob `job`. Raises NotFound if it does not exist or the caller may not see it."""
+def folder_by_id(jobs: JobSource, caller: Caller, job: str) -> JobFolder:
+    """Return the folder of the PhJob `job`. Raises NotFoundError if it does not exist or the caller may not see it."""
     folder = folder_of_phjob(visible_job(jobs, caller, job))
     if folder is None:
         raise job_not_found(job)
     return folder
 
 
-def folder_by_group(jobs: Jobs, caller: Caller, group: str, job: str) -> JobFolder:
+def folder_by_group(jobs: JobSource, caller: Caller, group: str, job: str) -> JobFolder:
     """Return the folder of `job` in `group` (a name or a path), even if the PhJob is gone.
 
-    Does not check that the folder exists in the store. Raises NotFound if the caller may not see it, or the PhJob is
-    of another group.
+    Does not check that the folder exists in the store. Raises NotFoundError if the caller may not see it, or the PhJob
+    belongs to another group.
     """
     try:
         path, phjob = group_path(group), jobs.get(check_job_name(job))
@@ -88,7 +88,7 @@ def folder_by_group(jobs: Jobs, caller: Caller, group: str, job: str) -> JobFold
     return JobFolder(path, job, phjob)
 
 
-def stored_folder(jobs: Jobs, group: str, job: str) -> JobFolder:
+def stored_folder(jobs: JobSource, group: str, job: str) -> JobFolder:
     """Return the folder found in the store at a group path and a job name, whoever may see it.
 
     A PhJob of the same name in another group is not the folder's.

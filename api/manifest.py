@@ -1,7 +1,7 @@
-"""What the API reads of a job's manifest: digests of some files, and how many there are of all.
+"""Reads a job's manifest for the API: digests of given files, and totals over all files.
 
-It lies where users can write and may be of any size: it is read as a stream, line by line, and no further than
-bounds allow. What does not look like a line that the collector writes tells nothing.
+Users can write to the manifest and it may be of any size, so it is streamed line by line within limits. Lines that the
+collector would not write are ignored.
 """
 
 import json
@@ -18,46 +18,44 @@ from artifacts.manifest import MAX_LINE_BYTES, ManifestEntry, ManifestHeader, re
 
 logger = get_logger(__name__)
 
-MAX_BYTES = 48 * 1024 * 1024  # as much as 200,000 files with paths of 60 characters take
+MAX_BYTES = 48 * 1024 * 1024  # the size of 200,000 entries with paths of 60 characters
 MAX_ENTRIES = 200_000
-_ENTRY_BYTES = 256  # so many bytes count as an entry too, whatever lines they make
+_ENTRY_BYTES = 256  # every 256 bytes count as one more entry, so that long lines are not free
 _LINE = re.compile(rb'\{"path":("(?:[^"\\]|\\.)*"),"size":(\d{1,18}),')
+_UNREADABLE = (InvalidDocument, FileMissing, FileChanged, StoreError)
 
 
-class Totals(NamedTuple):
-    """Files and the bytes in them, as the manifest has them."""
+class ManifestTotals(NamedTuple):
+    """Number and bytes of the files in a manifest."""
 
     files: int
     bytes: int
 
 
-_UNREADABLE = (InvalidDocument, FileMissing, FileChanged, StoreError)
+def read_digests(store: Store, prefix: str, sizes: Mapping[str, int], on_read: OnRead) -> dict[str, str]:
+    """Return sha256 by path for the files in `sizes` whose manifest entry is complete and has the same size.
 
-
-def digests(store: Store, prefix: str, sizes: Mapping[str, int], on_read: OnRead) -> dict[str, str]:
-    """sha256 by path, of those in `sizes` whose copy is whole and of the size that the store says it has.
-
-    `on_read` is told of every line.
+    `on_read` is called with the number of entries read.
     """
-    found: dict[str, str] = {}
-    wanted = {_quoted(path) for path in sizes}
+    digests: dict[str, str] = {}
+    pending = {_json_path(path) for path in sizes}
     try:
         with closing(store.open(prefix + MANIFEST)) as file:
             lines = _lines(file, on_read)
             header = read_header(next(lines, b""))
-            for entry in _entries(lines, header, wanted):
+            for entry in _matching_entries(lines, header, pending):
                 if entry.sha256 and not entry.pending and entry.size == sizes[entry.path]:
-                    found[entry.path] = entry.sha256
-                wanted.discard(_quoted(entry.path))
-                if not wanted:
+                    digests[entry.path] = entry.sha256
+                pending.discard(_json_path(entry.path))
+                if not pending:
                     break
     except _UNREADABLE as error:
-        _tell("no digests", prefix, error)
-    return found
+        _log_unreadable(prefix, error)
+    return digests
 
 
-def totals(store: Store, prefix: str, on_read: OnRead) -> Totals | None:
-    """How many files the collector wrote, and their bytes; None where the manifest cannot be read."""
+def read_totals(store: Store, prefix: str, on_read: OnRead) -> ManifestTotals | None:
+    """Return the totals of the files that the collector wrote, or None if the manifest cannot be read."""
     files = size = 0
     try:
         with closing(store.open(prefix + MANIFEST)) as file:
@@ -70,39 +68,41 @@ def totals(store: Store, prefix: str, on_read: OnRead) -> Totals | None:
                 if b'"pending":true' not in line[match.end() :]:
                     files, size = files + 1, size + int(match[2])
     except _UNREADABLE as error:
-        _tell("no totals", prefix, error)
+        _log_unreadable(prefix, error)
         return None
-    return Totals(files, size)
+    return ManifestTotals(files, size)
 
 
-def _tell(what: str, prefix: str, error: Exception) -> None:
+def _log_unreadable(prefix: str, error: Exception) -> None:
     _, group, _, job, _ = prefix.split("/")
-    logger.info("manifest not used", group=group, job=job, what=what, error=error)
+    logger.info("manifest ignored", group=group, job=job, error=error)
 
 
-def _entries(lines: Iterator[bytes], header: ManifestHeader, wanted: Collection[bytes]) -> Iterator[ManifestEntry]:
-    """The wanted ones; all others are not parsed, which would take ten times as long."""
+def _matching_entries(
+    lines: Iterator[bytes], header: ManifestHeader, paths: Collection[bytes]
+) -> Iterator[ManifestEntry]:
+    """Parse only the lines of `paths`: parsing all lines would take ten times as long."""
     for line in lines:
         match = _LINE.match(line)
-        if match is not None and match[1] in wanted:
+        if match is not None and match[1] in paths:
             yield from read_entries([line], header)
 
 
 def _lines(file: OpenFile, on_read: OnRead) -> Iterator[bytes]:
     if file.stat.size > MAX_BYTES:
         raise InvalidDocument("manifest", f"it is larger than {MAX_BYTES} bytes")
-    rest, number = b"", 0
+    rest, count = b"", 0
     for chunk in file.chunks(0, file.stat.size):
         *lines, rest = (rest + chunk).split(b"\n")
-        number += len(lines)
+        count += len(lines)
         on_read(len(lines) + len(chunk) // _ENTRY_BYTES)
-        if len(rest) > MAX_LINE_BYTES or number > MAX_ENTRIES + 1:
-            raise InvalidDocument("manifest", "a line is too long, or there are too many")
+        if len(rest) > MAX_LINE_BYTES or count > MAX_ENTRIES + 1:
+            raise InvalidDocument("manifest", f"a line is too long, or it has more than {MAX_ENTRIES} entries")
         yield from lines
     if rest:
-        raise InvalidDocument("manifest", "its last line has no end")
+        raise InvalidDocument("manifest", "its last line is not terminated")
 
 
-def _quoted(path: str) -> bytes:
-    """The path as the collector's JSON has it."""
+def _json_path(path: str) -> bytes:
+    """Encode the path as the collector writes it in JSON."""
     return json.dumps(path, ensure_ascii=False).encode()

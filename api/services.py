@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from api.auth.caller import Caller
 from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
-from api.jobs.source import Jobs
+from api.jobs.source import JobSource
 from api.metrics import ApiMetrics
 from api.retention.service import RetentionService
 from api.settings import ApiSettings
@@ -19,18 +18,10 @@ class Services:
     """The parts. `clock` tells UNIX seconds."""
 
     settings: ApiSettings
-    jobs: Jobs
+    jobs: JobSource
     store: Store
     retention: RetentionService
     cleaner: Cleaner
     link_signer: LinkSigner
     metrics: ApiMetrics
     clock: Callable[[], float] = time.time
-
-
-@dataclass(frozen=True)
-class RequestContext:
-    """What GraphQL's resolvers are given: who asks, and of what."""
-
-    caller: Caller
-    services: Services

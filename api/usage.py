@@ -1,4 +1,4 @@
-"""What the artifacts of a group take up: counted by a walk through the store, within bounds, and kept for a while."""
+"""Measures how many jobs, files and bytes a group's artifacts have, within limits, and caches the result."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -13,16 +13,16 @@ from artifacts.names import group_path
 
 logger = get_logger(__name__)
 
-KEPT_SECONDS = 300.0
-MOST_FILES = 1_000_000
-MOST_SECONDS = 10.0
+CACHE_SECONDS = 300.0
+MAX_FILES = 1_000_000
+MAX_SECONDS = 10.0
 _MAX_GROUPS = 10_000
-_AT_ONCE = 1000  # files between two looks at the clock
+_CLOCK_INTERVAL = 1000  # files between two checks of the time
 
 
 @dataclass(frozen=True)
-class Tally:
-    """Job folders, files and bytes; `complete`: there are no more than these."""
+class GroupUsage:
+    """Job folders, files and bytes of a group. `complete` is False if there are more than were counted."""
 
     jobs: int
     files: int
@@ -31,53 +31,52 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A tally, and when it was made (UNIX seconds)."""
+class MeasuredUsage:
+    """A group's usage at `measured_at` (UNIX seconds)."""
 
-    tally: Tally
-    at: float
+    usage: GroupUsage
+    measured_at: float
 
 
-def tally(items: Iterable[Item], in_time: Callable[[], bool], most: int = MOST_FILES) -> Tally:
-    """Count files named `<job>/<path>`, which come job by job, as long as `in_time` says so. Pure."""
+def count_usage(items: Iterable[Item], has_time: Callable[[], bool], max_files: int = MAX_FILES) -> GroupUsage:
+    """Count files named `<job>/<path>` and sorted by job, until `has_time` returns False. Pure."""
     jobs = files = size = 0
-    job = ""
+    current_job = ""
     for number, item in enumerate(items, start=1):
-        if number > most or (number % _AT_ONCE == 0 and not in_time()):
-            return Tally(jobs, files, size, False)
-        of_job, _, path = item.name.partition("/")
+        if number > max_files or (number % _CLOCK_INTERVAL == 0 and not has_time()):
+            return GroupUsage(jobs, files, size, False)
+        job, _, path = item.name.partition("/")
         if not path or is_reserved(path):
             continue
-        if of_job != job:
-            job, jobs = of_job, jobs + 1
+        if job != current_job:
+            current_job, jobs = job, jobs + 1
         files, size = files + 1, size + (item.size or 0)
-    return Tally(jobs, files, size, True)
+    return GroupUsage(jobs, files, size, True)
 
 
-class Usage:
-    """Tallies by group path. `clock` tells UNIX seconds, `timer` monotonic ones."""
+class UsageCache:
+    """Usage by group path. `clock` returns UNIX seconds, `timer` monotonic seconds."""
 
     def __init__(self, store: Store, clock: Callable[[], float], timer: Callable[[], float]) -> None:
         self._store, self._clock, self._timer = store, clock, timer
-        self._cache: ExpiringCache[str, Measured] = ExpiringCache(_MAX_GROUPS, timer)
-        self._walking = threading.Lock()  # one walk at a time: it takes the store's time from others
+        self._cache: ExpiringCache[str, MeasuredUsage] = ExpiringCache(_MAX_GROUPS, timer)
+        self._lock = threading.Lock()  # measures one group at a time, so that other requests can use the store
 
-    def of(self, group: str) -> Measured:
-        """The group's tally, at most KEPT_SECONDS old. Raises StoreError."""
+    def get(self, group: str) -> MeasuredUsage:
+        """Return the group's usage, at most CACHE_SECONDS old. Raises StoreError."""
         path = group_path(group)
-        with self._walking:
-            return self._cache.get_or_load(path, lambda: (self._walk(path), KEPT_SECONDS))
+        with self._lock:
+            return self._cache.get_or_load(path, lambda: (self._measure(path), CACHE_SECONDS))
 
-    def _walk(self, path: str) -> Measured:
-        deadline = self._timer() + MOST_SECONDS
-        items = self._store.list(job_folders_prefix(path))
-        counted = tally(items, lambda: self._timer() < deadline)
+    def _measure(self, path: str) -> MeasuredUsage:
+        deadline = self._timer() + MAX_SECONDS
+        usage = count_usage(self._store.list(job_folders_prefix(path)), lambda: self._timer() < deadline)
         logger.info(
-            "measured",
+            "usage measured",
             group=path,
-            jobs=counted.jobs,
-            files=counted.files,
-            bytes=counted.bytes,
-            complete=counted.complete,
+            jobs=usage.jobs,
+            files=usage.files,
+            bytes=usage.bytes,
+            complete=usage.complete,
         )
-        return Measured(counted, self._clock())
+        return MeasuredUsage(usage, self._clock())

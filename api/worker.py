@@ -12,12 +12,12 @@ from typing import Any
 
 from gunicorn.workers.gthread import _DEFER, ThreadWorker  # held to by tests/api/test_server.py
 
-from api.schema.body import MOST_BYTES
+from api.schema.request import MAX_BODY_BYTES
 
 # Seconds in which a request must have come, once it has begun.
 REQUEST_SECONDS = 30.0
 
-_MOST_PEEKED = 2 * MOST_BYTES  # headers and body; what is longer is for the parser to refuse
+_MOST_PEEKED = 2 * MAX_BODY_BYTES  # headers and body; what is longer is for the parser to refuse
 _HEADERS_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*\r\n", re.IGNORECASE)
 

@@ -19,17 +19,17 @@ from api.auth.caller import Caller
 from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
-from api.jobs.job import Job, Outcome, format_time
+from api.jobs.job import ArtifactStatus, Job, format_time
 from api.metrics import ApiMetrics
 from api.retention.expiry import RetentionPolicy
 from api.retention.service import RetentionService
-from api.schema.request import Request
+from api.schema.context import RequestContext
 from api.schema.schema import SCHEMA
 from api.schema.view import graphql_blueprint
 from api.services import Services
 from api.settings import ApiSettings
 from api.store.store import FileMissing, FileStat, Item, OnRead, OpenFile, RemovedFiles
-from api.usage import Usage
+from api.usage import UsageCache
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, job_prefix
 from bench.jobs import EndedJobs
 from bench.stores import Disk
@@ -117,13 +117,13 @@ def _ours(services: Services) -> flask.Flask:
 
 def _plain(services: Services) -> flask.Flask:
     app = flask.Flask("plain", static_folder=None)
-    usage = Usage(services.store, services.clock, time.monotonic)
+    usage = UsageCache(services.store, services.clock, time.monotonic)
 
     @app.post("/api/graphql")
     def graphql() -> flask.Response:
         asked = flask.request.get_json()
         result = SCHEMA.execute(
-            asked["query"], variables=asked.get("variables"), context=Request(_CALLER, services, usage)
+            asked["query"], variables=asked.get("variables"), context=RequestContext(_CALLER, services, usage)
         )
         if result.errors:
             raise BenchError(f"the plain server failed: {result.errors[0]}")
@@ -185,8 +185,8 @@ class _Memory:
 
 
 def _jobs(number: int) -> EndedJobs:
-    outcome = Outcome("sealed", 12, 3456, int(_NOW + 86400))
-    fields: dict[str, Any] = {"group": "a", "phase": "Succeeded", "user_name": "bench", "outcome": outcome}
+    status = ArtifactStatus("sealed", 12, 3456, int(_NOW + 86400))
+    fields: dict[str, Any] = {"group": "a", "phase": "Succeeded", "user_name": "bench", "artifact_status": status}
     times = [format_time(_NOW - 60 * n) for n in range(number + 1)]
     return EndedJobs(
         Job(f"job-{n}", "uid", display_name=f"Job {n}", create_time=times[n], finish_time=times[n], **fields)

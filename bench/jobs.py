@@ -26,9 +26,9 @@ class EndedJobs:
     def is_collecting(self, job: Job) -> bool:
         return False
 
-    def may_run(self, group: str, job: str) -> bool:
+    def has_active_pod(self, group: str, job: str) -> bool:
         return False
 
-    def note_expiry(self, job: Job, expired_at: int) -> None: ...
+    def annotate_expiry(self, job: Job, expired_at: int) -> None: ...
 
     def check(self) -> None: ...

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from api import settings as api_settings
-from api.jobs.names import new_name
+from api.jobs.job import new_job_name
 from artifacts.errors import ArtifactError
 from artifacts.log import LOG_FORMAT, configure_log, get_logger
 from artifacts.settings import PREFIX, SidecarSettings, unknown_settings
@@ -149,7 +149,7 @@ def _run_queued(options: argparse.Namespace) -> int:
 
 
 def _job_spec(options: argparse.Namespace, command: list[str]) -> JobSpec:
-    name = new_name() if options.name is None else options.name
+    name = new_job_name() if options.name is None else options.name
     return JobSpec(name, options.group, str(uuid.uuid4()), _user(), command)
 
 

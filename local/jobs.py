@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import BadInput, NotFoundError, ServiceUnavailable
-from api.jobs.job import Draft, Job, read_job
-from api.jobs.names import new_name
+from api.jobs.job import Draft, Job, new_job_name, parse_job
 from artifacts.annotation import EXPIRY_ANNOTATION
 from artifacts.errors import ArtifactError, InvalidName
 from local.documents import lock_documents, read_document, write_document
@@ -42,7 +41,7 @@ class LocalJobs:
 
     def create(self, draft: Draft) -> Job:
         """Queue a new job. Raises BadInput if it is invalid, and ServiceUnavailable if its file cannot be written."""
-        spec = JobSpec(new_name(), draft.group, str(uuid.uuid4()), draft.user_name, [draft.command])
+        spec = JobSpec(new_job_name(), draft.group, str(uuid.uuid4()), draft.user_name, [draft.command])
         try:
             phjob = make_phjob(spec, time.time())
             phjob["spec"] |= _draft_fields(draft, spec.job)
@@ -53,7 +52,7 @@ class LocalJobs:
             raise ServiceUnavailable(str(error)) from error
         except ArtifactError as error:
             raise BadInput(str(error)) from error
-        return read_job(phjob)
+        return parse_job(phjob)
 
     def cancel(self, job: Job) -> None:
         """Request that the job ends. Raises NotFoundError and ServiceUnavailable."""
@@ -62,16 +61,16 @@ class LocalJobs:
     def is_collecting(self, job: Job) -> bool:
         """Whether main or the sidecar may still run, so that the job folder may still change."""
         current = self.get(job.id) or job
-        return not current.has_ended or self.may_run(current.group, current.id)
+        return not current.has_ended or self.has_active_pod(current.group, current.id)
 
-    def may_run(self, group: str, job: str) -> bool:
+    def has_active_pod(self, group: str, job: str) -> bool:
         """Whether a runner of that job is alive, even if the PhJob's file is gone."""
         try:
             return runner_state(JobPaths(self._data, group, job)) in ("claimed", "running")
         except InvalidName:
             return False
 
-    def note_expiry(self, job: Job, expired_at: int) -> None:
+    def annotate_expiry(self, job: Job, expired_at: int) -> None:
         """Annotate the PhJob with the expiry of its artifacts. Raises NotFoundError and ServiceUnavailable."""
 
         def annotate(phjob: PhJob) -> None:
@@ -99,7 +98,7 @@ class LocalJobs:
             read_phjob(job, document)
         except (OSError, ArtifactError):
             return None
-        return read_job(document)
+        return parse_job(document)
 
     def _change(self, job: Job, change: Callable[[PhJob], None]) -> None:
         path = self._cache.path(job.id)

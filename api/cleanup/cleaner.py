@@ -26,7 +26,7 @@ from api.errors import (
     store_errors_as_unavailable,
 )
 from api.folder import JobFolder, stored_folder
-from api.jobs.source import Jobs
+from api.jobs.source import JobSource
 from api.metrics import ApiMetrics
 from api.retention.evidence_reader import EvidenceReader, ListedRecords
 from api.retention.expiry import MIN_EXPIRY, Evidence, RetentionPolicy, compute_retention
@@ -63,7 +63,7 @@ class Cleaner:
     def __init__(
         self,
         store: Store,
-        jobs: Jobs,
+        jobs: JobSource,
         settings: ApiSettings,
         metrics: ApiMetrics,
         lock: CleanupLock,
@@ -204,7 +204,7 @@ class Cleaner:
         if phjob is not None:
             runs = not phjob.has_ended or self._jobs.is_collecting(phjob)
         else:  # the cleanup need not ask: a sidecar keeps the expiry ahead
-            runs = deleting and self._jobs.may_run(folder.group, folder.job)
+            runs = deleting and self._jobs.has_active_pod(folder.group, folder.job)
         if runs:
             return "the job or its collector still runs"
         try:
@@ -245,7 +245,7 @@ class Cleaner:
         now = int(self._clock())
         if folder.phjob is not None and not 0 < folder.phjob.status_expiry <= now:
             try:
-                self._jobs.note_expiry(folder.phjob, -now)
+                self._jobs.annotate_expiry(folder.phjob, -now)
             except ApiError as error:
                 logger.warning("not noted as removed", group=folder.group, job=folder.job, error=error)
 

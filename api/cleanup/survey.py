@@ -7,7 +7,7 @@ from itertools import chain
 from api.cleanup.parallel import map_ordered
 from api.errors import ApiError
 from api.folder import JobFolder, job_folders_prefix, stored_folder
-from api.jobs.source import Jobs
+from api.jobs.source import JobSource
 from api.retention.evidence_reader import EvidenceReader, ListedRecords
 from api.retention.expiry import (
     MAX_CLOCK_SKEW_SECONDS,
@@ -79,7 +79,7 @@ class CleanupContext:
     """What a survey works with. `clock` tells UNIX seconds."""
 
     store: Store
-    jobs: Jobs
+    jobs: JobSource
     rules: RetentionPolicy
     workers: int
     clock: Callable[[], float]

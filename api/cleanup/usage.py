@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from api.folder import group_path_or_none, job_folders_prefix
 from api.store.store import FileMissing, Item, Store
-from api.usage import Tally, tally
+from api.usage import GroupUsage, count_usage
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.log import get_logger
 
@@ -131,12 +131,12 @@ def _groups(store: Store) -> Iterator[str]:
             yield name
 
 
-def _tally_group(store: Store, prefix: str, in_time: Callable[[], bool]) -> Tally:
+def _tally_group(store: Store, prefix: str, in_time: Callable[[], bool]) -> GroupUsage:
     try:
-        return tally(_while(in_time, store.list(prefix)), in_time, _MOST_FILES)
+        return count_usage(_while(in_time, store.list(prefix)), in_time, _MOST_FILES)
     except StoreError as error:
         logger.info("measured job by job", prefix=prefix, error=error)
-    return tally(_while(in_time, _readable(store, prefix)), in_time, _MOST_FILES)
+    return count_usage(_while(in_time, _readable(store, prefix)), in_time, _MOST_FILES)
 
 
 def _readable(store: Store, prefix: str) -> Iterator[Item]:

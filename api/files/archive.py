@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from api.errors import NotFoundError, TooLarge
 from api.files.names import ArchiveNames
 from api.folder import JobFolder
-from api.listing import artifacts
+from api.listing import list_artifacts
 from api.store.store import FileChanged, Store
 
 # The directory at a ZIP's end tells of each file, so 1 KB of memory goes with it until then.
@@ -50,7 +50,7 @@ def archive(store: Store, folder: JobFolder, path: str, count: int) -> Generator
 
 def _paths(store: Store, prefix: str, path: str) -> Iterator[str]:
     """The files' paths below the job's prefix, without the collector's own."""
-    return (item.name for item in artifacts(store.list, prefix, path + "/" if path else ""))
+    return (item.name for item in list_artifacts(store.list, prefix, path + "/" if path else ""))
 
 
 def _file(store: Store, key: str, target: zipfile.ZipFile, name: str, sink: "_Sink") -> Iterator[bytes]:

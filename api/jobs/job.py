@@ -1,10 +1,13 @@
-"""What the API knows of a PhJob, read from the custom resource's document. Pure.
+"""The API's model of a PhJob, parsed from the custom resource. Pure.
 
-Documents come from users too: a field of the wrong type counts as missing, and one bad object hides no other.
+Users can write to the custom resource: a field of the wrong type counts as missing, and a malformed PhJob must not
+hide the others.
 """
 
 import json
 import re
+import secrets
+import string
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +18,19 @@ from artifacts.annotation import EXPIRY_ANNOTATION, effective_expiry, is_removal
 
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
 
-# What became of the artifacts, as JSON with the fields of `status.artifact`, where the status is another controller's.
+# The fields of `status.artifact` as JSON, used if another controller owns the status.
 RESULT_ANNOTATION = "primehub.io/artifact-result"
+
+_NAME_LETTERS = string.digits + string.ascii_lowercase
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the PhJob's status tells of its artifacts: `state` is one of artifacts.report.STATES, or the controller's
-    own (unknown, not-injected, ...), of which `reason` (a word) and `message` (a sentence) say why."""
+class ArtifactStatus:
+    """The `artifact` part of a PhJob's status.
+
+    `state` is one of artifacts.report.STATES, or a state that only the controller sets (unknown, not-injected, ...);
+    `reason` (a keyword) and `message` (a sentence) explain the latter. `expired_at` is in UNIX seconds.
+    """
 
     state: str
     files: int
@@ -34,10 +42,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A PhJob. Times are RFC 3339 texts as in the document, "" where there is none.
+    """A PhJob. Times are RFC 3339 texts as in the resource, or "" if missing.
 
-    `annotated_expiry`: until when its artifacts are kept as people decided (UNIX seconds), 0 where nobody has; with a
-    minus, when they were removed.
+    `annotated_expiry` is the artifacts' expiry that people decided, in UNIX seconds: 0 without a decision, negative if
+    the artifacts were removed at that time.
     """
 
     id: str
@@ -57,38 +65,40 @@ class Job:
     create_time: str = ""
     start_time: str = ""
     finish_time: str = ""
-    outcome: Outcome | None = None
+    artifact_status: ArtifactStatus | None = None
     annotated_expiry: int = 0
 
     @property
     def has_ended(self) -> bool:
-        """Whether main has; the sidecar may still be collecting."""
+        """Whether main has ended; the sidecar may still be collecting."""
         return self.phase in FINAL_PHASES
 
     @property
     def status_expiry(self) -> int:
-        """Until when its artifacts are kept as the PhJob tells, with people's decisions (UNIX seconds; 0: nothing)."""
-        told = self.outcome.expired_at if self.outcome else 0
-        return (
-            effective_expiry(self.annotated_expiry, told, self.finished_at)
-            if self.has_ended
-            else max(self.annotated_expiry, told)
-        )
+        """The artifacts' expiry according to the PhJob's status and annotation (UNIX seconds; 0 if unknown)."""
+        expired_at = self.artifact_status.expired_at if self.artifact_status else 0
+        if self.has_ended:
+            return effective_expiry(self.annotated_expiry, expired_at, self.finished_at)
+        return max(self.annotated_expiry, expired_at)
+
+    def has_status_expired(self, now: float) -> bool:
+        """Whether the artifacts have expired according to the PhJob alone; the store may have a later expiry."""
+        return 0 < self.status_expiry <= now
 
     @property
-    def is_noted_as_removed(self) -> bool:
-        """Whether its artifacts were removed, or are being."""
+    def is_annotated_as_removed(self) -> bool:
+        """Whether its artifacts were removed, or are being removed, according to the annotation."""
         return self.has_ended and is_removal(self.annotated_expiry, self.finished_at)
 
     @property
     def finished_at(self) -> float | None:
-        """When main ended, UNIX seconds; None while it has not, or where nobody knows."""
-        return read_time(self.finish_time) if self.has_ended else None
+        """Main's end in UNIX seconds; None if main has not ended or its end is unknown."""
+        return parse_time(self.finish_time) if self.has_ended else None
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A job to be created. `user_id` and `user_name` are the caller's."""
+    """A job to be created. `user_id` and `user_name` identify the caller."""
 
     display_name: str
     group: str
@@ -100,9 +110,9 @@ class Draft:
     active_deadline_seconds: int | None = None
 
 
-def read_job(document: Mapping[str, Any]) -> Job:
-    """The PhJob in a custom resource's document."""
-    metadata, spec, status = (_part(document, name) for name in ("metadata", "spec", "status"))
+def parse_job(resource: Mapping[str, Any]) -> Job:
+    """Parse a PhJob custom resource."""
+    metadata, spec, status = (_part(resource, name) for name in ("metadata", "spec", "status"))
     annotations = _part(metadata, "annotations")
     deadline = spec.get("activeDeadlineSeconds")
     return Job(
@@ -123,13 +133,14 @@ def read_job(document: Mapping[str, Any]) -> Job:
         create_time=_text(metadata, "creationTimestamp"),
         start_time=_text(status, "startTime"),
         finish_time=_text(status, "finishTime"),
-        outcome=_outcome(status.get("artifact")) or _outcome(_result(annotations, _text(metadata, "uid"))),
+        artifact_status=_artifact_status(status.get("artifact"))
+        or _artifact_status(_annotated_status(annotations, _text(metadata, "uid"))),
         annotated_expiry=parse_expiry_annotation(_text(annotations, EXPIRY_ANNOTATION)),
     )
 
 
-def read_time(text: str) -> float | None:
-    """UNIX seconds of an RFC 3339 text, or None."""
+def parse_time(text: str) -> float | None:
+    """Parse an RFC 3339 text into UNIX seconds; return None if it is invalid."""
     try:
         return datetime.fromisoformat(text).timestamp() if re.match(r"\d{4}-\d\d-\d\dT", text) else None
     except (ValueError, OverflowError):
@@ -137,19 +148,25 @@ def read_time(text: str) -> float | None:
 
 
 def format_time(seconds: float) -> str:
-    """RFC 3339, UTC, whole seconds."""
+    """Format UNIX seconds as RFC 3339 in UTC, without a fraction."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def _outcome(value: Any) -> Outcome | None:
+def new_job_name(now: float | None = None) -> str:
+    """Generate a name as PrimeHub does, such as job-202009250153-34s0ti. `now` is in UNIX seconds; None: the clock."""
+    random = "".join(secrets.choice(_NAME_LETTERS) for _ in range(6))
+    return time.strftime(f"job-%Y%m%d%H%M-{random}", time.gmtime(now))
+
+
+def _artifact_status(value: Any) -> ArtifactStatus | None:
     if not isinstance(value, Mapping) or not isinstance(value.get("state"), str):
         return None
-    files, size, expired_at = (_whole(value.get(name)) for name in ("files", "bytes", "expiredAt"))
-    return Outcome(value["state"], files, size, expired_at, _text(value, "reason"), _text(value, "message"))
+    files, size, expired_at = (_non_negative_int(value.get(name)) for name in ("files", "bytes", "expiredAt"))
+    return ArtifactStatus(value["state"], files, size, expired_at, _text(value, "reason"), _text(value, "message"))
 
 
-def _result(annotations: Mapping[str, Any], uid: str) -> Any:
-    """What is noted there of this PhJob: annotations are copied with the rest of another."""
+def _annotated_status(annotations: Mapping[str, Any], uid: str) -> Any:
+    """Read the result annotation of the PhJob `uid`; None if it was copied from another PhJob with the metadata."""
     text = _text(annotations, RESULT_ANNOTATION)
     try:
         value = json.loads(text) if text else None
@@ -158,8 +175,8 @@ def _result(annotations: Mapping[str, Any], uid: str) -> Any:
     return value if isinstance(value, dict) and value.get("phJobUid") == uid else None
 
 
-def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = document.get(name)
+def _part(resource: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = resource.get(name)
     return part if isinstance(part, Mapping) else {}
 
 
@@ -168,5 +185,5 @@ def _text(part: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _whole(value: Any) -> int:
+def _non_negative_int(value: Any) -> int:
     return value if type(value) is int and 0 <= value < 2**63 else 0

@@ -1,6 +1,6 @@
-"""PhJobs as Kubernetes has them: watched, so that reading one costs no request.
+"""PhJobs in Kubernetes, cached by an informer, so that reading one costs no request.
 
-What the service account must be allowed to: list, watch, create and patch phjobs.primehub.io, get pods.
+The service account needs the rights to list, watch, create and patch phjobs.primehub.io, and to get pods.
 """
 
 import re
@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from api.errors import BadInput, NotFoundError, ServiceUnavailable, job_not_found
-from api.jobs.job import Draft, Job, read_job
-from api.jobs.names import new_name
+from api.jobs.job import Draft, Job, new_job_name, parse_job
 from artifacts.annotation import EXPIRY_ANNOTATION
 from artifacts.errors import InvalidName
 from artifacts.log import get_logger
@@ -24,115 +23,128 @@ from kube.objects import Resource, ResourceClient
 logger = get_logger(__name__)
 
 PHJOBS = Resource("primehub.io", "v1alpha1", "phjobs")
-STALE_SECONDS = 300.0  # of silence, after which what was read is too old: five bookmarks did not come
-_TIMEOUT_SECONDS = 10.0  # somebody waits for the answer
-_NAMES_TRIED = 3
-_USUAL = InformerTiming()
-_LACKS_RIGHT = re.compile(r'User ".*" cannot ')
-_UNKNOWN = "the cluster knows no phjobs.primehub.io, or not their namespace: let its administrator install PrimeHub"
+STALE_SECONDS = 300.0  # without any message from the API server: five bookmarks are missing, so the cache is too old
+_TIMEOUT_SECONDS = 10.0  # a user is waiting for the response
+_MAX_NAMES_TRIED = 3
+_DEFAULT_TIMING = InformerTiming()
+_MISSING_RIGHT = re.compile(r'User ".*" cannot ')
+_NOT_INSTALLED = (
+    "the cluster has no resource phjobs.primehub.io, or the namespace does not exist: "
+    "ask the cluster's administrator to install PrimeHub"
+)
 
 
 class KubernetesJobs:
-    """The PhJobs in `namespace`, from `start` to `stop`."""
+    """The PhJobs in `namespace`, watched between `start` and `stop`."""
 
     def __init__(
         self,
         client: Client,
         namespace: str,
         *,
-        timing: InformerTiming = _USUAL,
+        timing: InformerTiming = _DEFAULT_TIMING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         phjobs = Resource(PHJOBS.group, PHJOBS.version, PHJOBS.plural, namespace)
         self._namespace = namespace
         self._phjobs = ResourceClient(client, phjobs, timeout=_TIMEOUT_SECONDS)
         self._pods = ResourceClient(client, Resource("", "v1", "pods", namespace), timeout=_TIMEOUT_SECONDS)
-        self._cache = Informer(ResourceClient(client, phjobs), read_job, timing=timing, clock=clock)
+        self._informer = Informer(ResourceClient(client, phjobs), parse_job, timing=timing, clock=clock)
 
     def start(self) -> None:
-        """Begin to watch."""
-        self._cache.start()
+        """Start the watch."""
+        self._informer.start()
 
     def wait(self, seconds: float) -> None:
-        """Wait until all have been read, but no longer than this."""
-        self._cache.wait_for_sync(seconds)
+        """Wait until all PhJobs have been listed, for at most `seconds`."""
+        self._informer.wait_for_sync(seconds)
 
     def stop(self) -> None:
-        """End it."""
-        self._cache.stop()
+        """Stop the watch."""
+        self._informer.stop()
 
     @property
     def seconds_since_activity(self) -> float:
-        """Since the API server last said anything of PhJobs."""
-        return self._cache.seconds_since_activity
+        """Seconds since the API server last sent anything about PhJobs."""
+        return self._informer.seconds_since_activity
 
     def get(self, job: str) -> Job | None:
+        """Return the cached PhJob, or None."""
         self.check()
-        return self._known(job)
+        return self._cached(job)
 
     def all(self) -> Sequence[Job]:
+        """Return all cached PhJobs."""
         self.check()
-        return self._cache.objects.values()
+        return self._informer.objects.values()
 
     def create(self, draft: Draft) -> Job:
+        """Create a PhJob under a new name."""
         try:
             group_path(draft.group)
         except InvalidName as error:
             raise BadInput(str(error)) from error
-        with _asking("create phjobs.primehub.io"):
-            return self._wrote(self._create(draft))
+        with _translated_errors("create phjobs.primehub.io"):
+            return self._remember(self._create(draft))
 
     def cancel(self, job: Job) -> None:
-        now = self._known(job.id) or job
-        if now.uid != job.uid or not now.has_ended:
+        """Set `spec.cancel`, unless the job has ended."""
+        current = self._cached(job.id) or job
+        if current.uid != job.uid or not current.has_ended:
             self._patch(job, {"spec": {"cancel": True}})
 
     def is_collecting(self, job: Job) -> bool:
-        if self.may_run(job.group, job.id):
+        """Whether a container of the pod may still run, or a later PhJob of the same name does."""
+        if self.has_active_pod(job.group, job.id):
             return True
-        now = self.get(job.id)
-        return now is not None and not now.has_ended
+        current = self.get(job.id)
+        return current is not None and not current.has_ended
 
-    def may_run(self, group: str, job: str) -> bool:
-        with _asking("get pods"):
+    def has_active_pod(self, group: str, job: str) -> bool:
+        """Ask Kubernetes whether the pod of this name may still run."""
+        with _translated_errors("get pods"):
             try:
-                return may_run(self._pods.get(job))
+                return is_pod_active(self._pods.get(job))
             except errors.NotFound:
                 return False
 
-    def note_expiry(self, job: Job, expired_at: int) -> None:
-        now = self._known(job.id) or job
-        if (now.uid, now.annotated_expiry) == (job.uid, expired_at):
+    def annotate_expiry(self, job: Job, expired_at: int) -> None:
+        """Set the expiry annotation; do nothing if it is already set or the PhJob is gone."""
+        current = self._cached(job.id) or job
+        if (current.uid, current.annotated_expiry) == (job.uid, expired_at):
             return
         try:
             self._patch(job, {"metadata": {"annotations": {EXPIRY_ANNOTATION: str(expired_at)}}})
         except NotFoundError:
-            logger.debug("gone, nothing to note", group=job.group, job=job.id)
+            logger.debug("expiry not annotated, phjob is gone", group=job.group, job=job.id)
 
     def check(self) -> None:
-        if not self._cache.has_synced:
-            raise ServiceUnavailable(_why_unread(self._cache.error, self._namespace))
-        silence = self._cache.seconds_since_activity
-        if silence > STALE_SECONDS:
-            raise ServiceUnavailable(f"Kubernetes has said nothing of PhJobs for {silence:.0f} s: try again later")
+        """Raise ServiceUnavailable if the PhJobs have not been listed, or the watch is silent."""
+        if not self._informer.has_synced:
+            raise ServiceUnavailable(_not_synced_message(self._informer.error, self._namespace))
+        idle_seconds = self._informer.seconds_since_activity
+        if idle_seconds > STALE_SECONDS:
+            raise ServiceUnavailable(
+                f"the Kubernetes API server has sent nothing about PhJobs for {idle_seconds:.0f} s: retry later"
+            )
 
-    def _known(self, job: str) -> Job | None:
-        return self._cache.objects.get(f"{self._namespace}/{job}")
+    def _cached(self, job: str) -> Job | None:
+        return self._informer.objects.get(f"{self._namespace}/{job}")
 
     def _create(self, draft: Draft) -> dict[str, Any]:
-        for _ in range(_NAMES_TRIED - 1):
+        for _ in range(_MAX_NAMES_TRIED - 1):
             try:
-                return self._phjobs.create(_document(draft, new_name()))
+                return self._phjobs.create(_resource(draft, new_job_name()))
             except errors.AlreadyExists:
-                logger.info("name taken, trying another")
-        return self._phjobs.create(_document(draft, new_name()))
+                logger.info("generated job name already exists, retrying with another")
+        return self._phjobs.create(_resource(draft, new_job_name()))
 
     def _patch(self, job: Job, patch: Mapping[str, Mapping[str, Any]]) -> None:
-        """Merge `patch` into that very PhJob: a later one of the same name is another."""
+        """Merge `patch` into this PhJob, identified by its UID: a later PhJob of the same name is another one."""
         own = {**patch, "metadata": {**patch.get("metadata", {}), "uid": job.uid}}
-        with _asking("patch phjobs.primehub.io"):
+        with _translated_errors("patch phjobs.primehub.io"):
             try:
-                self._wrote(self._phjobs.merge(job.id, own))
+                self._remember(self._phjobs.merge(job.id, own))
             except errors.NotFound as error:
                 raise job_not_found(job.id) from error
             except (errors.Invalid, errors.Conflict) as error:
@@ -140,15 +152,17 @@ class KubernetesJobs:
                     raise job_not_found(job.id) from error
                 raise
 
-    def _wrote(self, answer: dict[str, Any]) -> Job:
-        self._cache.objects.record_write(answer)
-        return read_job(answer)
+    def _remember(self, written: dict[str, Any]) -> Job:
+        """Put a PhJob that was just written into the cache, ahead of the watch."""
+        self._informer.objects.record_write(written)
+        return parse_job(written)
 
 
-def may_run(pod: Mapping[str, Any]) -> bool:
-    """Whether a container of the pod, main or sidecar, runs or may yet. Its phase is final only once all have ended.
+def is_pod_active(pod: Mapping[str, Any]) -> bool:
+    """Whether a container of the pod, main or sidecar, runs or may still start.
 
-    A pod of a lost node may get a final phase without that; then its containers' last states are believed.
+    The phase is final only after all containers have ended, except on a lost node: then the containers' last states
+    count.
     """
     status = pod.get("status") or {}
     if status.get("phase") not in ("Succeeded", "Failed"):
@@ -157,12 +171,12 @@ def may_run(pod: Mapping[str, Any]) -> bool:
     return any((container.get("state") or {}).get("running") is not None for container in containers)
 
 
-def _document(draft: Draft, name: str) -> dict[str, Any]:
+def _resource(draft: Draft, name: str) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "displayName": draft.display_name or name,
         "userId": draft.user_id,
         "userName": draft.user_name,
-        "groupId": draft.group,  # ids are PrimeHub's own: where they are unknown the name is the id
+        "groupId": draft.group,  # only PrimeHub has the ids of groups, so the name serves as the id
         "groupName": draft.group,
         "instanceType": draft.instance_type,
         "image": draft.image,
@@ -179,29 +193,29 @@ def _document(draft: Draft, name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _asking(right: str) -> Iterator[None]:
-    """Tell what Kubernetes refuses in the API's words. `right`: what the service account needs for it."""
+def _translated_errors(right: str) -> Iterator[None]:
+    """Translate Kubernetes errors into the API's. `right` is the right that the request needs, for the message."""
     try:
         yield
     except errors.Forbidden as error:
-        if not _LACKS_RIGHT.search(error.message):  # an admission webhook, a quota
+        if not _MISSING_RIGHT.search(error.message):  # an admission webhook or a quota refused the request
             raise BadInput(error.message) from error
-        logger.error("forbidden", right=right, error=error)
-        raise ServiceUnavailable(f"the service may not {right}: let its administrator grant that right") from error
+        logger.error("kubernetes request forbidden", right=right, error=error)
+        raise ServiceUnavailable(f"the service may not {right}: ask its administrator to grant that right") from error
     except errors.Invalid as error:
         raise BadInput(error.message) from error
     except errors.NotFound as error:
-        raise ServiceUnavailable(_UNKNOWN) from error
+        raise ServiceUnavailable(_NOT_INSTALLED) from error
     except errors.KubeError as error:
-        logger.warning("request failed", right=right, error=error)
-        raise ServiceUnavailable("Kubernetes cannot be reached at the moment: try again later") from error
+        logger.warning("kubernetes request failed", right=right, error=error)
+        raise ServiceUnavailable("the Kubernetes API server cannot be reached at the moment: retry later") from error
 
 
-def _why_unread(error: errors.KubeError | None, namespace: str) -> str:
+def _not_synced_message(error: errors.KubeError | None, namespace: str) -> str:
     if isinstance(error, errors.NotFound):
-        return _UNKNOWN
+        return _NOT_INSTALLED
     if isinstance(error, errors.Forbidden):
-        return f"the service may not list phjobs.primehub.io in {namespace}: let its administrator grant that right"
+        return f"the service may not list phjobs.primehub.io in {namespace}: ask its administrator to grant that right"
     if error:
-        return "Kubernetes cannot be reached, so PhJobs are not known yet: try again later"
-    return "PhJobs are being listed: try again in a moment"
+        return "the Kubernetes API server cannot be reached, so PhJobs have not been listed yet: retry later"
+    return "PhJobs are being listed: retry in a moment"

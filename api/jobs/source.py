@@ -1,6 +1,6 @@
-"""The interface of where PhJobs come from: Kubernetes, or local mode's files.
+"""The interface of a source of PhJobs: Kubernetes, or the files of local mode.
 
-Reading never costs a request per job: a source keeps what it has seen.
+A source caches the PhJobs, so that reading one costs no request.
 """
 
 from collections.abc import Sequence
@@ -9,30 +9,32 @@ from typing import Protocol
 from api.jobs.job import Draft, Job
 
 
-class Jobs(Protocol):
-    """A source of PhJobs. Every method raises Unavailable where the source cannot be reached."""
+class JobSource(Protocol):
+    """A source of PhJobs. Every method raises ServiceUnavailable if the source cannot be reached."""
 
     def get(self, job: str) -> Job | None:
-        """The PhJob of that name, or None."""
+        """Return the PhJob of that name, or None."""
 
     def all(self) -> Sequence[Job]:
-        """All PhJobs at one moment, in no order."""
+        """Return all PhJobs as of one moment, in no particular order."""
 
     def create(self, draft: Draft) -> Job:
-        """Create a PhJob under a new name. Raises BadInput for what it cannot be made of."""
+        """Create a PhJob under a new name. Raises BadInput if the draft is invalid."""
 
     def cancel(self, job: Job) -> None:
-        """Ask for the job's end; nothing happens to one that has ended. Raises NotFound where it is gone."""
+        """Request the end of the job; do nothing if it has ended. Raises NotFoundError if the PhJob is gone."""
 
     def is_collecting(self, job: Job) -> bool:
-        """Whether main or the sidecar may still run, asked anew: what lies in the store may still change."""
+        """Whether main or the sidecar may still run, so that the artifacts may still change. Does not use the cache."""
 
-    def may_run(self, group: str, job: str) -> bool:
-        """The same of a job whose PhJob may be gone: its pod is given time to end."""
+    def has_active_pod(self, group: str, job: str) -> bool:
+        """Whether the job's pod may still run. The PhJob may be gone: its pod is given time to end."""
 
-    def note_expiry(self, job: Job, expired_at: int) -> None:
-        """Note on the PhJob until when its artifacts are kept (UNIX seconds), so that it outlives them; with a minus,
-        when they were removed."""
+    def annotate_expiry(self, job: Job, expired_at: int) -> None:
+        """Annotate the PhJob with its artifacts' expiry, so that the PhJob outlives them.
+
+        `expired_at` is in UNIX seconds; negative: the artifacts were removed at that time.
+        """
 
     def check(self) -> None:
-        """Raise Unavailable where the source has not been read yet, or what was read is too old."""
+        """Raise ServiceUnavailable if the source has not been read yet, or its data is too old."""

@@ -190,6 +190,6 @@ def _of_phjob(folder: JobFolder, is_listed: bool) -> Evidence:
     if phjob is None:
         return Evidence(exists=is_listed)
     removing = (
-        not is_listed and phjob.is_noted_as_removed
+        not is_listed and phjob.is_annotated_as_removed
     )  # refused for that, but removed for what the store says alone
     return Evidence(running=not phjob.has_ended, end=phjob.finished_at, exists=is_listed, removing=removing)

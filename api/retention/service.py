@@ -15,7 +15,7 @@ from api.auth.caller import Caller
 from api.errors import BadInput, ConflictError, Expired, NotAuthorized, job_not_found, store_errors_as_unavailable
 from api.folder import JobFolder
 from api.jobs.job import Job, format_time
-from api.jobs.source import Jobs
+from api.jobs.source import JobSource
 from api.retention.evidence_reader import EXPIRY_FILES, EvidenceReader
 from api.retention.expiry import Evidence, Retention, RetentionPolicy, compute_retention, max_expiry, trusted_finish
 from api.retention.record import (
@@ -42,7 +42,7 @@ logger = get_logger(__name__)
 class RetentionService:
     """`Terms` over the store. `clock` tells UNIX seconds."""
 
-    def __init__(self, store: Store, jobs: Jobs, rules: RetentionPolicy, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, jobs: JobSource, rules: RetentionPolicy, clock: Callable[[], float]) -> None:
         self._store, self._jobs, self._rules, self._clock = store, jobs, rules, clock
         self._look = EvidenceReader(store, rules, clock)
         self._deciding = threading.Lock()  # what is checked against the term is written before another looks
@@ -142,7 +142,7 @@ def _tell(what: str, folder: JobFolder, record: Record, caller: Caller) -> None:
     logger.info("decided", what=what, group=folder.group, job=folder.job, until=until, user=caller_name(caller))
 
 
-def apply_record(store: Store, jobs: Jobs, folder: JobFolder, evidence: Evidence) -> None:
+def apply_record(store: Store, jobs: JobSource, folder: JobFolder, evidence: Evidence) -> None:
     """Let the expiry files and the PhJob's note say what the record says. `evidence` tells what they say now.
 
     The files of a running job are the sidecar's; those of a folder that is not there are not made.
@@ -156,7 +156,7 @@ def apply_record(store: Store, jobs: Jobs, folder: JobFolder, evidence: Evidence
             if _is_out_of_line(said, record):
                 store.write(folder.prefix + name, format_expiry(target))
     if folder.phjob is not None:
-        jobs.note_expiry(folder.phjob, target)
+        jobs.annotate_expiry(folder.phjob, target)
 
 
 def _is_out_of_line(said: float | None, record: Record) -> bool:

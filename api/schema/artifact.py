@@ -1,7 +1,7 @@
-"""A job's artifacts in GraphQL: what they are, what became of them, and until when.
+"""A job's artifacts in GraphQL: their state, files and retention.
 
-`Artifact` asks the store for nothing that is not selected. In a list of jobs it tells state, totals and expiry as
-the PhJobs' statuses have them, without asking the store at all.
+`ArtifactView` reads from the store only what the query selects. In a list of jobs, the state, totals and expiry come
+from the PhJobs' statuses, without any request to the store.
 """
 
 # mypy: allow-subclassing-any
@@ -14,24 +14,24 @@ from graphene import ID, Boolean, Field, InputObjectType, Int, List, NonNull, Ob
 
 from api.errors import TooLarge
 from api.folder import JobFolder
-from api.jobs.job import Outcome
-from api.listing import MOST_FILES, Files, Page, Wanted
+from api.jobs.job import ArtifactStatus
+from api.listing import MAX_FILES, FileListing, FilePage, FileQuery
 from api.retention.expiry import Retention
 from api.retention.record import FOREVER
-from api.schema.page import (
-    ArtifactPage,
-    FileRows,
-    Node,
+from api.schema.context import RequestContext
+from api.schema.file_pages import (
+    FileConnection,
+    FileNode,
+    FileTable,
     PhJobArtifactConnection,
     PhJobArtifactItem,
     PhJobArtifactNode,
     PhJobArtifactOrderByInput,
-    link,
-    read_wanted,
+    download_link,
+    parse_file_query,
 )
-from api.schema.report import PhJobArtifactReport, time_text, without_paths
-from api.schema.request import Request
-from api.schema.types import Size
+from api.schema.report import PhJobArtifactReport, without_paths
+from api.schema.types import Size, format_optional_time
 from artifacts.names import path_problem
 from artifacts.report import Report
 
@@ -39,120 +39,121 @@ EXPIRED = "expired"
 
 
 class PhJobArtifact(ObjectType):
-    """What a job left in its artifacts folder."""
+    """The artifacts of a job: the files collected from its artifacts folder."""
 
-    prefix = String(description="Where it lies in the store, without a slash at its end.")
+    prefix = String(description="The path of the job folder in the store, without a slash at the end.")
     items = List(
-        PhJobArtifactItem, description=f"All files; an error past {MOST_FILES}, where itemsConnection goes on."
+        PhJobArtifactItem,
+        description=f"All files. If there are more than {MAX_FILES}, this is an error: use itemsConnection.",
     )
     state = String(
-        description="syncing, sealed, incomplete, rejected or empty, as the report tells; expired, once all is refused;"
-        " where there is no report, collecting, unknown or not-injected, as the PhJob's status tells."
+        description="From the report: syncing, sealed, incomplete, rejected or empty. After the expiry: expired. "
+        "Without a report, from the PhJob's status: collecting, unknown or not-injected."
     )
-    reason = String(description="Why it is in this state, a word, as the PhJob's status tells; null: it tells none.")
-    message = String(description="The same in a sentence.")
+    reason = String(description="The reason for the state, a keyword from the PhJob's status; null if it has none.")
+    message = String(description="The reason for the state as a sentence.")
     report = Field(PhJobArtifactReport)
-    expired_at = String(description="Until when it is kept, RFC 3339; null while the job runs, or it is pinned.")
-    pinned = Boolean()
+    expired_at = String(description="When the artifacts expire, RFC 3339; null while the job runs or they are pinned.")
+    pinned = Boolean(description="Whether the artifacts are kept until they are unpinned.")
     pinned_by = String()
     pinned_at = String()
-    note = String()
-    total_count = Field(Size, description="Files.")
-    total_size = Field(Size, description="Bytes.")
-    download_url = String(description="All of it as a ZIP, for a short time; null where there is nothing.")
+    note = String(description="The note of the user who pinned the artifacts.")
+    total_count = Field(Size, description="The number of files; null if it is unknown.")
+    total_size = Field(Size, description="The total size in bytes; null if it is unknown.")
+    download_url = String(description="A temporary link to all files as a ZIP; null if there are no files.")
     items_connection = Field(
         PhJobArtifactConnection,
         first=Int(default_value=100),
         after=String(),
-        prefix=String(description="A folder in the job's."),
-        recursive=Boolean(default_value=True, description="false: one level, with folders."),
+        prefix=String(description="A folder in the job folder."),
+        recursive=Boolean(default_value=True, description="If false, one level is listed, with its folders."),
         order_by=PhJobArtifactOrderByInput(),
-        search=String(description="In the path below `prefix`, in any case."),
+        search=String(description="Text to find in paths below `prefix`, ignoring case."),
     )
-    item = Field(PhJobArtifactNode, name=NonNull(String), description="One file, by its path; null: there is none.")
+    item = Field(
+        PhJobArtifactNode, name=NonNull(String), description="The file at this path; null if it does not exist."
+    )
 
     @staticmethod
-    def resolve_items_connection(artifact: "Artifact", _: ResolveInfo, **arguments: Any) -> ArtifactPage:
-        return artifact.page(read_wanted(arguments))
+    def resolve_items_connection(artifact: "ArtifactView", _: ResolveInfo, **arguments: Any) -> FileConnection:
+        return artifact.page(parse_file_query(arguments))
 
     @staticmethod
-    def resolve_item(artifact: "Artifact", _: ResolveInfo, name: str) -> Node | None:
+    def resolve_item(artifact: "ArtifactView", _: ResolveInfo, name: str) -> FileNode | None:
         return artifact.item(name)
 
 
 class PhJobArtifactWhereInput(InputObjectType):
-    """A job's artifacts: by the PhJob's id, or, where it may be gone, by group and job."""
+    """Selects a job's artifacts by the PhJob's id, or by group and job, which also finds those of a deleted PhJob."""
 
     id = ID()
     group_name = String()
     job = String()
 
 
-class Artifact:
-    """What PhJobArtifact shows. `listed`: one of many."""
+class ArtifactView:
+    """The values of PhJobArtifact. `is_listed` is whether it is one of a list of jobs."""
 
-    def __init__(self, request: Request, folder: JobFolder, listed: bool = False) -> None:
-        self._request, self._services, self._sight = request, request.services, request.sight
-        self._folder, self._job, self._listed = folder, folder.phjob, listed
+    def __init__(self, context: RequestContext, folder: JobFolder, is_listed: bool = False) -> None:
+        self._context, self._services, self._folders = context, context.services, context.folders
+        self._folder, self._job, self._is_listed = folder, folder.phjob, is_listed
 
     @property
     def prefix(self) -> str:
         return self._folder.prefix.removesuffix("/")
 
     @property
-    def items(self) -> FileRows:
+    def items(self) -> FileTable:
         if not self._files.complete:
-            raise TooLarge(
-                f"there are more than {MOST_FILES} files: page through them by itemsConnection(first, after)"
-            )
-        self._request.budget.give(len(self._files.items))
-        return FileRows(self._files.items)
+            raise TooLarge(f"there are more than {MAX_FILES} files: page through itemsConnection(first, after)")
+        self._context.budget.charge_files(len(self._files.items))
+        return FileTable(self._files.items)
 
     @property
     def state(self) -> str | None:
-        """The report's word where there is one, else the status's: a job without artifacts folder leaves no report."""
-        told = self._job.outcome.state if self._job and self._job.outcome else None
+        """The report's state if there is a report, else the status's: a job without artifacts folder has no report."""
         if self._has_expired:
             return EXPIRED
-        report = None if self._listed else self._report
+        report = None if self._is_listed else self._report
         if report is None:
-            return told
-        unsealed = report.state in ("syncing", "incomplete") and not report.sealed_at
-        return "incomplete" if unsealed and not self._is_running else report.state
+            return self._status.state if self._status else None
+        is_unsealed = report.state in ("syncing", "incomplete") and not report.sealed_at
+        return "incomplete" if is_unsealed and not self._is_running else report.state
 
     @property
     def reason(self) -> str | None:
-        return self._told_of_state.reason or None if self._told_of_state else None
+        return self._status_of_state.reason or None if self._status_of_state else None
 
     @property
     def message(self) -> str | None:
-        return self._told_of_state.message or None if self._told_of_state else None
+        return self._status_of_state.message or None if self._status_of_state else None
 
     @property
     def report(self) -> Report | None:
-        """Of expired artifacts it names no file any more."""
+        """The collector's report; without the names of files if the artifacts have expired."""
         report = self._report
-        return without_paths(report) if report and self._term_is_over else report
+        return without_paths(report) if report and self._has_retention_expired else report
 
     @property
     def expired_at(self) -> str | None:
-        return time_text(self._told_expiry if self._listed or self._is_removed else self._term.expires_at)
+        uses_status = self._is_listed or self._is_removed
+        return format_optional_time(self._status_expiry if uses_status else self._retention.expires_at)
 
     @property
     def pinned(self) -> bool:
-        return self._term.pinned
+        return self._retention.pinned
 
     @property
     def pinned_by(self) -> str | None:
-        return self._term.pinned_by or None
+        return self._retention.pinned_by or None
 
     @property
     def pinned_at(self) -> str | None:
-        return time_text(self._term.pinned_at)
+        return format_optional_time(self._retention.pinned_at)
 
     @property
     def note(self) -> str | None:
-        return self._term.note or None
+        return self._retention.note or None
 
     @property
     def total_count(self) -> int | None:
@@ -164,88 +165,92 @@ class Artifact:
 
     @property
     def download_url(self) -> str | None:
-        return link(self._request, self._folder, "", download=True) if self._files.items else None
+        return download_link(self._context, self._folder, "", download=True) if self._files.items else None
 
-    def page(self, wanted: Wanted) -> ArtifactPage:
-        """The page of files."""
-        if self._term_is_over:
-            return ArtifactPage(self._request, self._folder, wanted, Page([], False), lambda: 0)
-        page = self._sight.page(self._folder.prefix, wanted)
-        return ArtifactPage(self._request, self._folder, wanted, page, lambda: self._count(wanted))
+    def page(self, query: FileQuery) -> FileConnection:
+        """Return a page of the files; an empty page if the artifacts have expired."""
+        if self._has_retention_expired:
+            return FileConnection(self._context, self._folder, query, FilePage([], False), lambda: 0)
+        page = self._folders.page(self._folder.prefix, query)
+        return FileConnection(self._context, self._folder, query, page, lambda: self._count(query))
 
-    def item(self, name: str) -> Node | None:
-        """The file of that name, where there is one."""
-        found = None if self._term_is_over or path_problem(name) else self._sight.file(self._folder.prefix, name)
-        if found is None:
+    def item(self, name: str) -> FileNode | None:
+        """Return the file at this path; None if it does not exist, is the collector's own, or has expired."""
+        if self._has_retention_expired or path_problem(name):
             return None
-        return ArtifactPage(self._request, self._folder, Wanted(), Page([found], False), lambda: 1).nodes[0]
+        file = self._folders.file(self._folder.prefix, name)
+        if file is None:
+            return None
+        return FileConnection(self._context, self._folder, FileQuery(), FilePage([file], False), lambda: 1).nodes[0]
 
-    def _count(self, wanted: Wanted) -> int | None:
-        if replace(wanted, first=0, after="", order="name", descending=False) == Wanted(first=0):
-            return self._counted[0]
-        return self._sight.count(self._folder.prefix, wanted)
+    def _count(self, query: FileQuery) -> int | None:
+        selects_all = replace(query, first=0, after="", order="name", descending=False) == FileQuery(first=0)
+        return self._stored_totals[0] if selects_all else self._folders.count(self._folder.prefix, query)
 
     @property
     def _totals(self) -> tuple[int | None, int | None]:
-        if not self._listed:
-            return self._counted
-        outcome = self._job.outcome if self._job else None
+        if not self._is_listed:
+            return self._stored_totals
         if self._has_expired:
             return 0, 0
-        return (outcome.files, outcome.bytes) if outcome else (None, None)
+        return (self._status.files, self._status.bytes) if self._status else (None, None)
 
     @cached_property
-    def _counted(self) -> tuple[int | None, int | None]:
-        if self._files.complete:
-            return len(self._files.items), self._files.bytes
-        totals = self._sight.totals(self._folder.prefix)
-        seen = len(self._files.items)
-        if totals is None or totals.files <= seen or totals.bytes < self._files.bytes:
-            return None, None  # there is more than it says
+    def _stored_totals(self) -> tuple[int | None, int | None]:
+        """Number and bytes of the files: as listed, or as the manifest has them if there are too many to list."""
+        listed = self._files
+        if listed.complete:
+            return len(listed.items), listed.bytes
+        totals = self._folders.totals(self._folder.prefix)
+        if totals is None or totals.files <= len(listed.items) or totals.bytes < listed.bytes:
+            return None, None  # the manifest has less than the incomplete listing, so it is wrong
         return totals
 
     @property
-    def _files(self) -> Files:
-        return Files([], True) if self._term_is_over else self._sight.files(self._folder.prefix)
+    def _files(self) -> FileListing:
+        return FileListing([], True) if self._has_retention_expired else self._folders.files(self._folder.prefix)
 
     @property
     def _has_expired(self) -> bool:
-        return self._is_told_over if self._listed else self._term_is_over or self._is_removed
+        return self._has_status_expired if self._is_listed else self._has_retention_expired or self._is_removed
 
     @property
     def _is_removed(self) -> bool:
-        """Whether the PhJob tells that its artifacts' time is over, and nothing is there that could know better."""
-        return self._is_told_over and self._report is None
+        """Whether the artifacts have expired according to the PhJob, and the store has no report to contradict it."""
+        return self._has_status_expired and self._report is None
 
     @property
-    def _told_of_state(self) -> Outcome | None:
-        """What the PhJob's status tells, where it tells of the state that is shown."""
-        told = self._job.outcome if self._job else None
-        return told if told and told.state == self.state else None
+    def _status(self) -> ArtifactStatus | None:
+        return self._job.artifact_status if self._job else None
 
     @property
-    def _is_told_over(self) -> bool:
-        expiry = self._told_expiry
-        return expiry is not None and expiry <= self._services.clock()
+    def _status_of_state(self) -> ArtifactStatus | None:
+        """The PhJob's status, unless it is about another state than `state`."""
+        status = self._status
+        return status if status and status.state == self.state else None
 
     @property
-    def _told_expiry(self) -> int | None:
-        """What the PhJob tells; a pin is told as a time that no date goes past."""
+    def _has_status_expired(self) -> bool:
+        return self._job is not None and self._job.has_status_expired(self._services.clock())
+
+    @property
+    def _status_expiry(self) -> int | None:
+        """The expiry according to the PhJob; None if it is unknown, or the artifacts are pinned (stored as FOREVER)."""
         expiry = self._job.status_expiry if self._job else 0
         return expiry if 0 < expiry < FOREVER else None
 
     @property
-    def _term_is_over(self) -> bool:
-        return self._term.has_expired(self._services.clock())
+    def _has_retention_expired(self) -> bool:
+        return self._retention.has_expired(self._services.clock())
 
     @property
-    def _term(self) -> Retention:
-        return self._sight.term(self._folder)
+    def _retention(self) -> Retention:
+        return self._folders.retention(self._folder)
 
     @property
     def _report(self) -> Report | None:
-        return self._sight.report(self._folder)
+        return self._folders.report(self._folder)
 
     @property
     def _is_running(self) -> bool:
-        return self._job is not None and self._sight.is_running(self._job)
+        return self._job is not None and self._folders.is_running(self._job)

@@ -1,59 +1,59 @@
-"""How much of the store, and how much in all, one request may ask for.
+"""Limits how much one request may read from the store and return.
 
-What the store costs is known only once it was read, so a request is refused what it asks for after it has read its
-share, never in the middle of it: one folder may be of any size.
+The cost of reading is known only afterwards, because a job folder may be of any size. So a request that has spent its
+budget may finish the current listing, but not begin another.
 """
 
 from api.errors import TooLarge
 
-MOST_LOOKS = 50
-WALK_LOOKS = 20  # what a plan of the cleanup, or a group's usage, counts for: many jobs are looked at for it
-MOST_ROWS = 20_000
-MOST_JOBS = 10_000
-MOST_ENTRIES = 400_000  # about half a second's worth of a local directory
-LISTING_ENTRIES = 100  # what beginning a listing counts for
-FILE_ENTRIES = 4  # what a file counts for beyond its name: it is looked at by itself
+MAX_FOLDERS = 50
+WALK_FOLDERS = 20  # the charge for a plan of the cleanup or a group's usage, which read many job folders
+MAX_FILES = 20_000
+MAX_JOBS = 10_000
+MAX_ENTRIES = 400_000  # takes about half a second in a local directory
+LISTING_ENTRIES = 100  # the charge for beginning a listing
+FILE_ENTRIES = 4  # the extra charge for a file, whose size and time are read one by one
 
 
 class Budget:
-    """Counts looks into job folders in the store, entries read for them, and rows that are given in plain lists."""
+    """Counts the job folders and entries that a request reads, and the files and jobs that it returns in lists."""
 
     def __init__(self) -> None:
-        self._looks, self._rows, self._jobs, self._entries = MOST_LOOKS, MOST_ROWS, MOST_JOBS, MOST_ENTRIES
+        self._folders, self._files, self._jobs, self._entries = MAX_FOLDERS, MAX_FILES, MAX_JOBS, MAX_ENTRIES
 
-    def look(self, times: int = 1) -> None:
-        """Look into one more job's folder, or what counts as much as some, or raise TooLarge."""
-        self._looks -= times
-        if self._looks < 0:
+    def charge_folders(self, count: int = 1) -> None:
+        """Charge for reading `count` job folders. Raises TooLarge if the budget does not suffice."""
+        self._folders -= count
+        if self._folders < 0:
             raise TooLarge(
-                f"this request looks into the artifacts of more than {MOST_LOOKS} jobs, or for too much in them: "
-                "ask for less at a time; in a list of jobs, state, totalCount, totalSize and expiredAt are free"
+                f"this request reads the artifacts of more than {MAX_FOLDERS} jobs, or too much in them: "
+                "request less at a time; in a list of jobs, state, totalCount, totalSize and expiredAt are free"
             )
 
-    def begin(self) -> None:
-        """Begin to read something in the store, or raise TooLarge where enough was read."""
+    def begin_reading(self) -> None:
+        """Charge for beginning to read a listing or file. Raises TooLarge if the budget of entries is spent."""
         if self._entries <= 0:
             raise TooLarge(
-                f"this request reads more than {MOST_ENTRIES} entries of folders and manifests: ask for fewer jobs, "
+                f"this request reads more than {MAX_ENTRIES} entries of folders and manifests: request fewer jobs, "
                 "pages, searches or folders at a time"
             )
         self._entries -= LISTING_ENTRIES
 
-    def read(self, entries: int) -> None:
-        """Note that so many entries were read."""
-        self._entries -= entries
+    def charge_entries(self, count: int) -> None:
+        """Charge for `count` entries that were read. Never raises."""
+        self._entries -= count
 
-    def give(self, rows: int) -> None:
-        """Give so many files more, or raise TooLarge."""
-        self._rows -= rows
-        if self._rows < 0:
+    def charge_files(self, count: int) -> None:
+        """Charge for returning `count` files. Raises TooLarge if the budget does not suffice."""
+        self._files -= count
+        if self._files < 0:
             raise TooLarge(
-                f"the answer would have more than {MOST_ROWS} files: ask for fewer jobs at a time, or use "
+                f"the response would have more than {MAX_FILES} files: request fewer jobs at a time, or use "
                 "itemsConnection(first, after)"
             )
 
-    def give_jobs(self, rows: int) -> None:
-        """Give so many jobs more, or raise TooLarge."""
-        self._jobs -= rows
+    def charge_jobs(self, count: int) -> None:
+        """Charge for returning `count` jobs. Raises TooLarge if the budget does not suffice."""
+        self._jobs -= count
         if self._jobs < 0:
-            raise TooLarge(f"the answer would have more than {MOST_JOBS} jobs: use phJobsConnection, page by page")
+            raise TooLarge(f"the response would have more than {MAX_JOBS} jobs: use phJobsConnection, page by page")

@@ -9,34 +9,31 @@ from graphene import Boolean, Field, Int, List, NonNull, ObjectType, ResolveInfo
 
 from api.auth.caller import Caller
 from api.cleanup.survey import Candidate, CleanupPlan
-from api.errors import BadInput
 from api.folder import group_path_or_none, visible_group
-from api.listing import MOST_IN_PAGE
-from api.schema.budget import WALK_LOOKS
-from api.schema.report import time_text
-from api.schema.request import Request
-from api.schema.types import Size
+from api.schema.budget import WALK_FOLDERS
+from api.schema.context import RequestContext
+from api.schema.types import Size, check_page_size, format_optional_time
 
 
 class PhJobArtifactCandidate(ObjectType):
-    """A job folder that the cleanup looks at, and why it would go, or stay."""
+    """A job folder that the cleanup checked."""
 
     group_name = NonNull(String)
     job = NonNull(String)
-    due = NonNull(Boolean)
+    due = NonNull(Boolean, description="Whether the cleanup would remove it.")
     expired_at = String()
-    why = NonNull(String)
+    why = NonNull(String, description="Why the cleanup would remove or keep it.")
 
 
 class PhJobArtifactCleanup(ObjectType):
-    """What a cleanup would do now."""
+    """What the cleanup would do now."""
 
-    looked_at = NonNull(Int)
-    due_count = NonNull(Int)
+    looked_at = NonNull(Int, description="The number of job folders that were checked.")
+    due_count = NonNull(Int, description="The number of job folders that would be removed.")
     due = Field(NonNull(List(NonNull(PhJobArtifactCandidate))), first=Int(default_value=100))
-    kept_count = NonNull(Int)
+    kept_count = NonNull(Int, description="The number of job folders that would be kept.")
     kept = Field(NonNull(List(NonNull(PhJobArtifactCandidate))), first=Int(default_value=100))
-    refusal = String(description="Why it would stop, rather than remove so much at once.")
+    refusal = String(description="Why the cleanup would refuse to remove so much at once; null if it would not refuse.")
 
     @staticmethod
     def resolve_due_count(plan: CleanupPlan, _: ResolveInfo) -> int:
@@ -44,7 +41,7 @@ class PhJobArtifactCleanup(ObjectType):
 
     @staticmethod
     def resolve_due(plan: CleanupPlan, _: ResolveInfo, first: int | None) -> list["CandidateRow"]:
-        return _rows(plan.due, first)
+        return _first_rows(plan.due, first)
 
     @staticmethod
     def resolve_kept_count(plan: CleanupPlan, _: ResolveInfo) -> int:
@@ -52,7 +49,7 @@ class PhJobArtifactCleanup(ObjectType):
 
     @staticmethod
     def resolve_kept(plan: CleanupPlan, _: ResolveInfo, first: int | None) -> list["CandidateRow"]:
-        return _rows(plan.kept, first)
+        return _first_rows(plan.kept, first)
 
     @staticmethod
     def resolve_refusal(plan: CleanupPlan, _: ResolveInfo) -> str | None:
@@ -60,18 +57,18 @@ class PhJobArtifactCleanup(ObjectType):
 
 
 class PhJobArtifactUsage(ObjectType):
-    """What a group's artifacts take up."""
+    """How much space the artifacts of a group use."""
 
     group_name = NonNull(String)
     jobs = NonNull(Int)
     files = NonNull(Size)
     bytes = NonNull(Size)
     measured_at = NonNull(String)
-    complete = NonNull(Boolean, description="false: there is more than could be counted in time.")
+    complete = NonNull(Boolean, description="If false, there are more files than could be counted in time.")
 
 
 class CandidateRow(NamedTuple):
-    """What PhJobArtifactCandidate shows."""
+    """The values of PhJobArtifactCandidate."""
 
     group_name: str
     job: str
@@ -81,7 +78,7 @@ class CandidateRow(NamedTuple):
 
 
 class UsageRow(NamedTuple):
-    """What PhJobArtifactUsage shows."""
+    """The values of PhJobArtifactUsage."""
 
     group_name: str
     jobs: int
@@ -97,37 +94,39 @@ class CleanupQueries(ObjectType):
     ph_job_artifact_cleanup = Field(
         PhJobArtifactCleanup,
         group_name=String(),
-        description="What the cleanup would remove now, and why; of all one's own groups unless one is named.",
+        description="What the cleanup would remove now. Without groupName: in all groups of the caller.",
     )
     ph_job_artifact_usage = Field(PhJobArtifactUsage, group_name=NonNull(String))
 
     @staticmethod
     def resolve_ph_job_artifact_cleanup(_: None, info: ResolveInfo, group_name: str | None = None) -> CleanupPlan:
-        request: Request = info.context
+        context: RequestContext = info.context
         if group_name is not None:
-            groups: Sequence[str] | None = [visible_group(request.caller, group_name)]
+            groups: Sequence[str] | None = [visible_group(context.caller, group_name)]
         else:
-            groups = None if request.caller.is_service else own_groups(request.caller)
-        request.budget.look(WALK_LOOKS)
-        return request.services.cleaner.plan(groups)
+            groups = None if context.caller.is_service else cleanup_groups(context.caller)
+        context.budget.charge_folders(WALK_FOLDERS)
+        return context.services.cleaner.plan(groups)
 
     @staticmethod
     def resolve_ph_job_artifact_usage(_: None, info: ResolveInfo, group_name: str) -> UsageRow:
-        request: Request = info.context
-        path = visible_group(request.caller, group_name)
-        request.budget.look(WALK_LOOKS)
-        measured = request.usage.of(path)
-        counted = measured.tally
-        at = time_text(measured.at) or ""
-        return UsageRow(group_name, counted.jobs, counted.files, counted.bytes, at, counted.complete)
+        context: RequestContext = info.context
+        path = visible_group(context.caller, group_name)
+        context.budget.charge_folders(WALK_FOLDERS)
+        measured = context.usage.get(path)
+        usage, measured_at = measured.usage, format_optional_time(measured.measured_at) or ""
+        return UsageRow(group_name, usage.jobs, usage.files, usage.bytes, measured_at, usage.complete)
 
 
-def own_groups(caller: Caller) -> Sequence[str] | None:
-    """The paths of the groups that a cleanup of the caller's is about; None: all."""
+def cleanup_groups(caller: Caller) -> Sequence[str] | None:
+    """Return the paths of the groups that the caller may clean; None means all groups."""
     return None if caller.is_admin else sorted({path for path in map(group_path_or_none, caller.groups) if path})
 
 
-def _rows(candidates: Sequence[Candidate], first: int | None) -> list[CandidateRow]:
-    if first is None or not 0 <= first <= MOST_IN_PAGE:
-        raise BadInput(f"first is a number from 0 to {MOST_IN_PAGE}")
-    return [CandidateRow(c.group, c.job, c.due, time_text(c.expires_at), c.why) for c in candidates[:first]]
+def _first_rows(candidates: Sequence[Candidate], first: int | None) -> list[CandidateRow]:
+    return [
+        CandidateRow(
+            candidate.group, candidate.job, candidate.due, format_optional_time(candidate.expires_at), candidate.why
+        )
+        for candidate in candidates[: check_page_size(first)]
+    ]

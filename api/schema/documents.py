@@ -1,4 +1,4 @@
-"""Documents that may be executed: parsed and validated once, kept by their text."""
+"""Parses and validates GraphQL documents, and caches the valid ones by their text."""
 
 from functools import lru_cache
 
@@ -13,52 +13,52 @@ from graphql import (
     validate,
 )
 
-from api.schema.limits import check_shape
+from api.schema.limits import check_document_size
 
-MOST_TOKENS = 2000
-_MOST_KEPT = 128
-_MOST_ERRORS = 10
+MAX_TOKENS = 2000
+_MAX_CACHED = 128
+_MAX_ERRORS = 10
 
 
-class Invalid(Exception):
-    """The document cannot be executed: `errors` say why."""
+class ValidationFailed(Exception):
+    """The document or its variables are invalid. `errors` are the reasons."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__("; ".join(error.message for error in errors))
         self.errors = errors
 
 
-class Documents:
-    """Reads documents for `schema`; `introspection`: whether they may ask for it."""
+class DocumentCache:
+    """Valid documents of `schema`. `introspection` is whether clients may query the schema."""
 
     def __init__(self, schema: GraphQLSchema, introspection: bool) -> None:
         self._schema, self._introspection = schema, introspection
         self._rules = (*specified_rules, *(() if introspection else (NoSchemaIntrospectionCustomRule,)))
-        self._read = lru_cache(maxsize=_MOST_KEPT)(self._read_anew)  # keeps no refusals, and may be shared by threads
+        self._parse_cached = lru_cache(maxsize=_MAX_CACHED)(self._parse)  # thread-safe; does not cache exceptions
 
-    def read(self, text: str) -> DocumentNode:
-        """The document, valid by the specification's rules. Raises Invalid, or GraphQLError where it is too large."""
-        return self._read(text)
+    def get(self, text: str) -> DocumentNode:
+        """Return the valid document. Raises ValidationFailed, or GraphQLError if it is malformed or too large."""
+        return self._parse_cached(text)
 
-    def _read_anew(self, text: str) -> DocumentNode:
-        document = parse(text, max_tokens=MOST_TOKENS)
-        check_shape(document)
+    def _parse(self, text: str) -> DocumentNode:
+        document = parse(text, max_tokens=MAX_TOKENS)
+        check_document_size(document)
         errors = validate(
-            self._schema, document, self._rules, max_errors=_MOST_ERRORS, hide_suggestions=not self._introspection
+            self._schema, document, self._rules, max_errors=_MAX_ERRORS, hide_suggestions=not self._introspection
         )
         if errors:
-            raise Invalid(errors)
+            raise ValidationFailed(errors)
         return document
 
 
-def chosen_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
-    """The operation of that name, or the only one. Raises GraphQLError."""
+def select_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    """Return the operation of that name, or the only one if `name` is None. Raises GraphQLError."""
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    found = [node for node in operations if name is None or (node.name is not None and node.name.value == name)]
-    if len(found) != 1:
+    matching = [node for node in operations if name is None or (node.name is not None and node.name.value == name)]
+    if len(matching) != 1:
         raise GraphQLError(
-            "operationName names no operation of the document"
+            f"the document has no operation named {name[:80]!r}: send one of its names as `operationName`"
             if name
-            else "send operationName too: the document has several operations or none"
+            else f"the document has {len(operations)} operations: send `operationName` to select one of several"
         )
-    return found[0]
+    return matching[0]

@@ -1,22 +1,28 @@
-"""From what is asked to the answer: document, limits, execution."""
+"""Executes a GraphQL request: gets the document, checks the limits, runs the operation."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import GraphQLError, GraphQLSchema, OperationType, execute
+from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType, execute
 from graphql.execution.values import get_variable_values
 
-from api.schema.body import Asked
-from api.schema.documents import Documents, Invalid, chosen_operation
-from api.schema.failures import failure, invalid
+from api.schema.context import RequestContext
+from api.schema.documents import DocumentCache, ValidationFailed, select_operation
+from api.schema.errors import document_error, field_error
 from api.schema.flat import FlatContext
 from api.schema.limits import check_limits
-from api.schema.request import Request
+from api.schema.request import GraphQLRequest
+
+_MAX_VARIABLE_ERRORS = 10
 
 
 @dataclass(frozen=True)
-class Answer:
-    """`kind`: query, mutation or refused, for the metrics. `errors`: of fields, or why nothing was executed."""
+class GraphQLResponse:
+    """The outcome of a request.
+
+    `kind` is query, mutation or refused, for the metrics. `errors` are the fields' errors, or the reasons for refusing
+    the request.
+    """
 
     kind: str
     data: dict[str, Any] | None = None
@@ -24,47 +30,50 @@ class Answer:
 
 
 class Executor:
-    """Executes operations of `schema`. `introspection`: whether it may be asked for."""
+    """Executes operations of `schema`. `introspection` is whether clients may query the schema."""
 
     def __init__(self, schema: GraphQLSchema, introspection: bool) -> None:
-        self._schema, self._documents = schema, Documents(schema, introspection)
+        self._schema, self._documents = schema, DocumentCache(schema, introspection)
         self._hide_suggestions = not introspection
 
-    def execute(self, asked: Asked, request: Request) -> Answer:
-        """The answer to the operation, or what is wrong with it."""
+    def execute(self, request: GraphQLRequest, context: RequestContext) -> GraphQLResponse:
+        """Execute the request, or refuse it if the document is invalid or exceeds a limit."""
         try:
-            document = self._documents.read(asked.query)
-            operation = chosen_operation(document, asked.operation)
-            variables = self._variables(operation, asked.variables)
-            check_limits(self._schema, document, operation, variables)
-        except Invalid as error:
-            return Answer("refused", errors=[invalid(each) for each in error.errors])
+            document = self._documents.get(request.query)
+            operation = select_operation(document, request.operation_name)
+            check_limits(self._schema, document, operation, self._coerce_variables(operation, request.variables))
+        except ValidationFailed as failed:
+            return GraphQLResponse("refused", errors=[document_error(error) for error in failed.errors])
         except GraphQLError as error:
-            return Answer("refused", errors=[invalid(error)])
+            return GraphQLResponse("refused", errors=[document_error(error)])
         except RecursionError:
-            return Answer("refused", errors=[invalid(GraphQLError("the request is nested too deeply"))])
+            return GraphQLResponse("refused", errors=[document_error(GraphQLError("the query is nested too deeply"))])
         result = execute(
             self._schema,
             document,
-            context_value=request,
-            variable_values=asked.variables,
-            operation_name=asked.operation,
+            context_value=context,
+            variable_values=request.variables,
+            operation_name=request.operation_name,
             execution_context_class=FlatContext,
-            is_awaitable=_never,
+            is_awaitable=_never_awaitable,
             hide_suggestions=self._hide_suggestions,
         )
         kind = "mutation" if operation.operation is OperationType.MUTATION else "query"
-        return Answer(kind, result.data, [failure(error) for error in result.errors or ()])  # type: ignore[union-attr]
+        return GraphQLResponse(kind, result.data, [field_error(error) for error in result.errors or ()])  # type: ignore[union-attr]
 
-    def _variables(self, operation: Any, given: dict[str, Any]) -> dict[str, Any]:
+    def _coerce_variables(self, operation: OperationDefinitionNode, variables: dict[str, Any]) -> dict[str, Any]:
         coerced = get_variable_values(
-            self._schema, operation.variable_definitions or (), given, 10, hide_suggestions=self._hide_suggestions
+            self._schema,
+            operation.variable_definitions or (),
+            variables,
+            _MAX_VARIABLE_ERRORS,
+            hide_suggestions=self._hide_suggestions,
         )
         if isinstance(coerced, list):
-            raise Invalid(coerced)
+            raise ValidationFailed(coerced)
         return coerced
 
 
-def _never(_: Any) -> bool:
-    """No resolver here is asynchronous."""
+def _never_awaitable(_: Any) -> bool:
+    """No resolver of the schema is asynchronous."""
     return False

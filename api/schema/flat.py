@@ -1,9 +1,9 @@
-"""Lists of plain objects, completed in one pass instead of field by field.
+"""Executes lists of plain objects in one pass instead of field by field.
 
-The ordinary execution spends 36 calls on each leaf. Here a list is completed column by column, where its selection
-asks for plain fields alone: attributes without arguments, leaves or plain objects themselves. Anything else, and
-anything out of the ordinary (null where none may be, a value that its type refuses), is left to the ordinary
-execution, which then says what it always says: an attribute may therefore be read twice.
+The ordinary execution makes 36 calls for each leaf. Here a list is completed column by column, if its selection has
+only plain fields: attributes without arguments, whose values are leaves or plain objects. Everything else is left to
+the ordinary execution, and so are exceptional values (null in a non-null field, a value that its type rejects), because
+the ordinary execution reports the right error. So an attribute may be read twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,7 @@ from graphql import (
     FieldNode,
     GraphQLBoolean,
     GraphQLEnumType,
+    GraphQLField,
     GraphQLID,
     GraphQLNonNull,
     GraphQLObjectType,
@@ -31,106 +32,111 @@ from api.schema.types import Size
 Column = Sequence[Any]
 
 
-class Table(Protocol):
-    """A sequence of objects that are kept by column: a list of many costs no object for each."""
+class ColumnTable(Protocol):
+    """A sequence of objects stored by column, so that a long list needs no object per row."""
 
     columns: Mapping[str, Column]
 
 
-Complete = Callable[[Column], list[Any]]
+Completer = Callable[[Column], list[Any]]
 
-# Types of which a value of this Python type is its own serialisation.
-_AS_IS: dict[object, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool, Size: int}
+# Scalar types whose values need no serialization if they have this Python type.
+_UNSERIALIZED_TYPES: dict[object, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool, Size: int}
 
 
-class _Unusual(Exception):
-    """Not for this pass."""
+class _NotPlain(Exception):
+    """The list must be left to the ordinary execution."""
 
 
 class FlatContext(ExecutionContext):
-    """Completes lists of plain objects in one pass."""
+    """An execution context that completes lists of plain objects in one pass."""
 
     def complete_list_value(
         self, return_type: Any, field_nodes: list[FieldNode], info: Any, path: Any, result: Any
     ) -> Any:
+        """Complete the list column by column if it is plain, else item by item."""
         if (isinstance(result, list | tuple) or hasattr(result, "columns")) and not self.middleware_manager:
             complete = self._plan(return_type.of_type, field_nodes)
             if complete is not None:
                 try:
                     return complete(result)
-                except Exception:  # noqa: BLE001, S110 - the ordinary execution meets it again, and tells it
+                except Exception:  # noqa: BLE001, S110 - the ordinary execution raises the same error and reports it
                     pass
         return super().complete_list_value(return_type, field_nodes, info, path, result)
 
-    def _plan(self, type_: GraphQLOutputType, nodes: list[FieldNode]) -> Complete | None:
-        """How to complete a column of values of this type, or None where that is not plain."""
+    def _plan(self, type_: GraphQLOutputType, nodes: list[FieldNode]) -> Completer | None:
+        """Return a function that completes a column of this type, or None if the type is not plain."""
         inner = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+        complete: Completer | None = None
         if isinstance(inner, GraphQLScalarType | GraphQLEnumType):
-            complete: Complete | None = partial(
-                _leaves, inner.serialize, _AS_IS.get(getattr(inner, "graphene_type", inner))
-            )
+            unserialized_type = _UNSERIALIZED_TYPES.get(getattr(inner, "graphene_type", inner))
+            complete = partial(_complete_leaves, inner.serialize, unserialized_type)
         elif isinstance(inner, GraphQLObjectType) and inner.is_type_of is None:
             complete = self._plan_objects(inner, nodes)
-        else:
-            return None
-        return partial(_all_there, complete) if complete and inner is not type_ else complete
+        return partial(_complete_non_null, complete) if complete and inner is not type_ else complete
 
-    def _plan_objects(self, type_: GraphQLObjectType, nodes: list[FieldNode]) -> Complete | None:
-        columns: dict[str, Complete] = {}
-        for key, of_key in self.collect_subfields(type_, nodes).items():
-            name = of_key[0].name.value
+    def _plan_objects(self, type_: GraphQLObjectType, nodes: list[FieldNode]) -> Completer | None:
+        columns: dict[str, Completer] = {}
+        for response_name, field_nodes in self.collect_subfields(type_, nodes).items():
+            name = field_nodes[0].name.value
             if name == "__typename":
-                columns[key] = partial(_constant, type_.name)
+                columns[response_name] = partial(_complete_constant, type_.name)
                 continue
             field = type_.fields[name]
-            complete = self._plan(field.type, of_key)
-            plain = isinstance(field.resolve, partial) and field.resolve.func is dict_or_attr_resolver
-            if complete is None or field.args or not plain:
+            attribute, complete = _plain_attribute(field), self._plan(field.type, field_nodes)
+            if attribute is None or complete is None:
                 return None
-            columns[key] = partial(_attributes, field.resolve.args[0], complete)
-        return partial(_objects, columns)
+            columns[response_name] = partial(_complete_attribute, attribute, complete)
+        return partial(_complete_objects, columns)
 
 
-def _leaves(serialize: Callable[[Any], Any], as_is: type | None, column: Column) -> list[Any]:
-    if as_is is not None and _types(column) <= {as_is, NoneType}:
+def _plain_attribute(field: GraphQLField) -> str | None:
+    """Return the name of the attribute that the field reads; None if it has arguments or a resolver of its own."""
+    resolve = field.resolve
+    is_plain = isinstance(resolve, partial) and resolve.func is dict_or_attr_resolver and not field.args
+    return resolve.args[0] if is_plain else None  # type: ignore[union-attr]
+
+
+def _complete_leaves(serialize: Callable[[Any], Any], unserialized_type: type | None, column: Column) -> list[Any]:
+    if unserialized_type is not None and _types(column) <= {unserialized_type, NoneType}:
         return list(column)
     completed = [None if value is None else serialize(value) for value in column]
     if completed.count(None) != column.count(None):
-        raise _Unusual
+        raise _NotPlain
     return completed
 
 
-def _objects(columns: dict[str, Complete], column: Column) -> list[Any]:
+def _complete_objects(columns: dict[str, Completer], column: Column) -> list[Any]:
     types = set() if hasattr(column, "columns") else _types(column)
     if any(issubclass(type_, Exception | dict) for type_ in types):
-        raise _Unusual
-    there = [value for value in column if value is not None] if NoneType in types else column
-    objects: list[dict[str, Any]] = [{} for _ in range(len(there))]
-    for key, complete in columns.items():
-        for object_, value in zip(objects, complete(there), strict=True):
-            object_[key] = value
-    if there is column:
+        raise _NotPlain
+    present = [value for value in column if value is not None] if NoneType in types else column
+    objects: list[dict[str, Any]] = [{} for _ in range(len(present))]
+    for response_name, complete in columns.items():
+        for object_, value in zip(objects, complete(present), strict=True):
+            object_[response_name] = value
+    if present is column:
         return objects
-    in_order = iter(objects)
-    return [None if value is None else next(in_order) for value in column]
+    remaining = iter(objects)
+    return [None if value is None else next(remaining) for value in column]
 
 
-def _types(column: Column) -> set[type]:
-    return set(map(type, column))
-
-
-def _attributes(name: str, complete: Complete, column: Column) -> list[Any]:
+def _complete_attribute(name: str, complete: Completer, column: Column) -> list[Any]:
     if hasattr(column, "columns"):
         return complete(column.columns[name])
     return complete(list(map(attrgetter(name), column)))
 
 
-def _constant(value: Any, column: Column) -> list[Any]:
+def _complete_constant(value: Any, column: Column) -> list[Any]:
     return [value] * len(column)
 
 
-def _all_there(complete: Complete, column: Column) -> list[Any]:
+def _complete_non_null(complete: Completer, column: Column) -> list[Any]:
     completed = complete(column)
     if NoneType in _types(completed):
-        raise _Unusual
+        raise _NotPlain
     return completed
+
+
+def _types(column: Column) -> set[type]:
+    return set(map(type, column))

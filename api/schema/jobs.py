@@ -10,40 +10,40 @@ from graphene import ID, Boolean, Field, InputObjectType, Int, List, NonNull, Ob
 
 from api.folder import folder_of_phjob, visible_job
 from api.jobs.job import Job
-from api.schema.artifact import Artifact, PhJobArtifact
-from api.schema.paging import Asked, Order, arrange, read_order, select, take
-from api.schema.request import Request
-from api.schema.types import JSON, InstanceType, PageInfo
+from api.schema.artifact import ArtifactView, PhJobArtifact
+from api.schema.context import RequestContext
+from api.schema.job_pages import JobOrder, PageArguments, filter_jobs, parse_order, sort_jobs, take_page
+from api.schema.types import JSON, InstanceType, PageInfo, PageInfoValues
 
 
 class PhJob(ObjectType):
-    """A command that is run once in one pod."""
+    """A command that runs once in one pod."""
 
     id = NonNull(ID)
     display_name = String()
-    cancel = Boolean()
+    cancel = Boolean(description="Whether the end of the job was requested.")
     command = String()
-    group_id = String(description="The group's name, which serves as its id.")
+    group_id = String(description="The group's name, which is also its id.")
     group_name = String()
     image = String()
     instance_type = Field(InstanceType)
     user_id = String()
     user_name = String()
-    phase = String()
+    phase = String(description="Such as Pending, Running, Succeeded, Failed or Cancelled.")
     reason = String()
     message = String()
-    schedule = String()
+    schedule = String(description="Always null.")
     create_time = String()
     start_time = String()
     finish_time = String()
-    log_endpoint = String()
+    log_endpoint = String(description="Always null.")
     artifact = Field(PhJobArtifact)
     active_deadline_seconds = Int()
-    monitoring = Field(JSON)
+    monitoring = Field(JSON, description="Always null.")
 
 
 class PhJobEdge(ObjectType):
-    """A job in a connection."""
+    """A job and its position in the list."""
 
     node = NonNull(PhJob)
     cursor = NonNull(String)
@@ -57,24 +57,26 @@ class PhJobConnection(ObjectType):
 
 
 class PhJobWhereUniqueInput(InputObjectType):
-    """Which job."""
+    """Selects one job."""
 
     id = NonNull(ID)
 
 
 class PhJobWhereInput(InputObjectType):
-    """Which jobs; all conditions hold."""
+    """Selects the jobs that match all conditions."""
 
     id = ID()
-    group_id_in = List(String, name="groupId_in", description="Names of groups, or their paths; empty: all one's own.")
-    phase_in = List(String, name="phase_in", description="Such as Running; empty: all.")
+    group_id_in = List(
+        String, name="groupId_in", description="Names or paths of groups. If empty: all groups of the caller."
+    )
+    phase_in = List(String, name="phase_in", description="Phases such as Running. If empty: all phases.")
     display_name_contains = String(name="displayName_contains")
-    search = String(description="In the display name or the id, in any case.")
-    mine = Boolean()
+    search = String(description="Text to find in the display name or the id, ignoring case.")
+    mine = Boolean(description="If true: only jobs of the caller.")
 
 
 class PhJobOrderByInput(InputObjectType):
-    """One of them, "asc" or "desc"."""
+    """Set one field to "asc" or "desc". The default is the newest job first."""
 
     display_name = String()
     schedule = String()
@@ -84,8 +86,8 @@ class PhJobOrderByInput(InputObjectType):
     phase = String()
 
 
-class NamedInstanceType(NamedTuple):
-    """An instance type of which the name is known."""
+class InstanceTypeRow(NamedTuple):
+    """The values of InstanceType. Only the name is available."""
 
     id: str
     name: str
@@ -96,16 +98,16 @@ class NamedInstanceType(NamedTuple):
     gpu_limit: None = None
 
 
-class JobRow:
-    """A PhJob as GraphQL shows it. `listed`: one of many, whose store is not asked for what its status tells."""
+class JobNode:
+    """The values of PhJob. `is_listed` is whether it is one of a list: then its status replaces reads of the store."""
 
     schedule = log_endpoint = monitoring = None
 
-    def __init__(self, job: Job, request: Request, listed: bool = False) -> None:
-        self.job, self._request, self._listed = job, request, listed
+    def __init__(self, job: Job, context: RequestContext, is_listed: bool = False) -> None:
+        self.job, self._context, self._is_listed = job, context, is_listed
 
     def __getattr__(self, name: str) -> Any:
-        """The job's own field; "" is told as null."""
+        """Return the job's attribute of that name, or None if it is ""."""
         value = getattr(self.job, name)
         return None if value == "" else value
 
@@ -118,9 +120,9 @@ class JobRow:
         return self.job.group
 
     @property
-    def instance_type(self) -> NamedInstanceType | None:
+    def instance_type(self) -> InstanceTypeRow | None:
         name = self.job.instance_type
-        return NamedInstanceType(name, name, name) if name else None
+        return InstanceTypeRow(name, name, name) if name else None
 
     @property
     def active_deadline_seconds(self) -> int | None:
@@ -128,37 +130,26 @@ class JobRow:
         return seconds if seconds is not None and abs(seconds) < 2**31 else None
 
     @cached_property
-    def artifact(self) -> Artifact | None:
+    def artifact(self) -> ArtifactView | None:
         folder = folder_of_phjob(self.job)
-        return Artifact(self._request, folder, self._listed) if folder else None
+        return ArtifactView(self._context, folder, self._is_listed) if folder else None
 
 
 class JobEdge(NamedTuple):
-    """An edge of a connection."""
+    """The values of PhJobEdge."""
 
-    node: JobRow
+    node: JobNode
     cursor: str
 
 
-class ShownPage(NamedTuple):
-    """What PageInfo shows."""
+class JobConnection(NamedTuple):
+    """The values of PhJobConnection."""
 
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
-    current_page: int | None = None
-    total_page: int | None = None
-
-
-class Jobs(NamedTuple):
-    """What PhJobConnection shows."""
-
-    page_info: ShownPage
+    page_info: PageInfoValues
     edges: list[JobEdge]
 
 
-_ARGUMENTS = {
+_LIST_ARGUMENTS = {
     "where": PhJobWhereInput(),
     "page": Int(),
     "order_by": PhJobOrderByInput(),
@@ -173,34 +164,37 @@ class JobQueries(ObjectType):
     """Queries for PhJobs."""
 
     ph_job = Field(NonNull(PhJob), where=NonNull(PhJobWhereUniqueInput))
-    ph_jobs = Field(NonNull(List(PhJob)), **_ARGUMENTS)
-    ph_jobs_connection = Field(NonNull(PhJobConnection), **_ARGUMENTS)
+    ph_jobs = Field(NonNull(List(PhJob)), **_LIST_ARGUMENTS)
+    ph_jobs_connection = Field(NonNull(PhJobConnection), **_LIST_ARGUMENTS)
 
     @staticmethod
-    def resolve_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> JobRow:
-        request: Request = info.context
-        return JobRow(visible_job(request.services.jobs, request.caller, where["id"]), request)
+    def resolve_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> JobNode:
+        context: RequestContext = info.context
+        return JobNode(visible_job(context.services.jobs, context.caller, where["id"]), context)
 
     @staticmethod
-    def resolve_ph_jobs(_: None, info: ResolveInfo, **arguments: Any) -> list[JobRow]:
-        jobs, order, asked = _selected(info.context, arguments)
-        if asked.is_anything:
-            jobs = list(take(jobs, order, asked).jobs)
-        info.context.budget.give_jobs(len(jobs))
-        return [JobRow(job, info.context, listed=True) for job in jobs]
+    def resolve_ph_jobs(_: None, info: ResolveInfo, **arguments: Any) -> list[JobNode]:
+        jobs, order, page_arguments = _select_jobs(info.context, arguments)
+        if page_arguments.is_given:
+            jobs = list(take_page(jobs, order, page_arguments).jobs)
+        info.context.budget.charge_jobs(len(jobs))
+        return [JobNode(job, info.context, is_listed=True) for job in jobs]
 
     @staticmethod
-    def resolve_ph_jobs_connection(_: None, info: ResolveInfo, **arguments: Any) -> Jobs:
-        jobs, order, asked = _selected(info.context, arguments)
-        page = take(jobs, order, asked)
-        info.context.budget.give_jobs(len(page.jobs))
-        edges = [JobEdge(JobRow(job, info.context, listed=True), order.cursor(job)) for job in page.jobs]
+    def resolve_ph_jobs_connection(_: None, info: ResolveInfo, **arguments: Any) -> JobConnection:
+        jobs, order, page_arguments = _select_jobs(info.context, arguments)
+        page = take_page(jobs, order, page_arguments)
+        info.context.budget.charge_jobs(len(page.jobs))
+        edges = [JobEdge(JobNode(job, info.context, is_listed=True), order.cursor(job)) for job in page.jobs]
         start, end = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
-        return Jobs(ShownPage(page.has_next, page.has_previous, start, end, page.number, page.pages), edges)
+        return JobConnection(
+            PageInfoValues(page.has_next, page.has_previous, start, end, page.number, page.page_count), edges
+        )
 
 
-def _selected(request: Request, arguments: dict[str, Any]) -> tuple[list[Job], Order, Asked]:
-    order = read_order(arguments.pop("order_by", None) or {})
-    where = arguments.pop("where", None) or {}
-    jobs = arrange(select(request.services.jobs.all(), request.caller, where), order)
-    return jobs, order, Asked(**arguments)
+def _select_jobs(context: RequestContext, arguments: Mapping[str, Any]) -> tuple[list[Job], JobOrder, PageArguments]:
+    """Return the jobs of all pages in their order, and the arguments that select a page."""
+    order = parse_order(arguments.get("order_by") or {})
+    jobs = filter_jobs(context.services.jobs.all(), context.caller, arguments.get("where") or {})
+    page_arguments = {name: arguments[name] for name in PageArguments._fields if name in arguments}
+    return sort_jobs(jobs, order), order, PageArguments(**page_arguments)

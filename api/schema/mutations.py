@@ -1,4 +1,4 @@
-"""What GraphQL changes: jobs are created, cancelled and run again, artifacts kept longer, or removed."""
+"""The mutations: create, cancel and rerun jobs; extend, pin, unpin and delete artifacts; start the cleanup."""
 
 # mypy: allow-subclassing-any
 
@@ -9,23 +9,24 @@ from graphene import ID, Boolean, Field, InputObjectType, Int, NonNull, ObjectTy
 
 from api.errors import BadInput, NotAuthorized
 from api.folder import JobFolder, folder_by_group, folder_by_id, group_path_or_none, visible_group, visible_job
-from api.jobs.job import Draft, Job, read_time
-from api.schema.artifact import Artifact, PhJobArtifact, PhJobArtifactWhereInput
-from api.schema.cleanup import own_groups
-from api.schema.jobs import JobRow, PhJob, PhJobWhereUniqueInput
-from api.schema.request import Request
+from api.jobs.job import Draft, Job, parse_time
+from api.schema.artifact import ArtifactView, PhJobArtifact, PhJobArtifactWhereInput
+from api.schema.cleanup import cleanup_groups
+from api.schema.context import RequestContext
+from api.schema.jobs import JobNode, PhJob, PhJobWhereUniqueInput
 from api.schema.types import Size
 from api.store.store import RemovedFiles
 from artifacts.log import get_logger
 
 logger = get_logger(__name__)
 
-_MOST_TEXT = 1024
-_MOST_SECONDS = 2**31 - 1
+_MAX_TEXT_LENGTH = 1024
+_MAX_SECONDS = 2**31 - 1
+_READ_ONLY = "user not auth: a service may only read"
 
 
 class PhJobCreateInput(InputObjectType):
-    """A job to be created. `groupId` is the group's name."""
+    """The job to create. `groupId` is the group's name."""
 
     display_name = String()
     group_id = String()
@@ -36,27 +37,27 @@ class PhJobCreateInput(InputObjectType):
 
 
 class PhJobNotifyEventInput(InputObjectType):
-    """What PrimeHub's controller reports."""
+    """An event that PrimeHub's controller reports."""
 
     id = NonNull(ID)
     type = NonNull(String)
 
 
 class PhJobCancelResponse(ObjectType):
-    """The job that is to end."""
+    """The job that was cancelled."""
 
     id = NonNull(ID)
 
 
 class PhJobArtifactRemoval(ObjectType):
-    """What was removed."""
+    """The files that were removed."""
 
     files = NonNull(Size)
     bytes = NonNull(Size)
 
 
-class Cancelled(NamedTuple):
-    """What PhJobCancelResponse shows."""
+class CancelledJob(NamedTuple):
+    """The values of PhJobCancelResponse."""
 
     id: str
 
@@ -65,53 +66,74 @@ class Mutation(ObjectType):
     """All mutations."""
 
     create_ph_job = Field(NonNull(PhJob), data=NonNull(PhJobCreateInput))
-    rerun_ph_job = Field(NonNull(PhJob), where=NonNull(PhJobWhereUniqueInput))
+    rerun_ph_job = Field(
+        NonNull(PhJob),
+        where=NonNull(PhJobWhereUniqueInput),
+        description="Create a job with the command and settings of another job.",
+    )
     cancel_ph_job = Field(NonNull(PhJobCancelResponse), where=NonNull(PhJobWhereUniqueInput))
-    notify_ph_job_event = Field(Int, data=NonNull(PhJobNotifyEventInput), description="Taken, and left alone.")
+    notify_ph_job_event = Field(
+        Int, data=NonNull(PhJobNotifyEventInput), description="Accepts an event and ignores it."
+    )
     cleanup_ph_job_artifact = Field(
         Int,
-        force=Boolean(description="Remove even suspiciously much; an administrator may."),
-        description="Remove what is due, of all groups for an administrator, else of one's own: how many job folders.",
+        force=Boolean(description="Remove artifacts even if they are suspiciously many. Only for administrators."),
+        description="Remove expired artifacts: an administrator in all groups, a user in the user's own groups. "
+        "Returns the number of job folders that were removed.",
     )
     extend_ph_job_artifact = Field(
         NonNull(PhJobArtifact),
         where=NonNull(PhJobArtifactWhereInput),
         until=NonNull(String, description="RFC 3339, such as 2030-01-31T12:00:00Z."),
+        description="Keep artifacts until a later time.",
     )
-    pin_ph_job_artifact = Field(NonNull(PhJobArtifact), where=NonNull(PhJobArtifactWhereInput), note=String())
-    unpin_ph_job_artifact = Field(NonNull(PhJobArtifact), where=NonNull(PhJobArtifactWhereInput))
-    delete_ph_job_artifact = Field(NonNull(PhJobArtifactRemoval), where=NonNull(PhJobArtifactWhereInput))
+    pin_ph_job_artifact = Field(
+        NonNull(PhJobArtifact),
+        where=NonNull(PhJobArtifactWhereInput),
+        note=String(),
+        description="Keep artifacts until they are unpinned.",
+    )
+    unpin_ph_job_artifact = Field(
+        NonNull(PhJobArtifact),
+        where=NonNull(PhJobArtifactWhereInput),
+        description="Let artifacts expire again, not sooner than in a day.",
+    )
+    delete_ph_job_artifact = Field(
+        NonNull(PhJobArtifactRemoval),
+        where=NonNull(PhJobArtifactWhereInput),
+        description="Remove artifacts now, whether or not they have expired.",
+    )
 
     @staticmethod
-    def resolve_create_ph_job(_: None, info: ResolveInfo, data: Mapping[str, Any]) -> JobRow:
-        request: Request = info.context
-        job = request.services.jobs.create(read_draft(request, data))
-        return _created("new", job, request)
+    def resolve_create_ph_job(_: None, info: ResolveInfo, data: Mapping[str, Any]) -> JobNode:
+        context: RequestContext = info.context
+        return _create_job(context, parse_draft(context, data))
 
     @staticmethod
-    def resolve_rerun_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> JobRow:
-        request: Request = info.context
-        old = _own_job(request, where["id"])
+    def resolve_rerun_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> JobNode:
+        context: RequestContext = info.context
+        job = _changeable_job(context, where["id"])
+        logger.info("job to be rerun", group=job.group, job=job.id, user=context.caller.username)
         draft = Draft(
-            display_name=old.display_name,
-            group=old.group,
-            command=old.command,
-            user_id=request.caller.id,
-            user_name=request.caller.username,
-            image=old.image,
-            instance_type=old.instance_type,
-            active_deadline_seconds=old.active_deadline_seconds,
+            display_name=job.display_name,
+            group=job.group,
+            command=job.command,
+            user_id=context.caller.id,
+            user_name=context.caller.username,
+            image=job.image,
+            instance_type=job.instance_type,
+            active_deadline_seconds=job.active_deadline_seconds,
         )
-        return _created("run again", request.services.jobs.create(draft), request)
+        return _create_job(context, draft)
 
     @staticmethod
-    def resolve_cancel_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> Cancelled:
-        request: Request = info.context
-        job = _own_job(request, where["id"])
+    def resolve_cancel_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> CancelledJob:
+        context: RequestContext = info.context
+        job = _changeable_job(context, where["id"])
         if not job.has_ended:
-            request.services.jobs.cancel(job)
-            logger.info("cancelled", group=job.group, job=job.id, user=request.caller.username)
-        return Cancelled(job.id)
+            context.services.jobs.cancel(job)
+            logger.info("job cancelled", group=job.group, job=job.id, user=context.caller.username)
+        return CancelledJob(job.id)
 
     @staticmethod
     def resolve_notify_ph_job_event(_: None, info: ResolveInfo, data: Mapping[str, str]) -> int:
@@ -119,102 +141,110 @@ class Mutation(ObjectType):
 
     @staticmethod
     def resolve_cleanup_ph_job_artifact(_: None, info: ResolveInfo, force: bool | None = None) -> int:
-        request: Request = info.context
-        if request.caller.is_service:
-            raise NotAuthorized("a service may read only: the cleanup is started by users")
-        if force and not request.caller.is_admin:
-            raise NotAuthorized("only an administrator may force the cleanup: leave out force")
-        return request.services.cleaner.clean(own_groups(request.caller), force=bool(force)).removed
+        context: RequestContext = info.context
+        if context.caller.is_service:
+            raise NotAuthorized("a service may only read: ask a user to start the cleanup")
+        if force and not context.caller.is_admin:
+            raise NotAuthorized("only an administrator may force the cleanup: leave out `force`")
+        return context.services.cleaner.clean(cleanup_groups(context.caller), force=bool(force)).removed
 
     @staticmethod
-    def resolve_extend_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str], until: str) -> Artifact:
-        at = read_time(until)
-        if at is None:
-            raise BadInput("until is no time: use RFC 3339, such as 2030-01-31T12:00:00Z")
-        folder = named_folder(info.context, where)
-        info.context.services.retention.extend(folder, int(at), info.context.caller)
-        return _decided(info.context, folder)
+    def resolve_extend_ph_job_artifact(
+        _: None, info: ResolveInfo, where: Mapping[str, str], until: str
+    ) -> ArtifactView:
+        until_seconds = parse_time(until)
+        if until_seconds is None:
+            raise BadInput(f"`until` must be an RFC 3339 timestamp such as 2030-01-31T12:00:00Z, got {until[:80]!r}")
+        folder = resolve_folder(info.context, where)
+        info.context.services.retention.extend(folder, int(until_seconds), info.context.caller)
+        return _updated_artifact(info.context, folder)
 
     @staticmethod
     def resolve_pin_ph_job_artifact(
         _: None, info: ResolveInfo, where: Mapping[str, str], note: str | None = None
-    ) -> Artifact:
-        folder = named_folder(info.context, where)
+    ) -> ArtifactView:
+        folder = resolve_folder(info.context, where)
         info.context.services.retention.pin(folder, note or "", info.context.caller)
-        return _decided(info.context, folder)
+        return _updated_artifact(info.context, folder)
 
     @staticmethod
-    def resolve_unpin_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> Artifact:
-        folder = named_folder(info.context, where)
+    def resolve_unpin_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> ArtifactView:
+        folder = resolve_folder(info.context, where)
         info.context.services.retention.unpin(folder, info.context.caller)
-        return _decided(info.context, folder)
+        return _updated_artifact(info.context, folder)
 
     @staticmethod
     def resolve_delete_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> RemovedFiles:
-        request: Request = info.context
-        folder = named_folder(request, where)
-        return request.services.cleaner.delete(folder, request.caller)
+        context: RequestContext = info.context
+        return context.services.cleaner.delete(resolve_folder(context, where), context.caller)
 
 
-def named_folder(request: Request, where: Mapping[str, str | None]) -> JobFolder:
-    """The job folder that `where` names, by id or by group and job. Raises BadInput and NotFound."""
-    name, group, job = where.get("id"), where.get("group_name"), where.get("job")
-    jobs, caller = request.services.jobs, request.caller
-    if name is not None and group is None and job is None:
-        return folder_by_id(jobs, caller, name)
-    if name is None and group is not None and job is not None:
+def resolve_folder(context: RequestContext, where: Mapping[str, str | None]) -> JobFolder:
+    """Return the job folder that `where` selects, by id or by group and job. Raises BadInput and NotFoundError."""
+    id_, group, job = where.get("id"), where.get("group_name"), where.get("job")
+    jobs, caller = context.services.jobs, context.caller
+    if id_ is not None and group is None and job is None:
+        return folder_by_id(jobs, caller, id_)
+    if id_ is None and group is not None and job is not None:
         return folder_by_group(jobs, caller, group, job)
-    raise BadInput("where: give the PhJob's id, or groupName and job")
+    raise BadInput("`where` must have either the PhJob's id, or both groupName and job")
 
 
-def read_draft(request: Request, data: Mapping[str, Any]) -> Draft:
-    """The job that is asked for. Raises BadInput and NotAuthorized."""
+def parse_draft(context: RequestContext, data: Mapping[str, Any]) -> Draft:
+    """Parse the job to create. Raises BadInput and NotAuthorized."""
     texts = {name: data.get(name) or "" for name in ("display_name", "group_id", "instance_type", "image")}
     command, deadline = data.get("command") or "", data.get("active_deadline_seconds")
-    if not texts["group_id"]:
-        raise BadInput("groupId is missing: give the group's name")
-    if not command.strip() or "\0" in command:
-        raise BadInput("command is missing: give what the job is to run")
-    if any(len(text) > _MOST_TEXT or not text.isprintable() for text in texts.values()):
-        raise BadInput(f"displayName, instanceType and image are one line of at most {_MOST_TEXT} characters each")
-    if deadline is not None and not 0 < deadline <= _MOST_SECONDS:
-        raise BadInput("activeDeadlineSeconds is a number of seconds from 1")
-    group = _own_group(request, texts["group_id"])
-    caller = request.caller
+    _check_draft(texts, command, deadline)
     return Draft(
         texts["display_name"],
-        group,
+        _changeable_group(context, texts["group_id"]),
         command,
-        caller.id,
-        caller.username,
+        context.caller.id,
+        context.caller.username,
         texts["image"],
         texts["instance_type"],
         deadline,
     )
 
 
-def _own_group(request: Request, group: str) -> str:
-    """The group's name, as the caller's token has it where it does."""
-    path = visible_group(request.caller, group)
-    if not request.caller.can_change(group):
-        raise NotAuthorized("user not auth: a service may read only")
-    if group in request.caller.groups:
+def _check_draft(texts: Mapping[str, str], command: str, deadline: int | None) -> None:
+    if not texts["group_id"]:
+        raise BadInput("`groupId` is missing: set it to the group's name")
+    if not command.strip():
+        raise BadInput("`command` is missing: set it to the command that the job runs")
+    if "\0" in command:
+        raise BadInput("`command` must not contain null characters")
+    if any(len(text) > _MAX_TEXT_LENGTH or not text.isprintable() for text in texts.values()):
+        raise BadInput(
+            f"displayName, instanceType and image must be one line of at most {_MAX_TEXT_LENGTH} characters each"
+        )
+    if deadline is not None and not 0 < deadline <= _MAX_SECONDS:
+        raise BadInput(f"`activeDeadlineSeconds` must be 1 or more, got {deadline}")
+
+
+def _changeable_group(context: RequestContext, group: str) -> str:
+    """Return the group's name as the caller's token has it, or `group` if it does not. Raises NotAuthorized."""
+    path = visible_group(context.caller, group)
+    if not context.caller.can_change(group):
+        raise NotAuthorized(_READ_ONLY)
+    if group in context.caller.groups:
         return group
-    return next((own for own in request.caller.groups if group_path_or_none(own) == path), group)
+    return next((own for own in context.caller.groups if group_path_or_none(own) == path), group)
 
 
-def _own_job(request: Request, name: str) -> Job:
-    job = visible_job(request.services.jobs, request.caller, name)
-    if not request.caller.can_change(job.group):
-        raise NotAuthorized("user not auth: a service may read only")
+def _changeable_job(context: RequestContext, name: str) -> Job:
+    job = visible_job(context.services.jobs, context.caller, name)
+    if not context.caller.can_change(job.group):
+        raise NotAuthorized(_READ_ONLY)
     return job
 
 
-def _created(what: str, job: Job, request: Request) -> JobRow:
-    logger.info("created", how=what, group=job.group, job=job.id, user=request.caller.username)
-    return JobRow(job, request)
+def _create_job(context: RequestContext, draft: Draft) -> JobNode:
+    job = context.services.jobs.create(draft)
+    logger.info("job created", group=job.group, job=job.id, user=context.caller.username)
+    return JobNode(job, context)
 
 
-def _decided(request: Request, folder: JobFolder) -> Artifact:
-    """The artifacts as they are now: another mutation of the same request may have looked at them before."""
-    return Artifact(Request(request.caller, request.services, request.usage, request.budget), folder)
+def _updated_artifact(context: RequestContext, folder: JobFolder) -> ArtifactView:
+    """Return the artifacts as of now: the request may have cached their state before this mutation."""
+    return ArtifactView(RequestContext(context.caller, context.services, context.usage, context.budget), folder)

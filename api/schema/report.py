@@ -1,4 +1,4 @@
-"""The collector's report in GraphQL. It lies where users can write: what it says is shown, and decides nothing."""
+"""The collector's report in GraphQL. Users can write to the report, so it is shown but decides nothing."""
 
 # mypy: allow-subclassing-any
 
@@ -7,24 +7,23 @@ from typing import NamedTuple
 
 from graphene import Boolean, Field, Float, Int, List, NonNull, ObjectType, ResolveInfo, String
 
-from api.jobs.job import format_time
-from api.schema.types import Size, count_field
+from api.schema.types import Size, count_field, format_optional_time
 from artifacts.report import REASONS, Count, Report
 
 
 class PhJobArtifactSkipped(ObjectType):
-    """Files that were left out, for one reason."""
+    """Files that were not collected for one reason."""
 
-    reason = NonNull(String)
-    explanation = NonNull(String)
+    reason = NonNull(String, description="A keyword.")
+    explanation = NonNull(String, description="The reason as a phrase.")
     files = NonNull(Size)
     bytes = NonNull(Size)
     detail = String()
-    paths = NonNull(List(NonNull(String)), description="The first of them.")
+    paths = NonNull(List(NonNull(String)), description="The first of the files.")
 
 
 class PhJobMain(ObjectType):
-    """How main ended, where the collector knows."""
+    """How the job's main container ended. Fields are null if the collector does not have the value."""
 
     exit_code = Int()
     signal = Int()
@@ -32,39 +31,41 @@ class PhJobMain(ObjectType):
 
 
 class PhJobArtifactReport(ObjectType):
-    """What the collector says about its work. Times are RFC 3339."""
+    """The collector's report. Times are RFC 3339."""
 
     state = NonNull(String)
     message = String()
     started_at = String()
     updated_at = String()
-    sealed_at = String(description="Null until the last sync is done.")
+    sealed_at = String(description="The time of the last sync; null until then.")
     duration_seconds = Float()
     pod_uid = String()
     collector_version = String()
     main = Field(NonNull(PhJobMain))
-    over_limit = String()
+    over_limit = String(description="The setting for jobs that exceed a limit: reject or keep.")
     limit_files = Field(Size)
     limit_bytes = Field(Size)
     limit_exceeded = Boolean()
-    found = count_field("What was wanted.")
-    collected = count_field("What was copied.")
-    in_place = count_field("What lay in the job's folder already.")
-    earlier_pod = count_field("What an earlier pod of the job left.")
-    unstable = NonNull(List(NonNull(String)), description="Files that changed under the copy; the first of them.")
+    found = count_field("Files in the artifacts folder that were to be collected.")
+    collected = count_field("Files that were copied to the store.")
+    in_place = count_field("Files that were in the job folder already.")
+    earlier_pod = count_field("Files in the job folder from an earlier pod of the job.")
+    unstable = NonNull(
+        List(NonNull(String)), description="The first of the files that changed while they were being copied."
+    )
     skipped = NonNull(List(NonNull(PhJobArtifactSkipped)))
 
     @staticmethod
     def resolve_started_at(report: Report, _: ResolveInfo) -> str | None:
-        return time_text(report.started_at)
+        return format_optional_time(report.started_at)
 
     @staticmethod
     def resolve_updated_at(report: Report, _: ResolveInfo) -> str | None:
-        return time_text(report.updated_at)
+        return format_optional_time(report.updated_at)
 
     @staticmethod
     def resolve_sealed_at(report: Report, _: ResolveInfo) -> str | None:
-        return time_text(report.sealed_at)
+        return format_optional_time(report.sealed_at)
 
     @staticmethod
     def resolve_collector_version(report: Report, _: ResolveInfo) -> str:
@@ -95,7 +96,7 @@ class MainRow(NamedTuple):
 
 
 class SkippedRow(NamedTuple):
-    """What PhJobArtifactSkipped shows."""
+    """The values of PhJobArtifactSkipped."""
 
     reason: str
     explanation: str
@@ -106,11 +107,6 @@ class SkippedRow(NamedTuple):
 
 
 def without_paths(report: Report) -> Report:
-    """What it says of the collection, with no word on which files there were."""
-    skipped = {reason: replace(each, paths=[], detail="") for reason, each in report.skipped.items()}
+    """Return the report without the names of files."""
+    skipped = {reason: replace(entry, paths=[], detail="") for reason, entry in report.skipped.items()}
     return replace(report, skipped=skipped, unstable=[])
-
-
-def time_text(seconds: float | None) -> str | None:
-    """RFC 3339; null where there is no time."""
-    return format_time(seconds) if seconds else None

@@ -9,18 +9,18 @@ from typing import NamedTuple
 from graphene import Field, NonNull, ResolveInfo, Schema
 
 from api.errors import job_not_found
-from api.schema.artifact import Artifact, PhJobArtifact, PhJobArtifactWhereInput
+from api.schema.artifact import ArtifactView, PhJobArtifact, PhJobArtifactWhereInput
 from api.schema.cleanup import CleanupQueries
-from api.schema.files import FileQueries
+from api.schema.context import RequestContext
 from api.schema.jobs import JobQueries
-from api.schema.mutations import Mutation, named_folder
-from api.schema.request import Request
+from api.schema.mutations import Mutation, resolve_folder
+from api.schema.store_files import FileQueries
 from api.schema.types import Me
 
 
 @dataclass(frozen=True)
-class NamedGroup:
-    """The values of Group. The API does not have the other fields of PrimeHub's groups."""
+class GroupRow:
+    """The values of Group. Only the name is available."""
 
     id: str
     name: str
@@ -33,13 +33,13 @@ class NamedGroup:
     job_default_active_deadline_seconds = writable = admins = None
 
 
-class Caller(NamedTuple):
-    """What Me shows."""
+class MeRow(NamedTuple):
+    """The values of Me."""
 
     id: str
     username: str
     is_admin: bool
-    effective_groups: Sequence[NamedGroup]
+    effective_groups: Sequence[GroupRow]
 
 
 class Query(JobQueries, FileQueries, CleanupQueries):
@@ -49,22 +49,22 @@ class Query(JobQueries, FileQueries, CleanupQueries):
     ph_job_artifact = Field(
         PhJobArtifact,
         where=NonNull(PhJobArtifactWhereInput),
-        description="The artifacts of a job, whose PhJob may be gone.",
+        description="The artifacts of a job, even if its PhJob was deleted.",
     )
 
     @staticmethod
-    def resolve_me(_: None, info: ResolveInfo) -> Caller:
+    def resolve_me(_: None, info: ResolveInfo) -> MeRow:
         caller = info.context.caller
-        groups = [NamedGroup(group, group, group) for group in caller.groups]
-        return Caller(caller.id, caller.username, caller.is_admin, groups)
+        groups = [GroupRow(group, group, group) for group in caller.groups]
+        return MeRow(caller.id, caller.username, caller.is_admin, groups)
 
     @staticmethod
-    def resolve_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> Artifact:
-        request: Request = info.context
-        folder = named_folder(request, where)
-        if folder.phjob is None and not request.sight.is_there(folder.prefix):
+    def resolve_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> ArtifactView:
+        context: RequestContext = info.context
+        folder = resolve_folder(context, where)
+        if folder.phjob is None and not context.folders.exists(folder.prefix):
             raise job_not_found(folder.job)
-        return Artifact(request, folder)
+        return ArtifactView(context, folder)
 
 
 SCHEMA = Schema(query=Query, mutation=Mutation)

@@ -11,80 +11,79 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.auth.caller import Caller
 from api.errors import ApiError, BadInput, NotAuthenticated, TooLarge
-from api.schema.body import MOST_BYTES, read_body
-from api.schema.execute import Answer, Executor
-from api.schema.failures import refusal, unexpected
-from api.schema.request import Request
+from api.schema.context import RequestContext
+from api.schema.errors import internal_error, request_error
+from api.schema.execute import Executor, GraphQLResponse
+from api.schema.request import MAX_BODY_BYTES, parse_request
 from api.schema.schema import SCHEMA
 from api.services import Services
-from api.usage import Usage
-from artifacts.log import get_logger
-
-logger = get_logger(__name__)
+from api.usage import UsageCache
 
 GRAPHQL_PATH = "/api/graphql"
 
 
 def graphql_blueprint(services: Services, authenticate: Callable[[], Caller]) -> flask.Blueprint:
-    """The endpoint. `authenticate` tells who sends the current request; raises NotAuthenticated.
+    """Create the endpoint. `authenticate` returns the caller of the current request, or raises NotAuthenticated.
 
-    An operation that was executed is answered with 200, whatever errors its fields met; one that cannot be, with 4xx.
+    The status is 200 if an operation was executed, even if fields have errors, and 4xx if it was refused.
     """
     blueprint = flask.Blueprint("graphql", __name__)
     executor = Executor(SCHEMA.graphql_schema, services.settings.introspection)
-    usage = Usage(services.store, services.clock, time.monotonic)
+    usage = UsageCache(services.store, services.clock, time.monotonic)
 
-    def answer() -> tuple[Answer, int]:
+    def execute() -> tuple[GraphQLResponse, int]:
         try:
-            request = Request(authenticate(), services, usage)
-            asked = read_body(_content(), flask.request.mimetype)
-            given = executor.execute(asked, request)
-            return given, 400 if given.kind == "refused" else 200
+            context = RequestContext(authenticate(), services, usage)
+            result = executor.execute(parse_request(_read_body(), flask.request.mimetype), context)
+            return result, 400 if result.kind == "refused" else 200
         except ApiError as error:
-            return Answer("refused", errors=[refusal(error)]), error.status
-        except Exception as error:  # noqa: BLE001 - its trace goes to the log
-            return Answer("refused", errors=[unexpected(error)]), 500
+            return GraphQLResponse("refused", errors=[request_error(error)]), error.status
+        except Exception as error:  # noqa: BLE001 - internal_error logs the trace
+            return GraphQLResponse("refused", errors=[internal_error(error)]), 500
 
     @blueprint.post(GRAPHQL_PATH)
     def graphql() -> flask.Response:
-        begun = time.perf_counter()
-        given, status = answer()
-        response = _response(given, status)
-        services.metrics.graphql_seconds.labels(given.kind).observe(time.perf_counter() - begun)
-        for error in given.errors:
+        started = time.perf_counter()
+        result, status = execute()
+        response = _http_response(result, status)
+        services.metrics.graphql_seconds.labels(result.kind).observe(time.perf_counter() - started)
+        for error in result.errors:
             services.metrics.count_error(error["extensions"]["code"])
         return response
 
     return blueprint
 
 
-def _content() -> bytes:
-    """The body, of which no more is read than is taken. Of one whose length is not told, Flask would drop the rest."""
-    flask.request.max_content_length = MOST_BYTES + 1
+def _read_body() -> bytes:
+    """Read the body, at most one byte more than allowed. Raises BadInput and TooLarge.
+
+    The limit is one byte higher for Flask, which silently truncates a body without Content-Length at its limit.
+    """
+    flask.request.max_content_length = MAX_BODY_BYTES + 1
     try:
         content = flask.request.get_data(cache=False)
-        if len(content) <= MOST_BYTES:
+        if len(content) <= MAX_BODY_BYTES:
             return content
     except RequestEntityTooLarge:
         pass
     except HTTPException as error:
-        raise BadInput("the request's body cannot be read") from error
-    raise TooLarge(f"the request is larger than {MOST_BYTES} bytes: ask for less in one")
+        raise BadInput("the body of the request cannot be read") from error
+    raise TooLarge(f"the body of the request is larger than {MAX_BODY_BYTES} bytes: request less at once")
 
 
-def _response(given: Answer, status: int) -> flask.Response:
-    document: dict[str, Any] = {"errors": given.errors} if given.errors else {}
-    if given.kind != "refused":
-        document["data"] = given.data
-    response = flask.Response(_encode(document), status, content_type="application/json")
+def _http_response(result: GraphQLResponse, status: int) -> flask.Response:
+    body: dict[str, Any] = {"errors": result.errors} if result.errors else {}
+    if result.kind != "refused":
+        body["data"] = result.data
+    response = flask.Response(_encode(body), status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     if status == NotAuthenticated.status:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
-def _encode(document: dict[str, Any]) -> bytes:
+def _encode(body: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(document)
-    except TypeError:  # half a character, as a PhJob's fields may hold it: as an escape it can be said
-        return json.dumps(document).encode()
+        return orjson.dumps(body)
+    except TypeError:  # a PhJob's field has a lone surrogate, which UTF-8 cannot encode; json escapes it
+        return json.dumps(body).encode()

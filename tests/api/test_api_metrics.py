@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from api.errors import CODES, ApiError, BadInput
-from api.schema import failures
+from api.schema import errors as graphql_errors
 from tests.api.cleanup.environment import directory_environment
 from tests.api.files.download_server import DownloadServer, serving
 
@@ -60,7 +60,7 @@ def test_errors_are_counted_by_the_code_that_is_told_the_probes_apart(served: Do
 
 def test_every_code_that_errors_have_is_counted_by_its_name() -> None:
     told = {ApiError.code, BadInput.code, *(each.code for each in _subclasses(ApiError))}
-    told |= {failures.PARSE_FAILED, failures.VALIDATION_FAILED, failures.BAD_USER_INPUT}
+    told |= {graphql_errors.PARSE_FAILED, graphql_errors.VALIDATION_FAILED, graphql_errors.BAD_USER_INPUT}
     assert told == set(CODES)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from api.listing import iso_time
+from api.listing import format_iso_time
 from api.store.store import Item
-from api.usage import KEPT_SECONDS, MOST_SECONDS, Tally, Usage, tally
+from api.usage import CACHE_SECONDS, MAX_SECONDS, GroupUsage, UsageCache, count_usage
 
 
 class Listed:
@@ -35,7 +35,7 @@ class Listed:
     ],
 )
 def test_times_are_written_as_javascript_does(seconds: float, text: str) -> None:
-    assert iso_time(seconds) == text
+    assert format_iso_time(seconds) == text
 
 
 def files(*names: str) -> list[Item]:
@@ -44,25 +44,25 @@ def files(*names: str) -> list[Item]:
 
 def test_what_counts_are_jobs_with_files_and_not_the_collectors_own() -> None:
     walked = files("a/x", "a/y/z", "b/.primehub/metadata/expiredAt", "b/.metadata/expiredAt", "c/.primehub2", "stray")
-    assert tally(walked, lambda: True) == Tally(jobs=2, files=3, bytes=30, complete=True)
+    assert count_usage(walked, lambda: True) == GroupUsage(jobs=2, files=3, bytes=30, complete=True)
 
 
 def test_a_walk_ends_in_time_and_says_so() -> None:
     endless = (Item(f"a/{number}", 1, 1.0, 1.0) for number in itertools.count())
     answers = iter([True, True, False])
-    assert tally(endless, lambda: next(answers)) == Tally(1, 2999, 2999, False)
-    assert tally(files("a/1", "a/2", "a/3"), lambda: True, most=2) == Tally(1, 2, 20, False)
+    assert count_usage(endless, lambda: next(answers)) == GroupUsage(1, 2999, 2999, False)
+    assert count_usage(files("a/1", "a/2", "a/3"), lambda: True, max_files=2) == GroupUsage(1, 2, 20, False)
 
 
 def test_a_tally_is_kept_for_a_while_and_for_its_group() -> None:
     now = [0.0]
     store = Listed(files("a/x"))
-    usage = Usage(store, lambda: 7.0, lambda: now[0])  # type: ignore[arg-type]
-    assert usage.of("Team_A").tally.files == 1
+    usage = UsageCache(store, lambda: 7.0, lambda: now[0])  # type: ignore[arg-type]
+    assert usage.get("Team_A").usage.files == 1
     store._items.append(Item("b/y", 1, 1.0, 1.0))
-    now[0] = KEPT_SECONDS - 1
-    assert usage.of("team-a").tally.files == 1
-    assert usage.of("b").tally.files == 2
-    now[0] += MOST_SECONDS
-    assert usage.of("team-a").tally.files == 2
-    assert usage.of("team-a").at == 7.0
+    now[0] = CACHE_SECONDS - 1
+    assert usage.get("team-a").usage.files == 1
+    assert usage.get("b").usage.files == 2
+    now[0] += MAX_SECONDS
+    assert usage.get("team-a").usage.files == 2
+    assert usage.get("team-a").measured_at == 7.0

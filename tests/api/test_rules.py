@@ -88,10 +88,10 @@ class Jobs:
     def is_collecting(self, job: Job) -> bool:
         raise NotImplementedError
 
-    def may_run(self, group: str, job: str) -> bool:
+    def has_active_pod(self, group: str, job: str) -> bool:
         raise NotImplementedError
 
-    def note_expiry(self, job: Job, expired_at: int) -> None:
+    def annotate_expiry(self, job: Job, expired_at: int) -> None:
         raise NotImplementedError
 
     def check(self) -> None:

@@ -88,7 +88,7 @@ def test_a_job_is_created_cancelled_and_noted_on_with_the_documented_rights(
     job = jobs.create(DRAFT)
     assert jobs.get(job.id) == job
     jobs.cancel(job)
-    jobs.note_expiry(job, 1790000000)
+    jobs.annotate_expiry(job, 1790000000)
     document = phjobs_in(admin, namespace).get(job.id)
     assert document["spec"]["cancel"] is True
     assert document["metadata"]["annotations"][EXPIRY_ANNOTATION] == "1790000000"
@@ -106,7 +106,7 @@ def test_another_job_of_the_same_name_is_left_alone(jobs: KubernetesJobs, admin:
     made = phjobs_in(admin, namespace).create(again)
     with pytest.raises(NotFoundError):
         jobs.cancel(job)
-    jobs.note_expiry(job, 5)
+    jobs.annotate_expiry(job, 5)
     found = phjobs_in(admin, namespace).get(job.id)
     assert (found["spec"], found["metadata"].get("annotations")) == (made["spec"], None)
 

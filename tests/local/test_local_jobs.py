@@ -75,12 +75,12 @@ def test_cancelled_job_does_not_run(jobs: JobDriver) -> None:
 def test_expiry_is_annotated_on_the_phjob(jobs: JobDriver) -> None:
     local = LocalJobs(jobs.data)
     created = local.create(DRAFT)
-    local.note_expiry(created, 12345)
+    local.annotate_expiry(created, 12345)
     assert jobs.phjob(created.id)["metadata"]["annotations"] == {EXPIRY_ANNOTATION: "12345"}
 
 
 def test_change_of_a_missing_phjob_raises_not_found(local: LocalJobs) -> None:
-    for change in (local.cancel, lambda job: local.note_expiry(job, 1)):
+    for change in (local.cancel, lambda job: local.annotate_expiry(job, 1)):
         with pytest.raises(NotFoundError):
             change(Job(id="job-1", uid="", group=GROUP))
 

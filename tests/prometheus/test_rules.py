@@ -117,7 +117,7 @@ def test_the_runbooks_tell_of_no_other_alert_and_link_to_sections_that_there_are
     ("name", "messages"),
     {
         "StoreFailing": ["store failed", "download failed", "not measured", "timetable does not know"],
-        "ApiFailing": ["store failed", "graphql failed", "token not reviewed", "forbidden"],
+        "ApiFailing": ["store failed", "graphql request failed", "token not reviewed", "forbidden"],
         "CleanupNotSucceeding": LEFT_BEHIND,
         "Overdue": LEFT_BEHIND,
     }.items(),

@@ -46,12 +46,12 @@ class FakeJobs:
         raise NotImplementedError
 
     def is_collecting(self, job: Job) -> bool:
-        return self.may_run(job.group, job.id) or not job.has_ended
+        return self.has_active_pod(job.group, job.id) or not job.has_ended
 
-    def may_run(self, group: str, job: str) -> bool:
+    def has_active_pod(self, group: str, job: str) -> bool:
         return job in self.collecting
 
-    def note_expiry(self, job: Job, expired_at: int) -> None:
+    def annotate_expiry(self, job: Job, expired_at: int) -> None:
         self.notes[job.id] = expired_at
         self.known[job.id] = replace(self.known[job.id], annotated_expiry=expired_at)
 

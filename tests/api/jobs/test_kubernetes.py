@@ -10,7 +10,7 @@ import pytest
 
 from api.errors import BadInput, NotFoundError, ServiceUnavailable
 from api.jobs.job import Draft, Job
-from api.jobs.kubernetes import KubernetesJobs, may_run
+from api.jobs.kubernetes import KubernetesJobs, is_pod_active
 from artifacts.annotation import EXPIRY_ANNOTATION
 from kube.informer import InformerTiming
 from tests.kube.apiserver import ApiServer
@@ -142,7 +142,7 @@ def test_a_deadline_that_nobody_set_is_left_to_the_cluster(server: ApiServer, jo
 
 def test_a_name_that_is_taken_is_another_try(server: ApiServer, jobs: KubernetesJobs, monkeypatch: Any) -> None:
     names = iter(["job-1", "job-1", "job-2"])
-    monkeypatch.setattr("api.jobs.kubernetes.new_name", lambda: next(names))
+    monkeypatch.setattr("api.jobs.kubernetes.new_job_name", lambda: next(names))
     assert [jobs.create(DRAFT).id, jobs.create(DRAFT).id] == ["job-1", "job-2"]
 
 
@@ -200,7 +200,7 @@ def test_a_job_that_is_gone_or_was_made_anew_is_not_cancelled(server: ApiServer,
     put(server, jobs, "one", phjob())
     with pytest.raises(NotFoundError, match='"one" not found'):
         jobs.cancel(job)
-    jobs.note_expiry(job, 1234)
+    jobs.annotate_expiry(job, 1234)
     found = jobs.get("one")
     assert found
     assert (found.cancel, found.annotated_expiry) == (False, 0)
@@ -209,7 +209,7 @@ def test_a_job_that_is_gone_or_was_made_anew_is_not_cancelled(server: ApiServer,
 def test_an_expiry_is_noted_once_beside_other_annotations(server: ApiServer, jobs: KubernetesJobs) -> None:
     job = put(server, jobs, "one", {**phjob(), "metadata": {"annotations": {"other": "1"}}})
     for _ in range(3):
-        jobs.note_expiry(job, 1790000000)
+        jobs.annotate_expiry(job, 1790000000)
     patches = [request for request in server.requests if request.method == "PATCH"]
     assert len(patches) == 1
     found = jobs.get("one")
@@ -217,7 +217,7 @@ def test_an_expiry_is_noted_once_beside_other_annotations(server: ApiServer, job
     assert found.annotated_expiry == 1790000000
     server.remove(f"{PATH}/one")
     until(lambda: jobs.get("one") is None, "the watch")
-    jobs.note_expiry(job, 1)
+    jobs.annotate_expiry(job, 1)
     assert patches[0].body["metadata"]["annotations"] == {EXPIRY_ANNOTATION: "1790000000"}
 
 
@@ -247,7 +247,7 @@ def test_artifacts_may_change_while_a_container_runs_or_the_job_does(
     job = put(server, jobs, "one", phjob(phase=phase))
     if its_pod is not None:
         server.put(f"{PODS}/one", its_pod)
-        assert may_run(its_pod) or not collecting or phase == "Running"
+        assert is_pod_active(its_pod) or not collecting or phase == "Running"
     assert jobs.is_collecting(job) is collecting
 
 
@@ -297,8 +297,8 @@ def test_a_cluster_without_phjobs_is_told_as_such_until_they_come(server: ApiSer
     client = server.client()
     jobs = KubernetesJobs(client, "hub", timing=QUICK)
     jobs.start()
-    until(lambda: "knows no phjobs.primehub.io" in refusal(jobs), "what is missing")
-    with pytest.raises(ServiceUnavailable, match=r"knows no phjobs\.primehub\.io"):
+    until(lambda: "no resource phjobs.primehub.io" in refusal(jobs), "what is missing")
+    with pytest.raises(ServiceUnavailable, match=r"no resource phjobs\.primehub\.io"):
         jobs.create(DRAFT)
     server.missing.clear()
     until(lambda: refusal(jobs) == "", "the list")
@@ -328,7 +328,7 @@ def test_what_was_read_is_refused_once_the_watch_has_been_silent_for_five_minute
     assert jobs.get("one")
     clock[0] += 2
     for read in (jobs.check, jobs.all, lambda: jobs.get("one")):
-        with pytest.raises(ServiceUnavailable, match="said nothing"):
+        with pytest.raises(ServiceUnavailable, match="sent nothing"):
             read()
     server.script.clear()
     until(lambda: refusal(jobs) == "", "the server is back")

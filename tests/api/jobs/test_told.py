@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.jobs.job import Job, format_time, read_job
+from api.jobs.job import Job, format_time, parse_job
 from artifacts.annotation import EXPIRY_ANNOTATION
 
 END, SEALED_UNTIL = 1_700_000_000, 1_700_600_000
@@ -11,7 +11,7 @@ END, SEALED_UNTIL = 1_700_000_000, 1_700_600_000
 def told(noted: str | int, expired_at: int = SEALED_UNTIL, phase: str = "Succeeded") -> Job:
     outcome = {"state": "sealed", "files": 1, "bytes": 1, "expiredAt": expired_at}
     status = {"phase": phase, "finishTime": format_time(END), "artifact": outcome}
-    return read_job({"metadata": {"name": "a", "annotations": {EXPIRY_ANNOTATION: str(noted)}}, "status": status})
+    return parse_job({"metadata": {"name": "a", "annotations": {EXPIRY_ANNOTATION: str(noted)}}, "status": status})
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,10 @@ def told(noted: str | int, expired_at: int = SEALED_UNTIL, phase: str = "Succeed
 )
 def test_the_later_time_holds_unless_they_were_removed(noted: str | int, until: int) -> None:
     job = told(noted)
-    assert (job.status_expiry, job.is_noted_as_removed) == (until, str(noted).startswith("-") and until != SEALED_UNTIL)
+    assert (job.status_expiry, job.is_annotated_as_removed) == (
+        until,
+        str(noted).startswith("-") and until != SEALED_UNTIL,
+    )
 
 
 def test_nothing_of_a_running_job_was_removed() -> None:

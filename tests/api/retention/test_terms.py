@@ -10,7 +10,7 @@ import pytest
 
 from api.auth.caller import Caller
 from api.errors import BadInput, ConflictError, Expired, NotAuthorized, NotFoundError, ServiceUnavailable
-from api.jobs.job import Outcome
+from api.jobs.job import ArtifactStatus
 from api.retention.evidence_reader import NEWEST_CACHE_SECONDS
 from api.retention.record import FOREVER, extension_key
 from api.store.store import Item
@@ -117,8 +117,8 @@ def test_what_has_expired_is_not_brought_back(env: StoreEnvironment) -> None:
 @pytest.mark.parametrize("how", ["deleted", "cleaned", "told by the PhJob"])
 def test_what_is_gone_is_neither_pinned_nor_extended(env: StoreEnvironment, how: str) -> None:
     if how == "told by the PhJob":
-        outcome = Outcome("sealed", 3, 110, in_days(-1))
-        env.jobs.known["job-1"] = replace(env.add_phjob("job-2"), id="job-1", outcome=outcome)
+        status = ArtifactStatus("sealed", 3, 110, in_days(-1))
+        env.jobs.known["job-1"] = replace(env.add_phjob("job-2"), id="job-1", artifact_status=status)
         env.store.remove(env.folder("job-1").prefix)
     elif how == "cleaned":
         env.fill("job-1")
@@ -308,6 +308,6 @@ def _break(env: StoreEnvironment, patch: pytest.MonkeyPatch, what: str) -> None:
         raise ServiceUnavailable("the jobs do not answer")
 
     if what == "note":
-        patch.setattr(env.jobs, "note_expiry", failing_note)
+        patch.setattr(env.jobs, "annotate_expiry", failing_note)
     else:
         patch.setattr(env.store, "write", failing_write)

@@ -16,7 +16,7 @@ from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
 from api.errors import NotAuthenticated
-from api.jobs.job import Draft, Job, Outcome, format_time
+from api.jobs.job import ArtifactStatus, Draft, Job, format_time
 from api.metrics import ApiMetrics
 from api.retention.expiry import RetentionPolicy
 from api.retention.service import RetentionService
@@ -66,12 +66,12 @@ class MadeJobs:
         self.cancelled.append(job.id)
 
     def is_collecting(self, job: Job) -> bool:
-        return self.may_run(job.group, job.id) or not job.has_ended
+        return self.has_active_pod(job.group, job.id) or not job.has_ended
 
-    def may_run(self, group: str, job: str) -> bool:
+    def has_active_pod(self, group: str, job: str) -> bool:
         return job in self.collecting
 
-    def note_expiry(self, job: Job, expired_at: int) -> None:
+    def annotate_expiry(self, job: Job, expired_at: int) -> None:
         self.notes[job.id] = expired_at
         self.known[job.id] = replace(self.known[job.id], annotated_expiry=expired_at)
 
@@ -159,9 +159,11 @@ class Api:
         return str(answer["errors"][0]["message"])
 
 
-def outcome(state: str = "sealed", files: int = 3, size: int = 4096, expired_at: float | None = None) -> Outcome:
+def artifact_status(
+    state: str = "sealed", files: int = 3, size: int = 4096, expired_at: float | None = None
+) -> ArtifactStatus:
     """What a PhJob's status tells."""
-    return Outcome(state, files, size, int(time.time() + DAY if expired_at is None else expired_at))
+    return ArtifactStatus(state, files, size, int(time.time() + DAY if expired_at is None else expired_at))
 
 
 def _caller() -> Caller:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from api.jobs.job import Outcome, format_time
+from api.jobs.job import ArtifactStatus, format_time
 from api.retention.record import FOREVER
-from api.schema.budget import MOST_LOOKS
+from api.schema.budget import MAX_FOLDERS
 from api.store.store import Item
 from artifacts.errors import StoreError
 from artifacts.layout import REPORT
 from artifacts.report import Count, Skipped
-from tests.api.schema.asking import DAY, ENDED, Api, outcome
+from tests.api.schema.asking import DAY, ENDED, Api, artifact_status
 
 ARTIFACT = '{ phJob(where: {id: "job-1"}) { artifact { FIELDS } } }'
 
@@ -61,7 +61,7 @@ def test_the_report_is_shown_as_it_is(api: Api) -> None:
     "content", [b"", b"{}", b"[" * 10_000, b"\xff", b'{"version": 1, "state": "grand"}', b"{" * 2**21]
 )
 def test_a_report_that_is_none_is_null(api: Api, content: bytes) -> None:
-    api.add("job-1", outcome=outcome("sealed"))
+    api.add("job-1", artifact_status=artifact_status("sealed"))
     prefix = api.fill("job-1", {"a": b"1"})
     api.store.write(prefix + REPORT, content)
     assert shown(api, "state report { state } items { name }") == {
@@ -99,7 +99,7 @@ def test_a_report_of_a_job_that_is_gone_is_told_as_incomplete_where_it_was_not_s
 
 
 def test_a_job_that_left_nothing_has_no_artifacts(api: Api) -> None:
-    api.add("job-1", outcome=outcome("empty", 0, 0, 0))
+    api.add("job-1", artifact_status=artifact_status("empty", 0, 0, 0))
     api.add("job-2")
     fields = """state items { name } totalCount totalSize report { state } downloadUrl
                 itemsConnection { totalCount nodes { name } }"""
@@ -111,14 +111,16 @@ def test_a_job_that_left_nothing_has_no_artifacts(api: Api) -> None:
 
 def test_why_the_controller_knows_of_no_artifacts_is_told(api: Api) -> None:
     told = {"state": "not-injected", "reason": "webhook", "message": "the webhook was not asked"}
-    api.add("job-1", outcome=Outcome(files=0, bytes=0, expired_at=0, **told))
+    api.add("job-1", artifact_status=ArtifactStatus(files=0, bytes=0, expired_at=0, **told))
     assert shown(api, "state reason message") == told
     listed = api.ask("{ phJobs { artifact { state reason message } } }")["phJobs"]
     assert listed == [{"artifact": told}]
 
 
 def test_a_report_is_not_explained_by_what_the_status_tells_of_another_state(api: Api) -> None:
-    api.add("job-1", outcome=dataclasses.replace(outcome("unknown", 0, 0, 0), message="its pod was gone"))
+    api.add(
+        "job-1", artifact_status=dataclasses.replace(artifact_status("unknown", 0, 0, 0), message="its pod was gone")
+    )
     api.fill("job-1", {"a": b"1"}, state="sealed")
     assert shown(api, "state reason message") == {"state": "sealed", "reason": None, "message": None}
 
@@ -184,7 +186,7 @@ def test_deleting_is_refused_until_the_sidecar_has_ended(api: Api) -> None:
 
 def test_what_was_deleted_is_told_as_expired_whatever_the_status_says(api: Api) -> None:
     later = int(time.time()) + 6 * DAY
-    api.add("job-1", outcome=outcome("sealed", 2, 12, later))
+    api.add("job-1", artifact_status=artifact_status("sealed", 2, 12, later))
     api.fill("job-1", {"a": b"1"})
     api.ask('mutation { deletePhJobArtifact(where: {id: "job-1"}) { files } }')
     assert 0 < -api.jobs.notes["job-1"] <= time.time()
@@ -234,11 +236,11 @@ def test_a_list_takes_states_and_counts_from_the_status(api: Api) -> None:
     counting = Counting(api.store)
     api = Api(api.root, counting)
     expiry = int(time.time()) + DAY
-    api.add("sealed", outcome=outcome("sealed", 3, 2**33, expiry))
+    api.add("sealed", artifact_status=artifact_status("sealed", 3, 2**33, expiry))
     api.add("running", phase="Running")
-    api.add("over", outcome=outcome("sealed", 3, 10, 1))
-    api.add("extended", outcome=outcome("sealed", 3, 10, 1), annotated_expiry=expiry)
-    api.add("pinned", outcome=outcome("sealed", 3, 10, 1), annotated_expiry=FOREVER)
+    api.add("over", artifact_status=artifact_status("sealed", 3, 10, 1))
+    api.add("extended", artifact_status=artifact_status("sealed", 3, 10, 1), annotated_expiry=expiry)
+    api.add("pinned", artifact_status=artifact_status("sealed", 3, 10, 1), annotated_expiry=FOREVER)
     counting.asked = 0
     at = format_time(expiry)
     expected = {
@@ -256,11 +258,11 @@ def test_a_list_takes_states_and_counts_from_the_status(api: Api) -> None:
 
 
 def test_a_long_list_may_look_into_so_many_jobs_alone(api: Api) -> None:
-    for number in range(MOST_LOOKS + 2):
+    for number in range(MAX_FOLDERS + 2):
         api.add(f"job-{number}")
     status, answer = api.post({"query": "{ phJobs { id artifact { items { name } } } }"})
     assert status == 200
-    assert len(answer["data"]["phJobs"]) == MOST_LOOKS + 2
+    assert len(answer["data"]["phJobs"]) == MAX_FOLDERS + 2
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["TOO_LARGE"] * 2
     assert "less at a time" in answer["errors"][0]["message"]
 

@@ -44,7 +44,7 @@ def test_the_report_of_expired_artifacts_names_no_file(api: Api) -> None:
 def test_totals_of_a_manifest_never_say_less_than_was_seen(
     api: Api, monkeypatch: pytest.MonkeyPatch, counts: list[int], told: dict[str, int | None]
 ) -> None:
-    monkeypatch.setattr(listing, "MOST_FILES", 5)
+    monkeypatch.setattr(listing, "MAX_FILES", 5)
     api.add("job-1")
     prefix = api.fill("job-1", {f"f{number}": b"1" for number in range(6)})
     header = ManifestHeader("job-1", "uid")

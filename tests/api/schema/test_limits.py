@@ -6,7 +6,7 @@ import logging
 import pytest
 from graphql import get_introspection_query
 
-from api.schema.body import MOST_BYTES
+from api.schema.request import MAX_BODY_BYTES
 from tests.api.schema.asking import Api
 from tests.lines import lines_of
 
@@ -65,7 +65,7 @@ def test_page_sizes_count_in_variables_too(api: Api) -> None:
     query = "query ($n: Int) { phJobsConnection(first: $n) { edges { node { artifact { items { name } } } } } }"
     assert api.ask(query, n=10) == {"phJobsConnection": {"edges": []}}
     assert "rows" in api.refuse(query, n=200)
-    assert "first may be 1000 at most" in api.refuse(query, n=1001)
+    assert "`first` must be 1000 or less" in api.refuse(query, n=1001)
     assert api.refuse(query, n=2**31)
     assert api.refuse(query, n="10")
 
@@ -75,7 +75,7 @@ def test_a_document_that_was_kept_is_still_measured_with_new_variables(api: Api)
     query = f"query ($limit: Int) {{ files(where: {where}, options: {{limit: $limit}}) {{ prefix }} }}"
     for _ in range(2):
         assert api.ask(query, limit=10_000)
-        assert "limit may be 10000 at most: name a folder" in api.refuse(query, limit=10_001)
+        assert "`limit` must be 10000 or less" in api.refuse(query, limit=10_001)
 
 
 def test_the_pages_of_primehubs_clients_are_within_limits(api: Api) -> None:
@@ -91,7 +91,7 @@ def test_typename_stays_where_the_schema_is_hidden(api: Api) -> None:
 def test_the_schema_is_told_where_that_is_allowed(api: Api) -> None:
     open_api = Api(api.root, introspection=True)
     assert open_api.ask(get_introspection_query())["__schema"]["queryType"]["name"] == "Query"
-    assert "lists within lists" in open_api.refuse(INTROSPECTED)
+    assert "recursive lists" in open_api.refuse(INTROSPECTED)
 
 
 def test_names_are_not_guessed_for_those_who_may_not_see_the_schema(api: Api) -> None:
@@ -123,7 +123,7 @@ BODIES = {
     "deeper JSON": (b"[" * 60_000, 400),
     "half a character": (b'{"query": "\\ud800"}', 400),
     "nothing": (b"", 400),
-    "more than is read": (b'{"query": "' + b"#" * MOST_BYTES + b'"}', 413),
+    "more than is read": (b'{"query": "' + b"#" * MAX_BODY_BYTES + b'"}', 413),
 }
 
 

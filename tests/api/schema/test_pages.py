@@ -193,7 +193,7 @@ def test_names_that_are_no_utf8_do_not_hide_the_others(api: Api) -> None:
 
 
 def test_a_long_list_gives_all_but_the_plain_one(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "MOST_FILES", 50)
+    monkeypatch.setattr(listing, "MAX_FILES", 50)
     api.add("job-1")
     files = {f"d{number % 3}/f{number:03d}": b"12" for number in range(51)}
     prefix = api.fill("job-1", files)

@@ -14,7 +14,7 @@ from hypothesis_graphql import Mode
 from hypothesis_graphql import strategies as graphql
 
 from api.schema.schema import SCHEMA
-from tests.api.schema.asking import Api, outcome
+from tests.api.schema.asking import Api, artifact_status
 
 SDL = Path(__file__).parents[3] / "api/schema/schema.graphql"
 KNOWN = ("job-1", "job-b", "Team_A", "b", "", "a", "/jobArtifacts/job-1", "asc", "desc", "2030-01-01T00:00:00Z")
@@ -58,7 +58,7 @@ def repeated(choices: list[int]) -> Iterator[int]:
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Api:
     """One API for all examples, which may do anything to it."""
     api = Api(tmp_path_factory.mktemp("random") / "phfs")
-    api.add("job-1", outcome=outcome())
+    api.add("job-1", artifact_status=artifact_status())
     api.fill("job-1", {"a": b"1", "sub/b": b"22"})
     api.add("job-b", group="b")
     return api

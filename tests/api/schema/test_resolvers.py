@@ -16,10 +16,10 @@ from graphene.types.resolver import dict_or_attr_resolver
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, get_named_type
 
 from api.jobs.job import Job
-from api.schema.jobs import JobRow
+from api.schema.jobs import JobNode
 from api.schema.schema import SCHEMA
 
-DELEGATES: dict[type, type] = {JobRow: Job}  # classes whose __getattr__ reads an object of another class
+DELEGATES: dict[type, type] = {JobNode: Job}  # classes whose __getattr__ reads an object of another class
 
 
 def missing_fields(schema: GraphQLSchema) -> list[str]:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.listing import ORDERS, Wanted, arrange, cursor
+from api.listing import ORDERS, FileQuery, encode_cursor, search_and_sort
 from api.schema import budget
 from api.schema.budget import Budget
-from api.schema.sight import Sight
+from api.schema.context import FolderReader
 from api.store.store import Item
 from artifacts.layout import MANIFEST
 from tests.api.schema.asking import Api
@@ -24,8 +24,8 @@ items = st.lists(
 )
 
 
-def sight(store: Listed) -> Sight:
-    return Sight(SimpleNamespace(store=store), Budget())  # type: ignore[arg-type]
+def sight(store: Listed) -> FolderReader:
+    return FolderReader(SimpleNamespace(store=store), Budget())  # type: ignore[arg-type]
 
 
 @given(items, st.sampled_from(ORDERS), st.booleans(), st.integers(1, 5), st.booleans())
@@ -35,29 +35,29 @@ def test_pages_together_are_all_files_in_order(
     store, shown, after = Listed(found), [], ""
     request = sight(store)
     for _ in range(30):
-        wanted = Wanted(first=first, after=after, order=order, descending=descending)
+        wanted = FileQuery(first=first, after=after, order=order, descending=descending)
         got = (request if in_one_request else sight(store)).page("p/", wanted)
         shown += got.items
         if not got.has_next:
             break
-        after = cursor(got.items[-1], wanted)
-    assert shown == arrange(found, Wanted(order=order, descending=descending))
-    assert len({cursor(item, Wanted(order=order)) for item in found}) == len(found)
+        after = encode_cursor(got.items[-1], wanted)
+    assert shown == search_and_sort(found, FileQuery(order=order, descending=descending))
+    assert len({encode_cursor(item, FileQuery(order=order)) for item in found}) == len(found)
 
 
 @given(items, st.lists(st.tuples(st.integers(0, 25), st.sampled_from(["", "a/"])), max_size=6))
 def test_what_was_seen_is_what_would_be_seen(found: list[Item], asked: list[tuple[int, str]]) -> None:
     request = sight(Listed(found))
     for most, folder in asked:
-        assert request.first("p/", folder, most) == sight(Listed(found)).first("p/", folder, most)
+        assert request.first_files("p/", folder, most) == sight(Listed(found)).first_files("p/", folder, most)
 
 
 def test_the_first_page_reads_no_more_than_it_shows_and_is_read_once() -> None:
     store = Listed([Item(f"f{number:05d}", 1, 1.0, 1.0) for number in range(1000)])
     request = sight(store)
     for _ in range(3):
-        request.page("p/", Wanted(first=10))
-        request.page("p/", Wanted(first=3))
+        request.page("p/", FileQuery(first=10))
+        request.page("p/", FileQuery(first=3))
     assert store.read == 11
 
 
@@ -112,10 +112,10 @@ def test_a_request_that_has_read_its_share_begins_nothing_more(api: Api, monkeyp
         f'd{number}: itemsConnection(first: 1, prefix: "d{number}") {{ nodes {{ name }} }}' for number in (0, 1, 2)
     )
     query = f'{{ phJob(where: {{id: "job-1"}}) {{ artifact {{ {pages} }} }} }}'
-    monkeypatch.setattr(budget, "MOST_ENTRIES", 34)  # twice: a listing, eight names, and two files
+    monkeypatch.setattr(budget, "MAX_ENTRIES", 34)  # twice: a listing, eight names, and two files
     code, message = api.fail(query)
-    assert (code, "ask for fewer" in message) == ("TOO_LARGE", True)
-    monkeypatch.setattr(budget, "MOST_ENTRIES", 35)
+    assert (code, "request fewer" in message) == ("TOO_LARGE", True)
+    monkeypatch.setattr(budget, "MAX_ENTRIES", 35)
     api.ask(query)
 
 
@@ -129,12 +129,12 @@ def test_lines_of_a_manifest_count_as_entries(api: Api, monkeypatch: pytest.Monk
     pages = " ".join(f"p{first}: itemsConnection(first: {first}) {{ nodes {{ sha256 }} }}" for first in (1, 2))
     query = f'{{ phJob(where: {{id: "job-1"}}) {{ artifact {{ {pages} }} }} }}'
     api.ask(query)
-    monkeypatch.setattr(budget, "MOST_ENTRIES", 10_000)
+    monkeypatch.setattr(budget, "MAX_ENTRIES", 10_000)
     assert api.fail(query)[0] == "TOO_LARGE"
 
 
 def test_rows_of_jobs_are_counted_over_the_whole_request(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "MOST_JOBS", 5)
+    monkeypatch.setattr(budget, "MAX_JOBS", 5)
     for number in range(3):
         api.add(f"job-{number}")
     assert api.ask('{ phJobs(where: {groupId_in: ["Team_A"]}) { id } phJobsConnection(first: 2) { edges { cursor } } }')
