@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.layout import JOB_ARTIFACTS, TEMPORARY, job_folder
+from artifacts.mounts import read_mounts
 from sidecar.openat2 import open_beneath
 
 _PLACE = os.O_PATH | os.O_DIRECTORY
@@ -260,14 +261,13 @@ def write_all(fd: int, content: bytes | memoryview) -> None:
 
 
 def file_system_of(path: str) -> str:
-    """The type of the file system that `path` lies on, as in /proc/self/mountinfo ("ext4", "fuse.rclone", ...)."""
+    """Return the type of the file system that `path` is on, as in /proc/self/mountinfo ("ext4", "fuse.rclone", ...)."""
     parent, name = os.path.split(os.path.abspath(path))
-    real = os.path.join(os.path.realpath(parent), name)  # never look at the mount itself: it may hang
-    best, kind = "", ""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
-        for line in mounts:
-            fields, _, rest = line.partition(" - ")
-            point = fields.split(" ")[4].encode("latin-1", "ignore").decode("unicode_escape")
-            if len(point) >= len(best) and (real == point or real.startswith(point.rstrip("/") + "/")):
-                best, kind = point, rest.split(" ")[0]
-    return kind
+    # Only the parent is resolved: a stat of the mount itself may hang.
+    real = os.fsencode(os.path.join(os.path.realpath(parent), name))
+    best, file_system = b"", b""
+    for mount in read_mounts():
+        point = mount.mount_point
+        if len(point) >= len(best) and (real == point or real.startswith(point.rstrip(b"/") + b"/")):
+            best, file_system = point, mount.file_system
+    return os.fsdecode(file_system)

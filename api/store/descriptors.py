@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Iterator
 
+from artifacts.mounts import read_mounts
 from artifacts.names import decode_path, encode_path, is_key
 
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -133,7 +134,5 @@ def mount_id(fd: int) -> bytes:
 
 def is_on_fuse(fd: int) -> bool:
     """Return whether an open file is on a FUSE mount, whose inode numbers are not stable."""
-    mount = mount_id(fd)
-    with open("/proc/self/mountinfo", "rb") as lines:
-        kinds = [line.partition(b" - ")[2] for line in lines if line.partition(b" ")[0] == mount]
-    return any(kind.startswith(b"fuse") for kind in kinds)
+    fd_mount_id = mount_id(fd)
+    return any(mount.is_fuse for mount in read_mounts() if mount.mount_id == fd_mount_id)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.mounts import read_mounts
 from tests.storefs.mount import Latencies, Store, mounted
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +90,7 @@ def test_a_killed_owner_leaves_neither_mount_nor_process_behind(folders: tuple[P
 
 
 def _mounts_and_processes(mountpoint: Path) -> list[str]:
-    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f" {mountpoint} " in line]
+    mounts = [str(mount) for mount in read_mounts() if mount.mount_point == bytes(mountpoint)]
     processes = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
