@@ -9,7 +9,7 @@ from typing import Any
 from artifacts.report import REASONS, STATES, Report, Skipped
 from local.phjob import EXIT_MESSAGE_PREFIX, PhJob
 from local.results import FileListing
-from sidecar.verdict import files_and_size, size_text
+from sidecar.outcome import format_files_and_size, format_size
 
 MAX_FILES_SHOWN = 20
 _MAX_PATHS_SHOWN = 3
@@ -45,7 +45,7 @@ def progress_line(summary: dict[str, Any] | None) -> str:
     """Return a line on the progress of the last sync, or "" if the summary has none."""
     if not summary or not summary.get("todoFiles"):
         return ""
-    return f"collecting artifacts: {files_and_size(summary['todoFiles'], summary.get('todoBytes', 0))} remaining"
+    return f"collecting artifacts: {format_files_and_size(summary['todoFiles'], summary.get('todoBytes', 0))} remaining"
 
 
 def printable(text: str) -> str:
@@ -54,7 +54,7 @@ def printable(text: str) -> str:
 
 
 def _format_files(listing: FileListing) -> list[str]:
-    lines = [f"  {size_text(size):>10}  {printable(path)}" for path, size in listing.first]
+    lines = [f"  {format_size(size):>10}  {printable(path)}" for path, size in listing.first]
     more = listing.total.files - len(listing.first)
     return lines + ([f"  {'':>10}  ... and {more} more"] if more else [])
 
@@ -62,7 +62,7 @@ def _format_files(listing: FileListing) -> list[str]:
 def _format_skipped(reason: str, skipped: Skipped) -> list[str]:
     key = f"{reason}: {printable(skipped.detail)}" if skipped.detail else reason
     explanation = _LOCAL_REASONS.get(reason, REASONS[reason])
-    lines = [f"  {files_and_size(skipped.files, skipped.bytes)}: {explanation} ({key})"]
+    lines = [f"  {format_files_and_size(skipped.files, skipped.bytes)}: {explanation} ({key})"]
     lines += [f"    {printable(path)}" for path in skipped.paths[:_MAX_PATHS_SHOWN]]
     more = skipped.files - min(len(skipped.paths), _MAX_PATHS_SHOWN)
     return lines + ([f"    ... and {more} more"] if more > 0 and skipped.paths else [])

@@ -1,4 +1,4 @@
-"""The collector that runs beside `main` in every job pod: watches, copies within the limits, seals, reports.
+"""The collector that runs beside `main` in every job pod: collects its files within the limits, and reports.
 
-It is tiny on purpose: standard library, watchdog and prometheus-client, and `artifacts` (the contract).
+It imports only the standard library, watchdog, prometheus-client, and `artifacts` (the contract), to stay small.
 """

@@ -1,7 +1,7 @@
-"""Applying a plan: removals and copies, and the manifest that is right at every moment between them.
+"""Applies a plan: removes and copies files, and keeps the manifest in the store correct at every moment.
 
-A path is in the stored manifest as pending before its first byte is written, so a kill leaves nothing that nobody
-knows of. Runs in the syncing thread; copies may be made by several threads of their own.
+A path is pending in the stored manifest before its first byte is written, so that after a kill the manifest still
+lists every file of the collector. Plans are applied in the sync thread; copies may run in threads or processes.
 """
 
 import errno
@@ -13,184 +13,198 @@ from typing import Any
 from artifacts.errors import StoreError
 from artifacts.log import get_logger
 from artifacts.report import Count, Report, Skipped
-from sidecar import stamp
-from sidecar.copy import Budget, Copier
-from sidecar.forks import run_forked
-from sidecar.journal import Journal
+from sidecar.copy import Copier, GrowthBudget
+from sidecar.copy_strategy import CopyStrategy
+from sidecar.file_signature import FileSignature, size_of
 from sidecar.manifest import Manifest
-from sidecar.method import Method
-from sidecar.plan import Plan
-from sidecar.pool import interleave, run_all
+from sidecar.metadata_writer import MetadataWriter
+from sidecar.plan import SyncPlan
+from sidecar.process_pool import map_forked
 from sidecar.scan import Scan, add_skipped
 from sidecar.source import Source
-from sidecar.store import Store
-from sidecar.transfer import Outcome, Transfer
+from sidecar.store import JobFolderStore
+from sidecar.thread_pool import interleave_folders, map_unordered
+from sidecar.transfer import FileTransfer, TransferResult
 from sidecar.writeback import WriteBack
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
-CHECKPOINT_SECONDS = 10.0  # of copying between two saves of the manifest
-TICK_SECONDS = 0.25  # between two words on progress
-_LOST_MOUNT = {errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.EBADF}
-PATIENT = {"source_error", "store_error", "not_reached"}  # tried again until time runs out
-IMPATIENT = {"store_conflict", "over_limit", "vanished"}  # tried again a few times
+CHECKPOINT_SECONDS = 10.0  # between two saves of the manifest while files are copied
+PROGRESS_SECONDS = 0.25  # between two progress reports
+_MOUNT_LOST = {errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.EBADF}
+RETRIED_UNTIL_DEADLINE = {"source_error", "store_error", "not_reached"}
+RETRIED_A_FEW_TIMES = {"store_conflict", "over_limit", "vanished"}
 
-Progress = Callable[[Report, Count | None], None]
+ProgressCallback = Callable[[Report, Count | None], None]
 
 
 class Applier:
-    """Applies plans for one job. `doubt`: the store may have lost what it took.
-    `untidy`: writes were cut short. `barred`: path -> (stamp, outcome)
-    of files that cannot be copied as long as they look like that. `abort`: stop at once."""
+    """Applies plans for one job.
 
-    def __init__(self, source: Source, store: Store, method: Method, manifest: Manifest, journal: Journal) -> None:
-        self._source, self._store, self._method = source, store, method
-        self._manifest, self._journal = manifest, journal
-        self._dirty = False
-        self._unclear: set[str] = set()  # pending from before this plan: their stubs may be there
-        self.written = WriteBack(journal.settings)
-        self.progress: Progress = lambda report, todo: None
-        self.barred: dict[str, tuple[stamp.Stamp, Outcome]] = {}
-        self.doubt = self.untidy = False
+    `needs_verify`: the store may have lost copies that it acknowledged. `needs_cleanup`: failed writes may have left
+    temporary files. `unreadable`: path -> (signature, result) of files that cannot be copied until they change.
+    `abort`: set it to stop at once.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        store: JobFolderStore,
+        strategy: CopyStrategy,
+        manifest: Manifest,
+        metadata: MetadataWriter,
+    ) -> None:
+        self._source, self._store, self._strategy = source, store, strategy
+        self._manifest, self._metadata = manifest, metadata
+        self._manifest_changed = False
+        self._pending_before: set[str] = set()  # pending before this plan: the store may contain half-written copies
+        self.writeback = WriteBack(metadata.settings)
+        self.on_progress: ProgressCallback = lambda report, todo: None
+        self.unreadable: dict[str, tuple[FileSignature, TransferResult]] = {}
+        self.needs_verify = self.needs_cleanup = False
         self.abort = threading.Event()
 
-    def apply(self, plan: Plan, scan: Scan, stop: Callable[[], bool]) -> dict[str, Skipped]:
-        """Do what the plan says, and save the manifest; begin no copy once `stop()` is true.
+    def apply(self, plan: SyncPlan, scan: Scan, should_stop: Callable[[], bool]) -> dict[str, Skipped]:
+        """Apply the plan and save the manifest. Once `should_stop()` is true, no new copy starts.
 
-        Returns what was left out, by reason ("vanished" too). Raises StoreError where the manifest cannot be saved.
+        Returns the files that were not copied, by reason (including "vanished"). Raises StoreError if the manifest
+        cannot be saved.
         """
         failed: dict[str, Skipped] = {}
-        self.remove(plan.clear, failed)
+        self.remove(plan.remove_first, failed)
         if plan.copy:
-            self._unclear = self._manifest.pending.intersection(plan.copy)
+            self._pending_before = self._manifest.pending.intersection(plan.copy)
             self._manifest.pending.update(plan.copy)
-            self._dirty = True
+            self._manifest_changed = True
             self.save()
-            self._copy(plan, scan, stop, failed)
+            self._copy(plan, scan, should_stop, failed)
         self.remove(plan.remove, failed)
         self.save()
         return failed
 
     def save(self) -> None:
-        """Save the manifest, if it has changed."""
-        if self._dirty:
+        """Save the manifest if it has changed."""
+        if self._manifest_changed:
             self._manifest.save(self._store)
-            self._dirty = False
+            self._manifest_changed = False
 
     def remove(self, paths: list[str], failed: dict[str, Skipped]) -> None:
-        """Remove copies that are ours."""
+        """Remove copies that the collector wrote; add the failures to `failed`."""
         for path in paths:
             try:
                 self._store.remove(path)
             except StoreError as error:
-                self.suspect(error)
+                self.record_store_error(error)
                 add_skipped(failed, "store_error", path, detail=str(error.cause.strerror))
             else:
-                self._manifest.drop(path)
-                self._journal.totals.removed_files += 1
-                self._dirty = True
+                self._manifest.discard(path)
+                self._metadata.totals.removed_files += 1
+                self._manifest_changed = True
 
     def verify(self) -> bool:
-        """After a fault of the mount, or a restart: find copies that are not there whole. Did any turn up?"""
+        """Compare the size of every copy in the store with the manifest; mark missing or short copies as pending.
+
+        Called after a fault of the mount and after a restart. Returns whether there were any.
+        """
         records = self._manifest.records
         paths = sorted(records)
-        for item in run_all(self._size, paths, self._method.threads, self.abort.is_set):
+        for item in map_unordered(self._try_size, paths, self._strategy.thread_count, self.abort.is_set):
             if item is None:
                 continue
             path, size = item
             if isinstance(size, StoreError):
                 raise size
-            if size != stamp.size_of(records[path]):
-                self._manifest.suspect(path)
+            if size != size_of(records[path]):
+                self._manifest.mark_pending(path)
         lost = len(paths) - len(records)
-        self.doubt = self.abort.is_set()
+        self.needs_verify = self.abort.is_set()
         if lost:
-            log.warning("copies lost by the store, made again", files=lost)
-            self._dirty = True
+            logger.warning("copies lost by the store, will be copied again", files=lost)
+            self._manifest_changed = True
         return lost > 0
 
-    def suspect(self, error: StoreError) -> None:
-        """A mount that failed may have lost what it took before: look again before trusting it."""
-        self._journal.totals.store_errors += 1
-        self.untidy = True
-        self.doubt = self.doubt or error.cause.errno in _LOST_MOUNT
+    def record_store_error(self, error: StoreError) -> None:
+        """Count an error of the store. If the mount was lost, copies that it acknowledged earlier must be verified."""
+        self._metadata.totals.store_errors += 1
+        self.needs_cleanup = True
+        self.needs_verify = self.needs_verify or error.cause.errno in _MOUNT_LOST
 
-    def _size(self, path: str) -> int | StoreError | None:
+    def _try_size(self, path: str) -> int | StoreError | None:
         try:
-            return self._store.size(path)
+            return self._store.file_size(path)
         except StoreError as error:
             return error
 
-    def _copy(self, plan: Plan, scan: Scan, stop: Callable[[], bool], failed: dict[str, Skipped]) -> None:
+    def _copy(self, plan: SyncPlan, scan: Scan, should_stop: Callable[[], bool], failed: dict[str, Skipped]) -> None:
         manifest = self._manifest
-        sizes = {path: stamp.size_of(scan.files[path]) for path in plan.copy}
+        sizes = {path: size_of(scan.files[path]) for path in plan.copy}
         todo = Count(len(sizes), sum(sizes.values()))
-        has_ended = self._journal.has_ended
-        processes = self._method.processes(todo.files, todo.bytes) if has_ended else 1
-        budget = Budget(plan.spare_bytes // processes)
-        copier = Copier(self._method.digest, self._method.in_kernel, budget, self.abort)
-        transfer = Transfer(self._source, self._store, copier, main_runs=not has_ended)
+        main_has_ended = self._metadata.main_has_ended
+        process_count = self._strategy.process_count(todo.files, todo.bytes) if main_has_ended else 1
+        budget = GrowthBudget(plan.spare_bytes // process_count)
+        copier = Copier(self._strategy.digest, self._strategy.in_kernel, budget, self.abort)
+        transfer = FileTransfer(self._source, self._store, copier, main_is_running=not main_has_ended)
 
-        def work(path: str) -> Outcome:
+        def work(path: str) -> TransferResult:
             return transfer.copy(path, sizes[path], path in manifest.records or path in manifest.earlier)
 
         def must_stop() -> bool:
-            return stop() or self.abort.is_set()
+            return should_stop() or self.abort.is_set()
 
         results: Iterator[tuple[str, tuple[Any, ...]] | None]
-        if processes > 1:
-            results = run_forked(work, dict(sizes), processes, must_stop)
+        if process_count > 1:
+            results = map_forked(work, dict(sizes), process_count, must_stop)
         else:
-            order = interleave(plan.copy) if self._method.remote else plan.copy
-            results = run_all(work, order, self._method.threads, must_stop)
-        tick, checkpoint = 0.0, time.monotonic() + CHECKPOINT_SECONDS
+            paths = interleave_folders(plan.copy) if self._strategy.is_remote else plan.copy
+            results = map_unordered(work, paths, self._strategy.thread_count, must_stop)
+        progress_at, checkpoint_at = 0.0, time.monotonic() + CHECKPOINT_SECONDS
         for item in results:
             if item:
                 size = sizes.pop(item[0])
                 todo.files, todo.bytes = todo.files - 1, todo.bytes - size
-                self._settle(item[0], Outcome(*item[1]), plan, scan, failed)
+                self._record_result(item[0], TransferResult(*item[1]), plan, scan, failed)
             elif self.abort.is_set():
-                break  # a thread that hangs is left behind, with the folders it uses
+                break  # a thread hangs: abandon it, and do not close the folders that it uses
             now = time.monotonic()
-            if now >= tick:
-                tick = now + TICK_SECONDS
-                self._journal.report.collected = self._manifest.count()
-                self.progress(self._journal.report, todo)
-            if now >= checkpoint:
+            if now >= progress_at:
+                progress_at = now + PROGRESS_SECONDS
+                self._metadata.report.collected = self._manifest.count()
+                self.on_progress(self._metadata.report, todo)
+            if now >= checkpoint_at:
                 self.save()
-                checkpoint = now + CHECKPOINT_SECONDS
+                checkpoint_at = now + CHECKPOINT_SECONDS
         else:
             transfer.close()
         for path, size in sizes.items():
-            self.untidy = True
+            self.needs_cleanup = True
             add_skipped(failed, "not_reached", path, size)
 
-    def _settle(self, path: str, outcome: Outcome, plan: Plan, scan: Scan, failed: dict[str, Skipped]) -> None:
-        """Enter what became of one file."""
-        self._dirty = True
-        if not outcome.reason:
-            self._manifest.enter(path, outcome.mark, outcome.digest, outcome.size, outcome.unstable)
-            self._journal.count_copy(outcome.size)
-            if self._method.linger:
-                self.written.add(1, outcome.size, time.monotonic())
+    def _record_result(
+        self, path: str, result: TransferResult, plan: SyncPlan, scan: Scan, failed: dict[str, Skipped]
+    ) -> None:
+        self._manifest_changed = True
+        if not result.reason:
+            self._manifest.add_copy(path, result.signature, result.digest, result.size, result.unstable)
+            self._metadata.count_copy(result.size)
+            if self._strategy.writes_back:
+                self.writeback.add(1, result.size, time.monotonic())
             return
-        if outcome.reason != "store_error":  # else something half-written may have been left behind
-            if path not in self._unclear:
-                self._manifest.pending.discard(path)
+        if result.reason == "store_error":  # the store may contain a half-written copy: the path stays pending
+            self._metadata.totals.store_errors += 1
+            self.needs_verify = self.needs_cleanup = True
+        elif path not in self._pending_before:
+            self._manifest.pending.discard(path)
+        size = size_of(scan.files[path])
+        if result.reason in RETRIED_UNTIL_DEADLINE | RETRIED_A_FEW_TIMES:
+            add_skipped(failed, result.reason, path, size, result.detail)
         else:
-            self._journal.totals.store_errors += 1
-            self.doubt = self.untidy = True
-        size = stamp.size_of(scan.files[path])
-        if outcome.reason in PATIENT | IMPATIENT:
-            add_skipped(failed, outcome.reason, path, size, outcome.detail)
-        else:
-            self.barred[path] = (scan.files[path], outcome)
+            self.unreadable[path] = (scan.files[path], result)
             plan.found = Count(plan.found.files - 1, plan.found.bytes - size)
-            leave_out(scan, path, outcome)
+            skip_unreadable(scan, path, result)
 
 
-def leave_out(scan: Scan, path: str, outcome: Outcome) -> None:
-    """Take a file that cannot be copied out of what was found; a copy of it that is there already stays."""
-    size = stamp.size_of(scan.files.pop(path))
-    scan.unsure.add(path)
-    add_skipped(scan.skipped, outcome.reason, path, size, outcome.detail)
+def skip_unreadable(scan: Scan, path: str, result: TransferResult) -> None:
+    """Remove a file that cannot be copied from the scan's files, and record the reason. An existing copy stays."""
+    size = size_of(scan.files.pop(path))
+    scan.uncertain.add(path)
+    add_skipped(scan.skipped, result.reason, path, size, result.detail)

@@ -1,131 +1,161 @@
-"""Copying one file: the bytes from a descriptor to a descriptor, their digest in the same pass, and where to stop.
+"""Copies the content of one file between descriptors and hashes it in the same pass, within the limits.
 
-How is chosen by what the store is (docs/architecture.md has the measurements): within the kernel on a local disk
-where no digest is wanted, 1 MiB blocks everywhere else, since FUSE splits anything else into small writes.
+On a local disk without a digest, the kernel copies. In all other cases, content is copied in blocks of 1 MiB, because
+FUSE splits anything else into small writes.
 """
 
 import errno
 import hashlib
 import os
+import queue
 import threading
 from typing import NamedTuple
 
-from sidecar.digest import Digest
 from sidecar.store import write_all
 
 BLOCK_BYTES = 1024 * 1024
-SMALL_BYTES = 64 * 1024  # below which a read and a write are cheaper than the kernel's own copy
+MIN_KERNEL_COPY_BYTES = 64 * 1024  # for smaller files, a read and a write are cheaper than copy_file_range
 _NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM, errno.EIO}
 
 
-class OverBudget(Exception):
-    """The file has more bytes than the limits leave for it."""
+class GrowthExceeded(Exception):
+    """The file grew by more bytes than the limits allow."""
 
 
-class Aborted(Exception):
-    """Time ran out."""
+class CopyAborted(Exception):
+    """The deadline of the last sync has passed."""
 
 
 class SourceError(Exception):
-    """The job's file could not be read; `cause` is the operating system's error."""
+    """The job's file cannot be read; `cause` is the operating system's error."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(cause.strerror)
         self.cause = cause
 
 
-class Budget:
-    """Bytes that files may grow beyond what was planned for them, shared by all copies of a sync."""
+class GrowthBudget:
+    """Bytes by which files may exceed their planned sizes, shared by all copies of a sync. Thread-safe."""
 
     def __init__(self, spare_bytes: int) -> None:
-        self._left = spare_bytes
+        self._spare_bytes = spare_bytes
         self._lock = threading.Lock()
 
-    def take(self, size: int) -> None:
-        """Take `size` bytes (less than 0 gives back), or raise OverBudget."""
+    def consume(self, size_bytes: int) -> None:
+        """Consume `size_bytes`; a negative number returns bytes to the budget. Raises GrowthExceeded."""
         with self._lock:
-            if size > self._left:
-                raise OverBudget
-            self._left -= size
+            if size_bytes > self._spare_bytes:
+                raise GrowthExceeded
+            self._spare_bytes -= size_bytes
 
 
-class Copied(NamedTuple):
-    """What was written: bytes and digest (32 bytes, or none)."""
+class CopiedContent(NamedTuple):
+    """What was written: size in bytes, and SHA-256 (32 bytes, or b"" if not computed)."""
 
     size: int
     digest: bytes
 
 
 class Copier:
-    """Copies content with one way of doing it. `abort` is looked at between blocks."""
+    """Copies content in the way that `digest` and `in_kernel` select. `abort` is checked between blocks."""
 
-    def __init__(self, digest: bool, in_kernel: bool, budget: Budget, abort: threading.Event) -> None:
+    def __init__(self, digest: bool, in_kernel: bool, budget: GrowthBudget, abort: threading.Event) -> None:
         self._digest, self._in_kernel = digest, in_kernel and not digest
         self._budget, self._abort = budget, abort
 
-    def copy(self, source: int, target: int, planned: int) -> Copied:
-        """Copy until the source ends. `planned` bytes are paid for; what is beyond comes out of the budget.
+    def copy(self, source: int, target: int, planned_bytes: int) -> CopiedContent:
+        """Copy until the source ends. Bytes beyond `planned_bytes` are consumed from the budget.
 
-        Raises SourceError, OSError (the target's), OverBudget or Aborted.
+        Raises SourceError, OSError (of the target), GrowthExceeded or CopyAborted.
         """
-        if self._in_kernel and planned >= SMALL_BYTES:
-            done = self._copy_in_kernel(source, target, planned)
-            if done >= 0:
-                return Copied(done, b"")
-        if planned < BLOCK_BYTES:
-            return self._copy_small(source, target, planned)
-        return self._copy_blocks(source, target, planned, b"")
+        if self._in_kernel and planned_bytes >= MIN_KERNEL_COPY_BYTES:
+            copied = self._copy_in_kernel(source, target, planned_bytes)
+            if copied >= 0:
+                return CopiedContent(copied, b"")
+        if planned_bytes < BLOCK_BYTES:
+            return self._copy_small(source, target, planned_bytes)
+        return self._copy_blocks(source, target, planned_bytes, b"")
 
-    def _copy_small(self, source: int, target: int, planned: int) -> Copied:
-        content = _read(source, planned + 1)
-        if len(content) != planned:  # it has grown or shrunk, or the read was short
-            return self._copy_blocks(source, target, planned, content)
+    def _copy_small(self, source: int, target: int, planned_bytes: int) -> CopiedContent:
+        content = _read(source, planned_bytes + 1)
+        if len(content) != planned_bytes:  # the file grew or shrank, or the read was short
+            return self._copy_blocks(source, target, planned_bytes, content)
         written = os.write(target, content)
-        if written != planned:
+        if written != planned_bytes:
             write_all(target, memoryview(content)[written:])
-        return Copied(planned, hashlib.sha256(content).digest() if self._digest else b"")
+        return CopiedContent(planned_bytes, hashlib.sha256(content).digest() if self._digest else b"")
 
-    def _copy_blocks(self, source: int, target: int, planned: int, block: bytes) -> Copied:
-        """Copy `block`, which has been read already, and all that follows."""
-        done = 0
-        digest = Digest() if self._digest else None
+    def _copy_blocks(self, source: int, target: int, planned_bytes: int, block: bytes) -> CopiedContent:
+        """Copy `block`, which has already been read, and the rest of the source."""
+        copied = 0
+        hasher = BackgroundHasher() if self._digest else None
         try:
             while block := block or _read(source, BLOCK_BYTES):
                 if self._abort.is_set():
-                    raise Aborted
-                self._pay(done + len(block), planned, done)
-                if digest:
-                    digest.update(block)
+                    raise CopyAborted
+                self._consume(copied + len(block), planned_bytes, copied)
+                if hasher:
+                    hasher.update(block)
                 write_all(target, block)
-                done += len(block)
+                copied += len(block)
                 block = b""
         finally:
-            hashed = digest.finish() if digest else b""
-        return Copied(done, hashed)
+            digest = hasher.finish() if hasher else b""
+        return CopiedContent(copied, digest)
 
-    def _copy_in_kernel(self, source: int, target: int, planned: int) -> int:
-        """Bytes copied, or -1 where the kernel cannot copy between these two and nothing was copied."""
-        done = 0
+    def _copy_in_kernel(self, source: int, target: int, planned_bytes: int) -> int:
+        """Return the bytes copied, or -1 if the kernel cannot copy between the two and has copied nothing."""
+        copied = 0
         while True:
             if self._abort.is_set():
-                raise Aborted
+                raise CopyAborted
             try:
                 count = os.copy_file_range(source, target, 64 * BLOCK_BYTES)
             except OSError as error:
-                if done == 0 and error.errno in _NO_KERNEL_COPY:
+                if copied == 0 and error.errno in _NO_KERNEL_COPY:
                     return -1
                 raise
-            if done == count == 0:  # as of files that some file systems make up when they are read
+            if copied == count == 0:  # also the result for files whose content is generated on read, as in /proc
                 return -1
-            self._pay(done + count, planned, done)
-            done += count
-            if count == 0 or done == planned:
-                return done
+            self._consume(copied + count, planned_bytes, copied)
+            copied += count
+            if count == 0 or copied == planned_bytes:
+                return copied
 
-    def _pay(self, now: int, planned: int, before: int) -> None:
-        beyond = max(now, planned) - max(before, planned)
-        if beyond:
-            self._budget.take(beyond)
+    def _consume(self, total: int, planned_bytes: int, total_before: int) -> None:
+        growth = max(total, planned_bytes) - max(total_before, planned_bytes)
+        if growth:
+            self._budget.consume(growth)
+
+
+class BackgroundHasher:
+    """Computes the SHA-256 of blocks in a second thread, while the caller writes them.
+
+    Used by one thread. The caller must call `finish` in every case, since it ends the thread.
+    """
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._blocks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._slots = threading.Semaphore(2)  # bounds the blocks that wait in memory
+        self._thread = threading.Thread(target=self._run, name="digest", daemon=True)
+        self._thread.start()
+
+    def update(self, block: bytes) -> None:
+        """Queue the next block; waits if two blocks are queued."""
+        self._slots.acquire()
+        self._blocks.put(block)
+
+    def finish(self) -> bytes:
+        """End the thread and return the digest of all blocks (32 bytes)."""
+        self._blocks.put(None)
+        self._thread.join()
+        return self._hash.digest()
+
+    def _run(self) -> None:
+        while (block := self._blocks.get()) is not None:
+            self._hash.update(block)
+            self._slots.release()
 
 
 def _read(source: int, size: int) -> bytes:

@@ -1,24 +1,25 @@
-"""Include and exclude globs: which of the job's files are to be collected.
+"""Include and exclude globs: select the job's files that are collected.
 
-`*` and `?` stay within a folder, `**` spans folders; a glob without a slash is tried on every name in the path,
-so `*.tmp` or `__pycache__` work at any depth; what matches a folder counts for everything in it.
+`*` and `?` match within a folder, `**` spans folders. A glob without a slash is matched against every name in the
+path, so `*.tmp` and `__pycache__` apply at any depth. A glob that matches a folder applies to everything in it.
 """
 
 import re
 from fnmatch import translate
 
-_Pattern = tuple[re.Pattern[str] | None, ...]  # None stands for "**"
+_Pattern = tuple[re.Pattern[str] | None, ...]  # None represents "**"
 
 
 class Globs:
-    """`admits(path)`: whether the relative path is to be collected. Exclude wins over include."""
+    """The include and exclude globs of a job. `is_empty`: there are none, so every file is collected."""
 
     def __init__(self, include: tuple[str, ...], exclude: tuple[str, ...]) -> None:
         self._include = [_compile(glob) for glob in include]
         self._exclude = [_compile(glob) for glob in exclude]
-        self.all = not include and not exclude
+        self.is_empty = not include and not exclude
 
-    def admits(self, path: str) -> bool:
+    def is_included(self, path: str) -> bool:
+        """Whether the file at the relative path is collected. Exclude globs win over include globs."""
         parts = path.split("/")
         if any(_matches_any_prefix(glob, parts) for glob in self._exclude):
             return False
@@ -34,29 +35,32 @@ def _compile(glob: str) -> _Pattern:
 
 
 def _matches_any_prefix(glob: _Pattern, parts: list[str]) -> bool:
-    """Whether the glob matches the path or one of the folders it lies in: one pass over the path's parts,
-    holding the set of places in the glob that could have been reached."""
-    places = _skip_spans(glob, {0})
+    """Whether the glob matches the path or a folder above it.
+
+    Runs the glob as a nondeterministic automaton, in one pass over the path: `positions` are the indexes in the glob
+    that are reachable so far. This bounds the time for any glob.
+    """
+    positions = _skip_spans(glob, {0})
     for part in parts:
-        moved = set()
-        for place in places:
-            if place == len(glob):
+        advanced = set()
+        for position in positions:
+            if position == len(glob):
                 return True
-            pattern = glob[place]
+            pattern = glob[position]
             if pattern is None:
-                moved.add(place)
+                advanced.add(position)
             elif pattern.match(part):
-                moved.add(place + 1)
-        places = _skip_spans(glob, moved)
-    return len(glob) in places
+                advanced.add(position + 1)
+        positions = _skip_spans(glob, advanced)
+    return len(glob) in positions
 
 
-def _skip_spans(glob: _Pattern, places: set[int]) -> set[int]:
-    """`**` also stands for no folder at all: add the places behind it."""
-    reached = set(places)
-    for start in places:
-        place = start
-        while place < len(glob) and glob[place] is None:
-            place += 1
-            reached.add(place)
-    return reached
+def _skip_spans(glob: _Pattern, positions: set[int]) -> set[int]:
+    """Add the positions after each `**`, which also matches zero folders."""
+    reachable = set(positions)
+    for start in positions:
+        position = start
+        while position < len(glob) and glob[position] is None:
+            position += 1
+            reachable.add(position)
+    return reachable

@@ -1,6 +1,6 @@
-"""What the collector has written so far, in memory: the manifest of this pod, and what an earlier pod left.
+"""The manifest in memory: the copies that this pod has written, and those of an earlier pod of the job.
 
-A record is a stamp (32 bytes) and a digest (32 bytes, or none): 100,000 of them take about 24 MB, paths included.
+A record is a file signature (32 bytes) and a digest (32 bytes, or none). 100,000 records take about 24 MB, with paths.
 """
 
 import contextlib
@@ -13,21 +13,24 @@ from artifacts.layout import MANIFEST
 from artifacts.log import get_logger
 from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header, read_entries, read_header
 from artifacts.report import Count
-from sidecar import stamp
-from sidecar.stamp import Stamp
-from sidecar.store import Store, write_all
+from sidecar import file_signature
+from sidecar.file_signature import SIGNATURE_BYTES, FileSignature, size_of
+from sidecar.store import JobFolderStore, write_all
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL}
-_NONE = stamp.pack(0, 0, 0, 0)
+_NO_SIGNATURE = file_signature.pack(0, 0, 0, 0)
 _CHUNK_LINES = 2000
 
 
 class Manifest:
-    """`records`: path -> stamp + digest of every whole copy. `pending`: paths whose copy may be half-written or
-    absent. `unstable`: copies of files that changed meanwhile, or
-    could have: the last sync makes them again. `earlier`: records of an earlier pod of the job."""
+    """The copies in one job folder, by path.
+
+    `records`: path -> signature + digest of every complete copy. `pending`: paths whose copies may be half-written or
+    absent. `unstable`: copies of files that changed or were open for writing during the copy; the last sync copies
+    them again. `earlier`: the records of an earlier pod of the job.
+    """
 
     def __init__(self, job: str, pod_uid: str) -> None:
         self.header = ManifestHeader(job, pod_uid)
@@ -36,80 +39,82 @@ class Manifest:
         self.unstable: set[str] = set()
         self.earlier: dict[str, bytes] = {}
         self._bytes = 0
-        self._pods: dict[str, str] = {}
+        self._earlier_pod_uids: dict[str, str] = {}
 
-    def enter(self, path: str, source: Stamp, digest: bytes, size: int, unstable: bool) -> None:
-        """The copy of `path` is whole: `size` bytes, of a file that looked like `source`."""
-        if size != stamp.size_of(source):
-            source = stamp.pack(size, *stamp.unpack(source)[1:])
-        self._bytes += size - stamp.size_of(self.records.get(path, b""))
-        self.records[path] = source + digest
+    def add_copy(self, path: str, signature: FileSignature, digest: bytes, size: int, unstable: bool) -> None:
+        """Record a complete copy of `size` bytes, made from a file with this signature."""
+        if size != size_of(signature):
+            signature = file_signature.pack(size, *file_signature.unpack(signature)[1:])
+        self._bytes += size - size_of(self.records.get(path, b""))
+        self.records[path] = signature + digest
         self.pending.discard(path)
         self.earlier.pop(path, None)
         (self.unstable.add if unstable else self.unstable.discard)(path)
 
-    def drop(self, path: str) -> None:
-        """The copy of `path` is gone."""
-        self._bytes -= stamp.size_of(self.records.pop(path, b""))
+    def discard(self, path: str) -> None:
+        """Forget a copy that has been removed."""
+        self._bytes -= size_of(self.records.pop(path, b""))
         self.earlier.pop(path, None)
         self.pending.discard(path)
         self.unstable.discard(path)
 
-    def suspect(self, path: str) -> None:
-        """The copy of `path` is not whole after all: it is to be made again."""
-        self.drop(path)
+    def mark_pending(self, path: str) -> None:
+        """Record that a copy turned out to be incomplete, so that it is made again."""
+        self.discard(path)
         self.pending.add(path)
 
     def paths(self) -> set[str]:
-        """All that the collector may have written, whole or not."""
+        """Return all paths that the collector may have written, complete or not."""
         return {*self.records, *self.pending, *self.earlier}
 
     def count(self) -> Count:
-        """Files and bytes of whole copies, of this pod."""
+        """Return the number and size of this pod's complete copies."""
         return Count(len(self.records), self._bytes)
 
-    def load(self, store: Store, most: int) -> bool:
-        """Take over what is in the store, at most `most` entries; tell whether this pod wrote it.
+    def load(self, store: JobFolderStore, max_entries: int) -> bool:
+        """Load at most `max_entries` entries from the store. Returns whether this pod wrote the manifest.
 
-        From where it makes no sense it is forgotten: those files are copied again. StoreError where it cannot be read.
+        The rest of the file after the first invalid line is ignored, and its files are copied again. Raises StoreError
+        if the store cannot be read; a manifest that does not exist is not an error.
         """
-        ours = False
+        is_ours = False
         try:
             with contextlib.closing(store.read_lines(MANIFEST)) as lines:
                 header = read_header(next(lines, b""))
                 if header.job == self.header.job:
-                    ours = header.pod_uid == self.header.pod_uid
-                    for entry in read_entries(lines, header, most):
-                        self._take(entry)
+                    is_ours = header.pod_uid == self.header.pod_uid
+                    for entry in read_entries(lines, header, max_entries):
+                        self._load_entry(entry)
         except InvalidDocument as error:
-            log.warning("manifest ignored from here on", error=error)
+            logger.warning("rest of manifest ignored", error=error)
         except StoreError as error:
             if error.cause.errno not in _ABSENT:
                 raise
-        return ours
+        return is_ours
 
-    def save(self, store: Store) -> None:
-        """Write it to the store, in pieces, so that it is never in memory twice."""
+    def save(self, store: JobFolderStore) -> None:
+        """Write the manifest to the store, in chunks, so that memory never holds its text as a whole."""
 
-        def fill(fd: int) -> None:
+        def write_content(fd: int) -> None:
             lines = itertools.chain([format_header(self.header)], map(self._format, self._entries()))
-            while piece := "".join(itertools.islice(lines, _CHUNK_LINES)):
-                write_all(fd, piece.encode())
+            while chunk := "".join(itertools.islice(lines, _CHUNK_LINES)):
+                write_all(fd, chunk.encode())
 
-        store.write(MANIFEST, fill, exists=True)
+        store.write(MANIFEST, write_content, exists=True)
 
     def _format(self, entry: ManifestEntry) -> str:
         return format_entry(entry, self.header)
 
-    def _take(self, entry: ManifestEntry) -> None:
-        record = stamp.pack(entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode) + bytes.fromhex(entry.sha256)
+    def _load_entry(self, entry: ManifestEntry) -> None:
+        signature = file_signature.pack(entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode)
+        record = signature + bytes.fromhex(entry.sha256)
         if entry.pod_uid != self.header.pod_uid:
             self.earlier[entry.path] = record
-            self._pods[entry.path] = entry.pod_uid
+            self._earlier_pod_uids[entry.path] = entry.pod_uid
         elif entry.pending:
             self.pending.add(entry.path)
         else:
-            self._bytes += entry.size - stamp.size_of(self.records.get(entry.path, b""))
+            self._bytes += entry.size - size_of(self.records.get(entry.path, b""))
             self.records[entry.path] = record
             if entry.unstable:
                 self.unstable.add(entry.path)
@@ -118,14 +123,14 @@ class Manifest:
         for path, record in self.records.items():
             yield self._entry(path, record, self.header.pod_uid)
         for path in self.pending - self.records.keys():
-            yield self._entry(path, _NONE, self.header.pod_uid)
+            yield self._entry(path, _NO_SIGNATURE, self.header.pod_uid)
         for path, record in self.earlier.items():
             if path not in self.pending:
-                yield self._entry(path, record, self._pods[path])
+                yield self._entry(path, record, self._earlier_pod_uids[path])
 
     def _entry(self, path: str, record: bytes, pod_uid: str) -> ManifestEntry:
-        size, mtime_ns, ctime_ns, inode = stamp.unpack(record[: stamp.SIZE])
-        digest = record[stamp.SIZE :].hex()
+        size, mtime_ns, ctime_ns, inode = file_signature.unpack(record[:SIGNATURE_BYTES])
+        digest = record[SIGNATURE_BYTES:].hex()
         return ManifestEntry(
             path, size, mtime_ns, ctime_ns, inode, digest, path in self.pending, path in self.unstable, pod_uid
         )

@@ -1,7 +1,7 @@
-"""Live numbers of one sidecar for Prometheus: what it has done and where it stands. No job, user or file names.
+"""Serves the metrics of one sidecar to Prometheus. No label contains a job, user or file name.
 
-The truth about a finished job is its termination summary; these series end with the pod. They are read from the
-syncer's own numbers when they are asked for, so nothing else in the sidecar needs prometheus-client.
+The series end with the pod; the authoritative numbers of a finished job are in its termination summary. The values are
+read from the syncer's counters at each scrape, so only this module imports prometheus-client.
 """
 
 import threading
@@ -15,61 +15,64 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from artifacts.report import REASONS, STATES, Report
-from sidecar.journal import Totals
+from sidecar.metadata_writer import SyncTotals
 
 _PREFIX = "phjob_artifact_sidecar_"
 _MAX_ACCEPT_LENGTH = 1000  # prometheus_client repeats the version that the header asks for in the content type
-_POLL_SECONDS = 3600.0  # for a shutdown that never comes: each one would be a wake-up
-_REQUEST_SECONDS = 5.0  # a client that says nothing must not hold the one thread that serves
+_POLL_SECONDS = 3600.0  # the server is never shut down, so each poll would only wake the CPU
+_REQUEST_TIMEOUT_SECONDS = 5.0  # a silent client must not block the only thread
 
 
 class SidecarCollector(Collector):
-    """The series of one job's sidecar."""
+    """Collects the series of one sidecar."""
 
-    def __init__(self, report: Report, totals: Totals) -> None:
+    def __init__(self, report: Report, totals: SyncTotals) -> None:
         self._report, self._totals = report, totals
 
     def collect(self) -> Iterator[Metric]:
+        """Yield all metric families; called at each scrape."""
         yield InfoMetricFamily("phjob_artifact_build", "Always 1", {"part": "sidecar", "version": self._report.version})
-        yield from self._done()
-        yield from self._stands()
+        yield from self._work_metrics()
+        yield from self._state_metrics()
 
-    def _done(self) -> Iterator[Metric]:
+    def _work_metrics(self) -> Iterator[Metric]:
         totals = self._totals
-        yield _counter("copied_files", "Files copied to the store, again ones included", totals.copied_files)
+        yield _counter(
+            "copied_files", "Files copied to the store; a file that is copied again counts again", totals.copied_files
+        )
         yield _counter("copied_bytes", "Bytes copied to the store", totals.copied_bytes)
         yield _counter("removed_files", "Copies removed from the store", totals.removed_files)
-        yield _counter("store_errors", "Operations that the store failed", totals.store_errors)
+        yield _counter("store_errors", "Store operations that failed", totals.store_errors)
         yield SummaryMetricFamily(
-            f"{_PREFIX}sync_seconds", "Syncs, and the time they took", totals.syncs, totals.sync_seconds
+            f"{_PREFIX}sync_seconds", "Duration of syncs in seconds", totals.syncs, totals.sync_seconds
         )
-        last = "When the last sync ended; 0: none yet"
-        yield GaugeMetricFamily(f"{_PREFIX}last_sync_timestamp_seconds", last, totals.last_sync_at)
+        help_text = "UNIX time of the end of the last sync; 0 if none has ended"
+        yield GaugeMetricFamily(f"{_PREFIX}last_sync_timestamp_seconds", help_text, totals.last_sync_at)
 
-    def _stands(self) -> Iterator[Metric]:
+    def _state_metrics(self) -> Iterator[Metric]:
         report = self._report
-        yield GaugeMetricFamily(f"{_PREFIX}files", "Files in the job folder now", report.collected.files)
-        yield GaugeMetricFamily(f"{_PREFIX}bytes", "Bytes in the job folder now", report.collected.bytes)
+        yield GaugeMetricFamily(f"{_PREFIX}files", "Files in the job folder", report.collected.files)
+        yield GaugeMetricFamily(f"{_PREFIX}bytes", "Bytes in the job folder", report.collected.bytes)
         rows = dict(report.skipped)
-        left_out = {reason: rows[reason].files if reason in rows else 0 for reason in REASONS}
-        yield _gauges("skipped_files", "Files left out now", "reason", left_out)
-        used = {
+        skipped = {reason: rows[reason].files if reason in rows else 0 for reason in REASONS}
+        yield _gauges("skipped_files", "Files that are not collected, by reason", "reason", skipped)
+        ratios = {
             "files": report.found.files / max(1, report.limit_files),
             "bytes": report.found.bytes / max(1, report.limit_bytes),
         }
-        yield _gauges("limit_used_ratio", "What was found, of what is allowed", "limit", used)
+        yield _gauges("limit_used_ratio", "Files or bytes found, divided by the limit", "limit", ratios)
         states = {state: float(state == report.state) for state in STATES}
-        yield _gauges("state", "1 for the state the sync is in", "state", states)
+        yield _gauges("state", "1 for the current state of the artifacts, 0 for the others", "state", states)
 
 
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(_PREFIX + name, text, value)
+def _counter(name: str, help_text: str, value: float) -> Metric:
+    return CounterMetricFamily(_PREFIX + name, help_text, value)
 
 
-def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(_PREFIX + name, text, labels=[label])
-    for value, number in values.items():
-        family.add_metric([value], number)
+def _gauges(name: str, help_text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(_PREFIX + name, help_text, labels=[label])
+    for label_value, value in values.items():
+        family.add_metric([label_value], value)
     return family
 
 
@@ -84,40 +87,40 @@ def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
     return encode(registry), content_type
 
 
-class _Server(HTTPServer):
+class _MetricsServer(HTTPServer):
     def server_bind(self) -> None:
-        """Without HTTPServer's look-up of a host name that nothing uses: where DNS is slow, SIGTERM would wait."""
+        """Bind without HTTPServer's reverse DNS lookup, whose result is not used: slow DNS would delay the exit."""
         TCPServer.server_bind(self)
 
 
-def serve_metrics(address: tuple[str, int], report: Report, totals: Totals) -> HTTPServer:
-    """Serve /metrics and /healthz from one thread of its own; raises OSError where the port is taken."""
+def serve_metrics(address: tuple[str, int], report: Report, totals: SyncTotals) -> HTTPServer:
+    """Serve /metrics and /healthz in a separate thread. Raises OSError if the port is in use."""
     registry = CollectorRegistry()
     registry.register(SidecarCollector(report, totals))
 
-    class Handler(BaseHTTPRequestHandler):
-        timeout = _REQUEST_SECONDS
+    class MetricsHandler(BaseHTTPRequestHandler):
+        timeout = _REQUEST_TIMEOUT_SECONDS
 
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/metrics":
                 body, content_type = expose(registry, self.headers.get("Accept", ""))
-                self._answer(200, content_type, body)
+                self._respond(200, content_type, body)
             elif path == "/healthz":
-                self._answer(200, "text/plain; charset=utf-8", b"ok\n")
+                self._respond(200, "text/plain; charset=utf-8", b"ok\n")
             else:
-                self._answer(404, "text/plain; charset=utf-8", b"there are /metrics and /healthz\n")
+                self._respond(404, "text/plain; charset=utf-8", b"not found; use /metrics or /healthz\n")
 
-        def _answer(self, status: int, kind: str, body: bytes) -> None:
+        def _respond(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", kind)
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Scrapes are not worth a line each."""
+            """Do not log scrapes."""
 
-    server = _Server(address, Handler)
+    server = _MetricsServer(address, MetricsHandler)
     threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="metrics", daemon=True).start()
     return server

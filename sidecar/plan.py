@@ -1,7 +1,7 @@
-"""Planning a sync: from what a scan found and what the manifest says to what has to be done. Pure functions of data.
+"""Plans a sync: computes the copies and removals from a scan and the manifest. Pure functions of data.
 
-Limits: past them, `reject` keeps nothing of the job and `keep` keeps what fits, in byte order of the paths. While
-main runs a job that is over the limit is only frozen, for a temporary file must not cost it the rest.
+If a job exceeds its limits, `reject` collects none of its files, and `keep` collects the files that fit, in byte order
+of their paths. While main runs, a `reject` job is only frozen, because the excess may be a temporary file.
 """
 
 from collections.abc import Iterator
@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from artifacts.report import Count, Skipped
-from sidecar import stamp
+from sidecar.file_signature import FileSignature, changed_at_ns, size_of
 from sidecar.manifest import Manifest
 from sidecar.scan import Scan, add_skipped
-from sidecar.stamp import Stamp
 
-RESTLESS_SYNCS = 5  # a file that never rests is copied when it has waited for so many syncs
+MAX_DEFERRALS = 5  # a file that keeps changing is copied after it was deferred in this many syncs
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Most files and bytes of a job; `keep`: past them keep what fits."""
+    """The maximum files and bytes of a job. `keep`: over the limit, collect what fits instead of nothing."""
 
     files: int
     bytes: int
@@ -27,185 +26,207 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """When a sync is planned. `last`: main has ended. `eager`: copy also what may still be written to.
+class SyncContext:
+    """The circumstances of a sync. `is_last`: main has ended. `is_eager`: copy files that may still be written, too.
 
-    `wall_ns` is UNIX time, to hold against change times; `clock` is monotonic seconds, to see time pass with.
+    `now_ns` is UNIX time, to compare with change times; `monotonic_seconds` measures elapsed time.
     """
 
-    last: bool
-    eager: bool
-    wall_ns: int
-    clock: float
+    is_last: bool
+    is_eager: bool
+    now_ns: int
+    monotonic_seconds: float
     quiet_seconds: float
 
 
-class Waiting(NamedTuple):
-    """A changed file that is not at rest: what it looked like, since when (monotonic seconds), and how many syncs
-    it has waited for."""
+class DeferredFile(NamedTuple):
+    """A changed file that may still be written to: its signature, since when it has it (monotonic seconds), and how
+    many syncs have deferred it."""
 
-    mark: Stamp
+    signature: FileSignature
     since: float
     syncs: int
 
 
 @dataclass
-class Plan:
-    """What to do, in this order: clear (removals that make room for copies), copy, remove.
+class SyncPlan:
+    """The work of a sync, in this order: `remove_first` (removals that make room for copies), `copy`, `remove`.
 
-    `spare_bytes`: what the copies may grow in all. `exceeded`: over the limit; `rejected`: so nothing is kept.
-    `waiting`: what was left for a later sync. `found`: files that could be copied; `in_place`: files that lie
-    in the job folder already and are not the collector's.
+    `spare_bytes`: how much the copies may grow in total. `is_over_limit`: the job exceeds a limit; `is_rejected`: so
+    nothing is collected. `deferred`: files left for a later sync. `found`: files that could be copied; `in_place`:
+    files that the job itself wrote to the job folder.
     """
 
-    clear: list[str] = field(default_factory=list)
+    remove_first: list[str] = field(default_factory=list)
     copy: list[str] = field(default_factory=list)
     remove: list[str] = field(default_factory=list)
     spare_bytes: int = 0
-    exceeded: bool = False
-    rejected: bool = False
-    waiting: dict[str, Waiting] = field(default_factory=dict)
+    is_over_limit: bool = False
+    is_rejected: bool = False
+    deferred: dict[str, DeferredFile] = field(default_factory=dict)
     skipped: dict[str, Skipped] = field(default_factory=dict)
     found: Count = field(default_factory=Count)
     in_place: Count = field(default_factory=Count)
 
 
-def plan_sync(scan: Scan, manifest: Manifest, limits: Limits, moment: Moment, before: "Plan | None" = None) -> Plan:
-    """Plan one sync; `before` is the plan of the sync before it, which knows what has been waiting."""
-    plan = Plan()
+def plan_sync(
+    scan: Scan, manifest: Manifest, limits: Limits, context: SyncContext, previous: "SyncPlan | None" = None
+) -> SyncPlan:
+    """Plan one sync. `previous` is the plan of the previous sync, for the files that it deferred."""
+    plan = SyncPlan()
     files = scan.files
-    own = manifest.paths() | files.keys() if scan.in_place else frozenset()
-    in_place = {path: size for path, size in scan.in_place.items() if path not in own}
+    own_paths = manifest.paths() | files.keys() if scan.in_place else frozenset()
+    in_place = {path: size for path, size in scan.in_place.items() if path not in own_paths}
     plan.in_place = Count(len(in_place), sum(in_place.values()))
     plan.found = count_files(files)
     allowed = Count(limits.files - plan.in_place.files, limits.bytes - plan.in_place.bytes)
-    held = _held(scan, manifest)
-    room = Count(allowed.files - held.files, allowed.bytes - held.bytes)
-    plan.exceeded = _exceeds(plan.found, room)
+    retained = _count_retained(scan, manifest)
+    room = Count(allowed.files - retained.files, allowed.bytes - retained.bytes)
+    plan.is_over_limit = _exceeds(plan.found, room)
     plan.spare_bytes = room.bytes - plan.found.bytes
-    if plan.exceeded and not limits.keep:
-        plan.rejected = moment.last and _exceeds(plan.found, allowed)
-        return _over_limit(plan, files, manifest)
-    if plan.exceeded:
-        files = _fit(plan, files, manifest, room, moment)
-    _plan_copies(plan, files, manifest, moment, before.waiting if before else {})
-    _plan_removals(plan, files, scan, manifest, moment)
+    if plan.is_over_limit and not limits.keep:
+        plan.is_rejected = context.is_last and _exceeds(plan.found, allowed)
+        return _reject(plan, files, manifest)
+    if plan.is_over_limit:
+        files = _select_fitting(plan, files, manifest, room, context)
+    _plan_copies(plan, files, manifest, context, previous.deferred if previous else {})
+    _plan_removals(plan, files, scan, manifest, context)
     return plan
+
+
+def count_files(files: dict[str, FileSignature]) -> Count:
+    """Return the number of files and their total size."""
+    return Count(len(files), sum(map(size_of, files.values())))
 
 
 def _exceeds(found: Count, room: Count) -> bool:
     return found.files > room.files or found.bytes > room.bytes
 
 
-def count_files(files: dict[str, Stamp]) -> Count:
-    """How many files there are, and the bytes in them."""
-    return Count(len(files), sum(map(stamp.size_of, files.values())))
+def _count_retained(scan: Scan, manifest: Manifest) -> Count:
+    """Count the copies that are retained although the scan did not find their files.
 
-
-def _held(scan: Scan, manifest: Manifest) -> Count:
-    """Copies that stay though their files were not found: they count, or a job could hide files to make room."""
-    if not (scan.truncated or scan.unsure or scan.in_place):
+    They count towards the limits. Otherwise a job could fill the store by hiding files once they are copied.
+    """
+    if not (scan.is_truncated or scan.uncertain or scan.in_place):
         return Count()
-    stay = [path for path in manifest.records.keys() - scan.files.keys() if _stays(path, scan)]
-    return Count(len(stay), sum(stamp.size_of(manifest.records[path]) for path in stay))
+    retained = [path for path in manifest.records.keys() - scan.files.keys() if _is_retained(path, scan)]
+    return Count(len(retained), sum(size_of(manifest.records[path]) for path in retained))
 
 
-def _stays(path: str, scan: Scan) -> bool:
-    """Whether the copy of a file that was not found stays: nothing can be told, or the job sees the copy itself."""
-    return scan.truncated or path in scan.in_place or _is_unsure(path, scan.unsure)
+def _is_retained(path: str, scan: Scan) -> bool:
+    """Whether to retain the copy of a file that was not found: the file may exist, or the job uses the copy itself."""
+    return scan.is_truncated or path in scan.in_place or _is_uncertain(path, scan.uncertain)
 
 
-def _over_limit(plan: Plan, files: dict[str, Stamp], manifest: Manifest) -> Plan:
-    """Freeze the job folder, or empty it where that is sure to be right."""
+def _reject(plan: SyncPlan, files: dict[str, FileSignature], manifest: Manifest) -> SyncPlan:
+    """Freeze the job folder, or empty it if the job is certainly over the limit at its end."""
     for path in sorted(files):
-        add_skipped(plan.skipped, "over_limit", path, stamp.size_of(files[path]))
-    if plan.rejected:
+        add_skipped(plan.skipped, "over_limit", path, size_of(files[path]))
+    if plan.is_rejected:
         plan.remove = sorted({*manifest.records, *manifest.pending} - manifest.earlier.keys())
     return plan
 
 
-def _fit(plan: Plan, files: dict[str, Stamp], manifest: Manifest, room: Count, moment: Moment) -> dict[str, Stamp]:
-    """The files that fit. At the end only the order counts; while main runs, what has been copied keeps its place,
-    and counts as it is until its file fits: those that grow come after those that do not, and before new ones."""
-    kept: dict[str, int] = {}
-    if not moment.last:
-        kept = {path: stamp.size_of(manifest.records[path]) for path in manifest.records.keys() & files.keys()}
-    sizes = {path: stamp.size_of(files[path]) for path in sorted(files)}  # of text: the byte order of its UTF-8
-    left = Count(room.files - len(kept), room.bytes - sum(kept.values()))
-    fitting: dict[str, Stamp] = {}
-    for path in sorted(sizes, key=lambda path: (path not in kept, sizes[path] > kept.get(path, sizes[path]))):
-        files_more, bytes_more = int(path not in kept), sizes[path] - kept.get(path, 0)
-        if files_more <= max(0, left.files) and (bytes_more <= left.bytes or (path in kept and bytes_more <= 0)):
+def _select_fitting(
+    plan: SyncPlan, files: dict[str, FileSignature], manifest: Manifest, room: Count, context: SyncContext
+) -> dict[str, FileSignature]:
+    """Return the files that fit into the room.
+
+    In the last sync, only the byte order of the paths decides. While main runs, existing copies have precedence: first
+    files that did not grow, then files that grew, then new files. A copy counts with its old size until its file fits.
+    """
+    copied: dict[str, int] = {}
+    if not context.is_last:
+        copied = {path: size_of(manifest.records[path]) for path in manifest.records.keys() & files.keys()}
+    sizes = {path: size_of(files[path]) for path in sorted(files)}  # the order of str is the byte order in UTF-8
+    remaining = Count(room.files - len(copied), room.bytes - sum(copied.values()))
+    fitting: dict[str, FileSignature] = {}
+    for path in sorted(sizes, key=lambda path: (path not in copied, sizes[path] > copied.get(path, sizes[path]))):
+        more_files, more_bytes = int(path not in copied), sizes[path] - copied.get(path, 0)
+        bytes_fit = more_bytes <= remaining.bytes or (path in copied and more_bytes <= 0)
+        if more_files <= max(0, remaining.files) and bytes_fit:
             fitting[path] = files[path]
-            left.files, left.bytes = left.files - files_more, left.bytes - bytes_more
+            remaining.files, remaining.bytes = remaining.files - more_files, remaining.bytes - more_bytes
         else:
             add_skipped(plan.skipped, "over_limit", path, sizes[path])
-    plan.spare_bytes = left.bytes
+    plan.spare_bytes = remaining.bytes
     return fitting
 
 
 def _plan_copies(
-    plan: Plan, files: dict[str, Stamp], manifest: Manifest, moment: Moment, before: dict[str, Waiting]
+    plan: SyncPlan,
+    files: dict[str, FileSignature],
+    manifest: Manifest,
+    context: SyncContext,
+    deferred: dict[str, DeferredFile],
 ) -> None:
-    records, everything = manifest.records, moment.last or moment.eager
-    again = manifest.pending | manifest.unstable if everything else manifest.pending
-    for path, mark in files.items():
+    records, copy_all = manifest.records, context.is_last or context.is_eager
+    copy_again = manifest.pending | manifest.unstable if copy_all else manifest.pending
+    for path, signature in files.items():
         record = records.get(path)
-        if record is not None and record.startswith(mark) and path not in again:
+        if record is not None and record.startswith(signature) and path not in copy_again:
             continue
-        if everything:
+        if copy_all:
             plan.copy.append(path)
             continue
-        waiting = _wait(mark, before.get(path), moment)
-        if _is_quiet(mark, waiting, moment) or waiting.syncs >= RESTLESS_SYNCS:
+        file = _defer(signature, deferred.get(path), context)
+        if _is_quiet(file, context) or file.syncs >= MAX_DEFERRALS:
             plan.copy.append(path)
         else:
-            plan.waiting[path] = waiting
+            plan.deferred[path] = file
     plan.copy.sort()
 
 
-def _wait(mark: Stamp, before: Waiting | None, moment: Moment) -> Waiting:
-    if before is None:
-        return Waiting(mark, moment.clock, 0)
-    since = before.since if before.mark == mark else moment.clock
-    return Waiting(mark, since, before.syncs + 1)
+def _defer(signature: FileSignature, previous: DeferredFile | None, context: SyncContext) -> DeferredFile:
+    if previous is None:
+        return DeferredFile(signature, context.monotonic_seconds, 0)
+    since = previous.since if previous.signature == signature else context.monotonic_seconds
+    return DeferredFile(signature, since, previous.syncs + 1)
 
 
-def _is_quiet(mark: Stamp, waiting: Waiting, moment: Moment) -> bool:
-    """By the file's own change time, or, where another machine's clock made that, by what we have seen ourselves."""
-    age = (moment.wall_ns - stamp.changed_ns(mark)) / 1e9
-    return age >= moment.quiet_seconds or moment.clock - waiting.since >= moment.quiet_seconds
+def _is_quiet(file: DeferredFile, context: SyncContext) -> bool:
+    """Whether the file has not changed for `quiet_seconds`.
+
+    The file's change time decides, or, if the clock of another machine made that, our own observation.
+    """
+    age = (context.now_ns - changed_at_ns(file.signature)) / 1e9
+    return age >= context.quiet_seconds or context.monotonic_seconds - file.since >= context.quiet_seconds
 
 
-def _plan_removals(plan: Plan, files: dict[str, Stamp], scan: Scan, manifest: Manifest, moment: Moment) -> None:
-    """Remove copies of what is gone. Of what cannot be told, or does not fit only for now, the copy stays."""
+def _plan_removals(
+    plan: SyncPlan, files: dict[str, FileSignature], scan: Scan, manifest: Manifest, context: SyncContext
+) -> None:
+    """Plan to remove the copies of files that are gone, and in the last sync of files that do not fit."""
     for path in sorted(manifest.records.keys() - files.keys() | manifest.pending - files.keys()):
-        if moment.last if path in scan.files else not _stays(path, scan):
+        if context.is_last if path in scan.files else not _is_retained(path, scan):
             plan.remove.append(path)
     if plan.copy:
         _make_room(plan, scan, manifest)
 
 
-def _make_room(plan: Plan, scan: Scan, manifest: Manifest) -> None:
-    """Move to `clear` what stands where a copy needs a folder, or in a folder where a copy needs its place."""
+def _make_room(plan: SyncPlan, scan: Scan, manifest: Manifest) -> None:
+    """Plan to remove first whatever obstructs a copy: a file in place of a needed folder, or the reverse."""
     copies = set(plan.copy)
-    folders = {folder for path in copies for folder in _folders(path)}
+    folders = {folder for path in copies for folder in _parent_folders(path)}
 
-    def in_the_way(path: str) -> bool:
-        return path in folders or any(folder in copies for folder in _folders(path))
+    def is_obstructing(path: str) -> bool:
+        return path in folders or any(folder in copies for folder in _parent_folders(path))
 
-    plan.clear = [path for path in plan.remove if in_the_way(path)]
+    plan.remove_first = [path for path in plan.remove if is_obstructing(path)]
     others = manifest.earlier.keys() - copies - scan.in_place.keys() - set(plan.remove)
-    plan.clear += [path for path in sorted(others) if in_the_way(path)]
-    cleared = set(plan.clear)
-    plan.remove = [path for path in plan.remove if path not in cleared]
+    plan.remove_first += [path for path in sorted(others) if is_obstructing(path)]
+    removed_first = set(plan.remove_first)
+    plan.remove = [path for path in plan.remove if path not in removed_first]
 
 
-def _folders(path: str) -> Iterator[str]:
+def _parent_folders(path: str) -> Iterator[str]:
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
 
 
-def _is_unsure(path: str, unsure: set[str]) -> bool:
-    return bool(unsure) and ("" in unsure or path in unsure or any(folder in unsure for folder in _folders(path)))
+def _is_uncertain(path: str, uncertain: set[str]) -> bool:
+    if not uncertain:
+        return False
+    return "" in uncertain or path in uncertain or any(folder in uncertain for folder in _parent_folders(path))

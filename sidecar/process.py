@@ -1,7 +1,7 @@
-"""The process in a pod: signals, and the order in which things start and end.
+"""The sidecar's process in a pod: handles the signals, and starts and ends the threads in order.
 
-The main thread only takes signals, so that SIGTERM is answered at once whatever the syncing thread is doing, and so
-that a store which hangs cannot keep the pod: past its deadline the process says `incomplete` and ends.
+The main thread only waits for signals. It reacts to SIGTERM at once, whatever the sync thread is doing, and a store
+that hangs cannot delay the pod: past its deadline the process writes `incomplete` and exits.
 """
 
 import logging
@@ -17,67 +17,67 @@ from artifacts.layout import job_folder
 from artifacts.log import LOG_FORMAT, configure_log, get_logger
 from artifacts.report import Count, Report
 from artifacts.settings import SETTINGS_TABLE, SidecarSettings, unknown_settings
-from sidecar.deadline import deadlines
-from sidecar.loop import Loop
-from sidecar.method import choose_method
-from sidecar.signals import SIGNALS
-from sidecar.source import Source, View
-from sidecar.store import Store, file_system_of
-from sidecar.story import Story
+from sidecar.copy_strategy import choose_strategy
+from sidecar.deadlines import compute_deadlines
+from sidecar.entry import SIGNALS
+from sidecar.run_log import RunLog
+from sidecar.source import Source, VolumeView
+from sidecar.store import JobFolderStore, file_system_of
 from sidecar.sync import Syncer
-from sidecar.termination import Termination
+from sidecar.sync_loop import SyncLoop
+from sidecar.termination import TerminationMessage
 
-log = get_logger("sidecar")
+logger = get_logger("sidecar")
 
 
 def run(environ: Mapping[str, str]) -> int:
-    """The sidecar until SIGTERM. It never fails for the job's sake: with settings it cannot use it only waits."""
+    """Run the sidecar until SIGTERM. Returns 0 in every case: with invalid settings it only waits for the signal."""
     log_to_stderr(environ, "info")
     try:
         settings = SidecarSettings.from_env(environ)
-        syncer = make_syncer(settings)
+        syncer = create_syncer(settings)
     except (ConfigError, OSError) as error:
         problems = error.problems if isinstance(error, ConfigError) else [str(error)]
         for problem in problems:
-            log.error("nothing will be collected", problem=problem)
-        return _wait_in_vain(environ, "; ".join(problems))
+            logger.error("cannot start, no files will be collected", error=problem)
+        return _wait_idle(environ, "; ".join(problems))
     for name in unknown_settings(environ):
-        log.warning("unknown setting, ignored", name=name)
+        logger.warning("unknown setting ignored", name=name)
     if not settings.enabled:
-        log.info("switched off, nothing will be collected")
-        return _wait_in_vain(environ, "")
-    Sidecar(settings, syncer).run()
+        logger.info("disabled, no files will be collected")
+        return _wait_idle(environ, "")
+    SidecarRun(settings, syncer).run()
     logging.shutdown()
-    os._exit(0)  # threads that hang on a dead store would keep an ordinary exit from ending
+    os._exit(0)  # a normal exit would wait for threads that hang on a dead store
 
 
-def log_to_stderr(environ: Mapping[str, str], default: str) -> None:
-    """As the settings say, and where one of them is wrong, somehow: that is told in the log."""
-    level = environ.get("PHJOB_ARTIFACT_LOG_LEVEL", default)
-    known = level if level in ("debug", "info", "warning", "error") else "info"
+def log_to_stderr(environ: Mapping[str, str], default_level: str) -> None:
+    """Configure the log from the environment. Invalid values are replaced; reading the settings reports them."""
+    level = environ.get("PHJOB_ARTIFACT_LOG_LEVEL", default_level)
+    valid_level = level if level in ("debug", "info", "warning", "error") else "info"
     common = {"job": environ.get("PHJOB_NAME", ""), "group": environ.get("PRIMEHUB_GROUP", "")}
-    configure_log(environ.get(LOG_FORMAT.env, ""), getattr(logging, known.upper()), common)
-    logging.getLogger("watchdog").setLevel(logging.INFO)  # it says a word on every event
+    configure_log(environ.get(LOG_FORMAT.env, ""), getattr(logging, valid_level.upper()), common)
+    logging.getLogger("watchdog").setLevel(logging.INFO)  # at DEBUG it logs every event
 
 
-def make_syncer(settings: SidecarSettings) -> Syncer:
-    """All that a sync needs, by the settings; raises OSError where the root or the store cannot be looked at."""
+def create_syncer(settings: SidecarSettings) -> Syncer:
+    """Create the syncer for the settings, and set the umask to 0. Raises OSError if the root cannot be opened."""
     folder = f"{settings.phfs.rstrip('/')}/{job_folder(settings.job)}"
-    view = View(settings.path, settings.volumes, settings.hidden_paths, folder)
-    store = Store(settings.store, settings.job, settings.file_mode, settings.folder_mode)
-    method = choose_method(file_system_of(settings.store), settings.digest == "sha256")
-    os.umask(0)  # the settings say which modes copies get
-    return Syncer(settings, Source(settings.root, view), store, method)
+    view = VolumeView(settings.path, settings.volumes, settings.hidden_paths, folder)
+    store = JobFolderStore(settings.store, settings.job, settings.file_mode, settings.folder_mode)
+    strategy = choose_strategy(file_system_of(settings.store), settings.digest == "sha256")
+    os.umask(0)  # the modes of copies are settings
+    return Syncer(settings, Source(settings.root, view), store, strategy)
 
 
-def _wait_in_vain(environ: Mapping[str, str], problem: str) -> int:
-    """Stay until the job is over: a container that ends is started again and again, and would hold the job."""
+def _wait_idle(environ: Mapping[str, str], problem: str) -> int:
+    """Wait until the job ends. If the container exited, the kubelet would restart it again and again."""
     if problem:
         path = environ.get("PHJOB_ARTIFACT_TERMINATION_LOG") or _default("termination_log")
-        said = Report(
-            environ.get("PHJOB_NAME", ""), "incomplete", f"nothing was collected: {problem}", version=__version__
+        report = Report(
+            environ.get("PHJOB_NAME", ""), "incomplete", f"no files were collected: {problem}", version=__version__
         )
-        Termination(path).write(said)
+        TerminationMessage(path).write(report)
     while signal.sigwait(SIGNALS) == signal.SIGUSR1:
         pass
     return 0
@@ -87,74 +87,75 @@ def _default(field: str) -> str:
     return next(row.default or "" for row in SETTINGS_TABLE if row.field == field)
 
 
-class Sidecar:
-    """One run: starts the syncing thread and the metrics, waits for the end, and sees to it that it comes."""
+class SidecarRun:
+    """One run: starts the sync thread and the metrics, waits for SIGTERM, and enforces the deadlines."""
 
     def __init__(self, settings: SidecarSettings, syncer: Syncer) -> None:
         self._settings, self._syncer = settings, syncer
-        self._loop = Loop(syncer, settings.sync_seconds, settings.quiet_seconds)
-        self._termination = Termination(settings.termination_log)
-        self._story = Story()
-        self._prestop: float | None = None
-        syncer.applier.progress = self._progress
+        self._loop = SyncLoop(syncer, settings.sync_seconds, settings.quiet_seconds)
+        self._termination = TerminationMessage(settings.termination_log)
+        self._run_log = RunLog()
+        self._prestop_at: float | None = None
+        syncer.applier.on_progress = self._publish_progress
 
     def run(self) -> None:
-        self._story.start(self._settings)
+        """Run until the last sync has been sealed or has failed, and the mount has had time to upload."""
+        self._run_log.log_start(self._settings)
         self._termination.write(self._syncer.report)
         self._loop.start()
         self._serve_metrics()
-        self._wait_for_end()
+        self._wait_for_sigterm()
         self._finish()
 
-    def _progress(self, report: Report, todo: Count | None) -> None:
+    def _publish_progress(self, report: Report, todo: Count | None) -> None:
         if todo is None:
             self._termination.write(report)
-            if not self._syncer.stopping.is_set():
-                self._story.look(report)
+            if not self._syncer.main_ended.is_set():
+                self._run_log.log_progress(report)
         else:
             self._termination.write_progress(report, todo)
 
     def _serve_metrics(self) -> None:
         if self._settings.metrics_listen is None:
             return
-        from sidecar.metrics import serve_metrics  # noqa: PLC0415 - 80 ms that a first sync need not wait for
+        from sidecar.metrics import serve_metrics  # noqa: PLC0415 - takes 80 ms, which would delay the first sync
 
         try:
-            serve_metrics(self._settings.metrics_listen, self._syncer.report, self._syncer.journal.totals)
+            serve_metrics(self._settings.metrics_listen, self._syncer.report, self._syncer.metadata.totals)
         except OSError as error:
-            # The port is main's network too. The controller counts from the summary, so nothing is lost.
-            log.info("metrics not served", port=self._settings.metrics_listen[1], error=error.strerror)
+            # Main shares the pod's network and may use the port. The controller's metrics do not depend on it.
+            logger.info("metrics not served", port=self._settings.metrics_listen[1], error=error.strerror)
 
-    def _wait_for_end(self) -> None:
-        while (caught := signal.sigwait(SIGNALS)) == signal.SIGUSR1:
-            self._prestop = time.monotonic()
-            log.debug("asked to sync now", signal=caught)
-            self._loop.hasten()
+    def _wait_for_sigterm(self) -> None:
+        while (received := signal.sigwait(SIGNALS)) == signal.SIGUSR1:
+            self._prestop_at = time.monotonic()
+            logger.debug("sync requested", signal=received)
+            self._loop.sync_now()
 
     def _finish(self) -> None:
-        ended_at, terminated = time.time(), time.monotonic()
-        limits = deadlines(self._settings.grace_seconds, terminated, self._prestop)
+        ended_at, sigterm_at = time.time(), time.monotonic()
+        deadlines = compute_deadlines(self._settings.grace_seconds, sigterm_at, self._prestop_at)
         syncer = self._syncer
-        syncer.end(ended_at)
+        syncer.end_main(ended_at)
         report = syncer.report
-        report.message = "main has ended; the last sync is under way"
+        report.message = "main has ended; the last sync is running"
         report.state = "incomplete"
         self._termination.write(report)
-        self._loop.finish(limits.sync, limits.main)
-        threading.Thread(target=syncer.announce, name="announce", daemon=True).start()
-        self._story.end(limits.sync - terminated)
-        if not self._loop.done.wait(limits.sync - time.monotonic()):
+        self._loop.finish(deadlines.sync_until, deadlines.main_until)
+        threading.Thread(target=syncer.write_interim_report, name="interim-report", daemon=True).start()
+        self._run_log.log_main_ended(deadlines.sync_until - sigterm_at)
+        if not self._loop.done.wait(deadlines.sync_until - time.monotonic()):
             syncer.applier.abort.set()
-            if not self._loop.done.wait(max(0.1, limits.exit - 0.1 - time.monotonic())):
+            if not self._loop.done.wait(max(0.1, deadlines.exit_until - 0.1 - time.monotonic())):
                 report.state, report.sealed_at = "incomplete", 0.0
-                report.message = "time ran out before everything was stored"
-        lag = time.monotonic() - terminated
-        self._termination.write(report, lag_seconds=lag)
-        self._story.tell(report, lag)
-        self._linger(limits.exit)
+                report.message = "time ran out before all files were stored"
+        lag_seconds = time.monotonic() - sigterm_at
+        self._termination.write(report, lag_seconds=lag_seconds)
+        self._run_log.log_outcome(report, lag_seconds)
+        self._linger(deadlines.exit_until)
 
     def _linger(self, until: float) -> None:
         seconds = min(self._syncer.linger_seconds(), until - time.monotonic())
         if seconds > 0:
-            log.info("staying for the mount to store what was written", seconds=round(seconds, 1))
+            logger.info("waiting for the mount to upload files", seconds=round(seconds, 1))
             time.sleep(seconds)

@@ -1,8 +1,8 @@
-"""The job's volumes, read as hostile input: every path is opened below one root, as `main` would see it.
+"""Reads the job's volumes as hostile input: every path is opened below one root, as main would see it.
 
-Owns the rule what may be collected at all: only what lies on the job's volumes, only regular files, not the job
-folder itself, and, where the sidecar runs as root, of other volumes than the working directory's only what main's
-user could have read.
+Owns the rules on what may be collected at all: only regular files on the job's volumes, and not the job folder itself.
+If the sidecar runs as root, files on volumes other than the working directory's are collected only if main's user
+could have read them.
 """
 
 import errno
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from artifacts.names import encode_path
 from sidecar.openat2 import open_in_root, walk_in_root
 
-Opened = tuple[int, os.stat_result]
-_READ_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
+OpenFile = tuple[int, os.stat_result]
+_LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
 
 
-class Refused(Exception):
-    """A path that is not collected, for `reason` (a key of artifacts.report.REASONS)."""
+class PathRefused(Exception):
+    """The path must not be collected, for `reason` (a key of artifacts.report.REASONS, or "in_place")."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
@@ -27,105 +27,110 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class View:
-    """How main sees its volumes: all paths absolute, as in main. No volumes given: all below the root."""
+class VolumeView:
+    """The volumes as main sees them. All paths are absolute. If `volumes` is empty, everything is visible."""
 
     path: str
     volumes: tuple[str, ...]
     hidden_paths: tuple[str, ...]
     job_folder: str
 
-    def sees(self, real_path: str) -> bool:
-        """Whether a path that links have led to lies on a volume that the sidecar can see."""
-        if any(_within(real_path, hidden) for hidden in self.hidden_paths):
+    def is_visible(self, real_path: str) -> bool:
+        """Whether a path without links is on a volume that the sidecar can see."""
+        if any(_is_within(real_path, hidden) for hidden in self.hidden_paths):
             return False
-        return not self.volumes or any(_within(real_path, volume) for volume in self.volumes)
+        return not self.volumes or any(_is_within(real_path, volume) for volume in self.volumes)
 
-    def beside(self, real_path: str) -> bool:
-        """Whether it lies on the volume that the artifacts folder, or the link that stands for it, was made on."""
-        home = os.path.dirname(self.path)
-        return self._volume(real_path, home) == self._volume(home, home)
+    def is_on_artifacts_volume(self, real_path: str) -> bool:
+        """Whether a path is on the volume that contains the artifacts folder, or the link in its place."""
+        parent = os.path.dirname(self.path)
+        return self._volume(real_path, parent) == self._volume(parent, parent)
 
-    def _volume(self, path: str, home: str) -> str:
-        return max((volume for volume in self.volumes or (home,) if _within(path, volume)), key=len, default="")
+    def _volume(self, path: str, default: str) -> str:
+        return max((volume for volume in self.volumes or (default,) if _is_within(path, volume)), key=len, default="")
 
 
 class Source:
-    """The artifacts folder below `root`, where main's volumes are mounted."""
+    """The artifacts folder below `root`, the directory where main's volumes are mounted in the sidecar."""
 
-    def __init__(self, root: str, view: View) -> None:
+    def __init__(self, root: str, view: VolumeView) -> None:
         self.view = view
         self._root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
         self._root = os.readlink(f"/proc/self/fd/{self._root_fd}").rstrip("/")
         self._is_root = os.geteuid() == 0
-        self._owner = 0
+        self._owner_uid = 0  # of the artifacts folder
 
     def close(self) -> None:
+        """Close the root's descriptor."""
         os.close(self._root_fd)
 
     def full_path(self, path: str) -> str:
-        """The path in main of `path`, which is relative to the artifacts folder (and raw, not encoded)."""
+        """Return the path in main of `path`, which is relative to the artifacts folder and not encoded."""
         return f"{self.view.path}/{path}" if path else self.view.path
 
     def open_folder(self, path: str) -> tuple[int, str]:
-        """A descriptor to list the folder `path` with, and its real path in main. Raises Refused or OSError."""
+        """Open the folder `path` for listing. Returns the descriptor and the real path in main.
+
+        Raises PathRefused or OSError.
+        """
         if not path:
-            self._owner = self.lstat().st_uid
-        fd = self._open(path, _READ_FOLDER)
+            self._owner_uid = self.lstat_artifacts().st_uid
+        fd = self._open(path, _LIST_FLAGS)
         try:
-            return fd, self._checked(fd)
+            return fd, self._check_access(fd)
         except BaseException:
             os.close(fd)
             raise
 
-    def locate(self, path: str) -> tuple[os.stat_result, str]:
-        """What a link leads to: its stat, and its real path in main. Raises Refused or OSError."""
+    def stat_target(self, path: str) -> tuple[os.stat_result, str]:
+        """Return the stat and the real path in main of the link `path`'s target. Raises PathRefused or OSError."""
         fd = self._open(path, os.O_PATH)
         try:
-            return os.fstat(fd), self._checked(fd)
+            return os.fstat(fd), self._check_access(fd)
         finally:
             os.close(fd)
 
-    def open_file(self, path: str) -> Opened:
-        """A descriptor to read the file `path` from, and its stat. Raises Refused or OSError.
+    def open_file(self, path: str) -> OpenFile:
+        """Open the file `path` for reading. Returns the descriptor and its stat. Raises PathRefused or OSError.
 
-        It is opened as a place first: opening a FIFO to read would wake a writer in main, and closing it kill it.
+        The file is first opened with O_PATH: opening a FIFO for reading would unblock a writer in main, and closing it
+        would kill that writer.
         """
-        place = self._open(path, os.O_PATH)
+        path_fd = self._open(path, os.O_PATH)
         try:
-            if self.path_in_place(self._checked(place)) is not None:
-                raise Refused("in_place")
-            return _open_to_read(place, os.fstat(place))
+            if self.path_in_job_folder(self._check_access(path_fd)) is not None:
+                raise PathRefused("in_place")
+            return _open_to_read(path_fd, os.fstat(path_fd))
         finally:
-            os.close(place)
+            os.close(path_fd)
 
-    def open_file_in(self, folder: int, real_folder: str, name: str) -> Opened | None:
-        """The same for the file `name` in a folder that is open already; None where it is a link."""
-        place = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
+    def open_file_in(self, folder_fd: int, real_folder: str, name: str) -> OpenFile | None:
+        """Open the file `name` in an open folder, like `open_file`. Returns None if it is a link."""
+        path_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder_fd)
         try:
-            found = os.fstat(place)
-            if stat.S_ISLNK(found.st_mode):
+            status = os.fstat(path_fd)
+            if stat.S_ISLNK(status.st_mode):
                 return None
-            self._guard_owner(found, real_folder)
-            return _open_to_read(place, found)
+            self._check_owner(status, real_folder)
+            return _open_to_read(path_fd, status)
         finally:
-            os.close(place)
+            os.close(path_fd)
 
-    def path_in_place(self, real_path: str) -> str | None:
-        """The path in the job folder ("" for itself) of what lies there already, None for all else."""
+    def path_in_job_folder(self, real_path: str) -> str | None:
+        """Return the path relative to the job folder ("" for the folder itself), or None if it is not in there."""
         folder = self.view.job_folder
-        return real_path[len(folder) + 1 :] if _within(real_path, folder) else None
+        return real_path[len(folder) + 1 :] if _is_within(real_path, folder) else None
 
-    def has_parent(self) -> bool:
-        """Whether the folder that the artifacts folder belongs in can be seen."""
+    def has_parent_folder(self) -> bool:
+        """Whether the parent of the artifacts folder can be opened."""
         try:
             os.close(open_in_root(self._root_fd, os.path.dirname(self.view.path), os.O_PATH | os.O_DIRECTORY))
         except OSError:
             return False
         return True
 
-    def lstat(self) -> os.stat_result:
-        """The stat of the artifacts folder, or of the link that stands for it: made by main, so main's uid."""
+    def lstat_artifacts(self) -> os.stat_result:
+        """Return the stat of the artifacts folder, or of the link in its place. Main made it, so its owner is main."""
         parent, name = os.path.split(self.view.path)
         fd = open_in_root(self._root_fd, parent, os.O_PATH)
         try:
@@ -140,96 +145,101 @@ class Source:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise
-            self._explain(full_path)
+            self._refuse_if_outside(full_path)
             raise
 
-    def _explain(self, full_path: str) -> None:
-        """Raise Refused where a path that leads nowhere leaves the job's volumes on its way, or runs in a loop."""
+    def _refuse_if_outside(self, full_path: str) -> None:
+        """Raise PathRefused if a path that does not exist leaves the job's volumes on the way, or is a link loop."""
         try:
             os.close(walk_in_root(self._root_fd, full_path, os.O_PATH))
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise Refused("link_loop") from error
-            stopped = error.filename if isinstance(error.filename, str) else full_path
-            # With no volumes named, what lies below a folder that is not even there is on none of them.
-            unknown = not self.view.volumes and stopped.count("/") == 1 and stopped != full_path
-            if unknown or not self.view.sees(stopped):
-                raise Refused("outside_volumes", stopped) from error
+                raise PathRefused("link_loop") from error
+            stopped_at = error.filename if isinstance(error.filename, str) else full_path
+            # If no volumes are configured, a path whose top-level folder does not exist is outside all of them.
+            has_no_top_folder = not self.view.volumes and stopped_at.count("/") == 1 and stopped_at != full_path
+            if has_no_top_folder or not self.view.is_visible(stopped_at):
+                raise PathRefused("outside_volumes", stopped_at) from error
 
-    def _checked(self, fd: int) -> str:
-        """The real path in main of an opened file or folder, by what was opened, not by what was asked for."""
-        real = os.readlink(f"/proc/self/fd/{fd}")
-        real_path = real[len(self._root) :] or "/"
-        if not self.view.sees(real_path):
-            raise Refused("outside_volumes", real_path)
+    def _check_access(self, fd: int) -> str:
+        """Check an opened file or folder by its real path in main, and return that path. Raises PathRefused.
+
+        The path that was asked for proves nothing, because the job can swap links at any time.
+        """
+        link = os.readlink(f"/proc/self/fd/{fd}")
+        real_path = link[len(self._root) :] or "/"
+        if not self.view.is_visible(real_path):
+            raise PathRefused("outside_volumes", real_path)
         if self._is_root:
-            self._guard_owner(os.fstat(fd), real_path)
-            self._guard_folders(real_path)
+            self._check_owner(os.fstat(fd), real_path)
+            self._check_parent_folders(real_path)
         return real_path
 
-    def _guard_owner(self, found: os.stat_result, real_path: str) -> None:
-        """As root we read anything; a link to a shared volume must not publish what main's user could not read."""
-        if self._is_free(real_path):
+    def _check_owner(self, status: os.stat_result, real_path: str) -> None:
+        """Refuse a file that main's user could not read: root can read it, and a link to it would publish it."""
+        if self._is_exempt(real_path):
             return
-        if not found.st_mode & (0o400 if found.st_uid == self._owner else 0o004):
-            raise Refused("unreadable", "its owner is another user than the artifacts folder's")
+        if not status.st_mode & (0o400 if status.st_uid == self._owner_uid else 0o004):
+            raise PathRefused("unreadable", "its owner is another user than the artifacts folder's")
 
-    def _guard_folders(self, real_path: str) -> None:
-        """Nor what lies in a folder that main's user could not enter; the volume itself was mounted for it."""
-        if self._is_free(real_path):
+    def _check_parent_folders(self, real_path: str) -> None:
+        """Refuse a path in a folder that main's user could not enter. The mount point itself is not checked."""
+        if self._is_exempt(real_path):
             return
         folder = os.path.dirname(real_path)
         while folder != "/" and folder not in self.view.volumes:
             fd = open_in_root(self._root_fd, folder, os.O_PATH | os.O_DIRECTORY)
-            found = os.fstat(fd)
+            status = os.fstat(fd)
             os.close(fd)
-            if not found.st_mode & (0o100 if found.st_uid == self._owner else 0o001):
-                raise Refused("unreadable", "it lies in a folder of another user than the artifacts folder's")
+            if not status.st_mode & (0o100 if status.st_uid == self._owner_uid else 0o001):
+                raise PathRefused("unreadable", "it is in a folder of another user than the artifacts folder's")
             folder = os.path.dirname(folder)
 
-    def _is_free(self, real_path: str) -> bool:
-        return not self._is_root or self._owner == 0 or self.view.beside(real_path)
+    def _is_exempt(self, real_path: str) -> bool:
+        """Whether main's user may read the path in any case, or the sidecar has no more rights than that user."""
+        return not self._is_root or self._owner_uid == 0 or self.view.is_on_artifacts_volume(real_path)
 
 
 class OpenFolders:
-    """A source's folders, kept open for one sync, so that each file does not cost a walk from the root."""
+    """Folders of a source that stay open for one sync, so that a file does not cost a walk from the root."""
 
-    _MOST = 128
+    _MAX_FOLDERS = 128
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._folders: dict[str, tuple[int, str]] = {}
         self._lock = threading.Lock()
 
-    def open_file(self, path: str) -> Opened:
-        """As Source.open_file."""
+    def open_file(self, path: str) -> OpenFile:
+        """Open a file like Source.open_file."""
         folder, _, name = path.rpartition("/")
         with self._lock:
-            known = self._folders.get(folder) or self._open_folder(folder)
-        opened = known and self._source.open_file_in(*known, name)
+            open_folder = self._folders.get(folder) or self._open_folder(folder)
+        opened = open_folder and self._source.open_file_in(*open_folder, name)
         return opened or self._source.open_file(path)
 
     def close(self) -> None:
+        """Close all folders."""
         for fd, _ in self._folders.values():
             os.close(fd)
         self._folders.clear()
 
     def _open_folder(self, folder: str) -> tuple[int, str] | None:
-        if len(self._folders) >= self._MOST:
+        if len(self._folders) >= self._MAX_FOLDERS:
             return None
         fd, real_path = self._source.open_folder(folder)
-        if self._source.path_in_place(real_path) is not None:
+        if self._source.path_in_job_folder(real_path) is not None:
             os.close(fd)
             return None
         self._folders[folder] = fd, real_path
         return fd, real_path
 
 
-def _open_to_read(place: int, found: os.stat_result) -> Opened:
-    if not stat.S_ISREG(found.st_mode):
-        raise Refused("special_file")
-    return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), found
+def _open_to_read(path_fd: int, status: os.stat_result) -> OpenFile:
+    if not stat.S_ISREG(status.st_mode):
+        raise PathRefused("special_file")
+    return os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), status
 
 
-def _within(path: str, folder: str) -> bool:
+def _is_within(path: str, folder: str) -> bool:
     return folder in (path, "/") or path.startswith(folder + "/")

@@ -1,7 +1,7 @@
-"""The sync: bringing the job folder to what the artifacts folder holds, within the limits. Idempotent.
+"""Syncs the job folder with the artifacts folder, within the limits. A sync is idempotent: scan, plan (pure), apply.
 
-Scan, plan (pure), apply: one code path for the first copy, a retry after a fault, a restart of the sidecar and the
-last sync, which is sealed. One thread syncs; `announce` runs beside it.
+The same code makes the first copy, retries after a fault, resumes after a restart, and runs the last sync, which ends
+with the seal. One thread syncs; only `end_main` and `write_interim_report` are called by other threads.
 """
 
 import threading
@@ -12,244 +12,262 @@ from artifacts.layout import job_prefix
 from artifacts.log import get_logger
 from artifacts.report import INCOMPLETE_REASONS, MAX_PATHS, Count, Skipped
 from artifacts.settings import SidecarSettings
-from sidecar import stamp
-from sidecar.apply import IMPATIENT, PATIENT, Applier, leave_out
+from sidecar.apply import RETRIED_A_FEW_TIMES, RETRIED_UNTIL_DEADLINE, Applier, skip_unreadable
+from sidecar.copy_strategy import CopyStrategy
+from sidecar.file_signature import size_of
 from sidecar.globs import Globs
-from sidecar.journal import Journal
 from sidecar.manifest import Manifest
-from sidecar.method import Method
-from sidecar.plan import Limits, Moment, Plan, count_files, plan_sync
+from sidecar.metadata_writer import MetadataWriter
+from sidecar.outcome import compute_outcome, limit_message
+from sidecar.plan import Limits, SyncContext, SyncPlan, count_files, plan_sync
 from sidecar.scan import Scan, add_skipped, merge_skipped, scan_source
 from sidecar.source import Source
-from sidecar.store import Store
+from sidecar.store import JobFolderStore
 from sidecar.transfer import probe
-from sidecar.verdict import over_limit, verdict
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
-LEAST_LOOKED_AT = 200_000  # entries of the artifacts folder, or twice the limit on files
-LEAST_ENTRIES = 10_000  # of a manifest, beside twice the limit on files: a hostile one costs time
-LAST_PASSES = 4
+MIN_SCAN_ENTRIES = 200_000  # a scan reads so many entries, or twice the limit on files if that is more
+EXTRA_MANIFEST_ENTRIES = 10_000  # beyond twice the limit on files; bounds the time that a hostile manifest costs
+MAX_QUICK_RETRIES = 4  # for reasons in RETRIED_A_FEW_TIMES
 
 
 class Syncer:
-    """Syncs one job. `stopping`: main has ended, begin nothing new but the last sync."""
+    """Syncs one job. `main_ended` is set when main has ended: a running sync then starts no more copies."""
 
-    def __init__(self, settings: SidecarSettings, source: Source, store: Store, method: Method) -> None:
-        self._settings, self.source, self._store, self._method = settings, source, store, method
+    def __init__(
+        self, settings: SidecarSettings, source: Source, store: JobFolderStore, strategy: CopyStrategy
+    ) -> None:
+        self._settings, self.source, self._store, self._strategy = settings, source, store, strategy
         self._globs = Globs(settings.include, settings.exclude)
         self._limits = Limits(settings.limit_files, settings.limit_size_bytes, settings.over_limit == "keep")
-        self._most = max(LEAST_LOOKED_AT, 2 * self._limits.files)
+        self._max_entries = max(MIN_SCAN_ENTRIES, 2 * self._limits.files)
         self._prefix_bytes = len(job_prefix(settings.group or "x" * 63, settings.job).encode())
         self._manifest = Manifest(settings.job, settings.pod_uid)
-        self._loaded = self._resumed = False
-        self._plan = Plan()
-        self.journal = Journal(settings, store, method)
-        self.report = self.journal.report
-        self.applier = Applier(source, store, method, self._manifest, self.journal)
+        self._is_loaded = self._is_resumed = False
+        self._plan = SyncPlan()
+        self.metadata = MetadataWriter(settings, store, strategy)
+        self.report = self.metadata.report
+        self.applier = Applier(source, store, strategy, self._manifest, self.metadata)
         self.scan = Scan()
-        self.stopping = threading.Event()
+        self.main_ended = threading.Event()
 
     def sync(self, eager: bool = False) -> None:
-        """One sync while main runs. Faults of the store are logged, and mended by a later sync."""
-        with self.journal.timed():
+        """Sync once while main runs. `eager`: copy files that may still be written, too.
+
+        Errors of the store are logged; a later sync retries.
+        """
+        with self.metadata.measure_sync():
             try:
-                self._pass(self._moment(last=False, eager=eager))
+                self._run_pass(self._create_context(is_last=False, is_eager=eager))
             except StoreError as error:
-                self.applier.suspect(error)
-                log.warning("sync failed, will be tried again", error=error)
+                self.applier.record_store_error(error)
+                logger.warning("sync failed, will be retried", error=error)
 
-    def end(self, ended_at: float) -> None:
-        """Main has ended, at `ended_at` (UNIX seconds), from which the retention counts. Called by another thread:
-        a sync that runs begins nothing new."""
-        self.journal.end(ended_at)
-        self.stopping.set()
+    def end_main(self, ended_at: float) -> None:
+        """Record that main ended at `ended_at` (UNIX seconds), when the retention starts. Called by another thread."""
+        self.metadata.end_main(ended_at)
+        self.main_ended.set()
 
-    def announce(self) -> None:
-        """Say in the store that the last sync has begun. Called by another thread, beside the sync."""
+    def write_interim_report(self) -> None:
+        """Write to the store that the last sync is running. Called by another thread, concurrently with the sync."""
         try:
-            self.journal.announce()
+            self.metadata.write_interim_report()
         except StoreError as error:
-            self.applier.untidy = True
-            log.warning("cannot announce the last sync", error=error)
+            self.applier.needs_cleanup = True
+            logger.warning("cannot write interim report", error=error)
 
     def finish(self, deadline: float) -> None:
-        """The last sync: until everything is stored, or `deadline` (monotonic seconds), then the seal."""
-        with self.journal.timed():
+        """Run the last sync until all files are stored or `deadline` (monotonic seconds) has passed, then seal."""
+        with self.metadata.measure_sync():
             pause, passes = 0.1, 0
             while True:
                 failed = self._try_last_pass()
                 passes += 1
-                if not failed & (PATIENT if passes >= LAST_PASSES else PATIENT | IMPATIENT):
+                quick_retries = RETRIED_A_FEW_TIMES if passes < MAX_QUICK_RETRIES else set()
+                if not failed & (RETRIED_UNTIL_DEADLINE | quick_retries):
                     break
                 if self._wait(pause, deadline):
                     break
                 pause = min(pause * 2, 5.0)
             self._seal(deadline)
 
-    def tell(self) -> None:
-        """Have whoever is told of progress told how it stands now."""
-        self.applier.progress(self.report, None)
+    def report_progress(self) -> None:
+        """Report current progress to the callback."""
+        self.applier.on_progress(self.report, None)
 
     def close(self) -> None:
-        """Let go of the source and the store."""
+        """Close the source and the store."""
         self.source.close()
         self._store.close()
 
-    def refresh(self) -> float:
-        """Keep the expiry ahead of now while main runs; seconds until that is due again."""
+    def refresh_expiry(self) -> float:
+        """Renew the expiry while main runs. Returns the seconds until this is due again."""
         try:
-            return self.journal.refresh_expiry()
+            return self.metadata.refresh_expiry()
         except StoreError as error:
-            self.applier.suspect(error)
+            self.applier.record_store_error(error)
             return 5.0
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether there are files that were not at rest."""
-        return bool(self._plan.waiting)
+    def has_deferred_files(self) -> bool:
+        """Whether the last sync left changed files for a later one."""
+        return bool(self._plan.deferred)
 
     def linger_seconds(self) -> float:
-        """How long the store may need to hold what was given to it."""
-        return self.applier.written.seconds(time.monotonic()) if self._method.linger and self.journal.begun else 0.0
+        """Return how long the store may still need to upload what was written to it."""
+        if not self._strategy.writes_back or not self.metadata.has_begun:
+            return 0.0
+        return self.applier.writeback.seconds_to_drain(time.monotonic())
 
-    def preview(self) -> tuple[Scan, Plan]:
-        """What the last sync would find and do now. Writes nothing."""
-        self._load()
-        self._look()
-        moment = self._moment(last=True, eager=True)
-        for path in self._make_plan(moment, self._plan).copy:
-            outcome = probe(self.source, path)
-            if outcome:
-                leave_out(self.scan, path, outcome)
-        return self.scan, self._make_plan(moment, self._plan)
+    def preview(self) -> tuple[Scan, SyncPlan]:
+        """Return what a last sync would find and do now. Writes nothing."""
+        self._load_manifest()
+        self._scan_source()
+        context = self._create_context(is_last=True, is_eager=True)
+        for path in self._make_plan(context, self._plan).copy:
+            result = probe(self.source, path)
+            if result:
+                skip_unreadable(self.scan, path, result)
+        return self.scan, self._make_plan(context, self._plan)
 
-    def _moment(self, last: bool, eager: bool) -> Moment:
-        return Moment(last, eager, time.time_ns(), time.monotonic(), self._settings.quiet_seconds)
+    def _create_context(self, is_last: bool, is_eager: bool) -> SyncContext:
+        return SyncContext(is_last, is_eager, time.time_ns(), time.monotonic(), self._settings.quiet_seconds)
 
-    def _pass(self, moment: Moment) -> set[str]:
-        """Scan, plan, apply, describe; return the reasons for which files were left out, limits and rules aside."""
-        self._look()
-        before, self._plan = self._plan, Plan(waiting=self._plan.waiting, found=count_files(self.scan.files))
-        if self.applier.doubt and self._loaded:
+    def _run_pass(self, context: SyncContext) -> set[str]:
+        """Scan, plan, apply, and update the report. Returns the reasons for which files could not be copied."""
+        self._scan_source()
+        previous = self._plan
+        self._plan = SyncPlan(deferred=previous.deferred, found=count_files(self.scan.files))
+        if self.applier.needs_verify and self._is_loaded:
             self._store.connect()
-        self._load()
-        self._plan = self._make_plan(moment, before)
+        self._load_manifest()
+        self._plan = self._make_plan(context, previous)
         failed: dict[str, Skipped] = {}
-        if self.journal.forget_if_lost():
-            log.warning("the job folder was removed, everything is copied again")
-            self.applier.doubt = self._resumed = True
-        if self._is_store_concerned(moment):
-            self.journal.begin()
-            if self.applier.doubt and self.applier.verify():
-                self._plan = self._make_plan(moment, before)
+        if self.metadata.reset_if_lost():
+            logger.warning("job folder was removed, all files are copied again")
+            self.applier.needs_verify = self._is_resumed = True
+        if self._needs_store(context):
+            self.metadata.begin()
+            if self.applier.needs_verify and self.applier.verify():
+                self._plan = self._make_plan(context, previous)
             if self._plan.copy:
-                self._describe({})  # what there is to do, for whoever is told before it is done
-            failed = self.applier.apply(self._plan, self.scan, lambda: self.stopping.is_set() and not moment.last)
-        self._describe(failed)
-        if self.journal.begun and not self.stopping.is_set():
-            self.journal.write_report()
+                self._update_report({})  # report the work before it starts
+            failed = self.applier.apply(self._plan, self.scan, lambda: self.main_ended.is_set() and not context.is_last)
+        self._update_report(failed)
+        if self.metadata.has_begun and not self.main_ended.is_set():
+            self.metadata.write_report()
         return failed.keys() | self.scan.skipped.keys()
 
     def _try_last_pass(self) -> set[str]:
         try:
-            return self._pass(self._moment(last=True, eager=True))
+            return self._run_pass(self._create_context(is_last=True, is_eager=True))
         except StoreError as error:
-            self.applier.suspect(error)
-            log.warning("last sync failed, tried again while there is time", error=error)
+            self.applier.record_store_error(error)
+            logger.warning("last sync failed, will be retried until the deadline", error=error)
             failed: dict[str, Skipped] = {}
-            for path, mark in self.scan.files.items():
-                if not self._manifest.records.get(path, b"").startswith(mark):
-                    add_skipped(failed, "store_error", path, stamp.size_of(mark), str(error))
-            self._describe(failed)
+            for path, signature in self.scan.files.items():
+                if not self._manifest.records.get(path, b"").startswith(signature):
+                    add_skipped(failed, "store_error", path, size_of(signature), str(error))
+            self._update_report(failed)
             return {"store_error"}
 
     def _wait(self, seconds: float, deadline: float) -> bool:
-        """Pause; tell whether time ran out."""
-        left = deadline - time.monotonic()
-        return self.applier.abort.wait(max(0.0, min(seconds, left))) or left <= seconds
+        """Wait, at most until the deadline. Returns whether no time is left for another attempt."""
+        remaining = deadline - time.monotonic()
+        return self.applier.abort.wait(max(0.0, min(seconds, remaining))) or remaining <= seconds
 
     def _seal(self, deadline: float) -> None:
-        rejected = self._plan.rejected and not self._manifest.records
-        state, message = verdict(self.report, rejected, self.scan.truncated and not rejected)
+        is_rejected = self._plan.is_rejected and not self._manifest.records
+        state, message = compute_outcome(self.report, is_rejected, self.scan.is_truncated and not is_rejected)
         if self._settings.main_status and not self.report.main:
-            state, message = "incomplete", f"{message}; but whether main has ended is not known"
+            state, message = "incomplete", f"{message}; main's exit status is unknown, so it may still be running"
         pause, conflicts = 0.2, 0
         while True:
             try:
                 self._finish_store()
-                self.journal.seal(state, message)
+                self.metadata.seal(state, message)
                 return
             except StoreError as error:
-                self.applier.suspect(error)
-                log.warning("cannot seal, tried again while there is time", error=error)
+                self.applier.record_store_error(error)
+                logger.warning("seal failed, will be retried until the deadline", error=error)
                 self.report.state, self.report.sealed_at = "incomplete", 0.0
                 self.report.message = f"{message}; the report could not be written: {error}"
                 conflicts += isinstance(error, StoreConflict)
-            if self._wait(pause, deadline) or conflicts >= LAST_PASSES:
+            if self._wait(pause, deadline) or conflicts >= MAX_QUICK_RETRIES:
                 return
             pause = min(pause * 2, 5.0)
 
     def _finish_store(self) -> None:
-        """All that is left to do before the seal."""
+        """Remove an earlier pod's files, save the manifest and remove temporary files, before the seal."""
         if self.scan.exists or self.scan.skipped:
-            if self.applier.doubt and self._loaded:
+            if self.applier.needs_verify and self._is_loaded:
                 self._store.connect()
-            self._load()
-            self.journal.begin()
-        if self._manifest.records and not self._plan.rejected:
+            self._load_manifest()
+            self.metadata.begin()
+        if self._manifest.records and not self._plan.is_rejected:
             self.applier.remove(sorted(self._manifest.earlier.keys() - self.scan.in_place.keys()), {})
         self.applier.save()
-        if self.journal.begun and self.applier.untidy:
-            self.journal.tidy()
+        if self.metadata.has_begun and self.applier.needs_cleanup:
+            self.metadata.remove_temporaries()
 
-    def _load(self) -> None:
-        if self._loaded:
+    def _load_manifest(self) -> None:
+        if self._is_loaded:
             return
         self._store.connect()
-        self._resumed = self._manifest.load(self._store, 2 * self._limits.files + LEAST_ENTRIES)
-        self._loaded = True
-        if self._resumed:  # the sidecar was restarted: take nothing for whole that is not there
-            self.applier.doubt = True
-            log.info("resumed", files=len(self._manifest.records), pending=len(self._manifest.pending))
+        max_entries = 2 * self._limits.files + EXTRA_MANIFEST_ENTRIES
+        self._is_resumed = self._manifest.load(self._store, max_entries)
+        self._is_loaded = True
+        if self._is_resumed:  # the sidecar was restarted: verify that the copies are complete
+            self.applier.needs_verify = True
+            logger.info(
+                "resumed after a restart", files=len(self._manifest.records), pending=len(self._manifest.pending)
+            )
 
-    def _look(self) -> None:
-        self.scan = scan_source(self.source, self._globs, self._prefix_bytes, self._most)
-        for path, (mark, outcome) in list(self.applier.barred.items()):
-            if self.scan.files.get(path) != mark:
-                del self.applier.barred[path]
+    def _scan_source(self) -> None:
+        self.scan = scan_source(self.source, self._globs, self._prefix_bytes, self._max_entries)
+        for path, (signature, result) in list(self.applier.unreadable.items()):
+            if self.scan.files.get(path) != signature:
+                del self.applier.unreadable[path]
             else:
-                leave_out(self.scan, path, outcome)
+                skip_unreadable(self.scan, path, result)
 
-    def _make_plan(self, moment: Moment, before: Plan) -> Plan:
-        plan = plan_sync(self.scan, self._manifest, self._limits, moment, before)
-        if plan.rejected and self._bar_unreadable():
-            plan = plan_sync(self.scan, self._manifest, self._limits, moment, before)
+    def _make_plan(self, context: SyncContext, previous: SyncPlan) -> SyncPlan:
+        plan = plan_sync(self.scan, self._manifest, self._limits, context, previous)
+        if plan.is_rejected and self._skip_unreadable_files():
+            plan = plan_sync(self.scan, self._manifest, self._limits, context, previous)
         return plan
 
-    def _bar_unreadable(self) -> bool:
-        """Before a job loses everything: files that could not be copied anyway do not count. Did any turn up?"""
-        readable, barred = Count(), False
-        for path, mark in list(self.scan.files.items()):
-            outcome = probe(self.source, path) if path not in self._manifest.records else None
-            if outcome:
-                barred = True
-                self.applier.barred[path] = (mark, outcome)
-                leave_out(self.scan, path, outcome)
+    def _skip_unreadable_files(self) -> bool:
+        """Skip files that cannot be copied, so that they do not count towards a limit. Returns whether there were any.
+
+        Called before a job is rejected. Stops once the readable files alone exceed a limit.
+        """
+        readable, has_skipped = Count(), False
+        for path, signature in list(self.scan.files.items()):
+            result = probe(self.source, path) if path not in self._manifest.records else None
+            if result:
+                has_skipped = True
+                self.applier.unreadable[path] = (signature, result)
+                skip_unreadable(self.scan, path, result)
                 continue
-            readable = Count(readable.files + 1, readable.bytes + stamp.size_of(mark))
+            readable = Count(readable.files + 1, readable.bytes + size_of(signature))
             if readable.files > self._limits.files or readable.bytes > self._limits.bytes:
                 break
-        return barred
+        return has_skipped
 
-    def _is_store_concerned(self, moment: Moment) -> bool:
-        """No artifacts folder, or nothing in it yet: nothing is written to PHFS. What was written is unsealed again."""
+    def _needs_store(self, context: SyncContext) -> bool:
+        """Whether this sync writes to PHFS: it does not if the job has no files and nothing was written before.
+
+        After a restart it does, because the report in the store may be sealed.
+        """
         plan = self._plan
-        work = self._resumed or bool(plan.clear or plan.copy or plan.remove or plan.exceeded)
-        return work or (moment.last and (self.scan.exists or bool(self.scan.skipped) or self.journal.begun))
+        has_work = self._is_resumed or bool(plan.remove_first or plan.copy or plan.remove or plan.is_over_limit)
+        has_folder = self.scan.exists or bool(self.scan.skipped) or self.metadata.has_begun
+        return has_work or (context.is_last and has_folder)
 
-    def _describe(self, failed: dict[str, Skipped]) -> None:
-        """Bring the report up to date with what is known now."""
+    def _update_report(self, failed: dict[str, Skipped]) -> None:
+        """Update the report from the scan, the plan and the manifest, and report progress."""
         plan, manifest, report = self._plan, self._manifest, self.report
         skipped: dict[str, Skipped] = {}
         for rows in (self.scan.skipped, plan.skipped, failed):
@@ -257,16 +275,16 @@ class Syncer:
                 if reason != "vanished":
                     merge_skipped(skipped.setdefault(reason, Skipped()), row)
         report.skipped = skipped
-        left_out = [row for reason, row in self.scan.skipped.items() if reason in INCOMPLETE_REASONS]
+        missing = [row for reason, row in self.scan.skipped.items() if reason in INCOMPLETE_REASONS]
         report.found = Count(
-            plan.found.files + plan.in_place.files + sum(row.files for row in left_out),
-            plan.found.bytes + plan.in_place.bytes + sum(row.bytes for row in left_out),
+            plan.found.files + plan.in_place.files + sum(row.files for row in missing),
+            plan.found.bytes + plan.in_place.bytes + sum(row.bytes for row in missing),
         )
         report.collected, report.in_place = manifest.count(), plan.in_place
-        report.earlier = Count(len(manifest.earlier), sum(map(stamp.size_of, manifest.earlier.values())))
+        report.earlier = Count(len(manifest.earlier), sum(map(size_of, manifest.earlier.values())))
         report.unstable = sorted(manifest.unstable)[:MAX_PATHS]
-        report.limit_exceeded = plan.exceeded
-        report.state, report.sealed_at = "incomplete" if self.stopping.is_set() else "syncing", 0.0
-        if not self.stopping.is_set():
-            report.message = over_limit(report) if plan.exceeded else ""
-        self.tell()
+        report.limit_exceeded = plan.is_over_limit
+        report.state, report.sealed_at = "incomplete" if self.main_ended.is_set() else "syncing", 0.0
+        if not self.main_ended.is_set():
+            report.message = limit_message(report) if plan.is_over_limit else ""
+        self.report_progress()

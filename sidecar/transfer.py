@@ -1,5 +1,7 @@
-"""Bringing one file from the job's volumes into the job folder, and saying what became of it."""
+"""Copies one file from the job's volumes to the job folder, and returns the result or the reason for a failure."""
 
+import errno
+import fcntl
 import os
 import stat
 from collections.abc import Callable
@@ -7,104 +9,125 @@ from typing import NamedTuple
 
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.names import decode_path
-from sidecar.copy import Aborted, Copied, Copier, OverBudget, SourceError
-from sidecar.lease import is_open_for_writing
-from sidecar.source import Opened, OpenFolders, Refused, Source
-from sidecar.stamp import Stamp, stamp_of
-from sidecar.store import Store
+from sidecar.copy import CopiedContent, Copier, CopyAborted, GrowthExceeded, SourceError
+from sidecar.file_signature import FileSignature, signature_of
+from sidecar.source import OpenFile, OpenFolders, PathRefused, Source
+from sidecar.store import JobFolderStore
 
-ATTEMPTS = 3  # for a file that changes under the copy
+MAX_ATTEMPTS = 3  # for a file that changes during the copy
 
 
-class Outcome(NamedTuple):
-    """What became of one file. No `reason`: it was copied, `size` bytes, from what looked like `mark`.
+class TransferResult(NamedTuple):
+    """The result for one file. Without a `reason`, `size` bytes were copied from a file with this signature.
 
-    `reason` is a key of artifacts.report.REASONS, or "vanished" (no longer there, or not to be copied any more).
+    `reason` is a key of artifacts.report.REASONS, or "vanished" (the file is gone, or is not to be copied any more).
     """
 
     reason: str = ""
     detail: str = ""
-    mark: Stamp = b""
+    signature: FileSignature = b""
     size: int = 0
     digest: bytes = b""
     unstable: bool = False
 
 
-class Transfer:
-    """Copies single files for one sync; safe to use from several threads. Never raises for a file's sake."""
+class FileTransfer:
+    """Copies single files for one sync. Safe to use from several threads; never raises because of a file."""
 
-    def __init__(self, source: Source, store: Store, copier: Copier, main_runs: bool) -> None:
-        self._store, self._main_runs = store, main_runs
+    def __init__(self, source: Source, store: JobFolderStore, copier: Copier, main_is_running: bool) -> None:
+        self._store, self._main_is_running = store, main_is_running
         self._folders = OpenFolders(source)
         self._copier = copier
 
-    def copy(self, path: str, planned: int, exists: bool) -> Outcome:
-        """Copy the file at the encoded `path`: `planned` bytes are within the limits, `exists`: so is an older copy."""
+    def copy(self, path: str, planned_bytes: int, exists: bool) -> TransferResult:
+        """Copy the file at the encoded `path`.
+
+        The limits allow for `planned_bytes`. `exists`: the store may have an older copy.
+        """
         opened = _open(self._folders.open_file, path)
-        if isinstance(opened, Outcome):
+        if isinstance(opened, TransferResult):
             return opened
-        fd, found = opened
+        fd, status = opened
         try:
-            return self._write(path, fd, found, planned, exists)
+            return self._write(path, fd, status, planned_bytes, exists)
         except SourceError as error:
-            return Outcome("source_error", error.cause.strerror or "")
+            return TransferResult("source_error", error.cause.strerror or "")
         except StoreConflict as error:
-            return Outcome("store_conflict", error.cause.strerror or "")
+            return TransferResult("store_conflict", error.cause.strerror or "")
         except StoreError as error:
-            return Outcome("store_error", error.cause.strerror or "")
-        except OverBudget:
-            return Outcome("over_limit")
-        except Aborted:
-            return Outcome("not_reached")
+            return TransferResult("store_error", error.cause.strerror or "")
+        except GrowthExceeded:
+            return TransferResult("over_limit")
+        except CopyAborted:
+            return TransferResult("not_reached")
         finally:
             os.close(fd)
 
     def close(self) -> None:
-        """Let go of the folders; no copy may be under way."""
+        """Close the source's folders. No copy may be running."""
         self._folders.close()
 
-    def _write(self, path: str, fd: int, found: os.stat_result, planned: int, exists: bool) -> Outcome:
-        executable = bool(found.st_mode & stat.S_IXUSR)
-        copied, is_read = Copied(planned, b""), False
+    def _write(self, path: str, fd: int, status: os.stat_result, planned_bytes: int, exists: bool) -> TransferResult:
+        executable = bool(status.st_mode & stat.S_IXUSR)
+        copied, was_read = CopiedContent(planned_bytes, b""), False
 
-        def fill(target: int) -> None:
-            nonlocal copied, is_read
-            if is_read:  # the file changed, or the store cannot rename and has it written twice
+        def write_content(target: int) -> None:
+            nonlocal copied, was_read
+            if was_read:  # the file changed, or the store cannot rename and writes the file a second time
                 os.lseek(fd, 0, os.SEEK_SET)
-            is_read = True
-            copied = self._copier.copy(fd, target, max(planned, copied.size))
+            was_read = True
+            copied = self._copier.copy(fd, target, max(planned_bytes, copied.size))
 
-        mark = stamp_of(found)
-        for attempt in range(ATTEMPTS):
-            self._store.write(path, fill, executable, exists or attempt > 0)
-            after = stamp_of(os.fstat(fd))
-            if after == mark:
-                unstable = self._main_runs and is_open_for_writing(fd)
-                return Outcome("", "", mark, copied.size, copied.digest, unstable)
-            before, mark = mark, after
-        return Outcome("", "", before, copied.size, copied.digest, unstable=True)
+        signature = signature_of(status)
+        for attempt in range(MAX_ATTEMPTS):
+            self._store.write(path, write_content, executable, exists or attempt > 0)
+            after = signature_of(os.fstat(fd))
+            if after == signature:
+                unstable = self._main_is_running and is_open_for_writing(fd)
+                return TransferResult("", "", signature, copied.size, copied.digest, unstable)
+            before, signature = signature, after
+        return TransferResult("", "", before, copied.size, copied.digest, unstable=True)
 
 
-def probe(source: Source, path: str) -> Outcome | None:
-    """Why the file at the encoded `path` cannot be copied, found out by opening it; None where it can."""
+def probe(source: Source, path: str) -> TransferResult | None:
+    """Open the file at the encoded `path`. Returns the reason if it cannot be copied, else None."""
     opened = _open(source.open_file, path)
-    if isinstance(opened, Outcome):
+    if isinstance(opened, TransferResult):
         return opened
     os.close(opened[0])
     return None
 
 
-def _open(open_file: Callable[[str], Opened], path: str) -> Opened | Outcome:
+def is_open_for_writing(fd: int) -> bool:
+    """Whether a process has the file of `fd` (opened for reading) open or mapped for writing.
+
+    Takes a read lease, which the kernel refuses in that case, and releases it at once. Writes through a memory map
+    change none of the file's times until the kernel writes the page back, which may be never; the signature alone
+    would accept an outdated copy for good. File systems without leases (NFS, FUSE) answer False.
+
+    SIGIO must be ignored: the kernel sends it if another process opens the file for writing between the two calls.
+    """
     try:
-        return open_file(raw_path(path))
-    except Refused as refused:
-        return Outcome("vanished" if refused.reason == "in_place" else refused.reason, refused.detail)
-    except (FileNotFoundError, NotADirectoryError):
-        return Outcome("vanished")
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
-        return Outcome("unreadable" if isinstance(error, PermissionError) else "source_error", error.strerror or "")
+        return error.errno == errno.EAGAIN
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
 
 
-def raw_path(path: str) -> str:
-    """The path in main of an encoded path, as os functions take it."""
+def _open(open_file: Callable[[str], OpenFile], path: str) -> OpenFile | TransferResult:
+    try:
+        return open_file(decode_to_os_path(path))
+    except PathRefused as refused:
+        return TransferResult("vanished" if refused.reason == "in_place" else refused.reason, refused.detail)
+    except (FileNotFoundError, NotADirectoryError):
+        return TransferResult("vanished")
+    except OSError as error:
+        return TransferResult(
+            "unreadable" if isinstance(error, PermissionError) else "source_error", error.strerror or ""
+        )
+
+
+def decode_to_os_path(path: str) -> str:
+    """Decode an encoded path to a path in main, in the form that functions of `os` accept."""
     return os.fsdecode(decode_path(path)) if "%" in path else path

@@ -1,7 +1,7 @@
-"""Watching the artifacts folder: hints that something changed, so that a sync comes sooner. Never the truth.
+"""Watches the artifacts folder with inotify, so that a sync can start sooner after a change. Syncs do not depend on it.
 
-Only closed, moved and deleted files, and folders, are asked for: a watch on every write would slow the job. Where
-inotify has no watches or instances left, or events are lost, the timer finds the same a little later.
+The watch covers only closed, moved and deleted files, and folders: a watch on every write would slow down the job. If
+inotify has no watches or instances left, or events are lost, the timer finds the changes a little later.
 """
 
 import contextlib
@@ -23,85 +23,88 @@ from watchdog.observers.api import BaseObserver
 
 from artifacts.log import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 _EVENTS: list[type[FileSystemEvent]] = [
     FileClosedEvent,
     FileMovedEvent,
     FileDeletedEvent,
-    DirCreatedEvent,  # a file may be written in a new folder before that is watched
+    DirCreatedEvent,  # a file may be written in a new folder before watchdog watches that folder
     DirMovedEvent,
     DirDeletedEvent,
 ]
 
 
-class Watch(FileSystemEventHandler):
-    """Calls `hint` at the first event after each `follow`, and then listens no more: there is nothing to be learned
-    before the next look, and 20,000 events cost as much as writing the 20,000 files.
+class FolderWatch(FileSystemEventHandler):
+    """Calls `on_change` at the first event after each `follow`, and then ignores events until the next `follow`.
 
-    The folder is given by a descriptor, opened as safely as all else.
+    One event is enough to trigger a scan, and handling 20,000 events costs as much as writing 20,000 files. The folder
+    is watched through a descriptor, which the source opens safely.
     """
 
-    def __init__(self, hint: Callable[[], None]) -> None:
-        self._hint = hint
-        self._folder: tuple[int, int] | None = None
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
+        self._folder_id: tuple[int, int] | None = None
         self._observer: BaseObserver | None = None
         self._fd = -1
-        self._listens = self._is_broken = False
+        self._is_listening = self._is_broken = False
 
-    def follow(self, folder: tuple[int, int] | None, open_folder: Callable[[], int]) -> None:
-        """Listen, from now on, to the folder with this (device, inode). To be called before each look, so that what
-        changes after it raises an event. `None`: there is none. `open_folder` opens it.
+    def follow(self, folder_id: tuple[int, int] | None, open_folder: Callable[[], int]) -> None:
+        """Start to listen to the folder with this (device, inode); None if there is no folder.
 
-        A folder that was not listened to before is worth a hint: it may have changed since the last look.
+        Call this before each scan, so that changes after the scan raise an event. `open_folder` opens the folder. If
+        the folder is new, `on_change` is called at once, since it may have changed since the last scan.
         """
-        is_new = folder != self._folder
+        is_new = folder_id != self._folder_id
         if is_new:
             self.close()
-            self._folder = folder
-        if folder is None or self._is_broken or self._listens:
+            self._folder_id = folder_id
+        if folder_id is None or self._is_broken or self._is_listening:
             return
         try:
             if self._observer is None:
                 self._fd = open_folder()
                 self._observer = Observer()
                 self._observer.start()
-            self._listens = True
-            # The "/." matters: watchdog adds its watches with IN_DONT_FOLLOW, and the descriptor's path is a link.
+            self._is_listening = True
+            # The "/." is needed: watchdog adds its watches with IN_DONT_FOLLOW, and the descriptor's path is a link.
             self._observer.schedule(self, f"/proc/self/fd/{self._fd}/.", recursive=True, event_filter=_EVENTS)
             if is_new:
-                self._hint()
+                self._on_change()
         except Exception as error:  # noqa: BLE001
-            # ENOSPC (watches), EMFILE (instances), a folder that vanished: whatever it is, the timer goes on.
-            log.info("folder not watched, the timer finds changes", error=error)
+            # ENOSPC (watches), EMFILE (instances), a folder that vanished: in each case the timer still works.
+            logger.info("folder not watched, the timer finds changes", error=error)
             self._stop()
 
-    def rest(self) -> None:
-        """Listen no more until the next `follow`."""
+    def pause(self) -> None:
+        """Stop listening until the next `follow`."""
         observer = self._observer
-        if self._listens and observer is not None:
-            self._listens = False
-            with contextlib.suppress(Exception):  # folders that are swapped quickly confuse its books
+        if self._is_listening and observer is not None:
+            self._is_listening = False
+            with contextlib.suppress(Exception):  # watchdog loses track of folders that are swapped quickly
                 observer.unschedule_all()
 
     def close(self) -> None:
+        """Stop listening and close the folder."""
         self._stop()
-        self._folder = None
+        self._folder_id = None
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        if self._listens:
-            self.rest()
-            self._hint()
+        """Handle an event of watchdog."""
+        if self._is_listening:
+            self.pause()
+            self._on_change()
 
     def _stop(self) -> None:
-        self._listens = False
+        self._is_listening = False
         observer, self._observer = self._observer, None
         if observer is not None and observer.is_alive():
             try:
                 observer.stop()
             except Exception as error:  # noqa: BLE001
-                # Folders that are swapped quickly confuse its books. Its threads stay, and use the descriptor: once.
-                log.warning("watch given up, the timer finds changes", error=repr(error))
+                # watchdog loses track of folders that are swapped quickly. Its threads live on and use the descriptor,
+                # so the descriptor stays open and no watch is started again.
+                logger.warning("watch stopped, the timer finds changes", error=repr(error))
                 self._is_broken, self._fd = True, -1
                 return
             observer.join()

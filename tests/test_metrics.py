@@ -144,7 +144,7 @@ def sidecar(folder: Path) -> Iterator[str]:
     job, address = Job(folder, name="secret-job"), f"127.0.0.1:{free_port()}"
     job.write("secret-file", "x")
     with running(job, metrics_listen=address) as found:
-        found.wait_kept("secret-file")
+        found.wait_copied("secret-file")
         until(lambda: answers(f"http://{address}"), "an answer")
         yield f"http://{address}"
         assert found.end() == 0

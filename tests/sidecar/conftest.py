@@ -1,4 +1,4 @@
-"""What tests of single parts stand on: a store in a real folder, and kernels with and without openat2."""
+"""Fixtures for the tests of single modules: a store in a real folder, and kernels with and without openat2."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,15 +7,15 @@ from unittest import mock
 import pytest
 
 from sidecar import openat2
-from sidecar.store import Store
-from tests.sidecar.folders import PHFS, opened, tree
+from sidecar.store import JobFolderStore
+from tests.sidecar.folders import PHFS, open_store, tree
 from tests.sidecar.sidecars import SECRET, Job
 from tests.sidecar.volumes import Volumes
 
 
 @pytest.fixture(params=["openat2", "fallback"])
 def either_kernel(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Everything holds on a kernel without openat2 too."""
+    """Run the test with openat2, and with the fallback for kernels without it."""
     if request.param == "openat2":
         yield
     else:
@@ -24,31 +24,31 @@ def either_kernel(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A store in an empty folder; the test fails if it touches anything beside its job's folder."""
+def store(tmp_path: Path) -> Iterator[JobFolderStore]:
+    """A store in an empty folder. The test fails if the store changes a file outside of it."""
     (tmp_path / PHFS).mkdir()
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/secret").write_text("secret")
-    with opened(tmp_path) as store:
+    with open_store(tmp_path) as store:
         yield store
     assert tree(tmp_path / "outside") == {"secret": "secret"}
 
 
 @pytest.fixture
 def volumes(tmp_path: Path) -> Volumes:
-    """main's volumes, empty."""
+    """Main's volumes, empty."""
     return Volumes(tmp_path)
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    """A job that has left nothing yet."""
+    """A job without files."""
     return Job(tmp_path)
 
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A folder on none of the job's volumes. No attack exchanges its names: that would bring the secret inside."""
+    """A folder on none of the job's volumes. Attacks must not exchange names in it."""
     folder = tmp_path / "outside"
     (folder / "sub").mkdir(parents=True)
     for name in ("loot", "sub/loot"):

@@ -1,7 +1,4 @@
-"""A store in a folder of the test's own, and what lies in it.
-
-Apart, because the tests of the store, of its hostile neighbours and of the manifest look at the same.
-"""
+"""A store in a temporary folder, and its content. Shared by the tests of the store and of the manifest."""
 
 import os
 from collections.abc import Iterator
@@ -9,15 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from artifacts.layout import TEMPORARY
-from sidecar.store import Store
+from sidecar.store import JobFolderStore
 
 PHFS = "phfs"
 JOB = f"{PHFS}/jobArtifacts/job-1"
 
 
 @contextmanager
-def opened(folder: Path, file_mode: int = 0o644, folder_mode: int = 0o777) -> Iterator[Store]:
-    store = Store(str(folder / PHFS), "job-1", file_mode, folder_mode)
+def open_store(folder: Path, file_mode: int = 0o644, folder_mode: int = 0o777) -> Iterator[JobFolderStore]:
+    """Connect to the store of job-1 below `folder`, and close it at the end of the block."""
+    store = JobFolderStore(str(folder / PHFS), "job-1", file_mode, folder_mode)
     store.connect()
     try:
         yield store
@@ -26,7 +24,7 @@ def opened(folder: Path, file_mode: int = 0o644, folder_mode: int = 0o777) -> It
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every file below the folder and its content; a link is told by its target. Empty folders end with a slash."""
+    """Return path -> content of every file below the folder; `-> target` for links, "" for empty folders (`path/`)."""
     found = {}
     for parent, folders, names in os.walk(folder):
         for name in [*names, *(name for name in folders if Path(parent, name).is_symlink())]:
@@ -38,5 +36,5 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def artifacts(folder: Path) -> dict[str, str]:
-    """The job folder without what is left of the folders for temporary files."""
+    """Return the job folder's `tree` without the folders for temporary files."""
     return {path: text for path, text in tree(folder / JOB).items() if not path.startswith(TEMPORARY)}

@@ -1,4 +1,4 @@
-"""Metadata made up by somebody: users can write to the job folder, so what is read back from it is hostile."""
+"""Forged metadata: users can write to the job folder, so everything read from it is hostile."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from tests.sidecar.sidecars import Job, running, state_of, until
 
 
 def entry(path: str, **fields: Any) -> bytes:
+    """Return a manifest line for `path`; `fields` replace the valid ones."""
     given = {"path": path, "size": 1, "mtimeNs": 1, "ctimeNs": 1, "inode": 1}
     return json.dumps(given | fields).encode() + b"\n"
 
@@ -53,7 +54,7 @@ MANIFESTS = {
 
 
 @pytest.mark.parametrize("content", MANIFESTS.values(), ids=MANIFESTS.keys())
-def test_a_made_up_manifest_neither_stops_the_sidecar_nor_reaches_beyond_its_files(
+def test_a_forged_manifest_neither_stops_the_sidecar_nor_affects_other_files(
     job: Job, outside: Path, content: bytes
 ) -> None:
     theirs = [job.folder / "theirs/x", job.phfs / "jobArtifacts/job-2/a"]
@@ -65,17 +66,17 @@ def test_a_made_up_manifest_neither_stops_the_sidecar_nor_reaches_beyond_its_fil
     job.write("a", "1")
     job.write("sub/b", "2")
     with running(job, grace_seconds=5) as sidecar:
-        until(job.termination.exists, "a start")
+        until(job.termination.exists, "the start")
         assert sidecar.end(8) == 0
         assert "Traceback" not in sidecar.log()
-    assert job.kept() == {"a": b"1", "sub/b": b"2", "theirs/x": b"theirs"}
+    assert job.copies() == {"a": b"1", "sub/b": b"2", "theirs/x": b"theirs"}
     assert [path.read_text() for path in theirs] == ["theirs", "theirs"]
     assert state_of(outside) == before
     assert sorted(job.manifest()) == ["a", "sub/b"]
     assert job.report().state == "sealed"
 
 
-def test_a_manifest_of_more_lines_than_files_are_looked_at_is_taken_in_bounded_memory(job: Job) -> None:
+def test_a_huge_manifest_is_loaded_in_bounded_memory(job: Job) -> None:
     (job.folder / METADATA).mkdir(parents=True)
     with open(job.folder / MANIFEST, "wb") as file:
         file.write(HEADER.replace(b'""', b'"another pod"'))
@@ -83,16 +84,14 @@ def test_a_manifest_of_more_lines_than_files_are_looked_at_is_taken_in_bounded_m
             file.write(b'{"path":"%d","size":1,"mtimeNs":1,"ctimeNs":1,"inode":1}\n' % number)
     job.write("a", "1")
     with running(job, sync_seconds=3600) as sidecar:
-        until(lambda: "a" in job.kept(), "the job's file", 40)
+        until(lambda: "a" in job.copies(), "the job's file", 40)
         assert sidecar.peak_bytes() < 130_000_000
-    assert job.kept() == {"a": b"1"}
+    assert job.copies() == {"a": b"1"}
 
 
 @pytest.mark.parametrize("name", [MANIFEST, REPORT, EXPIRED_AT, f"{LEGACY_METADATA}/expiredAt", "a"])
 @pytest.mark.parametrize("kind", ["link", "fifo"])
-def test_what_stands_in_the_place_of_a_file_of_ours_is_replaced_and_not_followed(
-    job: Job, outside: Path, name: str, kind: str
-) -> None:
+def test_a_link_or_fifo_in_place_of_a_collector_file_is_replaced(job: Job, outside: Path, name: str, kind: str) -> None:
     place = job.folder / name
     place.parent.mkdir(parents=True)
     if kind == "link":
@@ -102,9 +101,9 @@ def test_what_stands_in_the_place_of_a_file_of_ours_is_replaced_and_not_followed
     before = state_of(outside)
     job.write("a", "1")
     with running(job) as sidecar:
-        until(lambda: "a" in job.kept(), "the job's file")
+        until(lambda: "a" in job.copies(), "the job's file")
         assert sidecar.end(8) == 0
-    job.assert_whole()
+    job.assert_complete()
     assert job.report().state == "sealed"
     assert job.expiries() == [job.report().expired_at] * 2
     assert state_of(outside) == before

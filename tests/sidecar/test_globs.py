@@ -1,4 +1,4 @@
-"""Globs: what they match, by a table, and that no pattern makes a sync wait."""
+"""Globs: a table of matches, and bounded time for any pattern."""
 
 import time
 
@@ -37,24 +37,24 @@ HOSTILE = st.text(alphabet="a*?[]!-^&~|\\.()+{}$#\n", max_size=64)
         ("a\n*", ["a\nb\nc"], ["a"]),
     ],
 )
-def test_a_glob_matches_what_it_says(glob: str, matching: list[str], others: list[str]) -> None:
+def test_a_glob_matches_the_expected_paths(glob: str, matching: list[str], others: list[str]) -> None:
     include, exclude = Globs((glob,), ()), Globs((), (glob,))
-    assert [path for path in [*matching, *others] if include.admits(path)] == matching
-    assert [path for path in [*matching, *others] if exclude.admits(path)] == others
+    assert [path for path in [*matching, *others] if include.is_included(path)] == matching
+    assert [path for path in [*matching, *others] if exclude.is_included(path)] == others
 
 
-def test_without_globs_everything_is_collected() -> None:
-    assert Globs((), ()).all
-    assert Globs((), ()).admits("a")
-    assert not Globs(("a",), ()).all
-    assert not Globs((), ("a",)).all
+def test_without_globs_every_file_is_included() -> None:
+    assert Globs((), ()).is_empty
+    assert Globs((), ()).is_included("a")
+    assert not Globs(("a",), ()).is_empty
+    assert not Globs((), ("a",)).is_empty
 
 
-def test_exclude_wins_and_one_include_is_enough() -> None:
+def test_exclude_wins_and_one_include_suffices() -> None:
     globs = Globs(("*.pt", "logs/**"), ("tmp", "*.bak.pt"))
     admitted = ["a.pt", "d/a.pt", "logs/x"]
     refused = ["a.txt", "tmp/a.pt", "logs/tmp", "a.bak.pt", "x/logs/x"]
-    assert [path for path in admitted + refused if globs.admits(path)] == admitted
+    assert [path for path in admitted + refused if globs.is_included(path)] == admitted
 
 
 @OFTEN
@@ -62,8 +62,8 @@ def test_exclude_wins_and_one_include_is_enough() -> None:
 @example("[[a]", "[")
 @example("[--a]&&[~~]||", "a")
 @example("[z-a]", "a")
-def test_any_text_is_a_glob(glob: str, path: str) -> None:
-    assert Globs((glob,), ()).admits(path) is not Globs((), (glob,)).admits(path)
+def test_any_text_is_a_valid_glob(glob: str, path: str) -> None:
+    assert Globs((glob,), ()).is_included(path) is not Globs((), (glob,)).is_included(path)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_worst_globs_take_bounded_time(glob: str, path: str) -> None:
     globs = Globs((glob,), ())
     started = time.perf_counter()
     for _ in range(10):
-        globs.admits(path)
+        globs.is_included(path)
     assert time.perf_counter() - started < 1.0
 
 
@@ -87,5 +87,5 @@ def test_the_worst_globs_take_bounded_time(glob: str, path: str) -> None:
 def test_any_glob_takes_bounded_time(glob: str, path: str) -> None:
     globs = Globs((glob,), ())
     started = time.perf_counter()
-    globs.admits(path)
+    globs.is_included(path)
     assert time.perf_counter() - started < 0.5

@@ -1,6 +1,6 @@
-"""The sidecar is killed at any moment, again and again, while its job goes on: what is left is never a riddle.
+"""The sidecar is killed at random moments while its job runs: the store always stays consistent.
 
-So that hundreds of starts take seconds, one process imports the sidecar and forks for every start.
+One process imports the sidecar and forks for every start, so that hundreds of starts take seconds.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ import pytest
 
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.machine import require
-from tests.sidecar.sidecars import OWN, REPOSITORY, Job, running, until
+from tests.sidecar.sidecars import METADATA_FOLDERS, REPOSITORY, Job, running, until
 from tests.storefs import build
 from tests.storefs.mount import mounted
 
 ROUNDS = 100  # on each kind of store
 NAMES = ("a", "b", "folder", "folder/a", "folder/b", "folder/deep/a", "folder/deep/b", "other/a", "other/b", "ü %41")
-FOREIGN = "somebody's"
+FOREIGN = "foreign"
 STARTER = """
 import os, signal, sys
 import sidecar.watch
@@ -40,11 +40,11 @@ for line in sys.stdin:
 
 
 class Starter:
-    """Starts sidecars for one job, one at a time."""
+    """Starts sidecars for one job, one after the other."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._log = open(job.log, "ab")  # noqa: SIM115 - until close()
+        self._log = open(job.log, "ab")  # noqa: SIM115 - open until close()
         self._process = subprocess.Popen(
             [sys.executable, "-c", STARTER],
             env=job.environ(sync_seconds=0.1, log_level="warning"),
@@ -56,27 +56,27 @@ class Starter:
         )
 
     def start(self) -> int:
-        """The process id of a new sidecar, which takes signals."""
+        """Start a sidecar and return its process id once it handles signals."""
         self._job.termination.unlink(missing_ok=True)
-        self._say("\n")
-        pid = int(self._hear())
-        until(self._job.termination.exists, "a start")
+        self._send("\n")
+        pid = int(self._receive())
+        until(self._job.termination.exists, "the start")
         return pid
 
     def kill(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
-        assert self._hear() == "ended\n"
+        assert self._receive() == "ended\n"
 
     def close(self) -> None:
         self._process.communicate(timeout=20)
         self._log.close()
 
-    def _say(self, text: str) -> None:
+    def _send(self, text: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(text)
         self._process.stdin.flush()
 
-    def _hear(self) -> str:
+    def _receive(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 
@@ -106,56 +106,57 @@ def remove(path: Path) -> None:
 
 
 def change(job: Job, rng: random.Random) -> None:
-    """One small thing that a job does: make, change, move or remove a file, or a folder in a file's place."""
+    """Perform one random action of a job: create, change, move or remove a file, or replace a file by a folder."""
     path = job.artifacts / rng.choice(NAMES)
-    what = rng.random()
-    if what < 0.3:
+    action = rng.random()
+    if action < 0.3:
         remove(path)
         return
     for parent in reversed(path.relative_to(job.artifacts).parents):
         if (job.artifacts / parent).is_file():
             (job.artifacts / parent).unlink()
     path.parent.mkdir(parents=True, exist_ok=True)
-    if what < 0.45:
+    if action < 0.45:
         other = job.artifacts / rng.choice(NAMES)
         if other.is_file() and not path.is_dir():
             other.rename(path)
         return
     if path.is_dir():
         remove(path)
-    if what < 0.6 and path.is_file():
+    if action < 0.6 and path.is_file():
         with open(path, "ab") as file:
             file.write(b"more")
     else:
         path.write_bytes(rng.randbytes(rng.choice((0, 1, 10, 1000, 1000, 700_000, 2_500_000))))
 
 
-def assert_nothing_unknown(job: Job) -> None:
-    """All that is kept is accounted for, and it will expire."""
-    kept = job.kept()
-    assert kept.pop(FOREIGN) == b"keep"
-    if kept:
-        assert kept.keys() <= job.manifest().keys()
+def assert_all_files_listed(job: Job) -> None:
+    """Every copy is in the manifest and will expire; a foreign file is preserved."""
+    copies = job.copies()
+    assert copies.pop(FOREIGN) == b"keep"
+    if copies:
+        assert copies.keys() <= job.manifest().keys()
         assert (job.folder / EXPIRED_AT).is_file()
         assert (job.folder / LEGACY_EXPIRED_AT).is_file()
 
 
-def assert_whole_after_the_end(job: Job) -> None:
+def assert_complete_after_the_end(job: Job) -> None:
+    """Run a sidecar to its end: all files are collected, and a foreign file is preserved."""
     with running(job) as sidecar:
-        until(job.termination.exists, "a start")
+        until(job.termination.exists, "the start")
         assert sidecar.end() == 0
-    somebody_s = job.folder / FOREIGN
-    assert somebody_s.read_text() == "keep"
-    somebody_s.unlink()
-    job.assert_whole()
+    foreign = job.folder / FOREIGN
+    assert foreign.read_text() == "keep"
+    foreign.unlink()
+    job.assert_complete()
     assert job.report().state in ("sealed", "empty")
-    somebody_s.write_text("keep")
+    foreign.write_text("keep")
 
 
-def test_killed_at_any_moment_it_leaves_nothing_unknown_and_ends_whole(job: Job) -> None:
+def test_a_sidecar_killed_at_any_moment_leaves_no_unlisted_file_and_the_last_sync_is_complete(job: Job) -> None:
     seed = random.randrange(2**32)
     rng = random.Random(seed)
-    print("seed", seed)  # shown where the test fails
+    print("seed", seed)  # printed if the test fails
     (job.folder / FOREIGN).parent.mkdir(parents=True)
     (job.folder / FOREIGN).write_text("keep")
     starter = Starter(job)
@@ -172,16 +173,16 @@ def test_killed_at_any_moment_it_leaves_nothing_unknown_and_ends_whole(job: Job)
                 os.kill(pid, signal.SIGUSR1)
                 time.sleep(rng.random() * 0.06)
             starter.kill(pid)
-            assert_nothing_unknown(job)
+            assert_all_files_listed(job)
             if number % 25 == 24:
                 job.termination.unlink()
-                assert_whole_after_the_end(job)
+                assert_complete_after_the_end(job)
     finally:
         starter.close()
     assert "Traceback" not in job.log.read_text()
 
 
-def test_killed_while_several_processes_copy_it_takes_them_along(tmp_path: Path) -> None:
+def test_child_processes_end_if_the_sidecar_is_killed(tmp_path: Path) -> None:
     job = Job(tmp_path)
     (job.folder / FOREIGN).parent.mkdir(parents=True)
     (job.folder / FOREIGN).write_text("keep")
@@ -190,30 +191,30 @@ def test_killed_while_several_processes_copy_it_takes_them_along(tmp_path: Path)
             job.write(f"{number % 7}/{number}", f"{delay} {number}" * 1000)
         job.termination.unlink(missing_ok=True)
         with running(job, sync_seconds=3600, quiet_seconds=3600, limit_files=2000) as sidecar:
-            until(job.termination.exists, "a start")
-            time.sleep(0.3)  # the first sync copies nothing: no file has rested
-            began = time.time_ns()
+            until(job.termination.exists, "the start")
+            time.sleep(0.3)  # the first sync copies nothing, because no file is quiet yet
+            started_ns = time.time_ns()
             sidecar.send(signal.SIGTERM)
-            until(lambda began=began: is_written_since(job, began), "a first copy")  # type: ignore[misc]
+            until(lambda started_ns=started_ns: is_written_since(job, started_ns), "a first copy")  # type: ignore[misc]
             time.sleep(delay)
             sidecar.kill()
-        after = {path: (job.folder / path).stat().st_ctime_ns for path in job.kept()}
-        assert_nothing_unknown(job)
+        after = {path: (job.folder / path).stat().st_ctime_ns for path in job.copies()}
+        assert_all_files_listed(job)
         time.sleep(0.1)
-        assert {path: (job.folder / path).stat().st_ctime_ns for path in job.kept()} == after
+        assert {path: (job.folder / path).stat().st_ctime_ns for path in job.copies()} == after
     job.termination.unlink()
     with running(job, limit_files=2000) as sidecar:
-        until(job.termination.exists, "a start")
+        until(job.termination.exists, "the start")
         assert sidecar.end() == 0
     (job.folder / FOREIGN).unlink()
-    job.assert_whole()
+    job.assert_complete()
 
 
 def is_written_since(job: Job, when_ns: int) -> bool:
-    """Whether a copy has been made since."""
+    """Whether a copy has been written since (nanoseconds since 1970)."""
     for path in job.folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
-            is_ours = not OWN.isdisjoint(path.parts)
-            if not is_ours and path.is_file() and path.stat().st_ctime_ns > when_ns:
+            is_metadata = not METADATA_FOLDERS.isdisjoint(path.parts)
+            if not is_metadata and path.is_file() and path.stat().st_ctime_ns > when_ns:
                 return True
     return False

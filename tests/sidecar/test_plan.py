@@ -1,192 +1,195 @@
-"""The plan of a sync, by tables: what is copied, kept, frozen, removed, and what waits."""
+"""The plan of a sync: which files are copied, retained, removed and deferred."""
 
 from collections.abc import Iterable, Mapping
 
 import pytest
 
 from artifacts.report import Count
-from sidecar import stamp
+from sidecar.file_signature import FileSignature, pack
 from sidecar.manifest import Manifest
-from sidecar.plan import RESTLESS_SYNCS, Limits, Moment, Plan, plan_sync
+from sidecar.plan import MAX_DEFERRALS, Limits, SyncContext, SyncPlan, plan_sync
 from sidecar.scan import Scan
-from sidecar.stamp import Stamp
 
 SECOND = 10**9
 NOW_NS = 1_700_000_000 * SECOND
 LIMITS = Limits(files=1000, bytes=1000, keep=False)
 KEEP = Limits(files=1000, bytes=1000, keep=True)
-LAST = Moment(last=True, eager=True, wall_ns=NOW_NS, clock=100.0, quiet_seconds=2.0)
-EAGER = Moment(last=False, eager=True, wall_ns=NOW_NS, clock=100.0, quiet_seconds=2.0)
-MOMENTS = pytest.mark.parametrize("moment", [LAST, EAGER], ids=["last", "eager"])
+LAST = SyncContext(is_last=True, is_eager=True, now_ns=NOW_NS, monotonic_seconds=100.0, quiet_seconds=2.0)
+EAGER = SyncContext(is_last=False, is_eager=True, now_ns=NOW_NS, monotonic_seconds=100.0, quiet_seconds=2.0)
+CONTEXTS = pytest.mark.parametrize("context", [LAST, EAGER], ids=["last", "eager"])
 
 
-def running(clock: float = 100.0) -> Moment:
-    return Moment(last=False, eager=False, wall_ns=NOW_NS, clock=clock, quiet_seconds=2.0)
+def main_runs(monotonic_seconds: float = 100.0) -> SyncContext:
+    """Return the context of a sync while main runs."""
+    return SyncContext(
+        is_last=False, is_eager=False, now_ns=NOW_NS, monotonic_seconds=monotonic_seconds, quiet_seconds=2.0
+    )
 
 
-def mark(size: int, age_seconds: float = 60.0, inode: int = 1) -> Stamp:
+def signature(size: int, age_seconds: float = 60.0, inode: int = 1) -> FileSignature:
     changed = NOW_NS - int(age_seconds * SECOND)
-    return stamp.pack(size, changed, changed, inode)
+    return pack(size, changed, changed, inode)
 
 
-def found(files: Mapping[str, int] | None = None, **rest: object) -> Scan:
-    """A scan of files of these sizes, all at rest."""
-    scan = Scan(exists=True, files={path: mark(size) for path, size in (files or {}).items()})
+def scan_of(files: Mapping[str, int] | None = None, **rest: object) -> Scan:
+    """Return a scan of files of these sizes, all quiet."""
+    scan = Scan(exists=True, files={path: signature(size) for path, size in (files or {}).items()})
     for name, value in rest.items():
         setattr(scan, name, value)
     return scan
 
 
-def copied(
+def manifest_of(
     files: Mapping[str, int] | None = None, pending: Iterable[str] = (), earlier: Iterable[str] = ()
 ) -> Manifest:
-    """The manifest after these files were copied, as `found` finds them."""
+    """Return the manifest after the files of `scan_of` were copied."""
     manifest = Manifest("job-1", "uid-1")
     for path, size in (files or {}).items():
-        manifest.enter(path, mark(size), b"", size, unstable=False)
+        manifest.add_copy(path, signature(size), b"", size, unstable=False)
     manifest.pending.update(pending)
-    manifest.earlier.update(dict.fromkeys(earlier, mark(1)))
+    manifest.earlier.update(dict.fromkeys(earlier, signature(1)))
     return manifest
 
 
-def work(plan: Plan) -> tuple[list[str], list[str], list[str]]:
-    return plan.clear, plan.copy, plan.remove
+def work(plan: SyncPlan) -> tuple[list[str], list[str], list[str]]:
+    """Return what the plan removes first, copies, and removes."""
+    return plan.remove_first, plan.copy, plan.remove
 
 
-def test_what_is_new_or_changed_is_copied_in_order_and_what_is_gone_removed() -> None:
-    manifest = copied({"same": 1, "grown": 1, "gone": 1, "b/gone": 1})
-    plan = plan_sync(found({"same": 1, "grown": 2, "new": 3, "a/new": 4}), manifest, LIMITS, LAST)
+def test_new_and_changed_files_are_copied_in_order_and_copies_of_missing_files_removed() -> None:
+    manifest = manifest_of({"same": 1, "grown": 1, "gone": 1, "b/gone": 1})
+    plan = plan_sync(scan_of({"same": 1, "grown": 2, "new": 3, "a/new": 4}), manifest, LIMITS, LAST)
     assert work(plan) == ([], ["a/new", "grown", "new"], ["b/gone", "gone"])
-    assert (plan.found, plan.exceeded, plan.rejected) == (Count(4, 10), False, False)
+    assert (plan.found, plan.is_over_limit, plan.is_rejected) == (Count(4, 10), False, False)
 
 
 @pytest.mark.parametrize("changed", [(2, 1, 1, 1), (1, 2, 1, 1), (1, 1, 2, 1), (1, 1, 1, 2)])
-def test_a_file_changed_if_its_size_a_time_or_the_inode_differs(changed: tuple[int, int, int, int]) -> None:
-    manifest = copied()
-    manifest.enter("a", stamp.pack(1, 1, 1, 1), b"d" * 32, 1, unstable=False)
-    assert plan_sync(found(files={"a": 1}), manifest, LIMITS, LAST).copy == ["a"]
-    for now, copy in ((stamp.pack(1, 1, 1, 1), []), (stamp.pack(*changed), ["a"])):
+def test_a_file_is_changed_if_size_times_or_inode_differ(changed: tuple[int, int, int, int]) -> None:
+    manifest = manifest_of()
+    manifest.add_copy("a", pack(1, 1, 1, 1), b"d" * 32, 1, unstable=False)
+    assert plan_sync(scan_of(files={"a": 1}), manifest, LIMITS, LAST).copy == ["a"]
+    for now, copy in ((pack(1, 1, 1, 1), []), (pack(*changed), ["a"])):
         assert plan_sync(Scan(files={"a": now}), manifest, LIMITS, LAST).copy == copy
 
 
-@MOMENTS
-def test_what_may_be_half_written_is_copied_again(moment: Moment) -> None:
-    plan = plan_sync(found({"a": 1, "b": 1}), copied({"a": 1, "b": 1}, pending=["b"]), LIMITS, moment)
+@CONTEXTS
+def test_pending_files_are_copied_again(context: SyncContext) -> None:
+    plan = plan_sync(scan_of({"a": 1, "b": 1}), manifest_of({"a": 1, "b": 1}, pending=["b"]), LIMITS, context)
     assert plan.copy == ["b"]
 
 
-def test_what_was_unstable_is_copied_again_at_the_end_and_not_at_every_sync() -> None:
-    manifest = copied({"a": 1})
+def test_unstable_files_are_copied_again_only_in_the_last_sync() -> None:
+    manifest = manifest_of({"a": 1})
     manifest.unstable.add("a")
-    assert plan_sync(found({"a": 1}), manifest, LIMITS, running()).copy == []
-    assert plan_sync(found({"a": 1}), manifest, LIMITS, LAST).copy == ["a"]
+    assert plan_sync(scan_of({"a": 1}), manifest, LIMITS, main_runs()).copy == []
+    assert plan_sync(scan_of({"a": 1}), manifest, LIMITS, LAST).copy == ["a"]
 
 
-def test_what_an_interrupted_copy_left_of_a_file_that_is_gone_is_removed() -> None:
-    assert plan_sync(found(), copied(pending=["a"]), LIMITS, LAST).remove == ["a"]
+def test_pending_copies_of_missing_files_are_removed() -> None:
+    assert plan_sync(scan_of(), manifest_of(pending=["a"]), LIMITS, LAST).remove == ["a"]
 
 
 @pytest.mark.parametrize(
     ("files", "size", "exceeded"), [(2, 10, False), (3, 3, True), (2, 11, True), (0, 0, False), (1, 10, False)]
 )
-def test_the_limits_are_the_most_that_is_allowed(files: int, size: int, exceeded: bool) -> None:
-    scan = found({f"f{number}": size // files + (number < size % files) for number in range(files)})
+def test_limits_are_inclusive(files: int, size: int, exceeded: bool) -> None:
+    scan = scan_of({f"f{number}": size // files + (number < size % files) for number in range(files)})
     for keep in (False, True):
-        plan = plan_sync(scan, copied(), Limits(2, 10, keep), LAST)
-        assert plan.exceeded is exceeded
-        assert plan.rejected is (exceeded and not keep)
+        plan = plan_sync(scan, manifest_of(), Limits(2, 10, keep), LAST)
+        assert plan.is_over_limit is exceeded
+        assert plan.is_rejected is (exceeded and not keep)
 
 
-def test_reject_keeps_nothing_at_the_end() -> None:
-    manifest = copied({"a": 1, "b": 1}, pending=["c", "older"], earlier=["old", "older"])
-    plan = plan_sync(found({"a": 600, "b": 600}), manifest, LIMITS, LAST)
+def test_reject_removes_all_copies_in_the_last_sync() -> None:
+    manifest = manifest_of({"a": 1, "b": 1}, pending=["c", "older"], earlier=["old", "older"])
+    plan = plan_sync(scan_of({"a": 600, "b": 600}), manifest, LIMITS, LAST)
     assert work(plan) == ([], [], ["a", "b", "c"])
-    assert plan.rejected
+    assert plan.is_rejected
     assert (plan.skipped["over_limit"].files, plan.skipped["over_limit"].bytes) == (2, 1200)
 
 
-@pytest.mark.parametrize("moment", [EAGER, running()], ids=["eager", "running"])
-def test_reject_freezes_the_job_folder_while_main_runs(moment: Moment) -> None:
-    plan = plan_sync(found({"a": 600, "b": 600}), copied({"a": 1, "gone": 1}), LIMITS, moment)
+@pytest.mark.parametrize("context", [EAGER, main_runs()], ids=["eager", "running"])
+def test_reject_freezes_the_job_folder_while_main_runs(context: SyncContext) -> None:
+    plan = plan_sync(scan_of({"a": 600, "b": 600}), manifest_of({"a": 1, "gone": 1}), LIMITS, context)
     assert work(plan) == ([], [], [])
-    assert (plan.exceeded, plan.rejected) == (True, False)
+    assert (plan.is_over_limit, plan.is_rejected) == (True, False)
 
 
-def test_reject_empties_the_job_folder_only_for_files_that_are_surely_there() -> None:
-    manifest = copied({"d/old": 900})
-    plan = plan_sync(found({"a": 1000}, unsure={"d"}), manifest, LIMITS, LAST)
-    assert (work(plan), plan.rejected) == (([], [], []), False)
-    plan = plan_sync(found({"a": 1001}, unsure={"d"}), manifest, LIMITS, LAST)
-    assert (work(plan), plan.rejected) == (([], [], ["d/old"]), True)
+def test_reject_removes_copies_only_if_the_found_files_alone_exceed_the_limit() -> None:
+    manifest = manifest_of({"d/old": 900})
+    plan = plan_sync(scan_of({"a": 1000}, uncertain={"d"}), manifest, LIMITS, LAST)
+    assert (work(plan), plan.is_rejected) == (([], [], []), False)
+    plan = plan_sync(scan_of({"a": 1001}, uncertain={"d"}), manifest, LIMITS, LAST)
+    assert (work(plan), plan.is_rejected) == (([], [], ["d/old"]), True)
 
 
-def test_a_job_that_is_within_the_limits_again_goes_on() -> None:
-    manifest = copied({"a": 1, "gone": 1})
-    frozen = plan_sync(found({"a": 1, "big": 5000}), manifest, LIMITS, EAGER)
-    plan = plan_sync(found({"a": 1, "b": 2}), manifest, LIMITS, EAGER, frozen)
+def test_syncs_continue_once_a_job_is_within_the_limits_again() -> None:
+    manifest = manifest_of({"a": 1, "gone": 1})
+    frozen = plan_sync(scan_of({"a": 1, "big": 5000}), manifest, LIMITS, EAGER)
+    plan = plan_sync(scan_of({"a": 1, "b": 2}), manifest, LIMITS, EAGER, frozen)
     assert work(plan) == ([], ["b"], ["gone"])
 
 
-def test_keep_takes_in_byte_order_what_fits_and_tries_the_next() -> None:
+def test_keep_copies_the_files_that_fit_in_byte_order() -> None:
     files = {"a": 400, "b": 700, "c": 500, "d": 200, "ü": 100, "z": 101}
-    plan = plan_sync(found(files), copied(), KEEP, LAST)
+    plan = plan_sync(scan_of(files), manifest_of(), KEEP, LAST)
     assert plan.copy == ["a", "c", "ü"]
     assert plan.skipped["over_limit"].paths == ["b", "d", "z"]
-    assert (plan.exceeded, plan.rejected, plan.spare_bytes) == (True, False, 0)
+    assert (plan.is_over_limit, plan.is_rejected, plan.spare_bytes) == (True, False, 0)
 
 
-def test_keep_counts_files_too() -> None:
-    plan = plan_sync(found({"a": 1, "b": 1, "c": 0}), copied(), Limits(2, 1000, keep=True), LAST)
+def test_keep_respects_the_limit_on_files() -> None:
+    plan = plan_sync(scan_of({"a": 1, "b": 1, "c": 0}), manifest_of(), Limits(2, 1000, keep=True), LAST)
     assert (plan.copy, plan.skipped["over_limit"].paths) == (["a", "b"], ["c"])
 
 
-def test_keep_takes_at_the_end_the_same_whatever_was_copied_before() -> None:
+def test_keep_selects_the_same_files_in_the_last_sync_regardless_of_earlier_copies() -> None:
     files = {"a": 600, "b": 600, "c": 300}
-    for before in ({}, {"b": 600}, {"c": 300, "b": 600}, files):
-        plan = plan_sync(found(files), copied(before), KEEP, LAST)
-        kept = (before.keys() | set(plan.copy)) - set(plan.remove)
+    for previous in ({}, {"b": 600}, {"c": 300, "b": 600}, files):
+        plan = plan_sync(scan_of(files), manifest_of(previous), KEEP, LAST)
+        kept = (previous.keys() | set(plan.copy)) - set(plan.remove)
         assert kept == {"a", "c"}
 
 
-def test_keep_lets_what_was_copied_stay_while_main_runs() -> None:
-    plan = plan_sync(found({"a": 600, "b": 600}), copied({"b": 600}), KEEP, EAGER)
+def test_keep_retains_existing_copies_while_main_runs() -> None:
+    plan = plan_sync(scan_of({"a": 600, "b": 600}), manifest_of({"b": 600}), KEEP, EAGER)
     assert work(plan) == ([], [], [])
 
 
-def test_a_copy_whose_file_no_longer_fits_counts_as_long_as_it_stays() -> None:
-    """Else a job could fill the store by letting files grow past the limit once they were copied."""
-    plan = plan_sync(found({"a": 1001, "b": 900}), copied({"a": 900}), KEEP, EAGER)
+def test_a_retained_copy_whose_file_no_longer_fits_counts_towards_the_limit() -> None:
+    """Otherwise a job could fill the store by letting files grow over the limit once they are copied."""
+    plan = plan_sync(scan_of({"a": 1001, "b": 900}), manifest_of({"a": 900}), KEEP, EAGER)
     assert work(plan) == ([], [], [])
-    plan = plan_sync(found({"a": 1001, "b": 100}), copied({"a": 900}), KEEP, EAGER)
+    plan = plan_sync(scan_of({"a": 1001, "b": 100}), manifest_of({"a": 900}), KEEP, EAGER)
     assert work(plan) == ([], ["b"], [])
 
 
-def test_what_shrinks_makes_room_for_what_grows_and_that_comes_before_what_is_new() -> None:
-    plan = plan_sync(found({"a": 600, "b": 300, "c": 200}), copied({"a": 500, "b": 500}), KEEP, EAGER)
+def test_shrunk_files_make_room_for_grown_files_before_new_ones() -> None:
+    plan = plan_sync(scan_of({"a": 600, "b": 300, "c": 200}), manifest_of({"a": 500, "b": 500}), KEEP, EAGER)
     assert (plan.copy, plan.skipped["over_limit"].paths) == (["a", "b"], ["c"])
 
 
-def test_what_shrinks_is_copied_though_there_is_no_room_left() -> None:
-    plan = plan_sync(found({"a": 590, "b": 600}, in_place={"x": 500}), copied({"a": 600, "b": 600}), KEEP, EAGER)
+def test_a_shrunk_file_is_copied_even_without_room() -> None:
+    plan = plan_sync(scan_of({"a": 590, "b": 600}, in_place={"x": 500}), manifest_of({"a": 600, "b": 600}), KEEP, EAGER)
     assert work(plan) == ([], ["a"], [])
 
 
 @pytest.mark.parametrize("unsure", ["", "d", "d/old"])
-@MOMENTS
-def test_a_copy_of_which_nothing_can_be_told_stays_and_counts(moment: Moment, unsure: str) -> None:
-    """Else a job could fill the store by hiding folders once they were copied."""
-    manifest = copied({"d/old": 900})
+@CONTEXTS
+def test_a_copy_whose_file_is_uncertain_stays_and_counts(context: SyncContext, unsure: str) -> None:
+    """Otherwise a job could fill the store by hiding folders once they are copied."""
+    manifest = manifest_of({"d/old": 900})
     for limits in (LIMITS, KEEP):
-        plan = plan_sync(found({"a": 100}, unsure={unsure}), manifest, limits, moment)
+        plan = plan_sync(scan_of({"a": 100}, uncertain={unsure}), manifest, limits, context)
         assert work(plan) == ([], ["a"], [])
-        plan = plan_sync(found({"a": 101}, unsure={unsure}), manifest, limits, moment)
-        assert (work(plan), plan.exceeded, plan.rejected) == (([], [], []), True, False)
+        plan = plan_sync(scan_of({"a": 101}, uncertain={unsure}), manifest, limits, context)
+        assert (work(plan), plan.is_over_limit, plan.is_rejected) == (([], [], []), True, False)
 
 
-def test_after_an_incomplete_look_nothing_is_removed() -> None:
-    plan = plan_sync(found({"a": 1}, truncated=True), copied({"gone": 1}, pending=["half"]), LIMITS, LAST)
+def test_nothing_is_removed_after_a_truncated_scan() -> None:
+    plan = plan_sync(scan_of({"a": 1}, is_truncated=True), manifest_of({"gone": 1}, pending=["half"]), LIMITS, LAST)
     assert work(plan) == ([], ["a"], [])
-    plan = plan_sync(found({"a": 101}, truncated=True), copied({"gone": 900}), KEEP, LAST)
+    plan = plan_sync(scan_of({"a": 101}, is_truncated=True), manifest_of({"gone": 900}), KEEP, LAST)
     assert work(plan) == ([], [], [])
 
 
@@ -194,83 +197,87 @@ def test_after_an_incomplete_look_nothing_is_removed() -> None:
     ("unsure", "kept"),
     [({""}, {"d/x", "d/e/y", "dd/z"}), ({"d"}, {"d/x", "d/e/y"}), ({"d/e"}, {"d/e/y"}), ({"dd/z"}, {"dd/z"})],
 )
-def test_nothing_is_removed_of_which_nothing_can_be_told(unsure: set[str], kept: set[str]) -> None:
-    manifest = copied({"d/x": 1, "d/e/y": 1}, pending=["dd/z"])
-    plan = plan_sync(found(unsure=unsure), manifest, LIMITS, LAST)
+def test_copies_of_uncertain_files_are_not_removed(unsure: set[str], kept: set[str]) -> None:
+    manifest = manifest_of({"d/x": 1, "d/e/y": 1}, pending=["dd/z"])
+    plan = plan_sync(scan_of(uncertain=unsure), manifest, LIMITS, LAST)
     assert manifest.paths() - set(plan.remove) == kept
 
 
-def test_what_lies_in_the_job_folder_already_counts_and_is_never_copied_or_removed() -> None:
-    plan = plan_sync(found({"a": 1}, in_place={"own": 5, "d/own": 6}), copied(), LIMITS, LAST)
+def test_files_in_place_count_and_are_never_copied_or_removed() -> None:
+    plan = plan_sync(scan_of({"a": 1}, in_place={"own": 5, "d/own": 6}), manifest_of(), LIMITS, LAST)
     assert (work(plan), plan.in_place) == (([], ["a"], []), Count(2, 11))
-    plan = plan_sync(found({"a": 1, "b": 1}, in_place={"own": 999}), copied(), KEEP, LAST)
-    assert (plan.copy, plan.exceeded) == (["a"], True)
-    assert plan_sync(found({"a": 2}, in_place={"own": 999}), copied(), LIMITS, LAST).rejected
+    plan = plan_sync(scan_of({"a": 1, "b": 1}, in_place={"own": 999}), manifest_of(), KEEP, LAST)
+    assert (plan.copy, plan.is_over_limit) == (["a"], True)
+    assert plan_sync(scan_of({"a": 2}, in_place={"own": 999}), manifest_of(), LIMITS, LAST).is_rejected
 
 
-@MOMENTS
-def test_a_copy_that_the_job_sees_in_place_of_its_file_stays(moment: Moment) -> None:
-    """After `rm -r artifacts; ln -s /phfs/jobArtifacts/<job> artifacts` our copies are the job's only ones."""
-    plan = plan_sync(found(in_place={"a": 900, "half": 1}), copied({"a": 900}, pending=["half"]), LIMITS, moment)
+@CONTEXTS
+def test_a_copy_that_the_job_itself_uses_stays(context: SyncContext) -> None:
+    """After `rm -r artifacts; ln -s /phfs/jobArtifacts/<job> artifacts`, the copies are the job's only files."""
+    plan = plan_sync(
+        scan_of(in_place={"a": 900, "half": 1}), manifest_of({"a": 900}, pending=["half"]), LIMITS, context
+    )
     assert (work(plan), plan.in_place) == (([], [], []), Count())
-    plan = plan_sync(found({"b": 101}, in_place={"a": 900}), copied({"a": 900}), KEEP, moment)
-    assert (work(plan), plan.exceeded) == (([], [], []), True)
+    plan = plan_sync(scan_of({"b": 101}, in_place={"a": 900}), manifest_of({"a": 900}), KEEP, context)
+    assert (work(plan), plan.is_over_limit) == (([], [], []), True)
 
 
-@MOMENTS
-def test_files_of_an_earlier_pod_stay_until_the_seal_and_do_not_count(moment: Moment) -> None:
-    manifest = copied(earlier=["old", "a"])
-    plan = plan_sync(found({"a": 999, "b": 1}), manifest, LIMITS, moment)
+@CONTEXTS
+def test_files_of_an_earlier_pod_stay_until_the_seal_and_do_not_count(context: SyncContext) -> None:
+    manifest = manifest_of(earlier=["old", "a"])
+    plan = plan_sync(scan_of({"a": 999, "b": 1}), manifest, LIMITS, context)
     assert work(plan) == ([], ["a", "b"], [])
 
 
 @pytest.mark.parametrize(
     ("gone", "new"), [("a", "a/b"), ("a", "a/b/c"), ("a/b", "a"), ("a/b/c", "a"), ("a/b", "a/b/c")]
 )
-def test_a_copy_in_the_way_of_another_is_cleared_first(gone: str, new: str) -> None:
-    plan = plan_sync(found({new: 1}), copied({gone: 1, "z": 1}), LIMITS, LAST)
+def test_a_copy_that_obstructs_another_is_removed_first(gone: str, new: str) -> None:
+    plan = plan_sync(scan_of({new: 1}), manifest_of({gone: 1, "z": 1}), LIMITS, LAST)
     assert work(plan) == ([gone], [new], ["z"])
-    plan = plan_sync(found({new: 1}), copied(earlier=[gone, "z"]), LIMITS, LAST)
+    plan = plan_sync(scan_of({new: 1}), manifest_of(earlier=[gone, "z"]), LIMITS, LAST)
     assert work(plan) == ([gone], [new], [])
 
 
-def test_names_that_only_begin_alike_are_not_in_the_way() -> None:
-    plan = plan_sync(found({"a/b": 1}), copied({"a.txt": 1, "ab": 1}), LIMITS, LAST)
+def test_names_with_a_common_prefix_do_not_obstruct() -> None:
+    plan = plan_sync(scan_of({"a/b": 1}), manifest_of({"a.txt": 1, "ab": 1}), LIMITS, LAST)
     assert work(plan) == ([], ["a/b"], ["a.txt", "ab"])
 
 
-def test_a_changed_file_is_copied_once_it_rests() -> None:
-    scan = Scan(files={"quiet": mark(1, 2.0), "busy": mark(1, 1.9)})
-    plan = plan_sync(scan, copied(), LIMITS, running())
-    assert (plan.copy, set(plan.waiting)) == (["quiet"], {"busy"})
-    assert plan_sync(scan, copied(), LIMITS, EAGER).copy == ["busy", "quiet"]
+def test_a_changed_file_is_copied_once_it_is_quiet() -> None:
+    scan = Scan(files={"quiet": signature(1, 2.0), "busy": signature(1, 1.9)})
+    plan = plan_sync(scan, manifest_of(), LIMITS, main_runs())
+    assert (plan.copy, set(plan.deferred)) == (["quiet"], {"busy"})
+    assert plan_sync(scan, manifest_of(), LIMITS, EAGER).copy == ["busy", "quiet"]
 
 
 @pytest.mark.parametrize("age_seconds", [-3600.0, 0.0])
-def test_where_the_clocks_differ_a_file_rests_when_it_was_seen_to(age_seconds: float) -> None:
-    scan = Scan(files={"a": mark(1, age_seconds)})
-    before = plan_sync(scan, copied(), LIMITS, running(100.0))
-    assert before.copy == []
-    before = plan_sync(scan, copied(), LIMITS, running(101.9), before)
-    assert before.copy == []
-    assert plan_sync(scan, copied(), LIMITS, running(102.0), before).copy == ["a"]
+def test_a_file_from_a_machine_with_another_clock_is_quiet_by_observation(age_seconds: float) -> None:
+    scan = Scan(files={"a": signature(1, age_seconds)})
+    previous = plan_sync(scan, manifest_of(), LIMITS, main_runs(100.0))
+    assert previous.copy == []
+    previous = plan_sync(scan, manifest_of(), LIMITS, main_runs(101.9), previous)
+    assert previous.copy == []
+    assert plan_sync(scan, manifest_of(), LIMITS, main_runs(102.0), previous).copy == ["a"]
 
 
-def test_a_file_that_changes_meanwhile_begins_to_rest_anew() -> None:
-    before = plan_sync(Scan(files={"a": mark(1, -9)}), copied(), LIMITS, running(100.0))
-    before = plan_sync(Scan(files={"a": mark(2, -9)}), copied(), LIMITS, running(101.9), before)
-    assert plan_sync(Scan(files={"a": mark(2, -9)}), copied(), LIMITS, running(103.8), before).copy == []
+def test_a_change_restarts_the_quiet_time() -> None:
+    previous = plan_sync(Scan(files={"a": signature(1, -9)}), manifest_of(), LIMITS, main_runs(100.0))
+    previous = plan_sync(Scan(files={"a": signature(2, -9)}), manifest_of(), LIMITS, main_runs(101.9), previous)
+    assert plan_sync(Scan(files={"a": signature(2, -9)}), manifest_of(), LIMITS, main_runs(103.8), previous).copy == []
 
 
-def test_a_file_that_never_rests_is_copied_every_few_syncs() -> None:
-    manifest, before, copies = copied(), None, []
-    for number in range(4 * (RESTLESS_SYNCS + 1)):
-        before = plan_sync(Scan(files={"log": mark(number, 0)}), manifest, LIMITS, running(100.0 + number), before)
-        for path in before.copy:
+def test_a_file_that_keeps_changing_is_copied_every_few_syncs() -> None:
+    manifest, previous, copies = manifest_of(), None, []
+    for number in range(4 * (MAX_DEFERRALS + 1)):
+        previous = plan_sync(
+            Scan(files={"log": signature(number, 0)}), manifest, LIMITS, main_runs(100.0 + number), previous
+        )
+        for path in previous.copy:
             copies.append(number)
-            manifest.enter(path, mark(number, 0), b"", number, unstable=True)
-    assert copies == [RESTLESS_SYNCS + turn * (RESTLESS_SYNCS + 1) for turn in range(4)]
+            manifest.add_copy(path, signature(number, 0), b"", number, unstable=True)
+    assert copies == [MAX_DEFERRALS + turn * (MAX_DEFERRALS + 1) for turn in range(4)]
 
 
-def test_copies_may_grow_by_what_the_limit_leaves() -> None:
-    assert plan_sync(found({"a": 300}, in_place={"x": 100}), copied(), LIMITS, LAST).spare_bytes == 600
+def test_copies_may_grow_up_to_the_limit() -> None:
+    assert plan_sync(scan_of({"a": 300}, in_place={"x": 100}), manifest_of(), LIMITS, LAST).spare_bytes == 600

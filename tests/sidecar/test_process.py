@@ -1,4 +1,4 @@
-"""The sidecar as a process: from its start, through what a job does with its folder, to its end by a signal."""
+"""The sidecar as a process, from its start to its end by a signal."""
 
 import json
 import os
@@ -12,24 +12,25 @@ from pathlib import Path
 import pytest
 
 from artifacts.report import STATES
+from sidecar.deadlines import EVICTION_GRACE_SECONDS, MIN_GRACE_SECONDS
 from tests.machine import require
 from tests.sidecar.sidecars import Job, run_command, running, until
 
 
 def is_python(pid: int) -> bool:
-    """Whether the process has become Python: from here on no signal may be lost."""
+    """Whether the process runs Python; from then on no signal may be lost."""
     return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] == os.fsencode(sys.executable)
 
 
-def test_two_files_of_a_job_are_kept_and_the_end_of_the_job_seals_them(job: Job) -> None:
+def test_a_jobs_files_are_collected_and_sealed_at_its_end(job: Job) -> None:
     job.write("test.txt", "hello\n")
     job.write("sub/test.txt", "hello\n")
     before = time.time()
     with running(job) as sidecar:
-        sidecar.wait_kept("test.txt", "sub/test.txt")
+        sidecar.wait_copied("test.txt", "sub/test.txt")
         assert sidecar.end() == 0
-    job.assert_whole()
-    assert job.kept() == {"test.txt": b"hello\n", "sub/test.txt": b"hello\n"}
+    job.assert_complete()
+    assert job.copies() == {"test.txt": b"hello\n", "sub/test.txt": b"hello\n"}
     report = job.report()
     assert (report.state, report.collected.files, report.collected.bytes) == ("sealed", 2, 12)
     assert report.sealed_at >= int(before)
@@ -41,129 +42,129 @@ def test_two_files_of_a_job_are_kept_and_the_end_of_the_job_seals_them(job: Job)
     assert summary["expiredAt"] == report.expired_at
 
 
-def test_a_file_written_just_before_the_end_is_kept_though_it_never_rested(job: Job) -> None:
+def test_a_file_written_just_before_the_end_is_collected(job: Job) -> None:
     with running(job, quiet_seconds=3600, sync_seconds=3600) as sidecar:
-        until(job.termination.exists, "a start")
+        until(job.termination.exists, "the start")
         job.write("last", "words")
         assert sidecar.end() == 0
-    job.assert_whole()
+    job.assert_complete()
 
 
 @pytest.mark.parametrize("delay", [0, 10, 25, 50, 75, 100, 150])
-def test_the_end_of_a_job_is_not_lost_while_python_starts(job: Job, delay: int) -> None:
+def test_sigterm_is_not_lost_while_python_starts(job: Job, delay: int) -> None:
     job.write("a", "x")
     with running(job) as sidecar:
-        until(lambda: is_python(sidecar.pid), "a start")
+        until(lambda: is_python(sidecar.pid), "the start")
         time.sleep(delay / 1000)
         assert sidecar.end(5) == 0
     assert job.report().state == "sealed"
-    job.assert_whole()
+    job.assert_complete()
 
 
 @pytest.mark.parametrize("delay", [0, 25, 50, 75, 100])
-def test_the_end_of_a_job_is_not_lost_by_process_1_while_python_starts(job: Job, delay: int) -> None:
+def test_sigterm_to_pid_1_is_not_lost_while_python_starts(job: Job, delay: int) -> None:
     require(os.geteuid() == 0, "root, to make a PID namespace")
     job.write("a", "x")
     with running(job, prefix=("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")) as sidecar:
-        sidecar.pid = only_child(sidecar.process.pid)
-        until(lambda: is_python(sidecar.pid), "a start")
+        sidecar.pid = wait_for_child(sidecar.process.pid)
+        until(lambda: is_python(sidecar.pid), "the start")
         time.sleep(delay / 1000)
         assert sidecar.end(5) == 0
     assert job.report().state == "sealed"
-    job.assert_whole()
+    job.assert_complete()
 
 
-def only_child(pid: int) -> int:
-    """The process that `pid` starts and waits for."""
+def wait_for_child(pid: int) -> int:
+    """Wait until the process has a child, and return the child's pid."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     until(lambda: children.read_text().split(), "a child process")
     return int(children.read_text())
 
 
 @pytest.mark.parametrize("by_command", [False, True])
-def test_asked_to_sync_now_it_copies_files_that_are_still_open(job: Job, by_command: bool) -> None:
+def test_a_requested_sync_copies_files_that_are_still_open(job: Job, by_command: bool) -> None:
     job.write("rested", "1")
     old = time.time() - 7200
     with running(job, quiet_seconds=3600, sync_seconds=3600) as sidecar:
-        until(job.termination.exists, "a start")
+        until(job.termination.exists, "the start")
         with open(job.artifacts / "open", "w") as file:
             file.write("so far")
             file.flush()
-            os.utime(job.artifacts / "open", (old, old))  # a time that a job can set says nothing about rest
+            os.utime(job.artifacts / "open", (old, old))  # a job can set the mtime, so it does not make a file quiet
             time.sleep(0.3)
-            assert job.kept() == {}
+            assert job.copies() == {}
             if by_command:
                 done = run_command(job, "sync-now", str(sidecar.pid))
                 assert (done.returncode, done.stderr) == (0, "")
             else:
                 sidecar.send(signal.SIGUSR1)
-            sidecar.wait_kept("open", "rested")
-        assert job.kept()["open"] == b"so far"
+            sidecar.wait_copied("open", "rested")
+        assert job.copies()["open"] == b"so far"
         sidecar.wait_reported(lambda report: report.state == "syncing", "the job runs")
         assert sidecar.end() == 0
 
 
 @pytest.mark.parametrize("pid", ["0", "-1", "x", str(2**22 + 1)])
-def test_sync_now_says_that_there_is_no_such_sidecar(job: Job, pid: str) -> None:
+def test_sync_now_fails_without_a_sidecar(job: Job, pid: str) -> None:
     done = run_command(job, "sync-now", pid)
     assert done.returncode == 1
-    assert done.stderr.startswith("no sidecar to ask: ")
+    assert done.stderr.startswith("cannot signal the sidecar: ")
     assert "sync-now PID" in done.stderr
 
 
-def places(job: Job) -> dict[str, tuple[int, int]]:
-    """Path -> (inode, change time) of what is kept."""
-    stats = {path: (job.folder / path).stat() for path in job.kept()}
+def file_ids(job: Job) -> dict[str, tuple[int, int]]:
+    """Return path -> (inode, change time) of the copies."""
+    stats = {path: (job.folder / path).stat() for path in job.copies()}
     return {path: (found.st_ino, found.st_ctime_ns) for path, found in stats.items()}
 
 
-def test_killed_and_started_again_it_goes_on_without_copying_again(job: Job) -> None:
+def test_a_restarted_sidecar_resumes_without_copying_again(job: Job) -> None:
     names = [f"{number}/{name}" for number in range(3) for name in "abc"]
     for name in names:
         job.write(name, name)
     with running(job) as sidecar:
-        sidecar.wait_kept(*names)
+        sidecar.wait_copied(*names)
         sidecar.kill()
-    before = places(job)
+    before = file_ids(job)
     job.write("new", "new")
     with running(job) as sidecar:
-        sidecar.wait_kept(*names, "new")
+        sidecar.wait_copied(*names, "new")
         assert sidecar.end() == 0
-    assert {path: place for path, place in places(job).items() if path != "new"} == before
-    job.assert_whole()
+    assert {path: file_id for path, file_id in file_ids(job).items() if path != "new"} == before
+    job.assert_complete()
     assert job.summary()["files"] == 10
 
 
-def test_started_again_while_main_runs_it_breaks_its_seal_and_keeps_the_expiry_ahead(job: Job) -> None:
+def test_a_sidecar_restarted_after_its_seal_reopens_the_report_and_renews_the_expiry(job: Job) -> None:
     job.write("a", "x")
     with running(job, retention_seconds=2) as sidecar:
-        sidecar.wait_kept("a")
+        sidecar.wait_copied("a")
         assert sidecar.end() == 0
     assert job.report().state == "sealed"
-    before = places(job)
+    before = file_ids(job)
     with running(job, retention_seconds=2) as sidecar:
-        until(lambda: job.report().state == "syncing", "the seal broken")
+        until(lambda: job.report().state == "syncing", "the report reopened")
         assert job.report().sealed_at == 0
         for _ in range(25):
             assert min(job.expiries()) >= int(time.time())
             time.sleep(0.1)
         assert sidecar.end() == 0
     assert job.report().state == "sealed"
-    assert places(job) == before
+    assert file_ids(job) == before
 
 
-def test_a_copy_that_was_damaged_while_no_sidecar_ran_is_made_again(job: Job) -> None:
+def test_copies_damaged_while_no_sidecar_ran_are_made_again(job: Job) -> None:
     job.write("gone", "1")
     job.write("short", "whole")
     with running(job) as sidecar:
-        sidecar.wait_kept("gone", "short")
+        sidecar.wait_copied("gone", "short")
         sidecar.kill()
     (job.folder / "gone").unlink()
     (job.folder / "short").write_text("who")
     with running(job) as sidecar:
-        until(lambda: job.kept() == {"gone": b"1", "short": b"whole"}, "the copies made again")
+        until(lambda: job.copies() == {"gone": b"1", "short": b"whole"}, "the copies made again")
         assert sidecar.end() == 0
-    job.assert_whole()
+    job.assert_complete()
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_a_copy_that_was_damaged_while_no_sidecar_ran_is_made_again(job: Job) ->
         ({"root": "/nowhere"}, "/nowhere"),
     ],
 )
-def test_with_settings_it_cannot_use_it_waits_for_the_end_and_says_why(
+def test_with_invalid_settings_the_sidecar_waits_and_reports_the_problem(
     job: Job, settings: dict[str, str], problem: str
 ) -> None:
     job.write("a", "x")
@@ -183,25 +184,25 @@ def test_with_settings_it_cannot_use_it_waits_for_the_end_and_says_why(
         time.sleep(0.2)
         assert sidecar.process.poll() is None
         assert sidecar.end() == 0
-        assert "ERROR nothing will be collected job=" in sidecar.log()
+        assert "ERROR cannot start, no files will be collected job=" in sidecar.log()
     summary = job.summary()
     assert (summary["state"], summary["sealed"], summary["job"]) == ("incomplete", False, "job-1")
     assert problem in summary["message"]
     assert list(job.phfs.iterdir()) == []
 
 
-def test_switched_off_it_writes_nothing(job: Job) -> None:
+def test_a_disabled_sidecar_writes_nothing(job: Job) -> None:
     job.write("a", "x")
     with running(job, enabled="false") as sidecar:
-        until(lambda: job.log.stat().st_size, "a line in the log")
+        until(lambda: job.log.stat().st_size, "the log line")
         assert sidecar.end() == 0
-        assert "switched off" in sidecar.log()
+        assert "disabled, no files will be collected" in sidecar.log()
     assert list(job.phfs.iterdir()) == []
     assert not job.termination.exists()
 
 
-def test_the_termination_message_can_be_read_at_every_moment(job: Job) -> None:
-    job.termination.write_text("x" * 1000)  # an earlier message was longer
+def test_the_termination_message_is_complete_at_every_moment(job: Job) -> None:
+    job.termination.write_text("x" * 1000)  # the message of an earlier run was longer
     documents, stop = [], threading.Event()
 
     def read() -> None:
@@ -213,7 +214,7 @@ def test_the_termination_message_can_be_read_at_every_moment(job: Job) -> None:
         reader = threading.Thread(target=read)
         reader.start()
         try:
-            for number in range(8):  # shorter and longer ones
+            for number in range(8):  # messages of different lengths
                 job.write(f"{number}", "x" * number)
                 sidecar.send(signal.SIGUSR1)
                 time.sleep(0.05)
@@ -227,3 +228,21 @@ def test_the_termination_message_can_be_read_at_every_moment(job: Job) -> None:
     states = [json.loads(document)["state"] for document in documents]
     assert set(states) <= STATES.keys()
     assert {"syncing", "sealed"} <= set(states)
+
+
+def test_the_sidecar_of_an_evicted_pod_outlives_main_and_collects_its_last_files(job: Job) -> None:
+    """preStop, SIGTERM a second later, and main runs for another second, as with a real kubelet."""
+    job.write("early", "1")
+    with running(job) as sidecar:
+        sidecar.wait_copied("early")
+        evicted_at = time.monotonic()
+        sidecar.send(signal.SIGUSR1)
+        time.sleep(EVICTION_GRACE_SECONDS)
+        sidecar.send(signal.SIGTERM)
+        until(lambda: job.summary()["state"] == "sealed", "the first seal, since main may not run on")
+        job.write("late", "2")
+        assert sidecar.process.wait(10) == 0
+        assert time.monotonic() - evicted_at > MIN_GRACE_SECONDS
+    job.assert_complete()
+    assert job.report().state == "sealed"
+    assert (job.summary()["state"], job.summary()["files"]) == ("sealed", 2)

@@ -1,4 +1,4 @@
-"""The command line for people: one sync by hand, or a look at it."""
+"""The command line for people: --once, --dry-run and --help."""
 
 import signal
 import subprocess
@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from artifacts.report import REASONS
 from artifacts.settings import SETTINGS_TABLE
 from tests.sidecar.sidecars import REPOSITORY, Job, run_command, running, tree, until
 
@@ -18,13 +19,13 @@ def test_once_syncs_and_seals(job: Job) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[:2] == [
         "sealed: 2 files (3 bytes) in the store",
-        "  - broken_link: 1 file (0 bytes): links to targets that do not exist",
+        f"  - broken_link: 1 file (0 bytes): {REASONS['broken_link']}",
     ]
-    job.assert_whole()
+    job.assert_complete()
     assert job.report().state == "sealed"
 
 
-def test_once_fails_where_something_that_was_wanted_is_missing(job: Job) -> None:
+def test_once_fails_if_a_file_could_not_be_collected(job: Job) -> None:
     job.write("a", "x")
     (job.artifacts / "out").symlink_to("/tmp/elsewhere")
     done = run_command(job, "--once")
@@ -33,7 +34,7 @@ def test_once_fails_where_something_that_was_wanted_is_missing(job: Job) -> None
 
 
 @pytest.mark.parametrize("option", ["--once", "--dry-run"])
-def test_wrong_settings_are_all_named(job: Job, option: str) -> None:
+def test_all_invalid_settings_are_reported(job: Job, option: str) -> None:
     done = run_command(job, option, limit_files="many", over_limit="maybe")
     assert done.returncode == 2
     assert [line.partition("=")[0] for line in done.stderr.splitlines()] == [
@@ -43,18 +44,18 @@ def test_wrong_settings_are_all_named(job: Job, option: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["--once", "--dry-run"])
-def test_a_store_that_is_not_there_is_an_error_that_names_it(job: Job, option: str) -> None:
+def test_a_missing_store_is_named_in_the_error(job: Job, option: str) -> None:
     job.write("a", "x")
     done = run_command(job, option, store="/nowhere", phfs="/nowhere", grace_seconds=1)
     assert done.returncode in (1, 2)
     assert "/nowhere" in done.stderr
 
 
-def test_a_dry_run_says_what_would_be_done_and_writes_nothing(job: Job) -> None:
+def test_a_dry_run_prints_the_plan_and_writes_nothing(job: Job) -> None:
     job.write("stays", "x")
     job.write("goes", "x")
     with running(job) as sidecar:
-        sidecar.wait_kept("goes", "stays")
+        sidecar.wait_copied("goes", "stays")
         sidecar.kill()
     (job.artifacts / "goes").unlink()
     job.write("comes", "x" * 3000)
@@ -72,14 +73,14 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(job: Job) -> None:
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ctime_ns) for path in job.phfs.rglob("*")} == before
 
 
-def test_a_dry_run_of_a_new_job_makes_no_folder(job: Job) -> None:
+def test_a_dry_run_of_a_new_job_creates_no_folder(job: Job) -> None:
     job.write("a", "x")
     done = run_command(job, "--dry-run", limit_files=0)
-    assert "over the limit: nothing would be kept" in done.stdout
+    assert "over the limit: no files would be collected" in done.stdout
     assert list(job.phfs.iterdir()) == []
 
 
-def test_help_names_every_setting_and_how_to_start_it(job: Job) -> None:
+def test_help_lists_every_setting_and_the_start_command(job: Job) -> None:
     done = run_command(job, "--help")
     assert done.returncode == 0
     assert "env --block-signal=TERM,USR1 python3 -m sidecar" in done.stdout
@@ -87,16 +88,16 @@ def test_help_names_every_setting_and_how_to_start_it(job: Job) -> None:
     assert not [row.env for row in SETTINGS_TABLE if f"  {row.env}\n" not in done.stdout]
 
 
-def test_ctrl_c_ends_a_sync_by_hand(job: Job) -> None:
+def test_ctrl_c_interrupts_a_sync(job: Job) -> None:
     with open(job.write("endless", ""), "r+b") as file:
-        file.truncate(2**40)  # a hole: nothing on the disk, much to read
+        file.truncate(2**40)  # a hole: no space on the disk, but much to read
     command = [sys.executable, "-m", "sidecar", "--once"]
     environ = job.environ(limit_size_mb=2**30)
     with subprocess.Popen(command, env=environ, cwd=REPOSITORY, stdout=subprocess.DEVNULL) as process:
         try:
-            until((job.folder / "endless").exists, "a copy begun")
+            until((job.folder / "endless").exists, "the start of the copy")
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 130
         finally:
             process.kill()
-    assert job.manifest()["endless"]["pending"] is True  # the next sync knows what to tidy up
+    assert job.manifest()["endless"]["pending"] is True  # the next sync copies it again

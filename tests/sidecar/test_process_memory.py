@@ -1,4 +1,4 @@
-"""A sidecar runs beside every job: what it takes of the node's memory is bounded, and the limits bound what it does."""
+"""The memory of a sidecar is bounded, since one runs next to every job."""
 
 import signal
 import subprocess
@@ -12,20 +12,20 @@ from tests.machine import require
 from tests.sidecar.sidecars import Job, running, until
 
 FILES = 100_000
-MOST_BYTES = 100_000_000
+MAX_BYTES = 100_000_000
 MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture
 def job() -> Iterator[Job]:
-    """A job whose files and store lie in memory, for they are many."""
-    require(MEMORY.is_dir(), f"{MEMORY}, to make many files quickly")
+    """A job whose files and store are in memory, because it has many files."""
+    require(MEMORY.is_dir(), f"{MEMORY}, to create many files quickly")
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         yield Job(Path(folder))
 
 
 @pytest.mark.timeout(120)
-def test_a_hundred_thousand_files_are_kept_in_less_than_100_mb(job: Job) -> None:
+def test_100_000_files_are_collected_in_less_than_100_mb(job: Job) -> None:
     for number in range(FILES):
         (job.artifacts / f"file-number-{number}").touch()
     with running(job, limit_files=2 * FILES, sync_seconds=3600) as sidecar:
@@ -43,4 +43,4 @@ def test_a_hundred_thousand_files_are_kept_in_less_than_100_mb(job: Job) -> None
         until(has_ended, "the end")
     assert job.summary()["files"] == FILES
     assert job.summary()["state"] == "sealed"
-    assert max(peaks) < MOST_BYTES
+    assert max(peaks) < MAX_BYTES

@@ -1,4 +1,4 @@
-"""What may be collected at all: only the job's own files on the job's own volumes, as main could have read them."""
+"""Which files may be collected: only regular files on the job's volumes."""
 
 import os
 import stat
@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.source import OpenFolders, Refused, Source, View
-from tests.sidecar.volumes import JOB_FOLDER, VOLUMES, Volumes, content, refusal, refused_by
+from sidecar.source import OpenFolders, PathRefused, Source, VolumeView
+from tests.sidecar.volumes import JOB_FOLDER, VOLUMES, Volumes, open_result, read_file, refusal_reason
 
 pytestmark = pytest.mark.usefixtures("either_kernel")
 
 
-def test_a_file_is_opened_whether_it_is_there_itself_or_by_a_link(volumes: Volumes) -> None:
+def test_files_are_opened_directly_and_through_links(volumes: Volumes) -> None:
     volumes.write("d/a", "artifact")
     volumes.write("/project/x/d/b", "linked")
     volumes.link("d/b", "/project/x/d/b")
     volumes.link("folder", "/project/x/d")
     with volumes.source() as source:
-        assert content(source, "d/a") == "artifact"
-        assert content(source, "d/b") == content(source, "folder/b") == "linked"
+        assert read_file(source, "d/a") == "artifact"
+        assert read_file(source, "d/b") == read_file(source, "folder/b") == "linked"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_file_is_opened_whether_it_is_there_itself_or_by_a_link(volumes: Volum
         ("file/x", "ENOTDIR"),
     ],
 )
-def test_all_else_is_refused_with_its_reason(volumes: Volumes, path: str, reason: str) -> None:
+def test_everything_else_is_refused_with_a_reason(volumes: Volumes, path: str, reason: str) -> None:
     volumes.write("/other/a")
     volumes.link("out", "/other/a")
     volumes.link("gone out", "/tmp/gone")
@@ -53,26 +53,26 @@ def test_all_else_is_refused_with_its_reason(volumes: Volumes, path: str, reason
     volumes.link("broken", "gone")
     volumes.write("file")
     with volumes.source() as source:
-        assert refusal(source, path) == reason
+        assert refusal_reason(source, path) == reason
 
 
-def test_a_refusal_tells_where_a_link_left_the_volumes_in_print(volumes: Volumes) -> None:
+def test_a_refusal_contains_the_encoded_path_outside_the_volumes(volumes: Volumes) -> None:
     volumes.link("out", "/tmp/o\nut")
-    with volumes.source() as source, pytest.raises(Refused) as caught:
+    with volumes.source() as source, pytest.raises(PathRefused) as caught:
         source.open_file("out")
     assert caught.value.detail == "/tmp"
 
 
-def test_a_writer_that_waits_for_a_reader_of_its_fifo_is_not_woken(volumes: Volumes) -> None:
+def test_a_writer_waiting_for_a_fifos_reader_is_not_woken(volumes: Volumes) -> None:
     os.mkfifo(volumes.artifact("fifo"))
     with volumes.source() as source:
-        assert refusal(source, "fifo") == "special_file"
-        with pytest.raises(OSError, match="No such device"):  # ENXIO: nobody has it open to read
+        assert refusal_reason(source, "fifo") == "special_file"
+        with pytest.raises(OSError, match="No such device"):  # ENXIO: no process has it open for reading
             os.open(volumes.artifact("fifo"), os.O_WRONLY | os.O_NONBLOCK)
 
 
-def test_a_file_that_was_opened_is_the_one_that_was_checked(volumes: Volumes) -> None:
-    """A link that is turned elsewhere afterwards changes nothing."""
+def test_the_opened_file_is_the_checked_file(volumes: Volumes) -> None:
+    """A link that is changed afterwards has no effect."""
     volumes.write("/project/x/a", "checked")
     volumes.write("/other/secret", "secret")
     link = volumes.link("a", "/project/x/a")
@@ -82,10 +82,10 @@ def test_a_file_that_was_opened_is_the_one_that_was_checked(volumes: Volumes) ->
         link.symlink_to("/other/secret")
         with open(fd, encoding="utf-8") as file:
             assert file.read() == "checked"
-        assert refusal(source, "a") == "outside_volumes"
+        assert refusal_reason(source, "a") == "outside_volumes"
 
 
-def test_an_open_folder_is_still_the_one_that_was_checked(volumes: Volumes) -> None:
+def test_an_open_folder_is_the_checked_folder(volumes: Volumes) -> None:
     volumes.write("/project/x/d/a", "checked")
     volumes.write("/other/a", "secret")
     link = volumes.link("d", "/project/x/d")
@@ -96,25 +96,25 @@ def test_an_open_folder_is_still_the_one_that_was_checked(volumes: Volumes) -> N
         link.symlink_to("/other")
         volumes.at("/project/x/d/a").unlink()
         volumes.at("/project/x/d/a").symlink_to("/other/a")
-        assert refused_by(folders.open_file, "d/a") == "outside_volumes"
+        assert open_result(folders.open_file, "d/a") == "outside_volumes"
         folders.close()
 
 
-def test_more_folders_than_are_kept_open_are_still_read(volumes: Volumes) -> None:
+def test_more_folders_than_may_stay_open_are_read(volumes: Volumes) -> None:
     with volumes.source() as source:
         folders = OpenFolders(source)
-        for number in range(OpenFolders._MOST + 5):
+        for number in range(OpenFolders._MAX_FOLDERS + 5):
             volumes.write(f"d{number}/a")
             os.close(folders.open_file(f"d{number}/a")[0])
-        assert len(os.listdir("/proc/self/fd")) < OpenFolders._MOST + 40
+        assert len(os.listdir("/proc/self/fd")) < OpenFolders._MAX_FOLDERS + 40
         folders.close()
 
 
-def test_the_real_path_in_main_of_a_link_is_told(volumes: Volumes) -> None:
+def test_the_real_path_in_main_of_a_link_is_returned(volumes: Volumes) -> None:
     volumes.write("/project/x/d/a")
     volumes.link("l", "/project/x/d")
     with volumes.source() as source:
-        found, real_path = source.locate("l/a")
+        found, real_path = source.stat_target("l/a")
         assert (stat.S_ISREG(found.st_mode), real_path) == (True, "/project/x/d/a")
         fd, real_folder = source.open_folder("l")
         assert (os.listdir(fd), real_folder) == (["a"], "/project/x/d")
@@ -131,9 +131,9 @@ def test_the_real_path_in_main_of_a_link_is_told(volumes: Volumes) -> None:
         ("/", None),
     ],
 )
-def test_only_what_is_below_the_job_folder_is_in_place(volumes: Volumes, real_path: str, in_place: str | None) -> None:
+def test_only_paths_below_the_job_folder_are_in_place(volumes: Volumes, real_path: str, in_place: str | None) -> None:
     with volumes.source() as source:
-        assert source.path_in_place(real_path) == in_place
+        assert source.path_in_job_folder(real_path) == in_place
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_only_what_is_below_the_job_folder_is_in_place(volumes: Volumes, real_pa
         ("/home/jovyan/data2", True),
     ],
 )
-def test_a_view_sees_its_volumes_without_what_is_hidden_in_them(path: str, sees: bool) -> None:
-    assert View("/home/jovyan/artifacts", VOLUMES, ("/home/jovyan/data",), JOB_FOLDER).sees(path) is sees
+def test_paths_on_volumes_are_visible_except_hidden_ones(path: str, sees: bool) -> None:
+    assert VolumeView("/home/jovyan/artifacts", VOLUMES, ("/home/jovyan/data",), JOB_FOLDER).is_visible(path) is sees
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,10 @@ def test_a_view_sees_its_volumes_without_what_is_hidden_in_them(path: str, sees:
         ((), "/project/x/a", False),
     ],
 )
-def test_beside_the_artifacts_is_what_lies_on_their_own_volume(
-    volumes: tuple[str, ...], path: str, beside: bool
-) -> None:
-    assert View("/home/jovyan/artifacts", volumes, (), JOB_FOLDER).beside(path) is beside
+def test_paths_on_the_artifacts_volume_are_recognized(volumes: tuple[str, ...], path: str, beside: bool) -> None:
+    assert VolumeView("/home/jovyan/artifacts", volumes, (), JOB_FOLDER).is_on_artifacts_volume(path) is beside
 
 
-def test_a_root_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_root_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Source(str(tmp_path / "gone"), View("/a", (), (), JOB_FOLDER))
+        Source(str(tmp_path / "gone"), VolumeView("/a", (), (), JOB_FOLDER))

@@ -1,4 +1,4 @@
-"""As root the sidecar could read anything: it collects only what main's user could have read."""
+"""As root, the sidecar can read everything, but it collects only files that main's user could have read."""
 
 import os
 from pathlib import Path
@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.machine import require
-from tests.sidecar.volumes import Volumes, content, refusal
+from tests.sidecar.volumes import Volumes, read_file, refusal_reason
 
 pytestmark = pytest.mark.usefixtures("either_kernel")
 USER, COLLEAGUE = 1000, 2000
 
 
-def own(place: Path, uid: int, mode: int) -> None:
-    place.chmod(mode)
-    os.chown(place, uid, uid, follow_symlinks=False)
+def set_owner(path: Path, uid: int, mode: int) -> None:
+    """Set owner and mode; links are not followed."""
+    path.chmod(mode)
+    os.chown(path, uid, uid, follow_symlinks=False)
 
 
 @pytest.mark.parametrize(
@@ -37,16 +38,16 @@ def test_as_root_a_linked_file_is_read_only_if_mains_user_could(
     volumes: Volumes, artifacts: str, uid: int, mode: int, outcome: str
 ) -> None:
     require(os.geteuid() == 0, "root, to own files as others")
-    own(volumes.write("/project/x/d/a"), uid, mode)
+    set_owner(volumes.write("/project/x/d/a"), uid, mode)
     if artifacts == "folder":
         volumes.link("a", "/project/x/d/a")
-        own(volumes.artifact(""), USER, 0o755)
+        set_owner(volumes.artifact(""), USER, 0o755)
     else:
         volumes.replace_artifacts("/project/x/d")
         os.chown(volumes.artifact(""), USER, USER, follow_symlinks=False)
     with volumes.source() as source:
         os.close(source.open_folder("")[0])
-        assert refusal(source, "a") == outcome
+        assert refusal_reason(source, "a") == outcome
 
 
 @pytest.mark.parametrize(
@@ -61,58 +62,58 @@ def test_as_root_a_linked_file_is_read_only_if_mains_user_could(
     ],
 )
 @pytest.mark.parametrize("link", ["private/d/a", "private/d"])
-def test_as_root_nothing_is_read_in_a_folder_that_mains_user_could_not_enter(
+def test_as_root_files_in_a_folder_that_mains_user_could_not_enter_are_refused(
     volumes: Volumes, link: str, uid: int, mode: int, outcome: str
 ) -> None:
-    """Most people's private files are ordinary ones in a private folder."""
+    """Private files often have mode 0644 in a private folder."""
     require(os.geteuid() == 0, "root, to own files as others")
-    own(volumes.write("/project/x/private/d/a"), COLLEAGUE, 0o644)
-    own(volumes.at("/project/x/private"), uid, mode)
+    set_owner(volumes.write("/project/x/private/d/a"), COLLEAGUE, 0o644)
+    set_owner(volumes.at("/project/x/private"), uid, mode)
     volumes.link("l", f"/project/x/{link}")
-    own(volumes.artifact(""), USER, 0o755)
+    set_owner(volumes.artifact(""), USER, 0o755)
     with volumes.source() as source:
         os.close(source.open_folder("")[0])
-        assert refusal(source, "l" if link.endswith("/a") else "l/a") == outcome
+        assert refusal_reason(source, "l" if link.endswith("/a") else "l/a") == outcome
 
 
-def test_a_volume_that_only_its_group_may_enter_was_mounted_for_mains_user(volumes: Volumes) -> None:
+def test_the_mode_of_a_volumes_mount_point_is_not_checked(volumes: Volumes) -> None:
     require(os.geteuid() == 0, "root, to own files as others")
-    own(volumes.write("/project/x/d/a", "shared"), COLLEAGUE, 0o664)
-    own(volumes.at("/project/x"), COLLEAGUE, 0o2770)
+    set_owner(volumes.write("/project/x/d/a", "shared"), COLLEAGUE, 0o664)
+    set_owner(volumes.at("/project/x"), COLLEAGUE, 0o2770)
     volumes.link("a", "/project/x/d/a")
-    own(volumes.artifact(""), USER, 0o755)
+    set_owner(volumes.artifact(""), USER, 0o755)
     with volumes.source() as source:
         os.close(source.open_folder("")[0])
-        assert content(source, "a") == "shared"
+        assert read_file(source, "a") == "shared"
 
 
-def test_as_root_all_of_the_artifacts_own_volume_is_read(volumes: Volumes) -> None:
+def test_as_root_all_files_on_the_artifacts_volume_are_read(volumes: Volumes) -> None:
     require(os.geteuid() == 0, "root, to own files as others")
-    own(volumes.write("a", "private"), COLLEAGUE, 0o600)
-    own(volumes.write("/home/jovyan/b", "beside"), COLLEAGUE, 0o600)
+    set_owner(volumes.write("a", "private"), COLLEAGUE, 0o600)
+    set_owner(volumes.write("/home/jovyan/b", "beside"), COLLEAGUE, 0o600)
     volumes.link("b", "../b")
-    own(volumes.artifact(""), USER, 0o700)
+    set_owner(volumes.artifact(""), USER, 0o700)
     with volumes.source() as source:
         os.close(source.open_folder("")[0])
-        assert (content(source, "a"), content(source, "b")) == ("private", "beside")
+        assert (read_file(source, "a"), read_file(source, "b")) == ("private", "beside")
 
 
-def test_where_main_is_root_everything_is_read(volumes: Volumes) -> None:
+def test_all_files_are_read_if_main_is_root(volumes: Volumes) -> None:
     require(os.geteuid() == 0, "root, to own files as others")
-    own(volumes.write("/project/x/private/a", "private"), COLLEAGUE, 0o600)
-    own(volumes.at("/project/x/private"), COLLEAGUE, 0o700)
+    set_owner(volumes.write("/project/x/private/a", "private"), COLLEAGUE, 0o600)
+    set_owner(volumes.at("/project/x/private"), COLLEAGUE, 0o700)
     volumes.link("a", "/project/x/private/a")
     with volumes.source() as source:
         os.close(source.open_folder("")[0])
-        assert content(source, "a") == "private"
+        assert read_file(source, "a") == "private"
 
 
-def test_a_file_that_the_sidecars_user_may_not_read_is_told(volumes: Volumes) -> None:
+def test_a_file_that_the_sidecars_user_cannot_read_raises_eacces(volumes: Volumes) -> None:
     require(os.geteuid() == 0, "root, to become another user")
     volumes.write("a").chmod(0o600)
     with volumes.source() as source:
         os.seteuid(USER)
         try:
-            assert refusal(source, "a") == "EACCES"
+            assert refusal_reason(source, "a") == "EACCES"
         finally:
             os.seteuid(0)

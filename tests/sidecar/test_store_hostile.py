@@ -1,4 +1,4 @@
-"""The job folder where others write too: what they planted is never followed, written through or removed."""
+"""The job folder with files of hostile users: never followed, written through or removed."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ import pytest
 
 from artifacts.errors import InvalidName, StoreConflict, StoreError
 from artifacts.layout import EXPIRED_AT, MANIFEST, TEMPORARY
-from sidecar.store import Store, write_all
+from sidecar.store import JobFolderStore, write_all
 from tests.machine import require
 from tests.sidecar.folders import JOB, PHFS, artifacts
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("either_kernel")
 @pytest.mark.parametrize("target", ["../../../outside", "/etc", "nowhere", "."])
 @pytest.mark.parametrize("place", ["d", "d/e", ""])
 def test_a_link_in_place_of_a_folder_is_removed_and_never_followed(
-    tmp_path: Path, store: Store, place: str, target: str, exists: bool
+    tmp_path: Path, store: JobFolderStore, place: str, target: str, exists: bool
 ) -> None:
     link = tmp_path / JOB / place
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -30,8 +30,8 @@ def test_a_link_in_place_of_a_folder_is_removed_and_never_followed(
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_link_in_place_of_a_file_is_replaced_and_never_written_through(
-    tmp_path: Path, store: Store, exists: bool
+def test_a_link_in_place_of_a_file_is_replaced_and_never_followed(
+    tmp_path: Path, store: JobFolderStore, exists: bool
 ) -> None:
     (tmp_path / JOB).mkdir(parents=True)
     (tmp_path / JOB / "a").symlink_to(tmp_path / "outside/secret")
@@ -40,7 +40,7 @@ def test_a_link_in_place_of_a_file_is_replaced_and_never_written_through(
 
 
 @pytest.mark.parametrize("place", [".primehub", ".primehub/metadata", TEMPORARY, f"{TEMPORARY}/0"])
-def test_links_among_the_metadata_are_not_followed(tmp_path: Path, store: Store, place: str) -> None:
+def test_links_in_the_metadata_folders_are_not_followed(tmp_path: Path, store: JobFolderStore, place: str) -> None:
     link = tmp_path / JOB / place
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / "outside")
@@ -52,18 +52,20 @@ def test_links_among_the_metadata_are_not_followed(tmp_path: Path, store: Store,
     assert list(store.read_lines(MANIFEST)) == [b"{}\n"]
 
 
-def test_the_folder_of_all_jobs_is_not_ours_to_replace(tmp_path: Path, store: Store) -> None:
+def test_a_link_in_place_of_jobArtifacts_is_not_replaced(tmp_path: Path, store: JobFolderStore) -> None:
     (tmp_path / PHFS / "jobArtifacts").symlink_to(tmp_path / "outside")
     with pytest.raises(StoreConflict):
         store.write_bytes("a", b"x")
     store.remove_temporaries()
-    assert store.size("secret") is None
+    assert store.file_size("secret") is None
     store.remove("secret")
     assert (tmp_path / PHFS / "jobArtifacts").is_symlink()
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_folder_where_a_file_must_go_is_a_conflict_and_stays(tmp_path: Path, store: Store, exists: bool) -> None:
+def test_a_folder_in_place_of_a_file_is_a_conflict_and_stays(
+    tmp_path: Path, store: JobFolderStore, exists: bool
+) -> None:
     (tmp_path / JOB / "a").mkdir(parents=True)
     (tmp_path / JOB / "a/users").write_text("theirs")
     with pytest.raises(StoreConflict):
@@ -72,14 +74,16 @@ def test_a_folder_where_a_file_must_go_is_a_conflict_and_stays(tmp_path: Path, s
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_file_where_a_folder_must_go_is_a_conflict_and_stays(tmp_path: Path, store: Store, exists: bool) -> None:
+def test_a_file_in_place_of_a_folder_is_a_conflict_and_stays(
+    tmp_path: Path, store: JobFolderStore, exists: bool
+) -> None:
     store.write_bytes("a", b"theirs")
     with pytest.raises(StoreConflict):
         store.write("a/b/c", lambda fd: write_all(fd, b"ours"), exists=exists)
     assert artifacts(tmp_path) == {"a": "theirs"}
 
 
-def test_removing_never_follows_a_link_and_never_removes_a_folder(tmp_path: Path, store: Store) -> None:
+def test_remove_never_follows_a_link_and_never_removes_a_folder(tmp_path: Path, store: JobFolderStore) -> None:
     (tmp_path / JOB / "full").mkdir(parents=True)
     (tmp_path / JOB / "full/theirs").write_text("theirs")
     (tmp_path / JOB / "link").symlink_to(tmp_path / "outside")
@@ -89,7 +93,9 @@ def test_removing_never_follows_a_link_and_never_removes_a_folder(tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["absent", "folder", "fifo", "link", "link above"])
-def test_metadata_that_is_no_file_is_an_error_and_leaks_nothing(tmp_path: Path, store: Store, kind: str) -> None:
+def test_metadata_that_is_not_a_file_raises_and_leaks_no_descriptor(
+    tmp_path: Path, store: JobFolderStore, kind: str
+) -> None:
     place = tmp_path / JOB / MANIFEST
     place.parent.mkdir(parents=True)
     match kind:
@@ -109,12 +115,12 @@ def test_metadata_that_is_no_file_is_an_error_and_leaks_nothing(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("job", ["..", "a/b", "", "job-1/../job-2"])
-def test_no_job_leads_to_another_folder(tmp_path: Path, job: str) -> None:
+def test_an_invalid_job_name_raises(tmp_path: Path, job: str) -> None:
     with pytest.raises(InvalidName):
-        Store(str(tmp_path), job, 0o644, 0o777)
+        JobFolderStore(str(tmp_path), job, 0o644, 0o777)
 
 
-def test_a_folder_that_may_not_be_written_is_an_error_of_the_store(tmp_path: Path, store: Store) -> None:
+def test_a_folder_without_write_permission_raises_a_store_error(tmp_path: Path, store: JobFolderStore) -> None:
     require(os.geteuid() == 0, "root, to become another user")
     store.write_bytes("d/a", b"1")
     os.chmod(tmp_path / JOB / "d", 0o755)

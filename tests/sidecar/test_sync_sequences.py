@@ -1,4 +1,4 @@
-"""Random jobs, syncs, faults and restarts: whatever came before, a last sync without faults ends with the truth."""
+"""Random jobs, syncs, faults and restarts: a last sync without faults always yields the expected files."""
 
 import errno
 import os
@@ -17,21 +17,21 @@ from artifacts.errors import StoreError
 from artifacts.layout import job_folder
 from artifacts.names import encode_path
 from artifacts.settings import MIB, SidecarSettings
-from sidecar.method import choose_method
-from sidecar.source import Source, View
-from sidecar.store import Fill, Store
+from sidecar.copy_strategy import choose_strategy
+from sidecar.source import Source, VolumeView
+from sidecar.store import ContentWriter, JobFolderStore
 from sidecar.sync import Syncer
 from tests.sidecar.sidecars import Job
 
 NAMES = ("a", "b", "c", "d/a", "d/b", "d/e/a", "d/e", "d", "f/a", "%41", "ü", ".metadata/x")
-FOREIGN = "somebody's"
+FOREIGN = "foreign"
 FAULTS = (errno.EIO, errno.ENOSPC, errno.ENOTCONN, errno.EACCES)
 
 
-class FaultyStore(Store):
-    """A store that fails at the calls with certain numbers: before it has done what it was to, or after."""
+class FaultyStore(JobFolderStore):
+    """A store whose calls with given numbers fail, before or after the operation."""
 
-    faults: dict[int, tuple[int, bool]]  # number of the call -> errno, whether it is done all the same
+    faults: dict[int, tuple[int, bool]]  # number of the call -> errno, whether the operation is performed
     calls = 0
 
     @contextmanager
@@ -49,21 +49,21 @@ class FaultyStore(Store):
         with self._call("open", ""):
             super().connect()
 
-    def write(self, path: str, fill: Fill, executable: bool = False, exists: bool = False) -> None:
+    def write(self, path: str, write_content: ContentWriter, executable: bool = False, exists: bool = False) -> None:
         with self._call("write", path):
-            super().write(path, fill, executable, exists)
+            super().write(path, write_content, executable, exists)
 
     def remove(self, path: str) -> None:
         with self._call("remove", path):
             super().remove(path)
 
-    def size(self, path: str) -> int | None:
-        with self._call("look at", path):
-            return super().size(path)
+    def file_size(self, path: str) -> int | None:
+        with self._call("stat", path):
+            return super().file_size(path)
 
 
 class Collector:
-    """One job, and a sidecar for it without its process."""
+    """One job, and a syncer for it without a process."""
 
     def __init__(self, folder: Path, file_system: str, **settings: object) -> None:
         self.job = Job(folder)
@@ -74,13 +74,13 @@ class Collector:
 
     def _open(self) -> None:
         given, folder = self.settings, f"{self.settings.phfs}/{job_folder(self.job.name)}"
-        self._source = Source(given.root, View(given.path, given.volumes, (), folder))
+        self._source = Source(given.root, VolumeView(given.path, given.volumes, (), folder))
         self.store = FaultyStore(given.store, given.job, given.file_mode, given.folder_mode)
         self.store.faults = self.faults
-        self.syncer = Syncer(given, self._source, self.store, choose_method(self._file_system, digest=True))
+        self.syncer = Syncer(given, self._source, self.store, choose_strategy(self._file_system, digest=True))
 
     def restart(self) -> None:
-        """As after a SIGKILL: all is forgotten that is not in the store."""
+        """Start again as after a SIGKILL: only the store's content remains."""
         self.close()
         self._open()
 
@@ -88,86 +88,87 @@ class Collector:
         self._source.close()
         self.store.close()
 
-    def fail(self, numbers: dict[int, tuple[int, bool]]) -> None:
-        """Let the next calls with these numbers, from 1, fail."""
+    def set_faults(self, numbers: dict[int, tuple[int, bool]]) -> None:
+        """Make the calls with these numbers fail, counted from 1 from now on."""
         self.store.calls = 0
         self.faults.clear()
         self.faults.update(numbers)
 
 
-def change(job: Job, what: str, path: str, argument: Any) -> None:
-    """What a job does to a path in its folder; what cannot be done is not."""
-    place = job.artifacts / path
-    if what != "remove":
+def change(job: Job, action: str, path: str, argument: Any) -> None:
+    """Perform one action of a job on a path in its folder. Impossible actions are skipped."""
+    target = job.artifacts / path
+    if action != "remove":
         with suppress(OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):
-        match what:
+        match action:
             case "write":
-                place.write_bytes(path.encode() * (argument // len(path.encode()) + 1))
+                target.write_bytes(path.encode() * (argument // len(path.encode()) + 1))
             case "append":
-                with open(place, "ab") as file:
+                with open(target, "ab") as file:
                     file.write(b"more")
             case "remove":
-                remove(place)
+                remove(target)
             case "replace":  # a file by a folder, or a folder by a file
-                is_folder = place.is_dir()
-                remove(place)
-                place.write_bytes(b"was a folder") if is_folder else place.mkdir()
+                is_folder = target.is_dir()
+                remove(target)
+                target.write_bytes(b"was a folder") if is_folder else target.mkdir()
             case "rename":
-                place.rename(job.artifacts / argument)
+                target.rename(job.artifacts / argument)
             case "link":
-                place.symlink_to(os.path.relpath(job.artifacts / argument, place.parent))
+                target.symlink_to(os.path.relpath(job.artifacts / argument, target.parent))
             case "hard link":
-                place.hardlink_to(job.artifacts / argument)
+                target.hardlink_to(job.artifacts / argument)
             case "mode":
-                place.chmod(argument)
+                target.chmod(argument)
 
 
-def remove(place: Path) -> None:
-    if place.is_dir() and not place.is_symlink():
-        for inner in place.iterdir():
+def remove(target: Path) -> None:
+    if target.is_dir() and not target.is_symlink():
+        for inner in target.iterdir():
             remove(inner)
-        place.rmdir()
+        target.rmdir()
     else:
-        place.unlink()
+        target.unlink()
 
 
-def seen(folder: Path, through: tuple[tuple[int, int], ...] = ()) -> dict[str, bytes]:
-    """Path -> content of all files that a job sees in the folder, links followed until they lead back."""
+def visible_files(folder: Path, ancestors: tuple[tuple[int, int], ...] = ()) -> dict[str, bytes]:
+    """Return path -> content of all files in the folder as a job sees them; links are followed, except loops."""
     found: dict[str, bytes] = {}
     status = folder.stat()
-    here = (status.st_dev, status.st_ino)
-    if here in through:
+    folder_id = (status.st_dev, status.st_ino)
+    if folder_id in ancestors:
         return found
     for name in os.listdir(folder):
         if (folder / name).is_dir():
-            inner = seen(folder / name, (*through, here))
+            inner = visible_files(folder / name, (*ancestors, folder_id))
             found |= {f"{name}/{path}": content for path, content in inner.items()}
         elif (folder / name).is_file():
             found[name] = (folder / name).read_bytes()
     return found
 
 
-def wanted(collector: Collector) -> dict[str, bytes]:
-    """What is to be kept in the end: all within the limits, else nothing or, in byte order, what fits."""
-    files = {encode_path(path): content for path, content in seen(collector.job.artifacts).items()}
+def expected_files(collector: Collector) -> dict[str, bytes]:
+    """Return the files expected in the end: all of them, or over the limit none or, in byte order, those that fit."""
+    files = {encode_path(path): content for path, content in visible_files(collector.job.artifacts).items()}
     limit_files, limit_bytes = collector.settings.limit_files, collector.settings.limit_size_bytes
     if len(files) <= limit_files and sum(map(len, files.values())) <= limit_bytes:
         return files
-    kept: dict[str, bytes] = {}
+    fitting: dict[str, bytes] = {}
     if collector.settings.over_limit == "keep":
         for path in sorted(files, key=os.fsencode):
-            if len(kept) < limit_files and sum(map(len, kept.values())) + len(files[path]) <= limit_bytes:
-                kept[path] = files[path]
-    return kept
+            if len(fitting) < limit_files and sum(map(len, fitting.values())) + len(files[path]) <= limit_bytes:
+                fitting[path] = files[path]
+    return fitting
 
 
-def assert_nothing_unknown(collector: Collector) -> None:
-    kept = collector.job.kept()
-    assert kept.pop(FOREIGN) == b"keep"
-    assert kept.keys() <= collector.job.manifest().keys()
-    assert not kept or len(collector.job.expiries()) == 2
+def assert_all_files_listed(collector: Collector) -> None:
+    """Every copy is in the manifest and will expire; a foreign file is preserved."""
+    collected = collector.job.copies()
+    assert collected.pop(FOREIGN) == b"keep"
+    assert collected.keys() <= collector.job.manifest().keys()
+    assert not collected or len(collector.job.expiries()) == 2
 
 
 names = st.sampled_from(NAMES)
@@ -190,8 +191,8 @@ steps = st.one_of(
     st.sampled_from(("reject", "keep")),
 )
 @example([("write", "d", 5), ("sync", False, {}), ("replace", "d", None), ("write", "d/a", 1)], "ext4", 9, "keep")
-def test_a_last_sync_without_faults_ends_with_the_truth(
-    todo: list[tuple[str, Any, Any]], file_system: str, limit: int, over: str
+def test_a_last_sync_without_faults_yields_the_expected_files(
+    actions: list[tuple[str, Any, Any]], file_system: str, limit: int, over: str
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         collector = Collector(Path(folder), file_system, limit_files=limit, limit_size_mb=1, over_limit=over)
@@ -202,38 +203,38 @@ def test_a_last_sync_without_faults_ends_with_the_truth(
         job.folder.mkdir()
         (job.folder / FOREIGN).write_text("keep")
         try:
-            for what, argument, more in todo:
-                if what == "restart":
+            for action, argument, more in actions:
+                if action == "restart":
                     collector.restart()
-                elif what == "sync":
-                    collector.fail(more)
+                elif action == "sync":
+                    collector.set_faults(more)
                     collector.syncer.sync(eager=argument)
-                    assert_nothing_unknown(collector)
+                    assert_all_files_listed(collector)
                 else:
-                    change(job, what, argument, more)
-            collector.fail({})
-            collector.syncer.end(time.time())
+                    change(job, action, argument, more)
+            collector.set_faults({})
+            collector.syncer.end_main(time.time())
             collector.syncer.finish(time.monotonic() + 20)
         finally:
             collector.close()
-        kept = job.kept()
-        assert kept.pop(FOREIGN) == b"keep"
+        collected = job.copies()
+        assert collected.pop(FOREIGN) == b"keep"
         assert outside.read_text() == "another job's"
-        assert kept == wanted(collector)
+        assert collected == expected_files(collector)
         assert {path: entry["size"] for path, entry in job.manifest().items()} == {
-            path: len(content) for path, content in kept.items()
+            path: len(content) for path, content in collected.items()
         }
         assert not [path for path, entry in job.manifest().items() if entry.get("pending")]
-        report, found = job.report(), seen(job.artifacts)
+        report, found = job.report(), visible_files(job.artifacts)
         over_limit = len(found) > limit or sum(map(len, found.values())) > MIB
-        assert report.state == ("rejected" if over_limit and over == "reject" else "sealed" if kept else "empty")
-        assert (report.collected.files, report.limit_exceeded) == (len(kept), over_limit)
+        assert report.state == ("rejected" if over_limit and over == "reject" else "sealed" if collected else "empty")
+        assert (report.collected.files, report.limit_exceeded) == (len(collected), over_limit)
         assert job.temporaries() == []
 
 
 @pytest.mark.parametrize("number", range(1, 9))
 @pytest.mark.parametrize("is_done", [False, True])
-def test_a_fault_during_the_last_sync_is_mended(tmp_path: Path, number: int, is_done: bool) -> None:
+def test_the_last_sync_recovers_from_a_fault(tmp_path: Path, number: int, is_done: bool) -> None:
     collector = Collector(tmp_path, "ext4")
     job = collector.job
     try:
@@ -243,10 +244,10 @@ def test_a_fault_during_the_last_sync_is_mended(tmp_path: Path, number: int, is_
         job.write("changes", "22")
         job.write("new/a", "1")
         (job.artifacts / "goes").unlink()
-        collector.fail({number: (errno.EIO, is_done)})
-        collector.syncer.end(time.time())
+        collector.set_faults({number: (errno.EIO, is_done)})
+        collector.syncer.end_main(time.time())
         collector.syncer.finish(time.monotonic() + 20)
     finally:
         collector.close()
-    job.assert_whole()
+    job.assert_complete()
     assert job.report().state == "sealed"

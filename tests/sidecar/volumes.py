@@ -1,7 +1,4 @@
-"""main's volumes in a folder of the test's own, and what the sidecar finds in them.
-
-Apart, because the tests of the source and of the scan look at the same trees.
-"""
+"""Main's volumes in a temporary folder. Shared by the tests of the source and of the scan."""
 
 import errno
 import os
@@ -11,48 +8,52 @@ from pathlib import Path
 
 from sidecar.globs import Globs
 from sidecar.scan import Scan, scan_source
-from sidecar.source import Opened, OpenFolders, Refused, Source, View
+from sidecar.source import OpenFile, OpenFolders, PathRefused, Source, VolumeView
 
 VOLUMES = ("/home/jovyan", "/project/x", "/phfs")
 JOB_FOLDER = "/phfs/jobArtifacts/job-1"
 
 
 class Volumes:
-    """Below `root` as the sidecar sees them; all paths given to methods are as in main."""
+    """Main's volumes, mounted below `root`. The paths passed to methods are paths in main."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        root.chmod(0o755)  # for tests that go on as another user
+        root.chmod(0o755)  # for tests that switch to another user
         for folder in (*VOLUMES, JOB_FOLDER, "/home/jovyan/artifacts", "/other"):
             self.at(folder).mkdir(parents=True, exist_ok=True)
 
     def at(self, path: str) -> Path:
+        """Return where the sidecar sees a path of main."""
         return Path(f"{self.root}{path}")
 
     def artifact(self, path: str) -> Path:
+        """Return where the sidecar sees an artifact."""
         return self.at("/home/jovyan/artifacts") / path
 
     def write(self, path: str | Path, content: str = "x") -> Path:
-        """A file, with the folders it needs; a relative path is an artifact's."""
-        place = self._place(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(content)
-        return place
+        """Write a file, with its parent folders. A relative path is relative to the artifacts folder."""
+        target_path = self._path(path)
+        target_path.parent.mkdir(parents=True, exist_ok=True)
+        target_path.write_text(content)
+        return target_path
 
     def link(self, path: str | Path, target: str) -> Path:
-        place = self._place(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(target)
-        return place
+        """Create a link, with its parent folders. A relative path is relative to the artifacts folder."""
+        target_path = self._path(path)
+        target_path.parent.mkdir(parents=True, exist_ok=True)
+        target_path.symlink_to(target)
+        return target_path
 
     def replace_artifacts(self, target: str) -> None:
-        """A link in place of the artifacts folder, which must be empty."""
+        """Replace the artifacts folder, which must be empty, by a link."""
         self.artifact("").rmdir()
         self.link("/home/jovyan/artifacts", target)
 
     @contextmanager
     def source(self, volumes: tuple[str, ...] = VOLUMES, hidden_paths: tuple[str, ...] = ()) -> Iterator[Source]:
-        source = Source(str(self.root), View("/home/jovyan/artifacts", volumes, hidden_paths, JOB_FOLDER))
+        """Open the source, and close it at the end of the block."""
+        source = Source(str(self.root), VolumeView("/home/jovyan/artifacts", volumes, hidden_paths, JOB_FOLDER))
         try:
             yield source
         finally:
@@ -61,25 +62,26 @@ class Volumes:
     def scan(
         self,
         globs: Globs | None = None,
-        most: int = 10**6,
+        max_entries: int = 10**6,
         volumes: tuple[str, ...] = VOLUMES,
         hidden_paths: tuple[str, ...] = (),
     ) -> Scan:
+        """Scan the artifacts folder."""
         with self.source(volumes, hidden_paths) as source:
-            return scan_source(source, globs or Globs((), ()), len("groups/g/jobArtifacts/job-1/"), most)
+            return scan_source(source, globs or Globs((), ()), len("groups/g/jobArtifacts/job-1/"), max_entries)
 
-    def _place(self, path: str | Path) -> Path:
+    def _path(self, path: str | Path) -> Path:
         text = os.fspath(path)
         return self.at(text) if text.startswith("/") and not text.startswith(str(self.root)) else self.artifact(text)
 
 
-def left_out(scan: Scan) -> dict[str, list[str]]:
-    """Reason -> paths."""
+def skipped_paths(scan: Scan) -> dict[str, list[str]]:
+    """Return reason -> paths of the files that are not collected."""
     return {reason: sorted(row.paths) for reason, row in scan.skipped.items()}
 
 
-def content(source: Source, path: str) -> str:
-    """What is read of the file, by itself and by way of its open folder, which must say the same."""
+def read_file(source: Source, path: str) -> str:
+    """Return the content of a file, read directly and through its open folder; both must be equal."""
     folders = OpenFolders(source)
     texts = []
     try:
@@ -95,24 +97,24 @@ def content(source: Source, path: str) -> str:
     return texts[0]
 
 
-def refusal(source: Source, path: str) -> str:
-    """Why the file is not opened; by itself and by way of its open folder it must be the same."""
+def refusal_reason(source: Source, path: str) -> str:
+    """Return why a file is not opened, directly and through its open folder; both must be equal."""
     folders = OpenFolders(source)
     reasons = []
     try:
         for opening in (source.open_file, folders.open_file):
-            reasons.append(refused_by(opening, path))
+            reasons.append(open_result(opening, path))
     finally:
         folders.close()
     assert len(set(reasons)) == 1, reasons
     return reasons[0]
 
 
-def refused_by(opening: Callable[[str], Opened], path: str) -> str:
-    """The reason, the error's name, or "opened"."""
+def open_result(opening: Callable[[str], OpenFile], path: str) -> str:
+    """Return the reason of the refusal, the error's name, or "opened"."""
     try:
         fd, _ = opening(path)
-    except Refused as refused:
+    except PathRefused as refused:
         return refused.reason
     except OSError as error:
         return errno.errorcode[error.errno or 0]

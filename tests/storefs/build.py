@@ -1,6 +1,6 @@
-"""Makes the storefs program from its source, once per source, and tells what the machine lacks for it.
+"""Compiles the storefs program, once for each version of its source, and finds missing requirements.
 
-Apart from `mount`, because tests ask whether they can run before anything is mounted.
+Separate from `mount`, because tests check the requirements before they mount anything.
 """
 
 import functools
@@ -18,7 +18,7 @@ DEBIAN_PACKAGES = {"cc": "gcc", "pkg-config": "pkg-config", "fusermount3": "fuse
 
 @functools.cache
 def missing() -> str | None:
-    """What this machine lacks to mount a storefs, or None. That the source compiles is not asked."""
+    """Return what this machine lacks to mount a storefs, or None. Does not check whether the source compiles."""
     if tmpfs.missing() is not None:
         return tmpfs.missing()
     try:
@@ -33,7 +33,7 @@ def missing() -> str | None:
 
 @functools.cache
 def program() -> Path:
-    """The program, from the cache folder or compiled into it. CalledProcessError when it does not compile."""
+    """Return the program's path; compile it into the cache folder if needed. Raises CalledProcessError."""
     libraries = _run("pkg-config", "--cflags", "--libs", "fuse3").split()
     digest = hashlib.sha256(SOURCE.read_bytes() + " ".join(libraries).encode()).hexdigest()
     target = _cache_folder() / f"storefs-{digest[:16]}"

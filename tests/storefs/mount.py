@@ -1,7 +1,6 @@
-"""A mounted stand-in for the shared store: as slow and as faulty as who mounts it wants.
+"""A FUSE mount that simulates the shared store, with configurable latencies and faults.
 
-The mount is a process of ours (`storefs.c`). Owned here: that neither it nor the mount outlives the `with`
-block, or this process, whatever happens.
+The program `storefs.c` serves the mount. Neither its process nor the mount outlives the `with` block or this process.
 """
 
 import json
@@ -18,7 +17,7 @@ from tests.storefs import build
 
 
 class Latencies(TypedDict, total=False):
-    """Microseconds that each operation takes longer; what they are, `storefs.c` says."""
+    """Additional latency of each operation in microseconds. `storefs.c` defines the operations."""
 
     lookup: int
     open: int
@@ -41,12 +40,12 @@ class Latencies(TypedDict, total=False):
 OPERATIONS = tuple(Latencies.__annotations__)
 
 
-class Store:
-    """The mount, from the side of who decides how it behaves. Its methods work while any operation hangs.
+class FaultyMount:
+    """Controls a mount. The methods work even while an operation hangs.
 
-    An operation is named as in `OPERATIONS`; a wrong name is a ValueError. `count` is how many of them are
-    hit (None: all until `clear`), and only those whose path, which begins with / at the mount, has `match`
-    in it. BrokenPipeError when the process behind the mount is gone.
+    An operation is a name in `OPERATIONS`; other names raise ValueError. A fault applies to the next `count` operations
+    (None: to all until `clear`) whose path contains `match`; paths start with / at the mount. If the process behind
+    the mount has ended, methods raise BrokenPipeError.
     """
 
     def __init__(self, backing: Path, path: Path, cache_seconds: float, latencies: Latencies) -> None:
@@ -54,42 +53,42 @@ class Store:
         self.path = path
         self._cache_seconds = cache_seconds
         self._latencies = latencies
-        self._asking = threading.Lock()
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
     def fault(self, operation: str, error: int, *, count: int | None = None, match: str = "") -> None:
-        """Operations fail with `error`, a number of `errno`, without having done anything.
+        """Make operations fail with `error`, a number of `errno`, without any effect.
 
-        The kernel asks once more after ESTALE, so a single one of those goes unseen.
+        The kernel retries once after ESTALE, so a single ESTALE has no visible effect.
         """
-        self._order("fault", operation, error, _number(count), match)
+        self._command("fault", operation, error, _number(count), match)
 
     def hang(self, operation: str, *, count: int | None = None, match: str = "", seconds: int = 30) -> None:
-        """Operations wait until `clear`, then are done; after so many seconds they fail with ETIMEDOUT.
+        """Make operations wait until `clear`, and then complete. After `seconds` they fail with ETIMEDOUT.
 
-        As on a real dead mount, no signal reaches a process that waits so, not even SIGKILL. Without the limit,
-        a test that itself used what hangs could never be ended.
+        As on a real dead mount, a waiting process cannot be killed, even with SIGKILL. Without the timeout, a test
+        that uses the mount itself could hang forever.
         """
-        self._order("fault", operation, f"hang={seconds}", _number(count), match)
+        self._command("fault", operation, f"hang={seconds}", _number(count), match)
 
     def shorten_writes(self, *, count: int | None = None, match: str = "") -> None:
-        """Writes take half of what they are given."""
-        self._order("fault", "write", "short", _number(count), match)
+        """Make writes accept only half of their bytes."""
+        self._command("fault", "write", "short", _number(count), match)
 
     def limit_space(self, size_bytes: int) -> None:
-        """Writes fail with ENOSPC once this many bytes more were written; removing gives nothing back."""
-        self._order("space", size_bytes)
+        """Make writes fail with ENOSPC after this many more bytes. Removing files frees no space."""
+        self._command("space", size_bytes)
 
     def clear(self) -> None:
-        """Ends all faults and the space limit; what hangs goes on. Latencies stay."""
-        self._order("clear")
+        """End all faults and the space limit; hanging operations continue. Latencies stay."""
+        self._command("clear")
 
     def counts(self) -> dict[str, int]:
-        """Operations since the mount was made, by name, with `bytes` written and the number `hanging` now."""
-        return cast(dict[str, int], json.loads(self._ask("counts")))
+        """Return the operations since the mount, by name, with the `bytes` written and the number `hanging` now."""
+        return cast(dict[str, int], json.loads(self._request("counts")))
 
-    def wait_hanging(self, count: int = 1, seconds: float = 10.0) -> None:
-        """Returns when this many operations hang at once. TimeoutError after `seconds`."""
+    def wait_for_hanging(self, count: int = 1, seconds: float = 10.0) -> None:
+        """Wait until at least `count` operations hang at the same time. Raises TimeoutError after `seconds`."""
         deadline = time.monotonic() + seconds
         while self.counts()["hanging"] < count:
             if time.monotonic() > deadline:
@@ -97,19 +96,19 @@ class Store:
             time.sleep(0.005)
 
     def kill(self) -> None:
-        """Kills the process behind the mount: whoever uses the mount gets ENOTCONN until `remount`."""
+        """Kill the process behind the mount. Every use of the mount fails with ENOTCONN until `remount`."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()  # waits for its end, closes the pipes
             self._process = None
 
     def remount(self) -> None:
-        """The same content at the same place, without faults, counted from zero; what was open stays dead."""
+        """Mount again with the same content, without faults, and with counts reset. Open files stay unusable."""
         self.unmount()
         self.mount()
 
     def mount(self) -> None:
-        """Makes the mount. ValueError for a wrong latency, BrokenPipeError when it cannot be mounted."""
+        """Mount. Raises ValueError for an invalid latency, and BrokenPipeError if the mount fails."""
         options = f"entry_timeout={self._cache_seconds},attr_timeout={self._cache_seconds},allow_other"
         if self._cache_seconds:
             options += ",kernel_cache"
@@ -118,28 +117,28 @@ class Store:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the tests, which then unmount
+            start_new_session=True,  # Ctrl-C must reach only the tests, which then unmount
         )
-        self.clear()  # answered once the mount is there
+        self.clear()  # returns once the mount is ready
         for operation, microseconds in self._latencies.items():
-            self._order("latency", operation, microseconds)
+            self._command("latency", operation, microseconds)
 
     def unmount(self) -> None:
-        """Ends the process and the mount, whatever state they are in; what hangs, or is still open, fails."""
+        """End the process and the mount in any state. Hanging operations and open files fail."""
         self.kill()
         if _is_mount(self.path):
             subprocess.run(["fusermount3", "-u", "-z", self.path], check=True)
 
-    def _order(self, *words: object) -> None:
-        reply = self._ask(" ".join(map(str, words)))
+    def _command(self, *words: object) -> None:
+        reply = self._request(" ".join(map(str, words)))
         if reply != "ok":
             raise ValueError(f"{reply.removeprefix('error: ')}: {words}")
 
-    def _ask(self, line: str) -> str:
+    def _request(self, line: str) -> str:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             raise BrokenPipeError(f"{self.path} is not mounted")
-        with self._asking:
+        with self._lock:
             process.stdin.write(f"{line}\n")
             process.stdin.flush()
             reply = process.stdout.readline()
@@ -151,14 +150,14 @@ class Store:
 @contextmanager
 def mounted(
     backing: Path, mountpoint: Path, *, cache_seconds: float = 0, **latencies: Unpack[Latencies]
-) -> Iterator[Store]:
-    """Shows `backing` at `mountpoint`, both existing folders, until the block ends.
+) -> Iterator[FaultyMount]:
+    """Mount `backing` at `mountpoint`, both existing folders, until the block ends.
 
-    By default the kernel remembers no names and no attributes: every stat reaches the store, and what is
-    changed in `backing` shows at once, which tests need. Benchmarks ask for what such mounts commonly have,
-    `cache_seconds=5`, with which the kernel keeps file content too.
+    By default the kernel caches neither names nor attributes: every stat reaches the mount, and a change in `backing`
+    is visible at once, which tests need. Benchmarks pass `cache_seconds=5`, which is common for such mounts; the kernel
+    then also caches content.
     """
-    store = Store(backing, mountpoint, cache_seconds, latencies)
+    store = FaultyMount(backing, mountpoint, cache_seconds, latencies)
     try:
         store.mount()
         yield store

@@ -1,29 +1,29 @@
 /*
- * storefs: shows a backing directory as a FUSE mount that is as slow and as faulty as it is told to be.
- * It stands in for a remote store (an S3 or NFS mount) in tests and benchmarks.
+ * storefs: a FUSE mount of a backing directory with configurable latencies and faults.
+ * It simulates a remote store (an S3 or NFS mount) in tests and benchmarks.
  *
  *     storefs BACKING MOUNTPOINT [-o kernel_cache,entry_timeout=5,attr_timeout=5]
  *
- * It stays in the foreground and is told what to do by lines on standard input; each gets one line back,
- * "ok", "error: ..." or, for counts, JSON. The end of the input ends it and takes the mount away.
- * The commands come this way and not through the mount, because the kernel holds the lock of a directory
- * while an operation in it hangs: setxattr on the mount's root would wait for what it is to release.
+ * It runs in the foreground and reads commands, one a line, from standard input. It answers each with one line:
+ * "ok", "error: ..." or, for counts, JSON. At the end of the input it unmounts and exits.
+ * Commands do not come through the mount (as setxattr on its root), because the kernel holds the lock of a directory
+ * while an operation in it hangs, so a command that ends the hang would have to wait for it.
  *
- *     latency OP MICROSECONDS       every OP takes that much longer
- *     fault OP ERROR COUNT [TEXT]   the next COUNT (-1: all) OPs on a path with TEXT in it fail with errno
- *                                   ERROR, or `hang=SECONDS` or, for write, are `short`; of several faults
- *                                   that fit, the first given counts
- *     space BYTES                   writes fail with ENOSPC once BYTES more were written (-1: no limit)
- *     clear                         no faults, no limit, and what hangs goes on; latencies stay
+ *     latency OP MICROSECONDS       additional latency of every OP
+ *     fault OP ERROR COUNT [TEXT]   the next COUNT (-1: all) OPs on a path that contains TEXT fail with errno ERROR;
+ *                                   `hang=SECONDS` makes them hang, and `short` makes writes short. The first
+ *                                   fault that matches applies
+ *     space BYTES                   writes fail with ENOSPC after BYTES more (-1: no limit)
+ *     clear                         remove all faults and the limit, and let hanging operations continue
  *     counts                        operations so far by name, `bytes` written, operations `hanging` now
  *
- * Paths begin with / at the mount. `lookup` is any question for attributes by path: the kernel asks for each
- * part of a path that is not in its cache, and the FUSE library asks once more after mkdir and symlink.
- * What hangs waits for `clear`, then goes on; after its seconds it fails with ETIMEDOUT: a process that waits
- * in the kernel cannot be killed, so a test that hangs itself would otherwise stay for ever, and so would we.
- * `flush` is close(); `setattr` is chmod, chown, truncate and utime; `open` is of files, `readdir` of folders.
+ * Paths start with / at the mount. `lookup` is any request for attributes by path: the kernel requests each
+ * part of a path that it has not cached, and the FUSE library requests once more after mkdir and symlink.
+ * A hanging operation waits for `clear` and then continues; after SECONDS it fails with ETIMEDOUT. A process that
+ * waits in the kernel cannot be killed, so without the timeout a hanging test, and this program, would never end.
+ * `flush` is close(); `setattr` is chmod, chown, truncate and utime; `open` applies to files, `readdir` to directories.
  * As on many such stores, there are no hard links, special files or extended attributes, all files belong to
- * who runs this, and inode numbers are not the backing's.
+ * the user who runs this program, and inode numbers differ from those of the backing directory.
  */
 #define FUSE_USE_VERSION 31
 #define _GNU_SOURCE
@@ -51,28 +51,28 @@ static const char *const op_names[OPS] = {
     "mkdir", "rmdir", "rename", "unlink", "setattr", "symlink", "readlink", "statfs"
 };
 
-/* What a fault does, beside failing with an errno (kept negative, as FUSE wants it). */
+/* The effects of a fault other than a (negative) errno. */
 enum { HANG = 1, SHORT = 2 };
 
 struct fault {
     enum op op;
     int effect;
-    long seconds; /* of a HANG, at most */
-    long left;    /* 0: used up, -1: until cleared */
+    long seconds; /* timeout of a HANG */
+    long left;    /* remaining operations; 0: used up, -1: until cleared */
     char text[256];
 };
 
 struct handle {
     int fd;
-    char path[]; /* as it was when opened, for the TEXT of a fault */
+    char path[]; /* when the file was opened; to match the TEXT of a fault */
 };
 
 static const char *mountpoint;
 static int root_fd; /* the backing directory; every path below is relative to it */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all that follows */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects all variables below */
 static pthread_cond_t cleared = PTHREAD_COND_INITIALIZER;
-static struct fault faults[32]; /* in the order they were given */
+static struct fault faults[32]; /* in the order of the commands */
 static size_t fault_count;
 static long latencies[OPS], counts[OPS];
 static long bytes, hanging, clears;
@@ -92,7 +92,7 @@ static struct fault *find_fault(enum op op, const char *path, const char *other)
     return NULL;
 }
 
-/* 0 when cleared, -ETIMEDOUT when not for SECONDS. */
+/* Returns 0 after `clear`, or -ETIMEDOUT after SECONDS. */
 static int hang(long seconds)
 {
     long before = clears;
@@ -120,7 +120,7 @@ static void wait_latency(enum op op)
         nanosleep(&time, NULL);
 }
 
-/* Counts and delays an operation. Tells how to go on: 0, SHORT or a negative errno. OTHER may be NULL. */
+/* Counts and delays an operation. Returns 0, SHORT or a negative errno. OTHER may be NULL. */
 static int begin(enum op op, const char *path, const char *other)
 {
     wait_latency(op);
@@ -138,7 +138,7 @@ static int begin(enum op op, const char *path, const char *other)
     return effect;
 }
 
-/* How many of SIZE bytes there is still space for. */
+/* Returns how many of SIZE bytes fit into the remaining space. */
 static size_t take_space(size_t size)
 {
     pthread_mutex_lock(&lock);
@@ -252,7 +252,7 @@ static int store_getattr(const char *path, struct stat *status, struct fuse_file
     return error ? error : outcome(fstatat(root_fd, below_root(path), status, AT_SYMLINK_NOFOLLOW));
 }
 
-/* An open file may have no path left: with `nullpath_ok` FUSE gives none beside a handle. */
+/* PATH may be NULL for an open file: with `nullpath_ok`, FUSE passes only the handle. */
 static int begin_setattr(const char *path, const struct fuse_file_info *info)
 {
     return begin(SETATTR, info ? handle_of(info)->path : path, NULL);
@@ -321,7 +321,7 @@ static int store_readdir(const char *path, void *buffer, fuse_fill_dir_t fill, o
     int error = begin(READDIR, file->path, NULL);
     if (error)
         return error;
-    int fd = openat(file->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* one of its own, at the start */
+    int fd = openat(file->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* a new descriptor, positioned at the start */
     if (fd < 0)
         return -errno;
     DIR *folder = fdopendir(fd);
@@ -411,7 +411,7 @@ static void drop_used_up(void)
     fault_count = kept;
 }
 
-/* What ERROR of a fault means for OP; 0 if nothing. */
+/* Parses the ERROR of a fault for OP; returns 0 if it is invalid. */
 static int effect_of(enum op op, const char *error, long *seconds)
 {
     if (sscanf(error, "hang=%ld", seconds) == 1)
@@ -484,7 +484,7 @@ static void obey(const char *line)
     printf("%s\n", reply);
 }
 
-/* A thread of its own: it answers also when every FUSE thread hangs. */
+/* Runs in a separate thread, so that it answers even while every FUSE thread hangs. */
 static void *take_commands(void *unused)
 {
     char *line = NULL;
@@ -498,7 +498,7 @@ static void *take_commands(void *unused)
         pthread_mutex_unlock(&lock);
         fflush(stdout);
     }
-    /* Who made the mount is gone. FUSE would end in order, which waits for what hangs; this fails it. */
+    /* The owner has ended. A regular exit of FUSE would wait for hanging operations; this fails them. */
     umount2(mountpoint, MNT_DETACH);
     _exit(0);
 }
@@ -507,8 +507,8 @@ static void *store_init(struct fuse_conn_info *connection, struct fuse_config *c
 {
     pthread_t thread;
 
-    config->hard_remove = 1; /* no .fuse_hidden files where tests list what is left */
-    config->nullpath_ok = 1; /* a hanging close holds no lock on its path */
+    config->hard_remove = 1; /* otherwise tests would find .fuse_hidden files */
+    config->nullpath_ok = 1; /* a hanging close then holds no lock on its path */
     if (pthread_create(&thread, NULL, take_commands, NULL) != 0)
         abort();
     pthread_detach(thread);
@@ -553,12 +553,12 @@ int main(int argc, char **argv)
         perror(argv[1]);
         return 1;
     }
-    umask(0); /* the caller's was applied by the kernel */
+    umask(0); /* the kernel has applied the caller's umask */
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
     fuse_opt_add_arg(&args, argv[0]);
     fuse_opt_add_arg(&args, "-f");
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 12)
-    /* Its default of 10 would be the limit of what is under way at once; before 3.12 there was none. */
+    /* The default of 10 would limit concurrent operations; libfuse before 3.12 had no limit. */
     fuse_opt_add_arg(&args, "-omax_threads=128");
 #endif
     fuse_opt_add_arg(&args, "-omax_idle_threads=128");

@@ -1,14 +1,14 @@
-"""Without faults, the store keeps what is given to it as any folder does."""
+"""Without faults, the mount behaves like an ordinary folder."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.storefs.mount import Store, mounted
+from tests.storefs.mount import FaultyMount, mounted
 
 
-def test_content_written_to_the_mount_is_in_the_backing_and_can_be_read_back(store: Store) -> None:
+def test_content_written_to_the_mount_is_in_the_backing_folder(store: FaultyMount) -> None:
     content = os.urandom(3_000_000)
     (store.path / "a").mkdir()
     (store.path / "a/f").write_bytes(content)
@@ -16,7 +16,7 @@ def test_content_written_to_the_mount_is_in_the_backing_and_can_be_read_back(sto
     assert (store.path / "a/f").read_bytes() == content
 
 
-def test_overwriting_truncates_and_appending_appends(store: Store) -> None:
+def test_overwriting_truncates_and_appending_appends(store: FaultyMount) -> None:
     file = store.path / "f"
     file.write_text("long ago")
     file.write_text("new")
@@ -25,7 +25,7 @@ def test_overwriting_truncates_and_appending_appends(store: Store) -> None:
     assert (store.backing / "f").read_text() == "newer"
 
 
-def test_an_open_file_can_be_truncated_and_written_in_the_middle(store: Store) -> None:
+def test_an_open_file_can_be_truncated_and_written_in_the_middle(store: FaultyMount) -> None:
     with (store.path / "f").open("wb") as out:
         out.write(b"0123456789")
         out.truncate(6)
@@ -34,13 +34,13 @@ def test_an_open_file_can_be_truncated_and_written_in_the_middle(store: Store) -
     assert (store.backing / "f").read_bytes() == b"01xy45"
 
 
-def test_exclusive_creation_refuses_an_existing_file(store: Store) -> None:
+def test_exclusive_creation_refuses_an_existing_file(store: FaultyMount) -> None:
     (store.path / "f").touch()
     with pytest.raises(FileExistsError):
         (store.path / "f").open("x")
 
 
-def test_names_can_be_renamed_linked_listed_and_removed(store: Store) -> None:
+def test_names_can_be_renamed_linked_listed_and_removed(store: FaultyMount) -> None:
     (store.path / "d").mkdir()
     (store.path / "d/f").write_text("x")
     (store.path / "d/f").rename(store.path / "d/g")
@@ -55,7 +55,7 @@ def test_names_can_be_renamed_linked_listed_and_removed(store: Store) -> None:
     assert os.listdir(store.backing) == []
 
 
-def test_modes_and_times_reach_the_backing(store: Store) -> None:
+def test_modes_and_times_reach_the_backing(store: FaultyMount) -> None:
     file = store.path / "f"
     file.touch()
     file.chmod(0o604)
@@ -64,7 +64,7 @@ def test_modes_and_times_reach_the_backing(store: Store) -> None:
     assert (status.st_mode & 0o777, status.st_mtime_ns) == (0o604, 2)
 
 
-def test_the_umask_of_who_creates_a_file_counts_not_that_of_the_store(store: Store) -> None:
+def test_the_umask_of_the_writing_process_applies(store: FaultyMount) -> None:
     before = os.umask(0o005)
     try:
         os.close(os.open(store.path / "f", os.O_CREAT | os.O_WRONLY, 0o666))
@@ -73,25 +73,25 @@ def test_the_umask_of_who_creates_a_file_counts_not_that_of_the_store(store: Sto
     assert (store.backing / "f").stat().st_mode & 0o777 == 0o662
 
 
-def test_an_unlinked_open_file_can_still_be_written_and_leaves_nothing_behind(store: Store) -> None:
+def test_an_unlinked_open_file_can_be_written_and_leaves_no_file(store: FaultyMount) -> None:
     with (store.path / "f").open("wb", buffering=0) as out:
         (store.path / "f").unlink()
         assert out.write(b"x") == 1
         assert os.listdir(store.backing) == []
 
 
-def test_the_free_space_is_that_of_the_backing(store: Store) -> None:
+def test_the_free_space_is_that_of_the_backing_folder(store: FaultyMount) -> None:
     assert os.statvfs(store.path).f_blocks == os.statvfs(store.backing).f_blocks
 
 
-def test_without_a_cache_a_change_behind_the_mount_shows_at_once(store: Store) -> None:
+def test_without_a_cache_a_change_in_the_backing_folder_is_visible_at_once(store: FaultyMount) -> None:
     for content in ("one", "three", "thirteen"):
         (store.backing / "f").write_text(content)
         assert (store.path / "f").stat().st_size == len(content)
         assert (store.path / "f").read_text() == content
 
 
-def test_with_a_cache_only_opening_asks_the_store_again(folders: tuple[Path, Path]) -> None:
+def test_with_a_cache_only_open_reaches_the_mount(folders: tuple[Path, Path]) -> None:
     with mounted(*folders, cache_seconds=60) as store:
         file = store.path / "f"
         file.write_text("x")

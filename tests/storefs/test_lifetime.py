@@ -1,4 +1,4 @@
-"""A store can be killed and come back; neither its mount nor its process outlives who made it."""
+"""A mount can be killed and remounted; neither the mount nor its process outlives the owner."""
 
 import errno
 import os
@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from artifacts.mounts import read_mounts
-from tests.storefs.mount import Latencies, Store, mounted
+from tests.storefs.mount import FaultyMount, Latencies, mounted
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_killed_store_is_not_connected_until_it_is_mounted_anew(store: Store) -> None:
+def test_a_killed_mount_is_not_connected_until_it_is_remounted(store: FaultyMount) -> None:
     (store.path / "f").write_text("kept")
     not_connected = pytest.raises(OSError, match=re.escape(f"[Errno {errno.ENOTCONN}]"))
     with not_connected, (store.path / "f").open("rb", buffering=0) as opened:
@@ -33,17 +33,17 @@ def test_a_killed_store_is_not_connected_until_it_is_mounted_anew(store: Store) 
         opened.read()
 
 
-def test_a_kill_fails_what_hangs(store: Store) -> None:
+def test_a_kill_fails_hanging_operations(store: FaultyMount) -> None:
     store.hang("mkdir")
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit((store.path / "d").mkdir)
-        store.wait_hanging()
+        store.wait_for_hanging()
         store.kill()
         with pytest.raises(OSError, match=r"not connected|connection abort"):
             hanging.result(timeout=10)
 
 
-def test_a_remounted_store_has_its_latencies_but_no_faults(folders: tuple[Path, Path]) -> None:
+def test_a_remount_preserves_latencies_and_clears_faults(folders: tuple[Path, Path]) -> None:
     with mounted(*folders, mkdir=30_000) as store:
         store.fault("mkdir", errno.EIO)
         store.remount()
@@ -53,7 +53,7 @@ def test_a_remounted_store_has_its_latencies_but_no_faults(folders: tuple[Path, 
 
 
 @pytest.mark.parametrize("ending", ["busy", "hanging", "killed"])
-def test_neither_mount_nor_process_is_left_behind(folders: tuple[Path, Path], ending: str) -> None:
+def test_neither_mount_nor_process_remains(folders: tuple[Path, Path], ending: str) -> None:
     backing, mountpoint = folders
     with ThreadPoolExecutor(1) as pool:
         with mounted(backing, mountpoint) as store:
@@ -61,7 +61,7 @@ def test_neither_mount_nor_process_is_left_behind(folders: tuple[Path, Path], en
             if ending == "hanging":
                 store.hang("mkdir")
                 pool.submit((mountpoint / "d").mkdir)
-                store.wait_hanging()
+                store.wait_for_hanging()
             if ending == "killed":
                 store.kill()
         assert not _mounts_and_processes(mountpoint)
@@ -70,7 +70,7 @@ def test_neither_mount_nor_process_is_left_behind(folders: tuple[Path, Path], en
     assert list(mountpoint.iterdir()) == []
 
 
-def test_a_killed_owner_leaves_neither_mount_nor_process_behind(folders: tuple[Path, Path]) -> None:
+def test_neither_mount_nor_process_remains_after_the_owner_is_killed(folders: tuple[Path, Path]) -> None:
     code = (
         "import os, signal, subprocess, sys\n"
         "from pathlib import Path\n"
@@ -78,7 +78,7 @@ def test_a_killed_owner_leaves_neither_mount_nor_process_behind(folders: tuple[P
         "with mounted(Path(sys.argv[1]), Path(sys.argv[2])) as store:\n"
         "    store.hang('mkdir')\n"
         "    subprocess.Popen(['mkdir', store.path / 'd'])\n"
-        "    store.wait_hanging()\n"
+        "    store.wait_for_hanging()\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     owner = subprocess.run([sys.executable, "-c", code, *map(str, folders)], cwd=ROOT, check=False)
@@ -103,14 +103,14 @@ def _mounts_and_processes(mountpoint: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("latencies", [{"walk": 1}, {"write": -1}])
-def test_a_wrong_latency_is_refused_and_leaves_no_mount(folders: tuple[Path, Path], latencies: Latencies) -> None:
+def test_an_invalid_latency_raises_and_leaves_no_mount(folders: tuple[Path, Path], latencies: Latencies) -> None:
     with pytest.raises(ValueError, match="latency"), mounted(*folders, **latencies):
         pass
     assert not _mounts_and_processes(folders[1])
 
 
 @pytest.mark.parametrize("absent", [0, 1])
-def test_what_is_not_there_cannot_be_mounted(folders: tuple[Path, Path], absent: int) -> None:
+def test_mounting_a_missing_folder_raises(folders: tuple[Path, Path], absent: int) -> None:
     folders[absent].rmdir()
     with pytest.raises(BrokenPipeError), mounted(*folders):
         pass

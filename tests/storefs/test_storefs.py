@@ -1,4 +1,4 @@
-"""The store is as slow and as faulty as it is told to be, and tells what it was asked to do."""
+"""The mount has the configured latencies and faults, and counts operations."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storefs.mount import OPERATIONS, Store, mounted
+from tests.storefs.mount import OPERATIONS, FaultyMount, mounted
 
 
 def _close_a_written_file(path: Path) -> None:
@@ -46,7 +46,7 @@ ACTIONS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.fixture
-def filled(store: Store) -> Store:
+def filled(store: FaultyMount) -> FaultyMount:
     (store.path / "f").write_text("content")
     (store.path / "d").mkdir()
     (store.path / "l").symlink_to("f")
@@ -54,7 +54,7 @@ def filled(store: Store) -> Store:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_operation_fails_as_told_and_works_again_when_cleared(filled: Store, operation: str) -> None:
+def test_every_operation_fails_with_a_fault_and_works_after_clear(filled: FaultyMount, operation: str) -> None:
     for error in (errno.EIO, errno.ESTALE, errno.EDQUOT):
         filled.fault(operation, error)
         with pytest.raises(OSError, match=re.escape(f"[Errno {error}]")):
@@ -65,7 +65,7 @@ def test_every_operation_fails_as_told_and_works_again_when_cleared(filled: Stor
         done.close()
 
 
-def test_a_fault_fires_as_often_as_told_and_then_stops(store: Store) -> None:
+def test_a_fault_fires_count_times(store: FaultyMount) -> None:
     store.fault("mkdir", errno.ENOSPC, count=3)
     for _ in range(3):
         with pytest.raises(OSError, match="No space left"):
@@ -73,14 +73,14 @@ def test_a_fault_fires_as_often_as_told_and_then_stops(store: Store) -> None:
     (store.path / "d").mkdir()
 
 
-def test_faults_that_were_used_up_make_room_for_others(store: Store) -> None:
+def test_used_up_faults_make_room_for_others(store: FaultyMount) -> None:
     for _ in range(100):
         store.fault("mkdir", errno.EIO, count=1)
         with pytest.raises(OSError, match="Input/output"):
             (store.path / "d").mkdir()
 
 
-def test_of_several_faults_the_first_given_counts(store: Store) -> None:
+def test_the_first_of_several_matching_faults_fires(store: FaultyMount) -> None:
     store.fault("mkdir", errno.EIO, count=1)
     store.fault("mkdir", errno.EPERM)
     with pytest.raises(OSError, match="Input/output"):
@@ -90,7 +90,7 @@ def test_of_several_faults_the_first_given_counts(store: Store) -> None:
         (store.path / "d").mkdir()
 
 
-def test_a_fault_with_a_text_hits_only_the_paths_with_it(store: Store) -> None:
+def test_a_fault_with_match_fires_only_for_matching_paths(store: FaultyMount) -> None:
     store.fault("create", errno.EACCES, match="/d/a ")
     (store.path / "d").mkdir()
     (store.path / "d/a").touch()
@@ -99,7 +99,7 @@ def test_a_fault_with_a_text_hits_only_the_paths_with_it(store: Store) -> None:
         (store.path / "d/a b").touch()
 
 
-def test_a_rename_is_hit_by_either_of_its_paths(store: Store) -> None:
+def test_a_fault_matches_either_path_of_a_rename(store: FaultyMount) -> None:
     (store.path / "a").touch()
     store.fault("rename", errno.EPERM, match="b")
     with pytest.raises(PermissionError):
@@ -107,7 +107,7 @@ def test_a_rename_is_hit_by_either_of_its_paths(store: Store) -> None:
     (store.path / "a").rename(store.path / "c")
 
 
-def test_a_short_write_says_how_much_it_took(store: Store) -> None:
+def test_a_short_write_returns_the_bytes_written(store: FaultyMount) -> None:
     store.shorten_writes(count=1)
     with (store.path / "f").open("wb", buffering=0) as out:
         assert out.write(b"0123456789") == 5
@@ -115,7 +115,7 @@ def test_a_short_write_says_how_much_it_took(store: Store) -> None:
     assert (store.backing / "f").read_bytes() == b"0123456789"
 
 
-def test_the_store_is_full_after_so_many_bytes(store: Store) -> None:
+def test_writes_fail_once_the_space_limit_is_reached(store: FaultyMount) -> None:
     store.limit_space(10)
     (store.path / "a").write_bytes(b"x" * 6)
     with (store.path / "b").open("wb", buffering=0) as out:
@@ -126,11 +126,11 @@ def test_the_store_is_full_after_so_many_bytes(store: Store) -> None:
         assert out.write(b"x") == 1
 
 
-def test_a_hanging_operation_is_done_when_cleared(store: Store) -> None:
+def test_a_hanging_operation_completes_after_clear(store: FaultyMount) -> None:
     store.hang("create")
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit((store.path / "f").write_text, "x")
-        store.wait_hanging()
+        store.wait_for_hanging()
         assert not (store.backing / "f").exists()
         store.clear()
         assert writing.result(timeout=10) == 1
@@ -138,39 +138,39 @@ def test_a_hanging_operation_is_done_when_cleared(store: Store) -> None:
     assert store.counts()["hanging"] == 0
 
 
-def test_a_hang_can_be_for_some_paths_and_some_times_only(store: Store) -> None:
+def test_a_hang_can_be_limited_to_paths_and_a_count(store: FaultyMount) -> None:
     store.hang("create", count=1, match="/slow")
     with ThreadPoolExecutor(1) as pool:
         (store.path / "d").mkdir()
         hanging = pool.submit((store.path / "d/slow").touch)
-        store.wait_hanging()
+        store.wait_for_hanging()
         (store.path / "slow").touch()
         (store.path / "fast").touch()
         store.clear()
         hanging.result(timeout=10)
 
 
-def test_a_file_whose_closing_hangs_can_be_removed_meanwhile(store: Store) -> None:
+def test_a_file_whose_close_hangs_can_be_removed(store: FaultyMount) -> None:
     store.hang("flush")
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit((store.path / "f").write_text, "x")
-        store.wait_hanging()
+        store.wait_for_hanging()
         (store.path / "f").unlink()
         store.clear()
         assert writing.result(timeout=10) == 1
 
 
-def test_a_hang_that_nobody_clears_ends_by_itself(store: Store) -> None:
+def test_a_hang_times_out(store: FaultyMount) -> None:
     store.hang("mkdir", count=1, seconds=1)
     with pytest.raises(TimeoutError):
         (store.path / "d").mkdir()
     (store.path / "d").mkdir()
 
 
-def test_a_process_that_hangs_cannot_be_killed_until_it_goes_on(store: Store) -> None:
+def test_a_hanging_process_cannot_be_killed(store: FaultyMount) -> None:
     store.hang("create")
     with subprocess.Popen(["touch", store.path / "f"]) as touch:
-        store.wait_hanging()
+        store.wait_for_hanging()
         touch.kill()
         with pytest.raises(subprocess.TimeoutExpired):
             touch.wait(0.3)
@@ -178,11 +178,11 @@ def test_a_process_that_hangs_cannot_be_killed_until_it_goes_on(store: Store) ->
         assert touch.wait(10) == -signal.SIGKILL
 
 
-def test_more_operations_can_be_under_way_than_fuse_has_threads_by_default(store: Store) -> None:
+def test_more_operations_than_the_default_fuse_threads_can_run(store: FaultyMount) -> None:
     store.hang("flush")
     with ThreadPoolExecutor(40) as pool:
         writing = [pool.submit((store.path / str(number)).write_text, "x") for number in range(40)]
-        store.wait_hanging(40)
+        store.wait_for_hanging(40)
         store.clear()
         assert [write.result(timeout=10) for write in writing] == [1] * 40
 
@@ -198,7 +198,7 @@ def test_latencies_add_up_by_operation(folders: tuple[Path, Path]) -> None:
         assert 0.07 <= min(seconds_to_write("new") for _ in range(3)) < 0.2
 
 
-def test_operations_are_counted(store: Store) -> None:
+def test_operations_are_counted(store: FaultyMount) -> None:
     (store.path / "a").write_bytes(b"123")
     (store.path / "a").rename(store.path / "b")
     counts = store.counts()
@@ -208,6 +208,6 @@ def test_operations_are_counted(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("error", "count"), [(0, 1), (errno.EIO, 0), (errno.EIO, -2)])
-def test_a_fault_that_means_nothing_is_refused(store: Store, error: int, count: int) -> None:
+def test_an_invalid_fault_raises(store: FaultyMount, error: int, count: int) -> None:
     with pytest.raises(ValueError, match="fault"):
         store.fault("write", error, count=count)

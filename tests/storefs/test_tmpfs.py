@@ -1,4 +1,4 @@
-"""The small disk is small, and gone afterwards."""
+"""The tmpfs has the given size and is unmounted at the end."""
 
 import os
 from pathlib import Path
@@ -14,14 +14,14 @@ def able_machine() -> None:
     require(missing() is None, str(missing()))
 
 
-def test_a_small_disk_takes_what_it_is_made_for_and_no_more(tmp_path: Path) -> None:
+def test_a_tmpfs_has_the_given_size(tmp_path: Path) -> None:
     with tmpfs(tmp_path, 64 * 1024) as disk:
         (disk / "fits").write_bytes(b"x" * 32 * 1024)
         with pytest.raises(OSError, match="No space left"):
             (disk / "too much").write_bytes(b"x" * 64 * 1024)
 
 
-def test_a_small_disk_is_gone_afterwards_also_when_it_is_in_use(tmp_path: Path) -> None:
+def test_a_tmpfs_is_unmounted_even_if_it_is_in_use(tmp_path: Path) -> None:
     device = tmp_path.stat().st_dev
     with tmpfs(tmp_path, 64 * 1024) as disk:
         assert disk.stat().st_dev != device

@@ -1,6 +1,6 @@
-"""A file system in memory of a given size, to run out of space on.
+"""A tmpfs of a given size, for tests with a full disk.
 
-Apart from the FUSE store, because here the kernel decides what a full disk does, and nothing needs building.
+Unlike the FUSE mount, it has the kernel's own behaviour for a full disk and needs no compiler.
 """
 
 import functools
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @functools.cache
 def missing() -> str | None:
-    """What this machine lacks to mount one, or None."""
+    """Return what this machine lacks to mount a tmpfs, or None."""
     if os.geteuid() != 0:
         return "root, to mount"
     with tempfile.TemporaryDirectory() as folder:
@@ -29,9 +29,9 @@ def missing() -> str | None:
 
 @contextmanager
 def tmpfs(path: Path, size_bytes: int) -> Iterator[Path]:
-    """An empty tmpfs at `path`, an existing folder; the kernel rounds the size up to whole pages.
+    """Mount an empty tmpfs at `path`, an existing folder, until the block ends, even if files in it are still open.
 
-    It is gone from `path` afterwards, also when files in it are still open.
+    The kernel rounds the size up to whole pages.
     """
     _run("mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(path))
     try:

@@ -28,7 +28,7 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def faulty(tmp_path: Path) -> Iterator[mount.Store]:
+def faulty(tmp_path: Path) -> Iterator[mount.FaultyMount]:
     require(build.missing() is None, str(build.missing()))
     backing, mountpoint = tmp_path / "backing", tmp_path / "mount"
     (backing / JOB / "d").mkdir(parents=True)
@@ -40,7 +40,7 @@ def faulty(tmp_path: Path) -> Iterator[mount.Store]:
 
 
 @pytest.fixture
-def store(faulty: mount.Store) -> PosixStore:
+def store(faulty: mount.FaultyMount) -> PosixStore:
     return PosixStore(str(faulty.path))
 
 
@@ -50,7 +50,7 @@ def raises(number: int) -> "pytest.RaisesExc[StoreError]":
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ETIMEDOUT])
 def test_a_mount_error_raises_store_error_instead_of_file_missing(
-    faulty: mount.Store, store: PosixStore, number: int
+    faulty: mount.FaultyMount, store: PosixStore, number: int
 ) -> None:
     faulty.fault("lookup", number, match="/d")
     for operation in (
@@ -78,7 +78,7 @@ def test_a_mount_error_raises_store_error_instead_of_file_missing(
         store.check()
 
 
-def test_a_remounted_store_works_again(faulty: mount.Store, store: PosixStore) -> None:
+def test_a_remounted_store_works_again(faulty: mount.FaultyMount, store: PosixStore) -> None:
     listing = store.list(JOB)
     next(listing)
     with closing(store.open(f"{JOB}d/b")) as file:
@@ -112,7 +112,7 @@ def test_a_missing_root_raises_store_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV])
-def test_a_file_is_replaced_if_the_store_cannot_rename(faulty: mount.Store, store: PosixStore, number: int) -> None:
+def test_a_file_is_replaced_if_the_store_cannot_rename(faulty: mount.FaultyMount, store: PosixStore, number: int) -> None:
     faulty.fault("rename", number)
     store.write(f"{JOB}a", b"new")
     store.write(f"{JOB}d/c", b"c")
@@ -124,7 +124,7 @@ def test_a_file_is_replaced_if_the_store_cannot_rename(faulty: mount.Store, stor
 @pytest.mark.parametrize("operation", ["create", "write", "flush", "fsync", "rename"])
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
-    faulty: mount.Store, store: PosixStore, operation: str, number: int
+    faulty: mount.FaultyMount, store: PosixStore, operation: str, number: int
 ) -> None:
     faulty.fault(operation, number)
     with raises(number):
@@ -134,7 +134,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     assert names(store, "phjob-artifacts/") == []
 
 
-def test_a_store_without_fsync_accepts_writes(faulty: mount.Store, store: PosixStore) -> None:
+def test_a_store_without_fsync_accepts_writes(faulty: mount.FaultyMount, store: PosixStore) -> None:
     faulty.fault("fsync", errno.ENOSYS)
     faulty.shorten_writes()
     store.write(f"{JOB}a", b"0123456789")
@@ -153,7 +153,7 @@ def test_a_write_to_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         store.write(f"{JOB}a", b"new")
 
 
-def test_a_read_error_in_the_middle_of_a_file_raises_store_error(faulty: mount.Store, store: PosixStore) -> None:
+def test_a_read_error_in_the_middle_of_a_file_raises_store_error(faulty: mount.FaultyMount, store: PosixStore) -> None:
     (faulty.backing / JOB / "large").write_bytes(bytes(3 * MIB))
     with closing(store.open(f"{JOB}large")) as file:
         chunks = file.chunks(0, 3 * MIB)
@@ -218,7 +218,7 @@ def test_an_open_file_is_read_completely_after_its_removal(tmp_path: Path) -> No
         store.open(f"{JOB}a")
 
 
-def test_the_etag_survives_new_inode_numbers_on_fuse(faulty: mount.Store, store: PosixStore, tmp_path: Path) -> None:
+def test_the_etag_survives_new_inode_numbers_on_fuse(faulty: mount.FaultyMount, store: PosixStore, tmp_path: Path) -> None:
     before = store.stat(f"{JOB}a").etag
     faulty.remount()
     assert store.stat(f"{JOB}a").etag == before
@@ -227,7 +227,7 @@ def test_the_etag_survives_new_inode_numbers_on_fuse(faulty: mount.Store, store:
 
 
 def test_a_mount_may_change_the_mtime_at_the_first_read(
-    faulty: mount.Store, store: PosixStore, monkeypatch: pytest.MonkeyPatch
+    faulty: mount.FaultyMount, store: PosixStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pread, times = os.pread, itertools.count(1)
     read = set()
@@ -247,7 +247,7 @@ def test_a_mount_may_change_the_mtime_at_the_first_read(
 
 @pytest.mark.parametrize(("operation", "match"), [("unlink", "/d/b"), ("rmdir", "/d"), ("readdir", "/d")])
 def test_a_file_that_cannot_be_removed_keeps_only_the_last_files(
-    faulty: mount.Store, store: PosixStore, operation: str, match: str
+    faulty: mount.FaultyMount, store: PosixStore, operation: str, match: str
 ) -> None:
     for name in LAST:
         store.write(JOB + name, b"1\n")
@@ -264,7 +264,7 @@ def test_a_file_that_cannot_be_removed_keeps_only_the_last_files(
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOTCONN])
-def test_a_removal_stops_at_a_fatal_error(faulty: mount.Store, store: PosixStore, number: int) -> None:
+def test_a_removal_stops_at_a_fatal_error(faulty: mount.FaultyMount, store: PosixStore, number: int) -> None:
     for count in range(50):
         (faulty.backing / JOB / f"d/{count}").touch()
     faulty.fault("unlink", number)

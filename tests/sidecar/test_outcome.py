@@ -1,10 +1,10 @@
-"""The verdict: the state of a sealed report, and a sentence that people understand."""
+"""The outcome: the state and the message of a sealed report, and the format of sizes."""
 
 import pytest
 
 from artifacts.report import INCOMPLETE_REASONS, REASONS, STATES, Count, Report, Skipped
 from artifacts.settings import MIB
-from sidecar.verdict import files_and_size, size_text, verdict
+from sidecar.outcome import compute_outcome, format_files_and_size, format_size
 
 OUTSIDE = Skipped(1, 0, ["."], "/tmp/out")
 
@@ -30,12 +30,12 @@ def report(
 
 
 @pytest.mark.parametrize(
-    ("made", "rejected", "truncated", "expected"),
+    ("sealed_report", "is_rejected", "is_truncated", "expected"),
     [
         (report(), False, False, ("sealed", "2 files (2.0 MB) in the store")),
         (report(1, 1), False, False, ("sealed", "2 files (2.0 MB) in the store")),
         (report(1), False, False, ("sealed", "1 file (1.0 MB) in the store")),
-        (report(0), False, False, ("empty", "the job left no files to keep")),
+        (report(0), False, False, ("empty", "the job left no files")),
         (
             report(2, skipped={"excluded": Skipped(3), "special_file": Skipped(1)}),
             False,
@@ -48,15 +48,15 @@ def report(
             False,
             (
                 "sealed",
-                "2 files (2.0 MB) in the store: over the limit: 5 files (5.0 MB) found, "
-                "1000 files (100.0 MB) allowed, so only what fits was kept",
+                "2 files (2.0 MB) in the store; over the limit: 5 files (5.0 MB) found, "
+                "1000 files (100.0 MB) allowed; only the files that fit were collected",
             ),
         ),
         (
             report(0, skipped={"excluded": Skipped(3, 30, ["a"])}),
             False,
             False,
-            ("empty", "nothing is left to keep: the include and exclude globs left out 3 files (30 bytes)"),
+            ("empty", "no files to collect: the include and exclude globs excluded 3 files (30 bytes)"),
         ),
         (
             report(0, exceeded=True, skipped={"unreadable": Skipped(1, 0, ["a"])}),
@@ -64,7 +64,7 @@ def report(
             True,
             (
                 "rejected",
-                "over the limit: 5 files (5.0 MB) found, 1000 files (100.0 MB) allowed, so nothing was kept",
+                "over the limit: 5 files (5.0 MB) found, 1000 files (100.0 MB) allowed; no files were collected",
             ),
         ),
         (
@@ -86,24 +86,27 @@ def report(
             report(2),
             False,
             True,
-            ("incomplete", "2 of 5 files are in the store; there are more files than are looked at"),
+            (
+                "incomplete",
+                "2 of 5 files are in the store; the artifacts folder has more entries than the collector scans",
+            ),
         ),
     ],
 )
-def test_the_verdict_says_how_it_ended(
-    made: Report, rejected: bool, truncated: bool, expected: tuple[str, str]
+def test_the_outcome_has_the_expected_state_and_message(
+    sealed_report: Report, is_rejected: bool, is_truncated: bool, expected: tuple[str, str]
 ) -> None:
-    assert verdict(made, rejected, truncated) == expected
+    assert compute_outcome(sealed_report, is_rejected, is_truncated) == expected
     assert expected[0] in STATES
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_job_is_incomplete_if_a_file_that_was_wanted_is_missing(reason: str) -> None:
-    state, _ = verdict(report(2, skipped={reason: Skipped(1, 0, ["a"])}), rejected=False, truncated=False)
-    by_rule = {"over_limit", "excluded", "broken_link", "link_loop", "special_file"}
-    assert state == ("sealed" if reason in by_rule else "incomplete")
-    assert INCOMPLETE_REASONS.isdisjoint(by_rule)
-    assert INCOMPLETE_REASONS | by_rule == REASONS.keys()
+def test_a_job_is_incomplete_only_if_a_wanted_file_is_missing(reason: str) -> None:
+    state, _ = compute_outcome(report(2, skipped={reason: Skipped(1, 0, ["a"])}), is_rejected=False, is_truncated=False)
+    skipped_by_rule = {"over_limit", "excluded", "broken_link", "link_loop", "special_file"}
+    assert state == ("sealed" if reason in skipped_by_rule else "incomplete")
+    assert INCOMPLETE_REASONS.isdisjoint(skipped_by_rule)
+    assert INCOMPLETE_REASONS | skipped_by_rule == REASONS.keys()
 
 
 @pytest.mark.parametrize(
@@ -117,9 +120,9 @@ def test_a_job_is_incomplete_if_a_file_that_was_wanted_is_missing(reason: str) -
         (5000 * MIB, "5000.0 MB"),
     ],
 )
-def test_sizes_are_told_in_units_of_1024(size: int, text: str) -> None:
-    assert size_text(size) == text
+def test_sizes_are_formatted_in_units_of_1024(size: int, text: str) -> None:
+    assert format_size(size) == text
 
 
-def test_one_file_is_no_files() -> None:
-    assert (files_and_size(1, 0), files_and_size(2, 0)) == ("1 file (0 bytes)", "2 files (0 bytes)")
+def test_the_number_of_files_is_formatted_in_singular_and_plural() -> None:
+    assert (format_files_and_size(1, 0), format_files_and_size(2, 0)) == ("1 file (0 bytes)", "2 files (0 bytes)")

@@ -1,4 +1,4 @@
-"""Small promises of a sync that people noticed when they were broken."""
+"""Regressions of the sync that users have reported."""
 
 import json
 import shutil
@@ -7,76 +7,77 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.process import make_syncer
+from sidecar.process import create_syncer
 from sidecar.sync import Syncer
 from tests.sidecar.sidecars import Job
 
 
 def end(syncer: Syncer) -> None:
-    syncer.end(time.time())
+    """Run the last sync and close the syncer."""
+    syncer.end_main(time.time())
     syncer.finish(time.monotonic() + 20)
     syncer.close()
 
 
-def test_a_job_folder_that_was_removed_while_main_runs_is_made_again_with_all_that_was_in_it(tmp_path: Path) -> None:
+def test_a_job_folder_removed_while_main_runs_is_recreated_with_all_files(tmp_path: Path) -> None:
     job = Job(tmp_path)
     job.write("a", "1")
-    syncer = make_syncer(job.settings())
+    syncer = create_syncer(job.settings())
     syncer.sync(eager=True)
     shutil.rmtree(job.folder)
     job.write("b", "2")
     syncer.sync(eager=True)
     assert len(job.expiries()) == 2
     end(syncer)
-    assert job.kept() == {"a": b"1", "b": b"2"}
-    job.assert_whole()
+    assert job.copies() == {"a": b"1", "b": b"2"}
+    job.assert_complete()
 
 
-def test_a_job_folder_that_was_removed_just_before_the_end_is_made_again(tmp_path: Path) -> None:
+def test_a_job_folder_removed_just_before_the_end_is_recreated(tmp_path: Path) -> None:
     job = Job(tmp_path)
     job.write("a", "1")
-    syncer = make_syncer(job.settings())
+    syncer = create_syncer(job.settings())
     syncer.sync(eager=True)
     shutil.rmtree(job.folder)
     end(syncer)
-    assert job.kept() == {"a": b"1"}
+    assert job.copies() == {"a": b"1"}
     assert job.report().state == "sealed"
     assert len(job.expiries()) == 2
 
 
-def test_a_hidden_file_is_not_collected_as_the_placeholder_that_stands_there(tmp_path: Path) -> None:
+def test_the_placeholder_of_a_hidden_file_is_not_collected(tmp_path: Path) -> None:
     job = Job(tmp_path)
     job.write("cfg", "")
     job.write("a", "1")
-    end(make_syncer(job.settings(hidden_paths=job.artifacts / "cfg")))
-    assert job.kept() == {"a": b"1"}
+    end(create_syncer(job.settings(hidden_paths=job.artifacts / "cfg")))
+    assert job.copies() == {"a": b"1"}
     assert job.report().skipped["outside_volumes"].paths == ["cfg"]
 
 
-def test_the_duration_counts_the_last_sync(tmp_path: Path) -> None:
+def test_the_duration_includes_the_last_sync(tmp_path: Path) -> None:
     job = Job(tmp_path)
     for number in range(300):
         job.write(str(number), "x")
-    syncer = make_syncer(job.settings())
+    syncer = create_syncer(job.settings())
     started = time.perf_counter()
     end(syncer)
     took = time.perf_counter() - started
     assert 0.2 * took < job.report().duration_seconds <= took + 0.001  # it is rounded to milliseconds
 
 
-def test_files_left_out_by_rule_do_not_count_as_found(tmp_path: Path) -> None:
+def test_files_skipped_by_rule_do_not_count_as_found(tmp_path: Path) -> None:
     job = Job(tmp_path)
     for name in ("a", "b.tmp", "c.tmp"):
         job.write(name, "x")
     (job.artifacts / "broken").symlink_to("nothing")
     (job.artifacts / "outside").symlink_to("/etc/passwd")
-    end(make_syncer(job.settings(exclude="*.tmp")))
+    end(create_syncer(job.settings(exclude="*.tmp")))
     assert job.report().found.files == 2
     assert job.report().message.startswith("1 of 2 files are in the store; outside_volumes: outside")
 
 
 @pytest.mark.parametrize(("written", "state"), [({"exitCode": 0}, "sealed"), (None, "incomplete")])
-def test_where_mains_end_should_have_been_told_and_was_not_the_report_is_incomplete(
+def test_the_report_is_incomplete_if_mains_exit_status_is_missing(
     tmp_path: Path, written: dict[str, int] | None, state: str
 ) -> None:
     job = Job(tmp_path)
@@ -84,23 +85,23 @@ def test_where_mains_end_should_have_been_told_and_was_not_the_report_is_incompl
     status = tmp_path / "main-status.json"
     if written is not None:
         status.write_text(json.dumps(written))
-    end(make_syncer(job.settings(main_status=status)))
-    assert (job.report().state, job.kept()) == (state, {"a": b"1"})
+    end(create_syncer(job.settings(main_status=status)))
+    assert (job.report().state, job.copies()) == (state, {"a": b"1"})
 
 
-def test_a_dry_run_does_not_promise_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_does_not_list_unreadable_files_as_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(tmp_path)
     job.write("a", "1")
     job.write("b", "1")
-    syncer = make_syncer(job.settings())
-    monkeypatch.setattr(syncer.source, "open_file", deny_b(syncer))
+    syncer = create_syncer(job.settings())
+    monkeypatch.setattr(syncer.source, "open_file", deny_reading_b(syncer))
     scan, plan = syncer.preview()
     syncer.close()
     assert plan.copy == ["a"]
     assert scan.skipped["unreadable"].paths == ["b"]
 
 
-def deny_b(syncer: Syncer):  # type: ignore[no-untyped-def]  # a source that may not read one file, as for non-root
+def deny_reading_b(syncer: Syncer):  # type: ignore[no-untyped-def]  # a source that cannot read one file, as without root
     open_file = syncer.source.open_file
 
     def deny(path: str):  # type: ignore[no-untyped-def]

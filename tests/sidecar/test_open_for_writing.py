@@ -1,16 +1,16 @@
-"""Files that are written through a memory map: nothing that stat shows tells that they changed."""
+"""Files written through a memory map, which changes nothing that stat returns."""
 
 import mmap
 import os
 import time
 from pathlib import Path
 
-from sidecar.lease import is_open_for_writing
-from sidecar.process import make_syncer
+from sidecar.process import create_syncer
+from sidecar.transfer import is_open_for_writing
 from tests.sidecar.sidecars import Job
 
 
-def test_a_memory_map_that_outlives_its_descriptor_counts_as_open_for_writing(tmp_path: Path) -> None:
+def test_a_memory_map_without_a_descriptor_counts_as_open_for_writing(tmp_path: Path) -> None:
     path = tmp_path / "mapped"
     path.write_bytes(bytes(4096))
     fd = os.open(path, os.O_RDONLY)
@@ -26,21 +26,21 @@ def test_a_memory_map_that_outlives_its_descriptor_counts_as_open_for_writing(tm
         os.close(fd)
 
 
-def test_what_a_program_writes_through_a_memory_map_after_the_copy_is_in_the_last_one(tmp_path: Path) -> None:
+def test_the_last_sync_copies_what_was_written_through_a_memory_map(tmp_path: Path) -> None:
     job = Job(tmp_path)
     path = job.write("weights.bin", b"a" * 4096)
     with path.open("r+b") as file:
         mapped = mmap.mmap(file.fileno(), 4096)
-    mapped[0:1] = b"b"  # the page is writable from here on, so what follows changes no time
-    syncer = make_syncer(job.settings())
+    mapped[0:1] = b"b"  # the page is writable from now on, so later writes change no time
+    syncer = create_syncer(job.settings())
     syncer.sync(eager=True)
-    assert job.kept() == {"weights.bin": b"b" + b"a" * 4095}
+    assert job.copies() == {"weights.bin": b"b" + b"a" * 4095}
     before = path.stat()
     mapped[1:2] = b"c"
     mapped.close()
-    assert path.stat().st_ctime_ns == before.st_ctime_ns, "else this test proves nothing"
-    syncer.end(time.time())
+    assert path.stat().st_ctime_ns == before.st_ctime_ns, "otherwise this test proves nothing"
+    syncer.end_main(time.time())
     syncer.finish(time.monotonic() + 10)
-    assert job.kept() == {"weights.bin": b"bc" + b"a" * 4094}
+    assert job.copies() == {"weights.bin": b"bc" + b"a" * 4094}
     assert job.report().unstable == []
     syncer.close()

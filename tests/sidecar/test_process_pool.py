@@ -1,4 +1,4 @@
-"""Work shared with forked processes: complete, bounded, and gone when it has to be."""
+"""Work shared with forked processes: all results arrive, and no child outlives the call."""
 
 import os
 import signal
@@ -9,40 +9,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.forks import run_forked, share
-from sidecar.method import choose_method
-from sidecar.process import make_syncer
+from sidecar.copy_strategy import choose_strategy
+from sidecar.process import create_syncer
+from sidecar.process_pool import map_forked, partition
 from tests.sidecar.sidecars import Job
 
 
 @given(
     st.dictionaries(st.text(min_size=1, max_size=5), st.integers(0, 10**9), min_size=1, max_size=60), st.integers(2, 6)
 )
-def test_shares_hold_every_path_once_in_its_order(sizes: dict[str, int], parts: int) -> None:
-    runs = share(sizes, parts)
+def test_a_partition_contains_every_path_once_in_order(sizes: dict[str, int], parts: int) -> None:
+    runs = partition(sizes, parts)
     assert [path for run in runs for path in run] == list(sizes)
     assert 1 <= len(runs) <= parts
     assert all(runs)
 
 
-def test_equal_files_are_shared_equally() -> None:
-    assert [len(run) for run in share({str(n): 4096 for n in range(100)}, 4)] == [25, 25, 25, 25]
+def test_equal_files_are_partitioned_equally() -> None:
+    assert [len(run) for run in partition({str(n): 4096 for n in range(100)}, 4)] == [25, 25, 25, 25]
 
 
-def test_results_of_all_processes_arrive() -> None:
+def test_results_of_all_processes_are_received() -> None:
     sizes = {f"{n}": n for n in range(1000)}
-    results = dict(run_forked(lambda path: (path * 2, os.getpid()), sizes, 3, lambda: False))
+    results = dict(map_forked(lambda path: (path * 2, os.getpid()), sizes, 3, lambda: False))
     assert {path: value[0] for path, value in results.items()} == {path: path * 2 for path in sizes}
     assert len({value[1] for value in results.values()}) == 3
 
 
-def test_more_results_than_a_pipe_holds_block_nobody() -> None:
+def test_results_that_exceed_the_pipes_capacity_do_not_block() -> None:
     sizes = {f"{n:05}": 1 for n in range(3000)}
-    results = list(run_forked(lambda path: ("x" * 500,), sizes, 2, lambda: False))
+    results = list(map_forked(lambda path: ("x" * 500,), sizes, 2, lambda: False))
     assert len(results) == 3000
 
 
-def test_children_are_killed_when_told_to_stop() -> None:
+def test_children_are_killed_on_stop() -> None:
     started, others = time.monotonic(), _children()
     pids: list[object] = []
 
@@ -51,19 +51,19 @@ def test_children_are_killed_when_told_to_stop() -> None:
             time.sleep(60)
         return (os.getpid(),)
 
-    for item in run_forked(work, {"0": 1, "1": 1}, 2, lambda: bool(pids)):
+    for item in map_forked(work, {"0": 1, "1": 1}, 2, lambda: bool(pids)):
         pids.append(item)
     assert time.monotonic() - started < 10
     assert _children() <= others
 
 
-def test_a_child_that_is_killed_leaves_its_files_undone_and_no_hang() -> None:
+def test_a_killed_child_does_not_cause_a_hang() -> None:
     def work(path: str) -> tuple[int]:
         if path == "1":
             os.kill(os.getpid(), signal.SIGKILL)
         return (1,)
 
-    assert list(run_forked(work, {"0": 1, "1": 1}, 2, lambda: False)) == [("0", (1,))]
+    assert list(map_forked(work, {"0": 1, "1": 1}, 2, lambda: False)) == [("0", (1,))]
 
 
 @pytest.mark.parametrize(
@@ -77,30 +77,30 @@ def test_a_child_that_is_killed_leaves_its_files_undone_and_no_hang() -> None:
         (30_001, 10**6, 1),
     ],
 )
-def test_processes_are_forked_where_they_pay_off_and_memory_allows(
+def test_processes_are_forked_if_they_pay_off_and_memory_allows(
     monkeypatch: pytest.MonkeyPatch, files: int, size: int, processes: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
-    assert choose_method("ext4", digest=True).processes(files, size) == processes
-    assert choose_method("fuse.rclone", digest=True).processes(files, size) == 1
+    assert choose_strategy("ext4", digest=True).process_count(files, size) == processes
+    assert choose_strategy("fuse.rclone", digest=True).process_count(files, size) == 1
 
 
-def test_a_last_sync_of_many_files_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_last_sync_with_several_processes_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
     job = Job(tmp_path)
     for number in range(700):
         job.write(f"d{number % 7}/f{number}", f"content {number}")
     job.write("d0/executable", "x").chmod(0o700)
-    syncer = make_syncer(job.settings())
-    syncer.end(time.time())
+    syncer = create_syncer(job.settings())
+    syncer.end_main(time.time())
     syncer.finish(time.monotonic() + 30)
     syncer.close()
     assert job.report().state == "sealed"
-    job.assert_whole()
+    job.assert_complete()
     assert (job.folder / "d0/executable").stat().st_mode & 0o111
 
 
 def _children() -> set[str]:
-    """This process' children, those that have ended and were not waited for among them."""
+    """Return the pids of this process's children, including ended ones that were not reaped."""
     threads = Path("/proc/self/task").iterdir()
     return {pid for thread in threads for pid in (thread / "children").read_text().split()}

@@ -1,0 +1,60 @@
+"""Computes the state and the message of a report, and formats counts and sizes for people. Pure."""
+
+from artifacts.report import INCOMPLETE_REASONS, REASONS, Report, Skipped
+from artifacts.settings import MIB
+
+
+def compute_outcome(report: Report, is_rejected: bool, is_truncated: bool) -> tuple[str, str]:
+    """Return the state and the message to seal `report` with. `is_truncated`: the scan reached its entry limit."""
+    stored = report.collected.files + report.in_place.files
+    if is_rejected:
+        in_place = f" except {report.in_place.files} already in the job folder" if report.in_place.files else ""
+        return "rejected", f"{limit_message(report)}; no files were collected{in_place}"
+    missing = [row for reason, row in report.skipped.items() if reason in INCOMPLETE_REASONS]
+    if missing or is_truncated:
+        return "incomplete", _incomplete_message(report, is_truncated)
+    if not stored and "excluded" in report.skipped:
+        excluded = format_files_and_size(report.skipped["excluded"].files, report.skipped["excluded"].bytes)
+        return "empty", f"no files to collect: the include and exclude globs excluded {excluded}"
+    if not stored:
+        return "empty", "the job left no files"
+    message = f"{format_files_and_size(stored, report.collected.bytes + report.in_place.bytes)} in the store"
+    if report.limit_exceeded and report.over_limit == "keep":
+        return "sealed", f"{message}; {limit_message(report)}; only the files that fit were collected"
+    if report.limit_exceeded:
+        return "sealed", f"{message}; {limit_message(report)}; no more files were collected"
+    return "sealed", message
+
+
+def limit_message(report: Report) -> str:
+    """Describe by how much a job exceeds its limits."""
+    found = format_files_and_size(report.found.files, report.found.bytes)
+    return f"over the limit: {found} found, {format_files_and_size(report.limit_files, report.limit_bytes)} allowed"
+
+
+def format_files_and_size(files: int, size_bytes: int) -> str:
+    """Format a number of files and their size, such as `3 files (1.2 MB)`."""
+    return f"{files} {'file' if files == 1 else 'files'} ({format_size(size_bytes)})"
+
+
+def format_size(size_bytes: int) -> str:
+    """Format a size in bytes, kB (1024 bytes) or MB (1024 kB)."""
+    if size_bytes < 1024:
+        return f"{size_bytes} {'byte' if size_bytes == 1 else 'bytes'}"
+    return f"{size_bytes / 1024:.1f} kB" if size_bytes < MIB else f"{size_bytes / MIB:.1f} MB"
+
+
+def _incomplete_message(report: Report, is_truncated: bool) -> str:
+    stored = report.collected.files + report.in_place.files
+    parts = [f"{stored} of {report.found.files} files are in the store"]
+    if is_truncated:
+        parts.append("the artifacts folder has more entries than the collector scans")
+    missing = INCOMPLETE_REASONS & report.skipped.keys()
+    parts += [_describe_missing(reason, report.skipped[reason]) for reason in REASONS if reason in missing]
+    return "; ".join(parts)
+
+
+def _describe_missing(reason: str, row: Skipped) -> str:
+    first = "the artifacts folder" if row.paths[:1] == ["."] else (row.paths or [""])[0]
+    more = f" and {row.files - 1} more" if row.files > 1 else ""
+    return f"{reason}: {first}" + (f" ({row.detail})" if row.detail else "") + more

@@ -1,0 +1,69 @@
+"""Logs the milestones of a run for users, each once: the start, the first files, a limit exceeded, and the outcome.
+
+Errors in between are logged where they occur.
+"""
+
+import logging
+import time
+
+from artifacts import __version__
+from artifacts.log import get_logger
+from artifacts.report import INCOMPLETE_REASONS, REASONS, Report, Skipped
+from artifacts.settings import SidecarSettings
+from sidecar.outcome import format_files_and_size, limit_message
+
+logger = get_logger(__name__)
+
+
+class RunLog:
+    """The log of one job's run."""
+
+    def __init__(self) -> None:
+        self._has_files = self._is_over_limit = False
+
+    def log_start(self, settings: SidecarSettings) -> None:
+        """Log that the sidecar has started."""
+        limit = format_files_and_size(settings.limit_files, settings.limit_size_bytes)
+        logger.info(
+            "sidecar started", version=__version__, folder=settings.path, limit=limit, over_limit=settings.over_limit
+        )
+
+    def log_progress(self, report: Report) -> None:
+        """After a sync while main runs, log that the first files are stored, or that a limit is newly exceeded."""
+        files = report.collected.files
+        if files and not self._has_files:
+            logger.info("first files stored", files=files, bytes=report.collected.bytes)
+        if report.limit_exceeded and not self._is_over_limit:
+            logger.warning("limit exceeded", policy=report.over_limit, message=limit_message(report))
+        self._has_files, self._is_over_limit = self._has_files or files > 0, report.limit_exceeded
+
+    def log_main_ended(self, max_seconds: float) -> None:
+        """Log that main has ended and that the last sync, which may take `max_seconds`, has started."""
+        logger.info("main ended, last sync started", max_seconds=round(max_seconds, 1))
+
+    def log_outcome(self, report: Report, lag_seconds: float) -> None:
+        """Log the outcome, `lag_seconds` after main's end, and a line for each reason why files were not collected."""
+        level = logging.INFO if report.state in ("sealed", "empty") else logging.WARNING
+        expires_at = "none"
+        if report.expired_at:
+            expires_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(report.expired_at))
+        logger.log(
+            level,
+            "artifacts sealed" if report.sealed_at else "artifacts not sealed",
+            state=report.state,
+            files=report.collected.files,
+            bytes=report.collected.bytes,
+            lag_seconds=round(lag_seconds, 3),
+            expires_at=expires_at,
+            message=report.message,
+        )
+        for reason, row in sorted(report.skipped.items()):
+            _log_skipped(reason, row)
+
+
+def _log_skipped(reason: str, row: Skipped) -> None:
+    level = logging.WARNING if reason in INCOMPLETE_REASONS or reason == "over_limit" else logging.INFO
+    explanation = f"{REASONS[reason]} ({row.detail})" if row.detail else REASONS[reason]
+    logger.log(
+        level, "files not collected", reason=reason, files=row.files, first_path=row.paths[0], explanation=explanation
+    )
