@@ -92,12 +92,12 @@ def test_a_huge_manifest_is_loaded_in_bounded_memory(job: Job) -> None:
 @pytest.mark.parametrize("name", [MANIFEST, REPORT, EXPIRED_AT, f"{LEGACY_METADATA}/expiredAt", "a"])
 @pytest.mark.parametrize("kind", ["link", "fifo"])
 def test_a_link_or_fifo_in_place_of_a_collector_file_is_replaced(job: Job, outside: Path, name: str, kind: str) -> None:
-    place = job.folder / name
-    place.parent.mkdir(parents=True)
+    target = job.folder / name
+    target.parent.mkdir(parents=True)
     if kind == "link":
-        place.symlink_to(outside / "loot")
+        target.symlink_to(outside / "loot")
     else:
-        os.mkfifo(place)
+        os.mkfifo(target)
     before = state_of(outside)
     job.write("a", "1")
     with running(job) as sidecar:
@@ -107,5 +107,5 @@ def test_a_link_or_fifo_in_place_of_a_collector_file_is_replaced(job: Job, outsi
     assert job.report().state == "sealed"
     assert job.expiries() == [job.report().expired_at] * 2
     assert state_of(outside) == before
-    assert place.is_file()
-    assert not place.is_symlink()
+    assert target.is_file()
+    assert not target.is_symlink()

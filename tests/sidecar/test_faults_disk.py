@@ -32,13 +32,13 @@ def test_files_that_fit_on_a_full_disk_are_collected_and_the_others_reported(sma
     with running(small_store_job, grace_seconds=2) as sidecar:
         until(lambda: len(small_store_job.copies()) >= 9, "the files that fit")
         assert sidecar.end(6) == 0
-    kept = small_store_job.copies()
-    assert 9 <= len(kept) < 20
-    assert kept.items() <= tree(small_store_job.artifacts).items()
+    copies = small_store_job.copies()
+    assert 9 <= len(copies) < 20
+    assert copies.items() <= tree(small_store_job.artifacts).items()
     report = small_store_job.report()
-    assert (report.state, report.collected.files) == ("incomplete", len(kept))
+    assert (report.state, report.collected.files) == ("incomplete", len(copies))
     skipped = report.skipped["store_error"]
-    assert (sorted(skipped.paths), skipped.detail) == (sorted(set(names) - set(kept)), "No space left on device")
+    assert (sorted(skipped.paths), skipped.detail) == (sorted(set(names) - set(copies)), "No space left on device")
     assert "No space left on device" in small_store_job.summary()["message"]
     assert small_store_job.temporaries() == []
 

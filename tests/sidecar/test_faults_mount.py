@@ -218,7 +218,7 @@ def test_files_that_a_slow_store_did_not_accept_in_time_are_counted(tmp_path: Pa
             until(job.termination.exists, "the start")
             job.write_all([f"{number}" for number in range(400)])
             assert sidecar.end(6) == 0
-        summary, kept = job.summary(), job.copies()
-    assert 0 < len(kept) < 400
+        summary, copies = job.summary(), job.copies()
+    assert 0 < len(copies) < 400
     assert (summary["state"], summary["sealed"], summary["foundFiles"]) == ("incomplete", False, 400)
-    assert 0 < summary["files"] <= len(kept)
+    assert 0 < summary["files"] <= len(copies)

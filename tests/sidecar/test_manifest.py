@@ -39,9 +39,9 @@ def load_manifest(
 
 
 def write_manifest(folder: Path, content: bytes) -> None:
-    place = folder / JOB / MANIFEST
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content)
+    path = folder / JOB / MANIFEST
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def content_of(manifest: Manifest) -> tuple[object, ...]:
@@ -214,21 +214,21 @@ def test_a_path_that_is_listed_twice_counts_once(tmp_path: Path, store: JobFolde
 def test_anything_but_a_file_in_place_of_the_manifest_is_ignored(
     tmp_path: Path, store: JobFolderStore, kind: str
 ) -> None:
-    place = tmp_path / JOB / MANIFEST
-    place.parent.mkdir(parents=True)
+    path = tmp_path / JOB / MANIFEST
+    path.parent.mkdir(parents=True)
     match kind:
         case "folder":
-            place.mkdir()
+            path.mkdir()
         case "fifo":
-            os.mkfifo(place)
+            os.mkfifo(path)
         case "link":
-            place.symlink_to(tmp_path / "outside/secret")
+            path.symlink_to(tmp_path / "outside/secret")
         case "link above":
-            place.parent.rmdir()
-            place.parent.symlink_to(tmp_path / "outside")
+            path.parent.rmdir()
+            path.parent.symlink_to(tmp_path / "outside")
         case "file above":
-            place.parent.rmdir()
-            place.parent.touch()
+            path.parent.rmdir()
+            path.parent.touch()
     assert content_of(load_manifest(store)) == content_of(new_manifest())
 
 

@@ -147,8 +147,8 @@ def test_keep_selects_the_same_files_in_the_last_sync_regardless_of_earlier_copi
     files = {"a": 600, "b": 600, "c": 300}
     for previous in ({}, {"b": 600}, {"c": 300, "b": 600}, files):
         plan = plan_sync(scan_of(files), manifest_of(previous), KEEP, LAST)
-        kept = (previous.keys() | set(plan.copy)) - set(plan.remove)
-        assert kept == {"a", "c"}
+        retained = (previous.keys() | set(plan.copy)) - set(plan.remove)
+        assert retained == {"a", "c"}
 
 
 def test_keep_retains_existing_copies_while_main_runs() -> None:
@@ -174,15 +174,15 @@ def test_a_shrunk_file_is_copied_even_without_room() -> None:
     assert work(plan) == ([], ["a"], [])
 
 
-@pytest.mark.parametrize("unsure", ["", "d", "d/old"])
+@pytest.mark.parametrize("uncertain", ["", "d", "d/old"])
 @CONTEXTS
-def test_a_copy_whose_file_is_uncertain_stays_and_counts(context: SyncContext, unsure: str) -> None:
+def test_a_copy_whose_file_is_uncertain_stays_and_counts(context: SyncContext, uncertain: str) -> None:
     """Otherwise a job could fill the store by hiding folders once they are copied."""
     manifest = manifest_of({"d/old": 900})
     for limits in (LIMITS, KEEP):
-        plan = plan_sync(scan_of({"a": 100}, uncertain={unsure}), manifest, limits, context)
+        plan = plan_sync(scan_of({"a": 100}, uncertain={uncertain}), manifest, limits, context)
         assert work(plan) == ([], ["a"], [])
-        plan = plan_sync(scan_of({"a": 101}, uncertain={unsure}), manifest, limits, context)
+        plan = plan_sync(scan_of({"a": 101}, uncertain={uncertain}), manifest, limits, context)
         assert (work(plan), plan.is_over_limit, plan.is_rejected) == (([], [], []), True, False)
 
 
@@ -194,13 +194,13 @@ def test_nothing_is_removed_after_a_truncated_scan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unsure", "kept"),
+    ("uncertain", "retained"),
     [({""}, {"d/x", "d/e/y", "dd/z"}), ({"d"}, {"d/x", "d/e/y"}), ({"d/e"}, {"d/e/y"}), ({"dd/z"}, {"dd/z"})],
 )
-def test_copies_of_uncertain_files_are_not_removed(unsure: set[str], kept: set[str]) -> None:
+def test_copies_of_uncertain_files_are_not_removed(uncertain: set[str], retained: set[str]) -> None:
     manifest = manifest_of({"d/x": 1, "d/e/y": 1}, pending=["dd/z"])
-    plan = plan_sync(scan_of(uncertain=unsure), manifest, LIMITS, LAST)
-    assert manifest.paths() - set(plan.remove) == kept
+    plan = plan_sync(scan_of(uncertain=uncertain), manifest, LIMITS, LAST)
+    assert manifest.paths() - set(plan.remove) == retained
 
 
 def test_files_in_place_count_and_are_never_copied_or_removed() -> None:

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.usefixtures("either_kernel")
 
 @pytest.mark.parametrize("exists", [False, True])
 @pytest.mark.parametrize("target", ["../../../outside", "/etc", "nowhere", "."])
-@pytest.mark.parametrize("place", ["d", "d/e", ""])
+@pytest.mark.parametrize("path", ["d", "d/e", ""])
 def test_a_link_in_place_of_a_folder_is_removed_and_never_followed(
-    tmp_path: Path, store: JobFolderStore, place: str, target: str, exists: bool
+    tmp_path: Path, store: JobFolderStore, path: str, target: str, exists: bool
 ) -> None:
-    link = tmp_path / JOB / place
+    link = tmp_path / JOB / path
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(str(tmp_path / "outside") if target.endswith("outside") else target)
     store.write("d/e/secret", lambda fd: write_all(fd, b"ours"), exists=exists)
@@ -39,9 +39,9 @@ def test_a_link_in_place_of_a_file_is_replaced_and_never_followed(
     assert artifacts(tmp_path) == {"a": "ours"}
 
 
-@pytest.mark.parametrize("place", [".primehub", ".primehub/metadata", TEMPORARY, f"{TEMPORARY}/0"])
-def test_links_in_the_metadata_folders_are_not_followed(tmp_path: Path, store: JobFolderStore, place: str) -> None:
-    link = tmp_path / JOB / place
+@pytest.mark.parametrize("path", [".primehub", ".primehub/metadata", TEMPORARY, f"{TEMPORARY}/0"])
+def test_links_in_the_metadata_folders_are_not_followed(tmp_path: Path, store: JobFolderStore, path: str) -> None:
+    link = tmp_path / JOB / path
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / "outside")
     store.remove_temporaries()
@@ -96,18 +96,18 @@ def test_remove_never_follows_a_link_and_never_removes_a_folder(tmp_path: Path, 
 def test_metadata_that_is_not_a_file_raises_and_leaks_no_descriptor(
     tmp_path: Path, store: JobFolderStore, kind: str
 ) -> None:
-    place = tmp_path / JOB / MANIFEST
-    place.parent.mkdir(parents=True)
+    path = tmp_path / JOB / MANIFEST
+    path.parent.mkdir(parents=True)
     match kind:
         case "folder":
-            place.mkdir()
+            path.mkdir()
         case "fifo":
-            os.mkfifo(place)
+            os.mkfifo(path)
         case "link":
-            place.symlink_to(tmp_path / "outside/secret")
+            path.symlink_to(tmp_path / "outside/secret")
         case "link above":
-            place.parent.rmdir()
-            place.parent.symlink_to(tmp_path / "outside")
+            path.parent.rmdir()
+            path.parent.symlink_to(tmp_path / "outside")
     before = os.listdir("/proc/self/fd")
     with pytest.raises(StoreError):
         list(store.read_lines(MANIFEST))

@@ -403,12 +403,12 @@ static const char *set_latency(const char *name, long microseconds)
 
 static void drop_used_up(void)
 {
-    size_t kept = 0;
+    size_t remaining = 0;
 
     for (size_t i = 0; i < fault_count; i++)
         if (faults[i].left != 0)
-            faults[kept++] = faults[i];
-    fault_count = kept;
+            faults[remaining++] = faults[i];
+    fault_count = remaining;
 }
 
 /* Parses the ERROR of a fault for OP; returns 0 if it is invalid. */
