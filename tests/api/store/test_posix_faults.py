@@ -112,7 +112,9 @@ def test_a_missing_root_raises_store_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV])
-def test_a_file_is_replaced_if_the_store_cannot_rename(faulty: mount.FaultyMount, store: PosixStore, number: int) -> None:
+def test_a_file_is_replaced_if_the_store_cannot_rename(
+    faulty: mount.FaultyMount, store: PosixStore, number: int
+) -> None:
     faulty.fault("rename", number)
     store.write(f"{JOB}a", b"new")
     store.write(f"{JOB}d/c", b"c")
@@ -218,7 +220,9 @@ def test_an_open_file_is_read_completely_after_its_removal(tmp_path: Path) -> No
         store.open(f"{JOB}a")
 
 
-def test_the_etag_survives_new_inode_numbers_on_fuse(faulty: mount.FaultyMount, store: PosixStore, tmp_path: Path) -> None:
+def test_the_etag_survives_new_inode_numbers_on_fuse(
+    faulty: mount.FaultyMount, store: PosixStore, tmp_path: Path
+) -> None:
     before = store.stat(f"{JOB}a").etag
     faulty.remount()
     assert store.stat(f"{JOB}a").etag == before
