@@ -1,7 +1,7 @@
-"""What a test needs from the machine it runs on: FUSE, root, a newer kernel.
+"""Requirements of tests on the machine: FUSE, root, a newer kernel.
 
-Apart, so that there is one answer to a machine that lacks it: a skip where people work, a failure in CI,
-which is to prove everything. A test that skips by other means escapes that.
+If a requirement is not met, the test is skipped on a developer's machine, but fails in CI, which must run everything.
+Tests must not skip by other means.
 """
 
 import os
@@ -10,7 +10,7 @@ import pytest
 
 
 def require(condition: object, need: str) -> None:
-    """Go on if `condition` holds; otherwise skip the calling test, or fail it in CI, for want of `need`."""
+    """Skip the calling test, or fail it in CI, if `condition` is false. `need` names the requirement."""
     if condition:
         return
     if os.environ.get("CI"):

@@ -1,4 +1,4 @@
-"""The documents are held to the code: what they say of settings, states, reasons and links is what there is."""
+"""The documents agree with the code on settings, states, reasons and fields, and their links have targets."""
 
 import re
 from pathlib import Path
@@ -16,12 +16,12 @@ PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *(ROOT / "docs").
 
 
 def rows(text: str, cells: int) -> set[tuple[str, ...]]:
-    """The rows of all tables with so many cells."""
+    """Return the rows of all tables that have this number of cells."""
     lines = [line.strip().strip("|").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     return {tuple(cell.strip() for cell in line) for line in lines if len(line) == cells}
 
 
-def test_the_contract_lists_every_setting_with_its_default_and_meaning_and_no_other() -> None:
+def test_contract_lists_all_settings_with_default_and_description() -> None:
     def default(text: str | None) -> str:
         return "required" if text is None else f"`{text}`" if text else "empty"
 
@@ -29,22 +29,22 @@ def test_the_contract_lists_every_setting_with_its_default_and_meaning_and_no_ot
     assert {row for row in rows(CONTRACT, 3) if row[0].startswith(("`PHJOB_", "`PRIMEHUB_"))} == expected
 
 
-def test_the_contract_lists_every_reason_and_whether_it_makes_a_report_incomplete() -> None:
+def test_contract_lists_all_reasons_and_which_make_a_report_incomplete() -> None:
     expected = {(f"`{key}`", text, "yes" if key in INCOMPLETE_REASONS else "no") for key, text in REASONS.items()}
     assert expected <= rows(CONTRACT, 3)
 
 
-def test_the_contract_lists_every_state() -> None:
+def test_contract_lists_all_states() -> None:
     assert {(f"`{state}`", text) for state, text in STATES.items()} <= rows(CONTRACT, 2)
 
 
-def test_the_contract_names_every_field_of_manifest_and_report() -> None:
+def test_contract_names_all_fields_of_manifest_and_report() -> None:
     line = format_entry(ManifestEntry("p", 1, 2, 3, 4, "0" * 64, True, True, "other"), ManifestHeader("j", "u"))
     fields = re.findall(r'"(\w+)":', line) + re.findall(r'^ "(\w+)":', format_report(Report("j")).decode(), re.M)
     assert [field for field in fields if f"`{field}`" not in CONTRACT] == []
 
 
-def test_the_limits_in_the_readme_are_the_defaults() -> None:
+def test_limits_in_the_readme_are_the_defaults() -> None:
     defaults = {row.env: row.default for row in SETTINGS_TABLE}
     assert f"| files of a job | {defaults['PHJOB_ARTIFACT_LIMIT_FILES']} |" in README
     assert f"| size of a job | {defaults['PHJOB_ARTIFACT_LIMIT_SIZE_MB']} MB |" in README
@@ -53,11 +53,11 @@ def test_the_limits_in_the_readme_are_the_defaults() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
     assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
 
 
-def test_every_decision_is_listed() -> None:
+def test_all_decisions_are_listed() -> None:
     listed = set(re.findall(r"\((\d{4}[^)]+)\)", (ROOT / "docs/adr/README.md").read_text()))
     assert listed == {page.name for page in (ROOT / "docs/adr").glob("0*.md")}

@@ -14,7 +14,7 @@ STANDARD = {"exc_info", "stack_info", "stacklevel"}
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
-    """Every call of a logger, and where it is."""
+    """Yield the location and the node of every call of a logger."""
     for part in PARTS:
         for path in sorted((ROOT / part).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -25,59 +25,59 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
 
 
 def event(call: ast.Call) -> str:
-    """The event names that the call may log, joined by "a"; "" if they are not constant."""
+    """Return the event names that the call can log, joined by "a", or "" if they are not constant."""
     assert isinstance(call.func, ast.Attribute)
     positional = 2 if call.func.attr == "log" else 1
     if len(call.args) != positional:
         return ""
     name = call.args[-1]
     choices = [name.body, name.orelse] if isinstance(name, ast.IfExp) else [name]
-    texts = [each.value for each in choices if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    texts = [choice.value for choice in choices if isinstance(choice, ast.Constant) and isinstance(choice.value, str)]
     return "a".join(texts) if len(texts) == len(choices) else ""
 
 
 def keys(call: ast.Call) -> list[str]:
-    """The keys of a call's fields: keyword arguments, or in kube the standard library's `extra`."""
-    found = []
+    """Return the keys of a call's fields: keyword arguments, or in kube the standard library's `extra`."""
+    result = []
     for keyword in call.keywords:
         if keyword.arg is None:
-            found += ["job", "group"]  # a function that names the job; see test_a_job_is_logged_with_its_group
+            result += ["job", "group"]  # from a function that returns the fields of a job
         elif keyword.arg == "extra":
             assert isinstance(keyword.value, ast.Dict)
             (fields,) = keyword.value.values
             assert isinstance(fields, ast.Dict)
-            found += [key.value for key in fields.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+            result += [key.value for key in fields.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
         elif keyword.arg not in STANDARD:
-            found.append(keyword.arg)
-    return found
+            result.append(keyword.arg)
+    return result
 
 
-def test_every_call_is_a_constant_event_and_fields() -> None:
-    found = {place: event(call) for place, call in calls()}
+def test_every_call_has_a_constant_event_and_fields() -> None:
+    found = {location: event(call) for location, call in calls()}
     assert len(found) > 90
-    assert {place: text for place, text in found.items() if not EVENT.fullmatch(text)} == {}
+    assert {location: text for location, text in found.items() if not EVENT.fullmatch(text)} == {}
 
 
-def test_keys_are_unique_and_not_those_of_the_formatter() -> None:
-    wrong = {}
-    for place, call in calls():
+def test_keys_are_unique_and_not_reserved() -> None:
+    problems = {}
+    for location, call in calls():
         found = keys(call)
         has_exc_info = any(keyword.arg == "exc_info" for keyword in call.keywords)
         has_trace = has_exc_info or ast.unparse(call.func).endswith(".exception")
-        taken = RESERVED | ({"error"} if has_trace else set())
-        taken |= {"job", "group"} if place.startswith("sidecar") else set()  # every line of the sidecar has those
-        if len(set(found)) < len(found) or taken & set(found):
-            wrong[place] = found
-    assert wrong == {}
+        reserved = RESERVED | ({"error"} if has_trace else set())
+        reserved |= {"job", "group"} if location.startswith("sidecar") else set()  # every line of the sidecar has those
+        if len(set(found)) < len(found) or reserved & set(found):
+            problems[location] = found
+    assert problems == {}
 
 
-def test_a_job_is_logged_with_its_group() -> None:
-    found = {place: keys(call) for place, call in calls()}
-    assert {place: each for place, each in found.items() if "job" in each and "group" not in each} == {}
+def test_jobs_are_logged_with_their_group() -> None:
+    found = {location: keys(call) for location, call in calls()}
+    assert {location: names for location, names in found.items() if "job" in names and "group" not in names} == {}
 
 
-def test_nothing_is_printed_by_services() -> None:
-    """But by commands for people, whose output it is."""
+def test_services_do_not_print() -> None:
+    """Only commands for people may print."""
     commands = {"api/command.py", "api/cleanup/command.py", "sidecar/command.py", "sidecar/entry.py"}
     printing = {
         str(path.relative_to(ROOT))

@@ -1,4 +1,4 @@
-"""docs/metrics.md is held to what the four parts show: as real processes, scraped over HTTP."""
+"""docs/metrics.md agrees with the metrics of the four parts, which run as processes and are scraped over HTTP."""
 
 import re
 import shutil
@@ -46,8 +46,8 @@ EXPOSE: dict[str, Expose] = {"api": expose_api, "controller": expose_controller,
 _ENDS = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 
 
-class Row(NamedTuple):
-    """A metric, as the page has it: parts and labels as their words, sorted."""
+class DocumentedMetric(NamedTuple):
+    """A row of the page's table of metrics. Parts and labels are sorted."""
 
     name: str
     kind: str
@@ -56,31 +56,31 @@ class Row(NamedTuple):
     meaning: str
 
 
-class Family(NamedTuple):
-    """A metric, as one part shows it. `samples`: labels and value of each, without buckets and quantiles."""
+class MetricFamily(NamedTuple):
+    """A metric as one part exposes it. `samples` has labels and values, without buckets and quantiles."""
 
     kind: str
     meaning: str
     samples: list[tuple[dict[str, str], float]]
 
 
-class Scraped(NamedTuple):
-    """What one part has shown: content types and texts, in both forms."""
+class Exposition(NamedTuple):
+    """The responses of one part in both formats: content types and texts."""
 
     types: tuple[str, str]
     text: str
     openmetrics: str
 
     @property
-    def families(self) -> dict[str, Family]:
-        """By name in queries."""
-        found = {}
+    def families(self) -> dict[str, MetricFamily]:
+        """The metrics by their name in queries."""
+        result = {}
         for family in read_openmetrics(self.openmetrics):  # type: ignore[no-untyped-call]
             suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
             own = [sample for sample in family.samples if not {"le", "quantile"} & sample.labels.keys()]
             samples = [(dict(sample.labels), sample.value) for sample in own]
-            found[family.name + suffix] = Family(family.type, family.documentation, samples)
-        return found
+            result[family.name + suffix] = MetricFamily(family.type, family.documentation, samples)
+        return result
 
 
 def free_port() -> int:
@@ -89,7 +89,7 @@ def free_port() -> int:
     return port
 
 
-def scrape(url: str) -> Scraped:
+def scrape(url: str) -> Exposition:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     answers = []
@@ -98,7 +98,7 @@ def scrape(url: str) -> Scraped:
         with urllib.request.urlopen(request, timeout=20, context=context) as answer:
             answers.append((answer.headers["Content-Type"], answer.read().decode()))
     (plain, text), (other, openmetrics) = answers
-    return Scraped((plain, other), text, openmetrics)
+    return Exposition((plain, other), text, openmetrics)
 
 
 def answers(url: str) -> bool:
@@ -110,14 +110,14 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def controller(folder: Path) -> Iterator[str]:
-    """One that has counted a job's artifacts."""
+    """Run a controller that has counted a job's artifacts. Yields its URL."""
     folder.mkdir()
     address = f"127.0.0.1:{free_port()}"
     with ApiServer() as server, fake_cluster(server) as (found, _):
         found.add_job("secret-job")
         own = {**environ(server, folder), "PHJOB_CONTROLLER_LISTEN": address, **GROUPS}
         with process(own) as run:
-            until(lambda: found.events("secret-job") or run.poll() is not None, "the job's end is told")
+            until(lambda: found.events("secret-job") or run.poll() is not None, "the Event about the job's end")
             yield f"http://{address}"
 
 
@@ -127,7 +127,7 @@ def webhook(folder: Path) -> Iterator[str]:
     with ApiServer() as server:
         report_version(server)
         with serving_webhook(server, folder) as found:
-            until(found.is_ready, "it is ready")
+            until(found.is_ready, "the webhook is ready")
             yield f"https://127.0.0.1:{found.port}"
 
 
@@ -151,8 +151,8 @@ def sidecar(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scraped]:
-    """What each part shows. They have ended when this comes back."""
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exposition]:
+    """The metrics of each part. The parts have ended."""
     folder, found = tmp_path_factory.mktemp("parts"), {}
     for name, start in zip(PARTS, (controller, webhook, api, sidecar), strict=True):
         with start(folder / name) as url:
@@ -168,30 +168,35 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(sorted(re.findall(r"`([^` ]+)`", text)))
 
 
-def documented() -> set[Row]:
+def documented() -> set[DocumentedMetric]:
     lines = PAGE.replace("| | ", "|  | ").splitlines()
     found = [cells(line) for line in lines if re.match(r"\| `(phjob_artifact|process)_", line)]
     return {
-        Row(name.strip("`"), kind, words(labels), tuple(sorted(PARTS if parts == "all" else parts.split(", "))), text)
+        DocumentedMetric(
+            name.strip("`"), kind, words(labels), tuple(sorted(PARTS if parts == "all" else parts.split(", "))), text
+        )
         for name, kind, labels, parts, text, question in found
         if question.endswith("?")
     }
 
 
-def shown(scraped: dict[str, Scraped]) -> set[Row]:
+def exposed(scraped: dict[str, Exposition]) -> set[DocumentedMetric]:
     rows: dict[tuple[str, str, tuple[str, ...], str], list[str]] = defaultdict(list)
     for part, found in scraped.items():
         for name, family in found.families.items():
             labels = tuple(sorted({label for sample, _ in family.samples for label in sample}))
             rows[name, family.kind, labels, family.meaning].append(part)
-    return {Row(name, kind, labels, tuple(sorted(parts)), text) for (name, kind, labels, text), parts in rows.items()}
+    return {
+        DocumentedMetric(name, kind, labels, tuple(sorted(parts)), text)
+        for (name, kind, labels, text), parts in rows.items()
+    }
 
 
-def test_the_table_has_every_metric_that_the_parts_show_and_no_other(scraped: dict[str, Scraped]) -> None:
-    assert sorted(shown(scraped)) == sorted(documented())
+def test_table_lists_all_metrics(scraped: dict[str, Exposition]) -> None:
+    assert sorted(exposed(scraped)) == sorted(documented())
 
 
-def test_every_value_of_a_label_is_told_and_no_other(scraped: dict[str, Scraped]) -> None:
+def test_page_lists_all_label_values(scraped: dict[str, Exposition]) -> None:
     values: dict[str, set[str]] = defaultdict(set)
     for found in scraped.values():
         for family in found.families.values():
@@ -207,7 +212,7 @@ def test_every_value_of_a_label_is_told_and_no_other(scraped: dict[str, Scraped]
     assert listed == values
 
 
-def test_every_reason_of_a_result_is_told_beside_its_state(scraped: dict[str, Scraped]) -> None:
+def test_page_lists_all_reasons_with_their_state(scraped: dict[str, Exposition]) -> None:
     samples = scraped["controller"].families["phjob_artifact_results_total"].samples
     listed = {
         (state, reason)
@@ -217,8 +222,8 @@ def test_every_reason_of_a_result_is_told_beside_its_state(scraped: dict[str, Sc
     assert listed == {(labels["state"], labels["reason"]) for labels, _ in samples}
 
 
-def test_whoever_names_a_metric_names_one_of_the_table() -> None:
-    """Benchmarks, documents, rules and dashboards: with `_bucket`, `_sum` or `_count` where it has those."""
+def test_all_metrics_named_in_other_files_exist() -> None:
+    """Benchmarks, documents, rules and dashboards can append `_bucket`, `_sum` or `_count` if the type has it."""
     names = {row.name for row in documented()}
     parts = {row.name + end for row in documented() for end in _ENDS.get(row.kind, ())}
     for folder in ("bench", "docs", "manifests"):
@@ -230,7 +235,7 @@ def test_whoever_names_a_metric_names_one_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_names_and_texts_are_as_prometheus_wants_them(scraped: dict[str, Scraped], part: str) -> None:
+def test_promtool_accepts_names_and_texts(scraped: dict[str, Exposition], part: str) -> None:
     promtool = shutil.which("promtool")
     require(promtool, "promtool, of Debian's package prometheus")
     done = subprocess.run(
@@ -240,7 +245,7 @@ def test_names_and_texts_are_as_prometheus_wants_them(scraped: dict[str, Scraped
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_both_forms_tell_the_same_names(scraped: dict[str, Scraped], part: str) -> None:
+def test_both_formats_have_the_same_names(scraped: dict[str, Exposition], part: str) -> None:
     found = scraped[part]
     assert found.types == (
         "text/plain; version=0.0.4; charset=utf-8",
@@ -279,11 +284,11 @@ def test_any_accept_header_gets_one_line_of_content_type(expose: Expose, accept:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_no_job_and_no_file_is_named(scraped: dict[str, Scraped], part: str) -> None:
+def test_no_job_or_file_is_named(scraped: dict[str, Exposition], part: str) -> None:
     assert "secret" not in scraped[part].text
 
 
-def test_the_controller_has_counted_the_job_that_ran(scraped: dict[str, Scraped]) -> None:
+def test_controller_has_counted_the_job(scraped: dict[str, Exposition]) -> None:
     families = scraped["controller"].families
     results = [(labels, n) for labels, n in families["phjob_artifact_results_total"].samples if n]
     assert results == [({"state": "sealed", "reason": "none"}, 1)]

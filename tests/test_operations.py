@@ -1,4 +1,4 @@
-"""docs/operations.md is held to the code: settings, Events, reasons, names of objects, folders."""
+"""docs/operations.md agrees with the code on settings, Events, reasons, names of objects and folders."""
 
 import re
 from pathlib import Path
@@ -22,27 +22,27 @@ def row(setting: Setting) -> tuple[str, str, str]:
     return f"`{setting.env}`", default, setting.help
 
 
-def test_it_lists_every_setting_of_controller_and_webhook_and_no_other() -> None:
+def test_page_lists_all_settings_of_controller_and_webhook() -> None:
     listed = {each for each in rows(PAGE, 3) if each[0].startswith("`PHJOB_")}
     assert listed == {row(each) for each in settings.SETTINGS_TABLE + WEBHOOK}
 
 
-def test_it_lists_every_event_with_its_meaning() -> None:
+def test_page_lists_all_events_with_their_meaning() -> None:
     listed = {each for each in rows(PAGE, 3) if each[1] in ("Normal", "Warning")}
     assert listed == {(f"`{reason}`", kind, words) for kind, reason, words in (*ARTIFACT_EVENTS.values(), SWITCHED_OFF)}
 
 
-def test_it_lists_every_reason_why_a_pod_has_no_sidecar() -> None:
+def test_page_lists_all_reasons_for_pods_without_a_sidecar() -> None:
     assert {(f"`{reason}`", text) for reason, text in NOT_INJECTED_REASONS.items()} <= rows(PAGE, 2)
 
 
-def test_labels_and_annotations_are_those_of_the_code() -> None:
-    told = {name.replace("\\", "") for name in re.findall(r"primehub\\?\.io/[a-z-]*[a-z]", PAGE)}
+def test_page_names_only_labels_and_annotations_of_the_code() -> None:
+    named = {name.replace("\\", "") for name in re.findall(r"primehub\\?\.io/[a-z-]*[a-z]", PAGE)}
     options = {ANNOTATION_PREFIX + name.replace("_", "-") for name in OPTIONS}
-    assert told - options == {INJECTION_LABEL, RESULT_ANNOTATION, OUTCOME_ANNOTATION}
+    assert named - options == {INJECTION_LABEL, RESULT_ANNOTATION, OUTCOME_ANNOTATION}
 
 
-def test_folders_are_there() -> None:
+def test_folders_exist() -> None:
     folders = re.findall(r"`((?:manifests|components)/[a-z0-9/-]+/)`", PAGE)
     assert len(folders) > 8
     assert [each for each in folders if not (ROOT / each).is_dir() and not (ROOT / "manifests" / each).is_dir()] == []

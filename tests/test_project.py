@@ -1,4 +1,4 @@
-"""The promises of the scaffolding: make, the locks, the parts' imports, what conftest and machine guard."""
+"""The project's scaffolding: make targets, locks, imports of the parts, the checks of conftest and machine."""
 
 import ast
 import os
@@ -29,27 +29,27 @@ def _pins(lock: Path) -> dict[str, str]:
     return dict(PINNED.findall(lock.read_text()))
 
 
-def _wanted(extra: str) -> list[Requirement]:
-    """The extra's dependencies, those of the extras it names included."""
-    wanted = []
+def _requirements(extra: str) -> list[Requirement]:
+    """Return the requirements of an extra, including those of the extras that it refers to."""
+    result = []
     for requirement in map(Requirement, EXTRAS[extra]):
         if requirement.name == PROJECT["project"]["name"]:
-            wanted += [each for inner in requirement.extras for each in _wanted(inner)]
+            result += [inner for name in requirement.extras for inner in _requirements(name)]
         else:
-            wanted.append(requirement)
-    return wanted
+            result.append(requirement)
+    return result
 
 
 def _imported(part: str) -> set[str]:
-    """The top-level modules that any file of the part imports, wherever in the file."""
-    found = set()
+    """Return the top-level modules that any file of the part imports, at any level of the file."""
+    result = set()
     for file in (ROOT / part).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_bytes())):
             if isinstance(node, ast.Import):
-                found |= {name.name.partition(".")[0] for name in node.names}
+                result |= {name.name.partition(".")[0] for name in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
-                found.add(str(node.module).partition(".")[0])
-    return found
+                result.add(str(node.module).partition(".")[0])
+    return result
 
 
 def test_make_help_lists_every_target() -> None:
@@ -60,7 +60,7 @@ def test_make_help_lists_every_target() -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
-def test_every_make_command_in_the_docs_is_a_target(page: str) -> None:
+def test_make_commands_in_the_docs_are_targets(page: str) -> None:
     code = re.findall(r"```.*?```|`[^`\n]+`", (ROOT / page).read_text(), re.DOTALL)
     commands = {target for part in code for target in re.findall(r"\bmake ([a-z][a-z0-9-]*)", part)}
     assert commands, f"{page} names no make command"
@@ -68,7 +68,7 @@ def test_every_make_command_in_the_docs_is_a_target(page: str) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
-def test_a_lock_names_packages_by_name_and_hash_alone(lock: Path) -> None:
+def test_locks_name_packages_only_by_name_and_hash(lock: Path) -> None:
     text = lock.read_text()
     assert not re.findall(r"^.*(?:://|file:|(?:^|\s)--(?!hash=)| @ |(?:^|\s)/).*$", text, re.MULTILINE)
     entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
@@ -77,12 +77,12 @@ def test_a_lock_names_packages_by_name_and_hash_alone(lock: Path) -> None:
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
-def test_every_extra_has_a_lock_that_meets_it(extra: str) -> None:
+def test_every_extra_has_a_matching_lock(extra: str) -> None:
     pins = _pins(ROOT / "requirements" / f"{extra}.txt")
     unmet = [
-        str(wanted)
-        for wanted in _wanted(extra)
-        if (name := canonicalize_name(wanted.name)) not in pins or not wanted.specifier.contains(pins[name])
+        str(requirement)
+        for requirement in _requirements(extra)
+        if (name := canonicalize_name(requirement.name)) not in pins or not requirement.specifier.contains(pins[name])
     ]
     assert unmet == []
 
@@ -92,17 +92,17 @@ def test_all_locks_agree_on_versions(lock: Path) -> None:
     assert _pins(lock).items() <= _pins(ROOT / "requirements/dev.txt").items()
 
 
-def test_every_part_is_held_by_the_import_contracts() -> None:
+def test_import_contracts_cover_every_part() -> None:
     present = [part for part in PARTS if (ROOT / part / "__init__.py").exists()]
     assert sorted(PROJECT["tool"]["importlinter"]["root_packages"]) == sorted(present)
 
 
-def test_the_contract_imports_the_standard_library_alone() -> None:
+def test_artifacts_imports_only_the_standard_library() -> None:
     assert _imported("artifacts") - sys.stdlib_module_names <= {"artifacts"}
 
 
-def test_the_sidecar_imports_its_own_extra_alone() -> None:
-    own = {wanted.name.replace("-", "_") for wanted in _wanted("sidecar")}
+def test_sidecar_imports_only_its_own_extra() -> None:
+    own = {requirement.name.replace("-", "_") for requirement in _requirements("sidecar")}
     assert _imported("sidecar") - sys.stdlib_module_names <= own | {"artifacts", "sidecar"}
 
 
@@ -126,8 +126,8 @@ def _run_tests(folder: Path, tests: str, *options: str, **environ: str) -> str:
     return done.stdout
 
 
-def test_a_test_that_leaves_a_thread_or_a_descriptor_fails(tmp_path: Path) -> None:
-    said = _run_tests(
+def test_leaked_threads_and_descriptors_fail_their_test(tmp_path: Path) -> None:
+    output = _run_tests(
         tmp_path,
         """
         import os, threading, time
@@ -136,12 +136,12 @@ def test_a_test_that_leaves_a_thread_or_a_descriptor_fails(tmp_path: Path) -> No
         def test_short_thread(): threading.Thread(target=time.sleep, args=[0.1], name="short").start()
         """,
     )
-    left = re.findall(r"^left behind: ([^\d\n]+)\d*(.*)$", said, re.MULTILINE)
-    assert left == [("descriptor ", " -> /dev/null"), ("thread 'long'", "")]
-    assert "3 passed, 2 errors" in said
+    leaks = re.findall(r"^leaked: ([^\d\n]+)\d*(.*)$", output, re.MULTILINE)
+    assert leaks == [("descriptor ", " -> /dev/null"), ("thread 'long'", "")]
+    assert "3 passed, 2 errors" in output
 
 
-def test_a_test_sees_no_setting_of_the_shell(tmp_path: Path) -> None:
+def test_tests_do_not_inherit_settings_of_the_shell(tmp_path: Path) -> None:
     test = """
         import os
         def test_environment(): assert not {"PHJOB_NAME", "PRIMEHUB_GROUP"} & os.environ.keys()
@@ -150,20 +150,18 @@ def test_a_test_sees_no_setting_of_the_shell(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("environ", "outcome"), [({}, "1 passed, 1 skipped"), ({"CI": "true"}, "1 failed, 1 passed")])
-def test_what_the_machine_lacks_is_a_skip_here_and_a_failure_in_ci(
-    tmp_path: Path, environ: dict[str, str], outcome: str
-) -> None:
+def test_unmet_requirement_skips_locally_and_fails_in_ci(tmp_path: Path, environ: dict[str, str], outcome: str) -> None:
     test = """
         from tests.machine import require
         def test_there(): require(True, "air")
         def test_lacking(): require(False, "unobtainium")
         """
-    said = _run_tests(tmp_path, test, **environ)
-    assert outcome in said
-    assert "unobtainium" in said
+    output = _run_tests(tmp_path, test, **environ)
+    assert outcome in output
+    assert "unobtainium" in output
 
 
-def test_a_property_test_that_hangs_ends_its_run_and_is_named(tmp_path: Path) -> None:
+def test_hanging_property_test_ends_its_run_and_is_named(tmp_path: Path) -> None:
     test = """
         import threading
         from hypothesis import given, strategies as st

@@ -1,14 +1,11 @@
-"""What hypothesis makes documents of: JSON of any shape, and text as hostile as JSON can carry it.
-
-Apart, because the manifest, the report and the summary must all withstand the same.
-"""
+"""Hypothesis strategies for hostile JSON documents, shared by the tests of manifest, report and summary."""
 
 import json
 from typing import Any
 
 from hypothesis import strategies as st
 
-# Lone surrogates included, and often: JSON can carry them, UTF-8 cannot.
+# Lone surrogates are generated often: JSON can contain them, but UTF-8 cannot.
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()) | st.sampled_from("\ud800\udfff\0\u2028"), max_size=30)
 ANY_NUMBER = (
     st.integers() | st.floats() | st.sampled_from([2**31, 2**53, 2**63 - 1, 2**63, 2**64, -(2**63), 10**400, True, 1.0])
@@ -23,7 +20,7 @@ NO_JSON = [b"", b"\0", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 5000, b"1" 
 
 
 def near(document: dict[str, Any]) -> st.SearchStrategy[bytes]:
-    """The document with some of its fields, at any depth, replaced by anything, and fields nobody knows."""
+    """Generate variants of the document: fields at any depth replaced with any values, and unknown fields added."""
     return st.builds(_encode, _near(document))
 
 

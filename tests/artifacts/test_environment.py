@@ -1,4 +1,4 @@
-"""Secrets among the settings: from a variable or a file, and never told."""
+"""Secret settings: read from a variable or a file, and never shown."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from artifacts.errors import ConfigError
 KEY = Setting("key", "APP_KEY", "", lambda text: number(1, 9)(text) if text else 0, "a key", secret=True)
 
 
-def test_a_secret_comes_from_its_variable_or_its_file(tmp_path: Path) -> None:
+def test_secret_is_read_from_its_variable_or_its_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("7\n")
     assert read_settings([KEY], {}) == {"key": 0}
@@ -18,7 +18,7 @@ def test_a_secret_comes_from_its_variable_or_its_file(tmp_path: Path) -> None:
     assert read_settings([KEY], {"APP_KEY_FILE": str(file)}) == {"key": 7}
 
 
-def test_a_wrong_secret_is_not_told(tmp_path: Path) -> None:
+def test_invalid_secret_is_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("hunter2")
     for environ in ({"APP_KEY": "hunter2"}, {"APP_KEY_FILE": str(file)}):
@@ -33,13 +33,13 @@ def test_a_wrong_secret_is_not_told(tmp_path: Path) -> None:
         ({"APP_KEY_FILE": "/no/such/file"}, "APP_KEY: cannot read /no/such/file: No such file or directory"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told(environ: dict[str, str], problem: str) -> None:
+def test_unusable_secret_file_is_reported(environ: dict[str, str], problem: str) -> None:
     with pytest.raises(ConfigError) as error:
         read_settings([KEY], environ)
     assert error.value.problems == [problem]
 
 
-def test_the_log_is_told_what_is_set_and_no_secret() -> None:
+def test_configured_settings_are_listed_without_secrets() -> None:
     table = [Setting(name.lower(), name, "", str, "", secret=name in "CD") for name in "ABCDE"]
     environ = {"A": " plain ", "C": "hunter2", "D_FILE": "/run/key", "A_FILE": "no setting", "X": "another's"}
     assert list(configured_settings(table, environ)) == [("A", "plain"), ("C", "***"), ("D", "***")]

@@ -1,4 +1,4 @@
-"""Errors: each carries what it is about, and its text can be printed whatever that was."""
+"""Errors carry their data, and their texts are printable even for hostile input."""
 
 import errno
 import os
@@ -32,18 +32,18 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         ),
     ],
 )
-def test_an_error_carries_its_data_and_says_it(error: ArtifactError, carried: dict[str, object], text: str) -> None:
+def test_error_carries_its_data_and_states_it(error: ArtifactError, carried: dict[str, object], text: str) -> None:
     assert isinstance(error, ArtifactError)
     assert str(error) == text
     assert {name: getattr(error, name) for name in carried} == carried
 
 
-def test_a_conflict_is_an_error_of_the_store() -> None:
+def test_store_conflict_is_a_store_error() -> None:
     assert issubclass(StoreConflict, StoreError)
 
 
 @pytest.mark.parametrize("value", ["\ud800\n\x1b[31m", "x" * 10_000])
-def test_a_hostile_name_is_printable_and_short_in_the_error(value: str) -> None:
+def test_hostile_name_is_printable_and_short_in_the_error(value: str) -> None:
     text = str(InvalidName("path", value, "why"))
     assert text.encode().isascii()
     assert "\n" not in text

@@ -1,4 +1,4 @@
-"""Log lines: one event is one line, and values that users choose forge neither a line nor a key."""
+"""Log lines: one event is one line, and values that users choose cannot forge lines or keys."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ WORD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
 
 
 def line(form: str, event: str, *arguments: object, **given: Any) -> str:
-    """The line for a record that a library makes, or that our logger makes of `fields`."""
+    """Return the line for a library's record, or for a record of our logger with `fields`."""
     extra = {"fields": given["fields"]} if "fields" in given else {}
     record = logging.getLogger("any").makeRecord(
         "any", logging.INFO, "file.py", 1, event, arguments, given.get("exc_info"), extra=extra
@@ -30,13 +30,13 @@ def removal(group: str = "vision", reason: str | None = "expiredAt has passed") 
 
 
 def pairs(text: str) -> dict[str, str]:
-    """The pairs of a text line, parsed as a reader would."""
-    found = WORD.findall(text[text.index(" group=") + 1 :])
-    assert "".join(f"{key}={value} " for key, value in found) == text[text.index(" group=") + 1 :] + " "
-    return {key: json.loads(value) if value.startswith('"') else value for key, value in found}
+    """Parse the pairs of a text line."""
+    matches = WORD.findall(text[text.index(" group=") + 1 :])
+    assert "".join(f"{key}={value} " for key, value in matches) == text[text.index(" group=") + 1 :] + " "
+    return {key: json.loads(value) if value.startswith('"') else value for key, value in matches}
 
 
-def test_keyword_values_of_a_logger_are_the_fields_of_its_line() -> None:
+def test_keyword_arguments_are_the_fields_of_the_line() -> None:
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[assignment, method-assign]
@@ -52,14 +52,14 @@ def test_keyword_values_of_a_logger_are_the_fields_of_its_line() -> None:
     assert [record.levelname for record in records] == ["WARNING", "ERROR"]
 
 
-def test_a_text_line_is_time_level_event_and_pairs() -> None:
+def test_text_line_is_time_level_event_and_pairs() -> None:
     text = line("text", "removed", fields=removal(), common={"part": "api"})
     start, rest = text[:24], text[24:]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", start)
     assert rest == ' INFO removed part=api group=vision job=job-1 files=3 seconds=0.25 reason="expiredAt has passed"'
 
 
-def test_a_json_line_has_the_same_fields_with_numbers_as_numbers() -> None:
+def test_json_line_has_the_same_fields_with_typed_numbers() -> None:
     document = json.loads(line("json", "removed", fields=removal(reason=None), common={"part": "api"}))
     del document["time"]
     assert document == {"level": "info", "event": "removed", "part": "api", **removal(reason=None)}
@@ -78,14 +78,14 @@ def test_a_json_line_has_the_same_fields_with_numbers_as_numbers() -> None:
         ("a\u202eb", '"a\\u202eb"'),
     ],
 )
-def test_a_plain_value_is_unchanged_and_any_other_quoted(text: str, quoted: str) -> None:
+def test_plain_values_are_unchanged_and_others_are_quoted(text: str, quoted: str) -> None:
     assert quote(text) == quoted
 
 
 @given(st.text(st.characters(), max_size=50), st.text(st.characters(), max_size=50))
 @example("\ud800\u2028", 'x" files=9 job="y')
 @example("x" * 2000, "\r\x1b[2Jjob=other")
-def test_any_value_can_be_parsed_back_from_one_line(group: str, reason: str) -> None:
+def test_any_value_can_be_parsed_from_its_line(group: str, reason: str) -> None:
     text = line("text", "removed", fields=removal(group, reason))
     assert text.isprintable()
     expected = {"group": group[:1024], "job": "job-1", "files": "3", "seconds": "0.25", "reason": reason[:1024]}
@@ -96,7 +96,7 @@ def test_any_value_can_be_parsed_back_from_one_line(group: str, reason: str) -> 
 
 @given(st.text(st.characters(), max_size=50))
 @example("job=other")
-def test_a_record_of_a_library_is_an_event_on_one_line_without_pairs(text: str) -> None:
+def test_library_records_are_events_on_one_line_without_pairs(text: str) -> None:
     for template, arguments in (("peer said %s", (text,)), (text.replace("%", ""), ())):
         event = line("text", template, *arguments).partition(" INFO ")[2]
         assert event.isprintable()
@@ -105,7 +105,7 @@ def test_a_record_of_a_library_is_an_event_on_one_line_without_pairs(text: str) 
         assert "\n" not in line("json", template, *arguments)
 
 
-def test_a_trace_is_part_of_its_line() -> None:
+def test_traceback_is_part_of_the_line() -> None:
     try:
         raise ValueError("it\nbroke")
     except ValueError:

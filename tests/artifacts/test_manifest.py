@@ -1,4 +1,4 @@
-"""The manifest's form: what is written is read again, and nothing that users put there does harm."""
+"""The manifest: written entries are parsed back, and hostile content does no harm."""
 
 import json
 from typing import Any
@@ -41,20 +41,20 @@ ENTRY = st.builds(
 FIELDS = {"path": "a", "size": 1, "mtimeNs": 2, "ctimeNs": 3, "inode": 4, "sha256": DIGEST, "podUid": "u"}
 
 
-WRONG_PATHS: list[object] = ["", "/x", "../x", "a/../../b", ".primehub/x", ".metadata/expiredAt", "a\0", "\ud800"]
-NO_WHOLE_NUMBERS: list[object] = [None, "1", 1.0, True, [], 2**64]
-NO_DIGESTS: list[object] = [DIGEST[:-1], DIGEST.upper(), DIGEST[:-1] + "g", 7, None]
-NO_UIDS: list[object] = [7, None, [], "x" * 65]
-WRONG: list[dict[str, object]] = [
-    *({"path": path} for path in [*WRONG_PATHS, None, 1, ["a"], "x" * 256]),
-    *({name: value} for name in ("size", "mtimeNs", "ctimeNs", "inode") for value in NO_WHOLE_NUMBERS),
+INVALID_PATHS: list[object] = ["", "/x", "../x", "a/../../b", ".primehub/x", ".metadata/expiredAt", "a\0", "\ud800"]
+INVALID_NUMBERS: list[object] = [None, "1", 1.0, True, [], 2**64]
+INVALID_DIGESTS: list[object] = [DIGEST[:-1], DIGEST.upper(), DIGEST[:-1] + "g", 7, None]
+INVALID_UIDS: list[object] = [7, None, [], "x" * 65]
+INVALID: list[dict[str, object]] = [
+    *({"path": path} for path in [*INVALID_PATHS, None, 1, ["a"], "x" * 256]),
+    *({name: value} for name in ("size", "mtimeNs", "ctimeNs", "inode") for value in INVALID_NUMBERS),
     {"size": -1},
     {"size": 2**63},
     {"mtimeNs": 2**63},
     {"ctimeNs": -(2**63) - 1},
     {"inode": -1},
-    *({"sha256": digest} for digest in NO_DIGESTS),
-    *({"podUid": pod_uid} for pod_uid in NO_UIDS),
+    *({"sha256": digest} for digest in INVALID_DIGESTS),
+    *({"podUid": pod_uid} for pod_uid in INVALID_UIDS),
 ]
 
 
@@ -68,7 +68,7 @@ def read(*lines: bytes, header: ManifestHeader = HEADER, limit: int = 1000) -> l
 
 @OFTEN
 @given(st.lists(ENTRY, max_size=4))
-def test_entries_that_were_written_are_read_again(entries: list[ManifestEntry]) -> None:
+def test_written_entries_are_parsed_back(entries: list[ManifestEntry]) -> None:
     lines = [format_entry(entry, HEADER).encode() for entry in entries]
     assert read(*lines) == entries
     assert all(written.endswith(b"\n") and written.count(b"\n") == 1 for written in lines)
@@ -76,13 +76,13 @@ def test_entries_that_were_written_are_read_again(entries: list[ManifestEntry]) 
 
 @OFTEN
 @given(st.text(max_size=253), st.text(max_size=64))
-def test_a_header_that_was_written_is_read_again(job: str, pod_uid: str) -> None:
+def test_written_header_is_parsed_back(job: str, pod_uid: str) -> None:
     written = format_header(ManifestHeader(job, pod_uid)).encode()
     assert read_header(written) == ManifestHeader(job, pod_uid)
     assert written.count(b"\n") == 1
 
 
-def test_a_line_says_only_what_there_is_to_say() -> None:
+def test_default_values_are_omitted() -> None:
     entry = ManifestEntry("a/ü", 1, 2, 3, 4)
     assert format_entry(entry._replace(pod_uid="uid-1"), HEADER) == (
         '{"path":"a/ü","size":1,"mtimeNs":2,"ctimeNs":3,"inode":4}\n'
@@ -90,7 +90,7 @@ def test_a_line_says_only_what_there_is_to_say() -> None:
     assert format_header(HEADER) == '{"version": 1, "job": "job-1", "podUid": "uid-1"}\n'
 
 
-def test_the_longest_path_fits_in_a_line() -> None:
+def test_longest_path_fits_in_a_line() -> None:
     path = "/".join(['"' * 255] * 4)[:1024]
     assert path_problem(path) is None
     entry = ManifestEntry(path, 2**63 - 1, -(2**63), -(2**63), 2**64 - 1, DIGEST, True, True, "\0" * 64)
@@ -99,41 +99,41 @@ def test_the_longest_path_fits_in_a_line() -> None:
     assert read(written) == [entry]
 
 
-def test_an_unknown_field_is_ignored() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert read(line(later={"a": [1]})) == [ManifestEntry("a", 1, 2, 3, 4, DIGEST, pod_uid="u")]
     assert read_header(b'{"version":1,"job":"j","podUid":"u","later":1}') == ManifestHeader("j", "u")
 
 
 @pytest.mark.parametrize("flag", [1, "true", [], {}, None])
-def test_a_flag_is_true_only_when_it_is_true(flag: object) -> None:
+def test_flags_are_true_only_for_true(flag: object) -> None:
     assert read(line(pending=flag, unstable=flag)) == [ManifestEntry("a", 1, 2, 3, 4, DIGEST, pod_uid="u")]
 
 
 @pytest.mark.parametrize(
     "changes",
-    WRONG,
+    INVALID,
 )
-def test_a_line_that_is_no_entry_is_refused(changes: dict[str, object]) -> None:
+def test_invalid_entry_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(InvalidDocument) as caught:
         read(line(), line(**changes))
     assert "line 3" in str(caught.value)
 
 
 @pytest.mark.parametrize("missing", ["path", "size", "mtimeNs", "ctimeNs", "inode"])
-def test_a_line_without_a_needed_field_is_refused(missing: str) -> None:
+def test_entry_without_a_required_field_is_refused(missing: str) -> None:
     fields = {name: value for name, value in FIELDS.items() if name != missing}
     with pytest.raises(InvalidDocument):
         read(json.dumps(fields).encode())
 
 
-def test_entries_are_read_up_to_the_first_that_is_none() -> None:
+def test_entries_are_parsed_up_to_the_first_invalid_one() -> None:
     entries = read_entries([line(), b"garbage", line()], HEADER)
     assert next(entries).path == "a"
     with pytest.raises(InvalidDocument):
         next(entries)
 
 
-def test_no_more_entries_than_asked_for_are_read() -> None:
+def test_number_of_entries_is_limited() -> None:
     assert len(read(line(), line(), limit=2)) == 2
     with pytest.raises(InvalidDocument):
         read(line(), line(), line(), limit=2)
@@ -142,7 +142,7 @@ def test_no_more_entries_than_asked_for_are_read() -> None:
 @pytest.mark.parametrize(
     "content", [*NO_JSON, *NESTED, b"[]", b"null", b"1", b'"a"', b" " * (MAX_LINE_BYTES + 1) + b"{}"]
 )
-def test_what_is_no_object_is_refused(content: bytes) -> None:
+def test_line_that_is_not_an_object_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidDocument):
         read(content)
     with pytest.raises(InvalidDocument):
@@ -161,14 +161,14 @@ def test_what_is_no_object_is_refused(content: bytes) -> None:
         {"version": 1, "job": "j", "podUid": None},
     ],
 )
-def test_a_header_of_no_known_form_is_refused(fields: dict[str, object]) -> None:
+def test_unsupported_header_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(InvalidDocument):
         read_header(json.dumps(fields).encode())
 
 
 @OFTEN
 @given(st.binary(max_size=60) | near(FIELDS) | near({"version": 1, "job": "j", "podUid": "u"}))
-def test_whatever_stands_in_a_line_it_is_read_or_refused(content: bytes) -> None:
+def test_any_line_is_parsed_or_refused(content: bytes) -> None:
     try:
         header = read_header(content)
     except InvalidDocument:
@@ -186,8 +186,8 @@ def test_whatever_stands_in_a_line_it_is_read_or_refused(content: bytes) -> None
 @OFTEN
 @given(ANY_TEXT, ANY_TEXT)
 @example("\ud800", "\ud800")
-def test_what_was_read_can_be_written_again_by_another_pod(pod_uid: str, job: str) -> None:
-    """A lone surrogate in a pod's UID, which JSON can carry, must not break the next pod's manifest."""
+def test_parsed_entries_can_be_written_by_another_pod(pod_uid: str, job: str) -> None:
+    """JSON can contain a lone surrogate in a pod's UID; it must not break the next pod's manifest."""
     header = read_header(json.dumps({"version": 1, "job": job, "podUid": pod_uid}).encode())
     fields = {name: value for name, value in FIELDS.items() if name != "podUid"}
     for content in (json.dumps(fields).encode(), line(podUid=pod_uid)):

@@ -1,4 +1,4 @@
-"""Names: whatever a file is called, its path in the store is safe, printable, and tells the original bytes."""
+"""Every file name has a safe and printable path in the store, from which its bytes can be decoded."""
 
 import os
 import time
@@ -23,7 +23,7 @@ from artifacts.names import (
 
 THOROUGH = settings(deadline=None, max_examples=250)
 
-# Any bytes a Linux file name may have, and more often those that could be taken for something else.
+# Any bytes that a Linux file name can contain, and frequently those that are special to us.
 TRICKY = st.sampled_from([b"%", b"%2", b"%25", b"%2E", b"%2e", b".primehub", b".metadata", b".", b"..", b"\xff", b"\n"])
 PIECE = TRICKY | st.binary(min_size=1, max_size=6).filter(lambda raw: not {0, 0x2F} & set(raw))
 NAME = st.lists(PIECE, min_size=1, max_size=4).map(b"".join).filter(lambda raw: raw not in (b".", b".."))
@@ -42,7 +42,7 @@ def encode(raw: bytes) -> str:
 @example(b"100%")
 @example(b"%%41")
 @example("\ufffe\U0001fffe\u0085\ud7ff".encode())
-def test_an_encoded_path_tells_the_original_bytes_and_is_one_that_the_store_takes(raw: bytes) -> None:
+def test_encoded_path_is_valid_and_decodes_to_the_original_bytes(raw: bytes) -> None:
     encoded = encode(raw)
     assert decode_path(encoded) == raw
     assert path_problem(encoded) is None
@@ -57,12 +57,12 @@ def test_an_encoded_path_tells_the_original_bytes_and_is_one_that_the_store_take
 @example(b".primehub", b"%2Eprimehub")
 @example(b"\x01", b"%01")
 @example(b"%25", b"%")
-def test_two_files_never_get_one_path(one: bytes, other: bytes) -> None:
+def test_different_files_have_different_paths(one: bytes, other: bytes) -> None:
     assert (encode(one) == encode(other)) == (one == other)
 
 
 @given(HOSTILE_TEXT)
-def test_a_path_that_the_store_takes_stays_as_it_is_unless_it_has_a_percent_sign(text: str) -> None:
+def test_valid_path_without_a_percent_sign_is_unchanged(text: str) -> None:
     if path_problem(text) is None and "%" not in text:
         assert encode_path(text) == text
 
@@ -86,7 +86,7 @@ def test_a_path_that_the_store_takes_stays_as_it_is_unless_it_has_a_percent_sign
         ("...", "..."),
     ],
 )
-def test_only_what_is_unsafe_is_encoded(raw: str, encoded: str) -> None:
+def test_only_unsafe_characters_are_encoded(raw: str, encoded: str) -> None:
     assert encode_path(raw) == encoded
     assert decode_path(encoded) == os.fsencode(raw)
 
@@ -115,17 +115,17 @@ def test_only_what_is_unsafe_is_encoded(raw: str, encoded: str) -> None:
         "/".join(["x" * MAX_NAME_BYTES] * 5),
     ],
 )
-def test_a_path_that_may_be_no_artifacts_is_refused_with_the_reason(path: str) -> None:
+def test_invalid_path_is_refused_with_the_reason(path: str) -> None:
     reason = path_problem(path)
     assert reason
     with pytest.raises(InvalidName) as caught:
         check_path(path)
     assert (caught.value.kind, caught.value.value, caught.value.reason) == ("path", path, reason)
-    str(caught.value).encode()  # printable, whatever was given
+    str(caught.value).encode()  # printable for any input
     assert len(str(caught.value)) < 600
 
 
-def test_the_longest_names_and_keys_are_taken_and_no_longer_ones() -> None:
+def test_length_limits_of_names_and_keys_are_exact() -> None:
     name = "x" * MAX_NAME_BYTES
     assert path_problem(name) is None
     assert path_problem("é" * (MAX_NAME_BYTES // 2) + "x") is None
@@ -138,7 +138,7 @@ def test_the_longest_names_and_keys_are_taken_and_no_longer_ones() -> None:
 
 @THOROUGH
 @given(HOSTILE_TEXT, st.integers(0, 2000))
-def test_asking_about_any_text_never_raises(text: str, prefix_bytes: int) -> None:
+def test_path_problem_never_raises(text: str, prefix_bytes: int) -> None:
     reason = path_problem(text, prefix_bytes)
     if reason is None:
         assert check_path(text, prefix_bytes) == text
@@ -147,7 +147,7 @@ def test_asking_about_any_text_never_raises(text: str, prefix_bytes: int) -> Non
         assert b"\0" not in text.encode()
 
 
-def test_a_hostile_path_of_a_megabyte_is_answered_at_once() -> None:
+def test_hostile_megabyte_paths_are_checked_quickly() -> None:
     started = time.perf_counter()
     for text in ("%" * 2**20, "a/" * 2**19, "%2" * 2**19, ".primehub" * 2**16):
         path_problem(text)
@@ -156,7 +156,7 @@ def test_a_hostile_path_of_a_megabyte_is_answered_at_once() -> None:
 
 
 @pytest.mark.parametrize("job", ["a", "job-20211213-abc", "a.b", "0", "x" * 253, "a--b.0"])
-def test_a_name_that_kubernetes_takes_is_a_jobs(job: str) -> None:
+def test_valid_job_name_is_accepted(job: str) -> None:
     assert check_job_name(job) == job
 
 
@@ -164,7 +164,7 @@ def test_a_name_that_kubernetes_takes_is_a_jobs(job: str) -> None:
     "job",
     ["", "..", ".", "a/b", "../x", "A", "-a", "a-", "a..b", "a.-b", "a_b", "a\n", "job\0", "ä", "٣", "x" * 254, " a"],
 )
-def test_another_name_is_no_jobs(job: str) -> None:
+def test_invalid_job_name_is_refused(job: str) -> None:
     with pytest.raises(InvalidName) as caught:
         check_job_name(job)
     assert caught.value.kind == "job"
@@ -174,12 +174,12 @@ def test_another_name_is_no_jobs(job: str) -> None:
     ("group", "path"),
     [("phusers", "phusers"), ("My_Group", "my-group"), ("a-b", "a-b"), ("a_b", "a-b"), ("A.B", "a.b"), ("x" * 63,) * 2],
 )
-def test_a_groups_path_is_derived_as_primehub_does(group: str, path: str) -> None:
+def test_group_path_is_derived_as_in_primehub(group: str, path: str) -> None:
     assert group_path(group) == path
 
 
 @pytest.mark.parametrize("group", ["", ".", "..", "a/b", "_a", "a_", "-", "a\n", "grüppe", "x" * 64, "a b"])
-def test_another_name_is_no_groups(group: str) -> None:
+def test_invalid_group_name_is_refused(group: str) -> None:
     with pytest.raises(InvalidName) as caught:
         group_path(group)
     assert caught.value.kind == "group"
@@ -187,7 +187,7 @@ def test_another_name_is_no_groups(group: str) -> None:
 
 @THOROUGH
 @given(st.text(alphabet="abAB01-_./é\n\0", max_size=12))
-def test_names_that_are_taken_are_one_safe_path_component(text: str) -> None:
+def test_accepted_names_are_one_safe_path_component(text: str) -> None:
     for check in (check_job_name, group_path):
         try:
             name = check(text)

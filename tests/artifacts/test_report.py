@@ -1,4 +1,4 @@
-"""The report's form: what is written is read again, whatever it holds, and nothing users put there does harm."""
+"""The report: every written report is parsed back, and hostile content does no harm."""
 
 import dataclasses
 import json
@@ -73,20 +73,20 @@ FULL: dict[str, Any] = json.loads(
 
 @OFTEN
 @given(REPORT)
-def test_a_report_that_was_written_is_read_again(report: Report) -> None:
+def test_written_report_is_parsed_back(report: Report) -> None:
     assert read_report(format_report(report)) == report
 
 
-def test_a_new_report_is_read_again() -> None:
+def test_new_report_is_parsed_back() -> None:
     assert read_report(format_report(Report("job-1"))) == Report("job-1")
 
 
-def test_times_are_whole_seconds_of_utc_for_people() -> None:
+def test_times_are_whole_seconds_in_utc() -> None:
     document = json.loads(format_report(Report("job-1", started_at=1639987200.9, sealed_at=0.0)))
     assert (document["startedAt"], document["sealedAt"]) == ("2021-12-20T08:00:00Z", None)
 
 
-def test_a_reason_is_explained_and_one_without_files_is_left_out() -> None:
+def test_reasons_are_explained_and_those_without_files_are_omitted() -> None:
     skipped = {"unreadable": Skipped(1, 2, ["a"], "Permission denied"), "excluded": Skipped()}
     assert json.loads(format_report(Report("job-1", skipped=skipped)))["skipped"] == [
         {
@@ -102,7 +102,7 @@ def test_a_reason_is_explained_and_one_without_files_is_left_out() -> None:
 
 @OFTEN
 @given(ANY_TEXT)
-def test_a_report_is_valid_utf_8_whatever_its_texts_hold(text: str) -> None:
+def test_report_is_valid_utf_8_for_any_text(text: str) -> None:
     report = Report(
         text, message=text, group=text, unstable=[text], skipped={"unreadable": Skipped(1, 1, [text], text)}
     )
@@ -112,7 +112,7 @@ def test_a_report_is_valid_utf_8_whatever_its_texts_hold(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["x", "é", '"', "\U0001f600", "/".join(["%0A" * 80] * 50)])
-def test_the_largest_report_that_a_job_can_cause_is_read_again(name: str) -> None:
+def test_largest_possible_report_is_parsed_back(name: str) -> None:
     paths = [f"{number}/{name * (13_000 // len(name))}" for number in range(MAX_PATHS)]
     skipped = {reason: Skipped(10**6, 2**60, list(paths), paths[0]) for reason in REASONS}
     content = format_report(Report("job-1", "incomplete", message=paths[0], unstable=paths, skipped=skipped))
@@ -124,7 +124,7 @@ def test_the_largest_report_that_a_job_can_cause_is_read_again(name: str) -> Non
     assert all(row.paths and row.paths[0].startswith("0/") for row in report.skipped.values())
 
 
-def test_an_ordinary_report_names_the_first_hundred_files_of_each_reason() -> None:
+def test_report_lists_the_first_hundred_paths_of_each_reason() -> None:
     paths = [f"folder/file-{number:04}.txt" for number in range(1000)]
     skipped = {reason: Skipped(1000, 0, list(paths)) for reason in REASONS}
     report = read_report(format_report(Report("job-1", unstable=paths, skipped=skipped)))
@@ -132,7 +132,7 @@ def test_an_ordinary_report_names_the_first_hundred_files_of_each_reason() -> No
     assert all(row.paths == paths[:MAX_PATHS] for row in report.skipped.values())
 
 
-def test_an_unknown_field_or_reason_is_ignored() -> None:
+def test_unknown_fields_and_reasons_are_ignored() -> None:
     document = FULL | {"later": 1, "skipped": [{"reason": "later", "files": 1}, {"reason": ["x"]}, 7, *FULL["skipped"]]}
     assert read_report(json.dumps(document).encode()) == read_report(json.dumps(FULL).encode())
 
@@ -142,7 +142,7 @@ def test_an_unknown_field_or_reason_is_ignored() -> None:
     [*NO_JSON, *NESTED, b"[]", b"null", b"{}", b'{"version":1}', b'{"version":2,"state":"sealed"}', b" " * MAX_BYTES]
     + [b'{"version":1,"state":%s}' % state for state in (b'"x"', b"null", b"[]", b"{}", b'{"sealed":1}', b"1e400")],
 )
-def test_what_is_no_report_is_refused(content: bytes) -> None:
+def test_invalid_report_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidDocument):
         read_report(content)
 
@@ -171,7 +171,7 @@ def test_what_is_no_report_is_refused(content: bytes) -> None:
         ("main", {"exitCode": "0", "signal": 10**400, "reason": 1}, {}),
     ],
 )
-def test_a_wrong_field_gets_its_default(path: str, value: object, default: object) -> None:
+def test_invalid_fields_get_defaults(path: str, value: object, default: object) -> None:
     report = read_report(json.dumps(FULL | {path: value}).encode())
     field = {
         "expiredAt": "expired_at",
@@ -183,7 +183,7 @@ def test_a_wrong_field_gets_its_default(path: str, value: object, default: objec
 
 @OFTEN
 @given(st.binary(max_size=40) | near(FULL))
-def test_whatever_stands_there_it_is_read_or_refused(content: bytes) -> None:
+def test_any_content_is_parsed_or_refused(content: bytes) -> None:
     try:
         report = read_report(content)
     except InvalidDocument:
@@ -198,7 +198,7 @@ def test_whatever_stands_there_it_is_read_or_refused(content: bytes) -> None:
 
 @OFTEN
 @given(st.dictionaries(st.sampled_from(sorted(FULL)), st.text(max_size=5000) | st.lists(st.text(max_size=2000))))
-def test_what_is_read_is_bounded(changes: dict[str, object]) -> None:
+def test_parsed_texts_and_lists_are_bounded(changes: dict[str, object]) -> None:
     try:
         report = read_report(json.dumps(FULL | changes).encode())
     except InvalidDocument:

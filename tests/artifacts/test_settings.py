@@ -1,4 +1,4 @@
-"""SidecarSettings: the promised defaults, every problem at once, and nothing hostile taken."""
+"""SidecarSettings: defaults of the contract, all problems reported together, hostile values refused."""
 
 import dataclasses
 
@@ -55,29 +55,29 @@ def problems(environ: dict[str, str]) -> list[str]:
     return caught.value.problems
 
 
-def test_the_promised_defaults_hold() -> None:
+def test_defaults_match_the_contract() -> None:
     assert dataclasses.asdict(SidecarSettings.from_env(JOB)) == DEFAULTS
 
 
-def test_a_mb_is_1024_times_1024_bytes() -> None:
-    made = parse(limit_size_mb="3", linger_mb_per_second="2")
-    assert (made.limit_size_bytes, made.linger_bytes_per_second) == (3 * MIB, 2 * MIB)
+def test_mb_is_1024_times_1024_bytes() -> None:
+    settings_ = parse(limit_size_mb="3", linger_mb_per_second="2")
+    assert (settings_.limit_size_bytes, settings_.linger_bytes_per_second) == (3 * MIB, 2 * MIB)
     assert MIB == 1048576
 
 
-def test_the_table_and_the_object_have_the_same_fields_in_the_same_order() -> None:
+def test_table_and_dataclass_have_the_same_fields_in_the_same_order() -> None:
     assert [row.field for row in SETTINGS_TABLE] == [field.name for field in dataclasses.fields(SidecarSettings)]
     assert len({row.env for row in SETTINGS_TABLE}) == len(SETTINGS_TABLE)
 
 
 @pytest.mark.parametrize("row", SETTINGS_TABLE, ids=lambda row: row.env)
-def test_a_row_says_what_it_means_and_its_default_parses(row: Setting) -> None:
+def test_every_setting_has_a_description_and_a_valid_default(row: Setting) -> None:
     assert row.help
     assert row.env.startswith(("PHJOB_", "PRIMEHUB_"))
     assert row.default is None or dataclasses.asdict(parse())[row.field] == row.parse(row.default)
 
 
-def test_all_problems_are_told_at_once_each_with_its_name() -> None:
+def test_all_problems_are_reported_together_by_name() -> None:
     environ = {
         "PHJOB_NAME": "../x",
         "PRIMEHUB_GROUP": "a/b",
@@ -85,8 +85,8 @@ def test_all_problems_are_told_at_once_each_with_its_name() -> None:
         "PHJOB_ARTIFACT_LIMIT_FILES": "many",
         "PHJOB_ARTIFACT_STORE": "phfs",
     }
-    found = problems(environ)
-    assert [problem.partition("=")[0] for problem in found] == list(environ)
+    reported = problems(environ)
+    assert [problem.partition("=")[0] for problem in reported] == list(environ)
     assert problems({}) == ["PHJOB_NAME is not set: name of the PhJob and of its job folder"]
 
 
@@ -113,12 +113,12 @@ def test_all_problems_are_told_at_once_each_with_its_name() -> None:
         ("include", [",".join(["x"] * (MAX_GLOBS + 1)), "x" * 257]),
     ],
 )
-def test_what_makes_no_sense_is_refused(name: str, texts: list[str]) -> None:
+def test_invalid_values_are_refused(name: str, texts: list[str]) -> None:
     for text in texts:
-        found = problems(JOB | {f"{PREFIX}{name.upper()}": text})
-        assert len(found) == 1
-        assert found[0].startswith(f"{PREFIX}{name.upper()}=")
-        assert len(found[0]) < 400
+        reported = problems(JOB | {f"{PREFIX}{name.upper()}": text})
+        assert len(reported) == 1
+        assert reported[0].startswith(f"{PREFIX}{name.upper()}=")
+        assert len(reported[0]) < 400
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,15 @@ def test_what_makes_no_sense_is_refused(name: str, texts: list[str]) -> None:
         ("pod_uid", "3f0c", "3f0c"),
     ],
 )
-def test_what_makes_sense_is_taken(name: str, text: str, value: object) -> None:
+def test_valid_values_are_parsed(name: str, text: str, value: object) -> None:
     assert getattr(parse(**{name: text}), name) == value
 
 
-def test_the_groups_name_stays_as_it_was_given() -> None:
+def test_group_name_is_unchanged() -> None:
     assert SidecarSettings.from_env(JOB | {"PRIMEHUB_GROUP": "My_Group"}).group == "My_Group"
 
 
-def test_names_that_look_like_settings_and_are_none_are_reported() -> None:
+def test_unknown_names_with_the_prefix_are_reported() -> None:
     environ = {row.env: "" for row in SETTINGS_TABLE} | {
         "PHJOB_ARTIFACT_LIMIT_FILE": "1",
         "PHJOB_ARTIFACT_": "",
@@ -165,12 +165,12 @@ def test_names_that_look_like_settings_and_are_none_are_reported() -> None:
 @given(
     st.sampled_from(SETTINGS_TABLE), st.text(max_size=20) | st.sampled_from(["nan", "-inf", "/", ":", ",", "1" * 400])
 )
-def test_any_text_makes_settings_or_a_config_error(row: Setting, text: str) -> None:
+def test_any_text_is_parsed_or_raises_config_error(row: Setting, text: str) -> None:
     try:
-        made = SidecarSettings.from_env(JOB | {row.env: text})
+        settings_ = SidecarSettings.from_env(JOB | {row.env: text})
     except ConfigError:
         return
     for name in ("path", "root", "phfs", "store", "termination_log"):
-        assert getattr(made, name).startswith("/")
-    assert 0.1 <= made.sync_seconds <= 86400
-    assert 0 <= made.limit_size_bytes < 2**63
+        assert getattr(settings_, name).startswith("/")
+    assert 0.1 <= settings_.sync_seconds <= 86400
+    assert 0 <= settings_.limit_size_bytes < 2**63

@@ -1,4 +1,4 @@
-"""The termination summary: always short and whole JSON, and read as hostile input."""
+"""The termination summary: always short and complete JSON, and parsed as hostile input."""
 
 import json
 from typing import Any
@@ -41,16 +41,16 @@ READ = {
 }
 
 
-def test_a_summary_that_was_written_is_read_again() -> None:
+def test_written_summary_is_parsed_back() -> None:
     assert read_summary(format_summary(SEALED)) == READ
 
 
-def test_progress_and_lag_are_told_where_there_are_any() -> None:
+def test_progress_and_lag_are_included_if_given() -> None:
     content = format_summary(SEALED, Count(7, 70), 1.23456)
     assert read_summary(content) == READ | {"todoFiles": 7, "todoBytes": 70, "lagSeconds": 1.235}
 
 
-def test_a_summary_says_whose_it_is() -> None:
+def test_summary_names_job_and_pod() -> None:
     document = json.loads(format_summary(SEALED))
     assert (document["job"], document["podUid"]) == ("job-1", "uid-1")
 
@@ -69,7 +69,7 @@ def test_a_summary_says_whose_it_is() -> None:
     st.none() | st.builds(Count, NUMBER, NUMBER),
     st.none() | st.floats(0, 2**30),
 )
-def test_a_summary_is_short_whole_json_whatever_the_report_holds(
+def test_summary_of_any_report_is_short_and_complete_json(
     report: Report, todo: Count | None, lag_seconds: float | None
 ) -> None:
     content = format_summary(report, todo, lag_seconds)
@@ -81,7 +81,7 @@ def test_a_summary_is_short_whole_json_whatever_the_report_holds(
 
 
 @pytest.mark.parametrize("character", ["x", '"', "é", "漢", "\U0001f600"])
-def test_a_long_message_is_cut_and_costs_no_other_field(character: str) -> None:
+def test_long_message_is_shortened_before_other_fields_are_removed(character: str) -> None:
     report = Report("j" * 253, "incomplete", f"12 of 13 files: {character * 20_000}", pod_uid="u" * 64, skipped=SKIPPED)
     document = json.loads(format_summary(report, Count(2**62, 2**62), 1e6))
     assert document["job"] == "j" * 253
@@ -92,7 +92,7 @@ def test_a_long_message_is_cut_and_costs_no_other_field(character: str) -> None:
 
 @settings(deadline=None, max_examples=80)
 @given(st.dictionaries(ANY_TEXT, ANY_JSON | st.text(min_size=500, max_size=3000), max_size=8))
-def test_shortening_leaves_out_the_last_fields_first(document: dict[str, Any]) -> None:
+def test_last_fields_are_removed_first(document: dict[str, Any]) -> None:
     content = shorten(document)
     assert len(content) <= MAX_BYTES
     assert list(json.loads(content)) == [read_text(name) for name in document][: len(json.loads(content))]
@@ -104,16 +104,16 @@ def test_shortening_leaves_out_the_last_fields_first(document: dict[str, Any]) -
     + [b'{"version":1,"state":%s}' % state for state in (b'"x"', b"null", b"[]", b"{}", b'["sealed"]')]
     + [b'{"version":1,"state":"sealed"}' + b" " * 2 * MAX_BYTES],
 )
-def test_what_is_no_summary_is_refused(content: bytes) -> None:
+def test_invalid_summary_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidDocument):
         read_summary(content)
 
 
-def test_what_was_written_over_a_longer_summary_is_read() -> None:
+def test_padded_summary_is_parsed() -> None:
     assert read_summary(format_summary(SEALED).ljust(MAX_BYTES)) == READ
 
 
-def test_fields_that_are_not_what_they_should_be_are_left_out() -> None:
+def test_invalid_fields_are_omitted() -> None:
     document = json.loads(format_summary(SEALED)) | {
         "files": -1,
         "bytes": "30",
@@ -137,7 +137,7 @@ def test_fields_that_are_not_what_they_should_be_are_left_out() -> None:
 
 @OFTEN
 @given(st.binary(max_size=40) | near(json.loads(format_summary(SEALED, Count(), 1.0))))
-def test_whatever_stands_there_it_is_read_or_refused(content: bytes) -> None:
+def test_any_content_is_parsed_or_refused(content: bytes) -> None:
     try:
         fields = read_summary(content)
     except InvalidDocument:

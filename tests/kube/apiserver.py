@@ -1,8 +1,8 @@
-"""An API server for tests: real HTTP on loopback, the objects of tests.kube.objectstore, faults by script.
+"""An API server for tests: HTTP on loopback, objects in memory, scripted faults.
 
-It does what clients rely on: versions, conflicts, paging over one moment, selectors, watches with bookmarks, versions
-that are gone, the status subresource, patches, preconditions. It knows no schemas: every resource exists, unless it is
-in `missing`. A POST to a plural in `answers` (reviews) is answered by that function and stored nowhere.
+It implements what clients rely on: resource versions, conflicts, consistent paging, selectors, watches with bookmarks,
+expired versions, the status subresource, patches, preconditions. It has no schemas: every resource exists, unless it is
+in `missing`. A POST to a plural in `answers` (reviews) returns the result of that function and stores nothing.
 """
 
 import json
@@ -37,7 +37,7 @@ def configuration_of(host: str, **attributes: Any) -> Configuration:
 
 
 class ApiServer(ThreadingHTTPServer):
-    """Serves from construction to `close`. `requests` are those that came; `bookmark_seconds`: 0 for none."""
+    """Serves from construction to `close`. `requests` has all received requests; `bookmark_seconds=0`: no bookmarks."""
 
     daemon_threads = False
     request_queue_size = 128
@@ -50,7 +50,7 @@ class ApiServer(ThreadingHTTPServer):
         self.bookmark_seconds = bookmark_seconds
         self.connection_count = 0
         self.closing = threading.Event()
-        self._lists: dict[str, tuple[list[Document], int, int]] = {}  # continue token -> rest, version, all
+        self._lists: dict[str, tuple[list[Document], int]] = {}  # continue token -> remaining items, version
         self._sockets: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
         if tls:
@@ -66,7 +66,7 @@ class ApiServer(ThreadingHTTPServer):
         self.close()
 
     def close(self) -> None:
-        """End every connection, and come back when all threads have ended."""
+        """Close all connections and join all threads."""
         self.closing.set()
         self.shutdown()
         self.cut()
@@ -76,43 +76,43 @@ class ApiServer(ThreadingHTTPServer):
         self._thread.join()
 
     def cut(self) -> None:
-        """Cut all connections."""
-        for each in list(self._sockets):
+        """Close all connections."""
+        for connection in list(self._sockets):
             with suppress(OSError):
-                socket.socket.shutdown(each, socket.SHUT_RDWR)
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def client(self, **given: Any) -> Client:
-        """A client of it; to be closed."""
+        """Return a client of this server, which the caller must close."""
         return Client(configuration_of(self.url), **given)
 
     def put(self, path: str, document: Document) -> Document:
-        """Make the object be `document`, status and all: as if others had done so."""
+        """Create or replace the object, including its status, as another client."""
         return self.objects.set(parse_path(path), document)
 
     def remove(self, path: str) -> None:
-        """Delete the object, as if others had done so."""
+        """Delete the object, as another client."""
         self.objects.delete(parse_path(path), {})
 
-    def list_page(self, place: ObjectPath, query: dict[str, str]) -> Document:
+    def list_page(self, path: ObjectPath, query: dict[str, str]) -> Document:
         with self.objects.changed:
-            rest, version, _ = self._lists.pop(query.get("continue", ""), (None, 0, 0))
+            rest, version = self._lists.pop(query.get("continue", ""), (None, 0))
             if rest is None or version < self.objects.oldest:
                 if "continue" in query:
                     raise ApiError(410, "Expired", "The provided continue parameter is too old")
                 version = self.objects.version
-                rest = [each for each in self.objects.all(place) if selects(query, each)]
+                rest = [item for item in self.objects.all(path) if selects(query, item)]
             limit = int(query.get("limit", "0")) or len(rest)
             metadata: Document = {"resourceVersion": str(version)}
             if len(rest) > limit:
                 metadata |= {
-                    "continue": f"{place.plural}-{version}-{len(rest)}",
+                    "continue": f"{path.plural}-{version}-{len(rest)}",
                     "remainingItemCount": len(rest) - limit,
                 }
-                self._lists[metadata["continue"]] = (rest[limit:], version, len(rest))
+                self._lists[metadata["continue"]] = (rest[limit:], version)
             return {"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": rest[:limit] or None}
 
-    def events(self, place: ObjectPath, query: dict[str, str]) -> Iterator[Document]:
-        """The events of a watch, until it ends. A version that is still to come is waited for in silence."""
+    def events(self, path: ObjectPath, query: dict[str, str]) -> Iterator[Document]:
+        """Yield the events of a watch until it ends. Waits silently for versions in the future."""
         version = int(query.get("resourceVersion") or 0)
         until = time.monotonic() + float(query.get("timeoutSeconds", "300"))
         bookmark = time.monotonic() + self.bookmark_seconds
@@ -129,7 +129,7 @@ class ApiServer(ThreadingHTTPServer):
                     self.objects.changed.wait(0.02)
             for change in changes:
                 version = change.version
-                if place.holds(change.key) and (event := _event(change, query)):
+                if path.contains(change.key) and (event := _event(change, query)):
                     yield event
             if self.bookmark_seconds and time.monotonic() >= bookmark and version <= self.objects.version:
                 bookmark = time.monotonic() + self.bookmark_seconds
@@ -145,7 +145,7 @@ class ApiServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error here."""
+        """Ignore disconnected clients."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -168,12 +168,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(body or b"null"), dict(self.headers)
         )
         self.server.requests.append(request)
-        fault = self.server.script.take(request)
+        fault = self.server.script.next_fault(request)
         if fault and fault.kind == "slow":
             self.server.closing.wait(fault.seconds)
         try:
             if fault and not request.is_watch and fault.kind != "slow":
-                self._misbehave(request, fault)
+                self._apply_fault(request, fault)
             elif fault and fault.kind == "status":
                 self._send(fault.code, ApiError(fault.code, "Scripted", fault.message).status(), fault.headers)
             elif request.is_watch:
@@ -184,23 +184,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(error.code, error.status())
 
     def _answer(self, request: Request) -> tuple[int, Any]:
-        place, objects = parse_path(request.path), self.server.objects
+        path, objects = parse_path(request.path), self.server.objects
         if request.headers.get("Authorization", "").lower() != TOKEN:
             raise ApiError(401, "Unauthorized", "Unauthorized")
-        if place.plural in self.server.missing:
+        if path.plural in self.server.missing:
             return 404, b"404 page not found\n"
         if request.method == "GET":
-            return 200, objects.get(place) if place.name else self.server.list_page(place, request.query)
+            return 200, objects.get(path) if path.name else self.server.list_page(path, request.query)
         if request.method == "POST":
-            answer = self.server.answers.get(place.plural)
-            return 201, answer(request.body) if answer else objects.create(place, request.body)
+            answer = self.server.answers.get(path.plural)
+            return 201, answer(request.body) if answer else objects.create(path, request.body)
         if request.method == "DELETE":
-            return 200, objects.delete(place, request.body or {})
-        return 200, objects.update(place, _change(request))
+            return 200, objects.delete(path, request.body or {})
+        return 200, objects.update(path, _change(request))
 
-    def _watch(self, place: ObjectPath, request: Request, fault: Fault | None) -> None:
-        events = self.server.events(place, request.query)
-        if place.plural in self.server.missing:
+    def _watch(self, path: ObjectPath, request: Request, fault: Fault | None) -> None:
+        events = self.server.events(path, request.query)
+        if path.plural in self.server.missing:
             return self._send(404, b"404 page not found\n")
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -214,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _break(self, fault: Fault, event: Document) -> bool:
-        """Do what `fault` says instead of sending `event`, and tell whether the watch is over."""
+        """Apply the fault instead of sending `event`. Returns whether the watch has ended."""
         if fault.kind == "half_open":
             self.server.closing.wait()
             self.close_connection = True
@@ -231,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         return True
 
-    def _misbehave(self, request: Request, fault: Fault) -> None:
+    def _apply_fault(self, request: Request, fault: Fault) -> None:
         if fault.kind == "status":
             self._send(fault.code, ApiError(fault.code, "Scripted", fault.message).status(), fault.headers)
         elif fault.kind == "text":
@@ -271,7 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def parse_path(path: str) -> ObjectPath:
-    """The place that a path names."""
+    """Parse the path of an object or a collection."""
     parts = [unquote(part) for part in path.strip("/").split("/")]
     group, version, rest = ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
     namespace = ""

@@ -1,4 +1,4 @@
-"""An API server of its own for every test that asks for one, and a client of it."""
+"""An API server for each test that requests one, and a client of it."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from tests.kube.apiserver import ApiServer
 
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
-    with ApiServer() as found:
-        yield found
+    with ApiServer() as result:
+        yield result
 
 
 @pytest.fixture
 def client(server: ApiServer) -> Iterator[Client]:
-    found = server.client()
-    yield found
-    found.close()
+    result = server.client()
+    yield result
+    result.close()

@@ -1,4 +1,4 @@
-"""What a test has the API server do wrong: to which requests, how, how often."""
+"""Scripted faults of the API server for tests: which requests fail, how, and how often."""
 
 import threading
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 
 class Request(NamedTuple):
-    """A request as it came in."""
+    """A request that the server received."""
 
     method: str
     path: str
     query: dict[str, str]
     body: Any = None
-    headers: dict[str, str] = {}  # noqa: RUF012 - never changed
+    headers: dict[str, str] = {}  # noqa: RUF012 - never modified
 
     @property
     def is_watch(self) -> bool:
@@ -26,14 +26,14 @@ class Request(NamedTuple):
 
 @dataclass
 class Fault:
-    """One fault. `kind`:
+    """A fault. `kind` is one of:
 
     status         answer with `code` and `message` (and `headers`)
-    text           answer 200 with `text`, whatever it is
+    text           answer 200 with `text` as the body
     truncated      send half the body and close the connection
-    reset          reset the connection without an answer; a watch: within the line after `events` lines
-    half_open      say nothing more after `events` lines of a watch (or before any answer), and keep the connection
-    end            end a watch in order after `events` lines
+    reset          reset the connection without an answer; for watches: in the middle of a line, after `events` lines
+    half_open      send nothing more after `events` lines of a watch (or no answer at all), and keep the connection open
+    end            end a watch normally after `events` lines
     line           send `text` as a line of a watch, after `events` lines
     slow           wait for `seconds` before the answer
     """
@@ -50,19 +50,19 @@ class Fault:
 
 
 class Script:
-    """The faults that are still to come, the first at the head. Thread-safe."""
+    """The pending faults, in order. Thread-safe."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
 
     def add(self, kind: str, when: Callable[[Request], bool], **given: Any) -> None:
-        """`times` is how many requests meet it: 1 unless said otherwise."""
+        """Add a fault for the requests that `when` matches. `times` limits how many requests it affects."""
         with self._lock:
             self._faults.append(Fault(kind, when, **given))
 
-    def take(self, request: Request) -> Fault | None:
-        """The fault that this request meets, or None."""
+    def next_fault(self, request: Request) -> Fault | None:
+        """Return the fault for this request, or None."""
         with self._lock:
             for fault in self._faults:
                 if fault.when(request):
@@ -73,5 +73,6 @@ class Script:
         return None
 
     def clear(self) -> None:
+        """Remove all pending faults."""
         with self._lock:
             self._faults.clear()

@@ -1,4 +1,4 @@
-"""A running cache of widgets for tests, and the mirror that its handler keeps."""
+"""A running informer of widgets for tests, and a mirror of the changes that its handler receives."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ from kube.objects import Resource, ResourceClient
 
 WIDGETS = Resource("example.io", "v1", "widgets", "ns")
 PATH = WIDGETS.path()
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 QUICK = InformerTiming(
     page_size=3,
     idle_seconds=30.0,
@@ -24,17 +24,17 @@ QUICK = InformerTiming(
 Spec = tuple[str, Any]  # version and size
 
 
-def until(holds: Callable[[], object], what: str) -> None:
-    """Return once `holds()`; fail, naming `what`, when it does not in good time."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait until `condition()` is true. Fails with `what` in the message if that takes too long."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {PATIENCE_SECONDS:g} s: {what}")
+            raise AssertionError(f"no success within {TIMEOUT_SECONDS:g} s: {what}")
         time.sleep(0.002)
 
 
 def trim(document: Mapping[str, Any]) -> Spec:
-    """The version and the size, which a good widget has."""
+    """Return the version and the size of a widget. Raises for malformed widgets."""
     return document["metadata"]["resourceVersion"], document["spec"]["size"]
 
 
@@ -43,38 +43,39 @@ def widget(size: Any, **labels: str) -> dict[str, Any]:
 
 
 class Mirror:
-    """What the changes that a handler was told of add up to; each must fit to what was there."""
+    """The objects that result from the changes passed to a handler, and the changes that were inconsistent."""
 
     def __init__(self) -> None:
-        self.found: dict[str, Spec] = {}
+        self.objects: dict[str, Spec] = {}
         self.changes: list[tuple[str, Spec | None, Spec | None]] = []
-        self.misfits: list[Any] = []
+        self.inconsistencies: list[Any] = []
 
-    def take(self, key: str, old: Spec | None, new: Spec | None) -> None:
+    def apply(self, key: str, old: Spec | None, new: Spec | None) -> None:
         self.changes.append((key, old, new))
-        if self.found.pop(key, None) != old or old == new:
-            self.misfits.append((key, old, new))
+        if self.objects.pop(key, None) != old or old == new:
+            self.inconsistencies.append((key, old, new))
         if new is not None:
-            self.found[key] = new
+            self.objects[key] = new
 
 
 @contextmanager
 def running(
     client: Client, *, timing: InformerTiming = QUICK, timeout: float = 10.0, synced: bool = True, **given: Any
 ) -> Iterator[tuple[Informer[Spec], Mirror]]:
-    """A cache that runs, has listed all if `synced`, and is stopped at the end."""
-    cache, mirror = Informer(ResourceClient(client, WIDGETS, timeout=timeout), trim, timing=timing, **given), Mirror()
-    cache.objects.add_handler(mirror.take)
-    cache.start()
+    """Run an informer and a mirror of it. Waits for the first list if `synced`."""
+    source, mirror = ResourceClient(client, WIDGETS, timeout=timeout), Mirror()
+    informer = Informer(source, trim, timing=timing, **given)
+    informer.objects.add_handler(mirror.apply)
+    informer.start()
     try:
         if synced:
-            assert cache.wait_for_sync(PATIENCE_SECONDS)
-        yield cache, mirror
+            assert informer.wait_for_sync(TIMEOUT_SECONDS)
+        yield informer, mirror
     finally:
-        cache.stop()
+        informer.stop()
 
 
-def sizes(cache: Informer[Spec]) -> dict[str, Any]:
-    """Name -> size."""
-    found = {key: cache.objects.get(key) for key in cache.objects.list_keys()}
-    return {key.removeprefix("ns/"): spec[1] for key, spec in found.items() if spec}
+def sizes(informer: Informer[Spec]) -> dict[str, Any]:
+    """Return the size of each widget by name."""
+    objects = {key: informer.objects.get(key) for key in informer.objects.list_keys()}
+    return {key.removeprefix("ns/"): spec[1] for key, spec in objects.items() if spec}

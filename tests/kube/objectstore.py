@@ -1,4 +1,4 @@
-"""The objects of a small API server for tests: versions, history, selectors, patches. No HTTP."""
+"""The objects of the API server for tests: versions, history, selectors, patches. No HTTP."""
 
 import copy
 import re
@@ -12,13 +12,14 @@ Key = tuple[str, str, str, str]  # group, plural, namespace, name
 
 
 class ApiError(Exception):
-    """An error that the API server answers."""
+    """An error response."""
 
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(message)
         self.code, self.reason, self.message = code, reason, message
 
     def status(self) -> Document:
+        """Return the Status document."""
         return {
             "kind": "Status",
             "apiVersion": "v1",
@@ -31,7 +32,7 @@ class ApiError(Exception):
 
 
 class Change(NamedTuple):
-    """One version: what the object was and what it became; None where there was, or is, none."""
+    """A version in the history: the object before and after the change; None if it did not or does not exist."""
 
     version: int
     key: Key
@@ -40,7 +41,7 @@ class Change(NamedTuple):
 
 
 class ObjectPath(NamedTuple):
-    """What a path names; an empty namespace: all of them, or a resource that has none."""
+    """The parts of a URL path. An empty namespace means all namespaces, or a cluster-scoped resource."""
 
     group: str
     version: str
@@ -53,70 +54,70 @@ class ObjectPath(NamedTuple):
     def key(self) -> Key:
         return (self.group, self.plural, self.namespace, self.name)
 
-    def holds(self, key: Key) -> bool:
-        same = (self.group, self.plural) == key[:2]
-        return same and self.namespace in ("", key[2])
+    def contains(self, key: Key) -> bool:
+        """Whether the collection at this path contains the object."""
+        return (self.group, self.plural) == key[:2] and self.namespace in ("", key[2])
 
 
 class ObjectStore:
-    """Thread-safe. `changed` is notified of every new version."""
+    """A thread-safe store. `changed` is notified of every new version."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition(threading.RLock())
         self.version = 100
-        self.oldest = 100  # watches from versions before this are told that they are gone
+        self.oldest = 100  # watches from older versions get 410 Gone
         self.history: list[Change] = []
         self._objects: dict[Key, Document] = {}
 
-    def get(self, place: ObjectPath) -> Document:
+    def get(self, path: ObjectPath) -> Document:
         with self.changed:
-            if place.key not in self._objects:
-                raise ApiError(404, "NotFound", f'{place.plural}.{place.group} "{place.name}" not found')
-            return copy.deepcopy(self._objects[place.key])
+            if path.key not in self._objects:
+                raise ApiError(404, "NotFound", f'{path.plural}.{path.group} "{path.name}" not found')
+            return copy.deepcopy(self._objects[path.key])
 
-    def all(self, place: ObjectPath) -> list[Document]:
-        """All objects there, by namespace and name."""
+    def all(self, path: ObjectPath) -> list[Document]:
+        """Return the objects of a collection, ordered by namespace and name."""
         with self.changed:
-            found = sorted(key for key in self._objects if place.holds(key))
-            return [copy.deepcopy(self._objects[key]) for key in found]
+            keys = sorted(key for key in self._objects if path.contains(key))
+            return [copy.deepcopy(self._objects[key]) for key in keys]
 
-    def create(self, place: ObjectPath, document: Document) -> Document:
+    def create(self, path: ObjectPath, document: Document) -> Document:
         document = copy.deepcopy(document)
         with self.changed:
             metadata = document.setdefault("metadata", {})
             name = metadata.setdefault("name", metadata.get("generateName", "") + uuid.uuid4().hex[:5])
-            place = place._replace(name=name)
-            if place.key in self._objects:
-                raise ApiError(409, "AlreadyExists", f'{place.plural} "{name}" already exists')
+            path = path._replace(name=name)
+            if path.key in self._objects:
+                raise ApiError(409, "AlreadyExists", f'{path.plural} "{name}" already exists')
             metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
-            if place.namespace:
-                metadata["namespace"] = place.namespace
-            if place.group == "primehub.io":
+            if path.namespace:
+                metadata["namespace"] = path.namespace
+            if path.group == "primehub.io":
                 document.pop("status", None)
-            return self._put(place.key, document)
+            return self._put(path.key, document)
 
-    def set(self, place: ObjectPath, document: Document) -> Document:
-        """Make the object be `document`, status and all."""
+    def set(self, path: ObjectPath, document: Document) -> Document:
+        """Create or replace the object, including its status."""
         with self.changed:
-            before = self._objects.get(place.key)
+            before = self._objects.get(path.key)
             uid = document.get("metadata", {}).get("uid") or str(uuid.uuid4())
-            fixed = _fixed(before["metadata"]) if before else {"uid": uid, "name": place.name}
-            if place.namespace:
-                fixed["namespace"] = place.namespace
+            fixed = _fixed(before["metadata"]) if before else {"uid": uid, "name": path.name}
+            if path.namespace:
+                fixed["namespace"] = path.namespace
             metadata = {"generation": 1, **document.get("metadata", {}), **fixed}
-            return self._put(place.key, {**document, "metadata": metadata})
+            return self._put(path.key, {**document, "metadata": metadata})
 
-    def update(self, place: ObjectPath, change: Callable[[Document], Document]) -> Document:
-        """Replace the object by what `change` makes of it, as the subresource allows."""
+    def update(self, path: ObjectPath, change: Callable[[Document], Document]) -> Document:
+        """Replace the object with the result of `change`, restricted to the subresource."""
         with self.changed:
-            before = self.get(place)
+            before = self.get(path)
             after = change(copy.deepcopy(before))
             if after.get("metadata", {}).get("uid") not in (None, before["metadata"]["uid"]):
-                raise ApiError(422, "Invalid", f'{place.plural} "{place.name}" is invalid: metadata.uid: is immutable')
-            self._check(place, before, after.get("metadata", {}))
-            if place.subresource:
-                after = {**before, place.subresource: after.get(place.subresource)}
-            elif place.group == "primehub.io":
+                raise ApiError(422, "Invalid", f'{path.plural} "{path.name}" is invalid: metadata.uid: is immutable')
+            self._check(path, before, after.get("metadata", {}))
+            if path.subresource:
+                after = {**before, path.subresource: after.get(path.subresource)}
+            elif path.group == "primehub.io":
                 after["status"] = before.get("status", {})
                 if not after["status"]:
                     del after["status"]
@@ -125,26 +126,26 @@ class ObjectStore:
                 return before
             if after.get("spec") != before.get("spec"):
                 after["metadata"]["generation"] = before["metadata"]["generation"] + 1
-            return self._put(place.key, after)
+            return self._put(path.key, after)
 
-    def delete(self, place: ObjectPath, options: Document) -> Document:
+    def delete(self, path: ObjectPath, options: Document) -> Document:
         with self.changed:
-            before = self.get(place)
-            self._check(place, before, options.get("preconditions") or {})
+            before = self.get(path)
+            self._check(path, before, options.get("preconditions") or {})
             if before["metadata"].get("finalizers"):
                 before["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-                return self._put(place.key, before)
-            self._put(place.key, None)
+                return self._put(path.key, before)
+            self._put(path.key, None)
             return before
 
     def compact(self) -> None:
-        """Forget all versions before the present."""
+        """Discard all old versions."""
         with self.changed:
             self.oldest = self.version
             self.history.clear()
 
     def forget_objects(self, version: int) -> None:
-        """As after a restore from an old backup: nothing is there, and versions start again at `version`."""
+        """Delete everything and restart versions at `version`, as a restore from an old backup does."""
         with self.changed:
             self._objects.clear()
             self.history.clear()
@@ -154,12 +155,10 @@ class ObjectStore:
     def since(self, version: int) -> list[Change]:
         return [change for change in self.history if change.version > version]
 
-    def _check(self, place: ObjectPath, before: Document, wanted: Document) -> None:
+    def _check(self, path: ObjectPath, before: Document, wanted: Document) -> None:
         for name in ("uid", "resourceVersion"):
             if wanted.get(name) not in (None, "", before["metadata"][name]):
-                raise ApiError(
-                    409, "Conflict", f'Operation cannot be fulfilled on {place.plural} "{place.name}": {name}'
-                )
+                raise ApiError(409, "Conflict", f'Operation cannot be fulfilled on {path.plural} "{path.name}": {name}')
 
     def _put(self, key: Key, document: Document | None) -> Document:
         self.version += 1
@@ -173,22 +172,22 @@ class ObjectStore:
 
 
 def _fixed(metadata: Document) -> Document:
-    """What no client changes."""
+    """Return the metadata that clients cannot change."""
     names = ("uid", "resourceVersion", "creationTimestamp", "name", "namespace", "generation")
     return {name: metadata[name] for name in names if name in metadata}
 
 
 def selects(query: dict[str, str], document: Document | None) -> bool:
-    """Whether the selectors in `query` select the document."""
+    """Whether the selectors in `query` match the document."""
     if document is None:
         return False
     labels = document["metadata"].get("labels") or {}
-    by_label = all(_label_holds(term, labels) for term in _terms(query.get("labelSelector", "")))
-    return by_label and all(_field_holds(term, document) for term in _terms(query.get("fieldSelector", "")))
+    by_label = all(_label_matches(term, labels) for term in _terms(query.get("labelSelector", "")))
+    return by_label and all(_field_matches(term, document) for term in _terms(query.get("fieldSelector", "")))
 
 
 def merge(target: Any, patch: Any) -> Any:
-    """RFC 7386."""
+    """Apply a merge patch (RFC 7386)."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}
@@ -201,7 +200,7 @@ def merge(target: Any, patch: Any) -> Any:
 
 
 def json_patch(document: Any, operations: list[Document]) -> Any:
-    """RFC 6902, without move and copy."""
+    """Apply a JSON patch (RFC 6902) without move and copy operations."""
     holder = {"": copy.deepcopy(document)}
     for operation in operations:
         *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")]
@@ -217,19 +216,19 @@ def json_patch(document: Any, operations: list[Document]) -> Any:
 
 def _operate(target: Any, last: str, operation: Document) -> None:
     is_list = isinstance(target, list)
-    where: Any = len(target) if is_list and last == "-" else int(last) if is_list else last
+    index: Any = len(target) if is_list and last == "-" else int(last) if is_list else last
     kind = operation["op"]
     if kind == "test":
-        if target[where] != operation["value"]:
+        if target[index] != operation["value"]:
             raise ValueError(f"testing path {operation['path']} failed")
     elif kind == "add" and is_list:
-        target.insert(where, operation["value"])
+        target.insert(index, operation["value"])
     elif kind in ("add", "replace"):
         if kind == "replace":
-            target[where]  # it must be there
-        target[where] = operation["value"]
+            target[index]  # raises if it does not exist
+        target[index] = operation["value"]
     elif kind == "remove":
-        del target[where]
+        del target[index]
     else:
         raise ValueError(f"operation {kind} is unknown")
 
@@ -238,19 +237,19 @@ def _terms(selector: str) -> Iterator[str]:
     return (term.strip() for term in re.split(r",(?![^(]*\))", selector) if term.strip())
 
 
-def _label_holds(term: str, labels: Document) -> bool:
-    if found := re.fullmatch(r"(\S+)\s+(in|notin)\s+\(([^)]*)\)", term):
-        values = [value.strip() for value in found[3].split(",")]
-        return (labels.get(found[1]) in values) == (found[2] == "in")
-    if found := re.fullmatch(r"([^=!]+)(==?|!=)(.*)", term):
-        return (labels.get(found[1].strip()) == found[3].strip()) == (found[2] != "!=")
+def _label_matches(term: str, labels: Document) -> bool:
+    if match := re.fullmatch(r"(\S+)\s+(in|notin)\s+\(([^)]*)\)", term):
+        values = [value.strip() for value in match[3].split(",")]
+        return (labels.get(match[1]) in values) == (match[2] == "in")
+    if match := re.fullmatch(r"([^=!]+)(==?|!=)(.*)", term):
+        return (labels.get(match[1].strip()) == match[3].strip()) == (match[2] != "!=")
     return term[1:] not in labels if term.startswith("!") else term in labels
 
 
-def _field_holds(term: str, document: Document) -> bool:
-    found = re.fullmatch(r"([^=!]+)(==?|!=)(.*)", term)
-    assert found, term
+def _field_matches(term: str, document: Document) -> bool:
+    match = re.fullmatch(r"([^=!]+)(==?|!=)(.*)", term)
+    assert match, term
     value: Any = document
-    for part in found[1].split("."):
+    for part in match[1].split("."):
         value = value.get(part, "") if isinstance(value, dict) else ""
-    return (str(value) == found[3]) == (found[2] != "!=")
+    return (str(value) == match[3]) == (match[2] != "!=")

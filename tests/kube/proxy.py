@@ -1,4 +1,4 @@
-"""A TCP proxy that can fall silent, or cut: what a network does between a client and a server."""
+"""A TCP proxy that can stall or cut connections, as networks do."""
 
 import socket
 import threading
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 class Proxy:
-    """Forwards connections to `address` until `close`. While `frozen` is set nothing gets through, and nothing ends."""
+    """Forwards connections to `address` until `close`. While `frozen` is set, nothing is forwarded and nothing ends."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -19,37 +19,37 @@ class Proxy:
         self._start(self._accept)
 
     def cut(self) -> None:
-        """End every connection."""
-        for each in list(self._sockets):
+        """Close all connections."""
+        for sock in list(self._sockets):
             with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """End all, and come back when it has."""
+        """Close the proxy and all connections, and join the threads."""
         self._closing.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self.cut()
         for thread in self._threads:
             thread.join()
-        for each in (*self._sockets, self._listener):
-            each.close()
+        for sock in (*self._sockets, self._listener):
+            sock.close()
 
     def _accept(self) -> None:
         while not self._closing.is_set():
             try:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(self._address)
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._address)
             except OSError:
                 return
-            self._sockets += [near, far]
-            self._start(self._pump, near, far)
-            self._start(self._pump, far, near)
+            self._sockets += [client, server]
+            self._start(self._pump, client, server)
+            self._start(self._pump, server, client)
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                while self.frozen.is_set():  # it comes late, or is lost with the connection
+                while self.frozen.is_set():  # the data is delayed, or lost with the connection
                     if self._closing.wait(0.05):
                         return
                 target.sendall(data)

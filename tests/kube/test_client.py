@@ -1,4 +1,4 @@
-"""Requests: what is sent, what is made of the answer, and which error tells what."""
+"""Requests: what is sent, how responses are parsed, and which errors are raised."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ def widget(name: str, **spec: object) -> dict[str, object]:
     return {"metadata": {"name": name}, "spec": spec}
 
 
-def test_an_object_is_created_read_changed_and_deleted(client: Client) -> None:
+def test_objects_are_created_read_changed_and_deleted(client: Client) -> None:
     widgets = ResourceClient(client, WIDGETS)
     created = widgets.create(widget("a", size=1))
     assert widgets.get("a") == created
@@ -40,7 +40,7 @@ def test_an_object_is_created_read_changed_and_deleted(client: Client) -> None:
         widgets.get("a")
 
 
-def test_a_stale_version_a_foreign_uid_and_a_failed_test_change_nothing(client: Client) -> None:
+def test_failed_preconditions_change_nothing(client: Client) -> None:
     widgets = ResourceClient(client, WIDGETS)
     created = widgets.create(widget("a", size=1))
     widgets.merge("a", {"spec": {"size": 2}})
@@ -61,7 +61,7 @@ def test_a_stale_version_a_foreign_uid_and_a_failed_test_change_nothing(client: 
     assert widgets.get("a")["spec"] == {"size": 2}
 
 
-def test_status_is_changed_apart_from_the_rest(server: ApiServer, client: Client) -> None:
+def test_status_is_changed_only_through_its_subresource(server: ApiServer, client: Client) -> None:
     jobs = ResourceClient(client, Resource("primehub.io", "v1alpha1", "phjobs", "ns"))
     jobs.create(widget("a", command="x"))
     assert "status" not in jobs.merge("a", {"status": {"phase": "Failed"}})
@@ -69,7 +69,7 @@ def test_status_is_changed_apart_from_the_rest(server: ApiServer, client: Client
     assert (changed["status"], changed["spec"]) == ({"phase": "Failed"}, {"command": "x"})
 
 
-def test_a_list_comes_in_pages_of_one_moment(server: ApiServer, client: Client) -> None:
+def test_pages_belong_to_one_consistent_list(server: ApiServer, client: Client) -> None:
     widgets = ResourceClient(client, WIDGETS)
     for number in range(7):
         server.put(f"{PATH}/w{number}", {"metadata": {"labels": {"odd": str(number % 2)}}})
@@ -102,7 +102,7 @@ def test_a_list_comes_in_pages_of_one_moment(server: ApiServer, client: Client) 
         (503, errors.ServerFault, True),
     ],
 )
-def test_every_status_has_its_error(
+def test_each_status_raises_its_error(
     server: ApiServer, client: Client, code: int, kind: type[errors.StatusError], retryable: bool
 ) -> None:
     server.script.add("status", any_request, code=code, headers={"Retry-After": "7"})
@@ -114,7 +114,7 @@ def test_every_status_has_its_error(
 
 
 @pytest.mark.parametrize("kind", ["reset", "truncated", "half_open"])
-def test_an_answer_that_does_not_come_is_told_as_unreachable(server: ApiServer, client: Client, kind: str) -> None:
+def test_missing_response_raises_unreachable(server: ApiServer, client: Client, kind: str) -> None:
     widgets = ResourceClient(client, WIDGETS, timeout=0.2)
     widgets.create(widget("a", padding="x" * 1000))
     server.script.add(kind, any_request)
@@ -124,13 +124,13 @@ def test_an_answer_that_does_not_come_is_told_as_unreachable(server: ApiServer, 
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff", b"<html>"])
-def test_an_answer_that_is_no_object_is_told_as_unreachable(server: ApiServer, client: Client, text: bytes) -> None:
+def test_response_that_is_not_an_object_raises_unreachable(server: ApiServer, client: Client, text: bytes) -> None:
     server.script.add("text", any_request, text=text)
     with pytest.raises(errors.Unreachable):
         ResourceClient(client, WIDGETS).get("a")
 
 
-def test_nobody_there_is_told_as_unreachable() -> None:
+def test_closed_port_raises_unreachable() -> None:
     with ApiServer() as server:
         client = server.client()
     with pytest.raises(errors.Unreachable, match="does not answer"):
@@ -138,13 +138,13 @@ def test_nobody_there_is_told_as_unreachable() -> None:
     client.close()
 
 
-def test_a_missing_resource_is_told_when_it_is_listed(server: ApiServer, client: Client) -> None:
+def test_listing_a_missing_resource_raises_not_found(server: ApiServer, client: Client) -> None:
     server.missing.add("widgets")
     with pytest.raises(errors.NotFound, match="404 page not found"):
         list(ResourceClient(client, WIDGETS).pages({}))
 
 
-def test_the_token_is_asked_for_anew_for_every_request_and_is_in_no_error(server: ApiServer) -> None:
+def test_token_is_refreshed_for_every_request_and_not_in_any_error(server: ApiServer) -> None:
     tokens = iter(["Bearer old-secret", TOKEN, "Bearer bad\nX-Other: 1"])
 
     def refresh(configuration: Configuration) -> None:
@@ -152,31 +152,31 @@ def test_the_token_is_asked_for_anew_for_every_request_and_is_in_no_error(server
 
     client = Client(configuration_of(server.url, refresh_api_key_hook=refresh))
     widgets = ResourceClient(client, WIDGETS)
-    with pytest.raises(errors.Unauthorized) as refused:
+    with pytest.raises(errors.Unauthorized) as unauthorized:
         widgets.get("a")
     with pytest.raises(errors.NotFound):
         widgets.get("a")
-    with pytest.raises(errors.NotConfigured) as unusable:
+    with pytest.raises(errors.NotConfigured) as invalid:
         widgets.get("a")
-    assert "old-secret" not in str(refused.value)
-    assert "bad" not in str(unusable.value)
+    assert "old-secret" not in str(unauthorized.value)
+    assert "bad" not in str(invalid.value)
     client.close()
 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
-def test_a_name_that_would_lead_elsewhere_is_never_sent(server: ApiServer, client: Client, name: str) -> None:
+def test_name_that_changes_the_path_is_never_sent(server: ApiServer, client: Client, name: str) -> None:
     with pytest.raises(ValueError, match="must not"):
         ResourceClient(client, WIDGETS).delete(name)
     assert server.requests == []
 
 
-def test_a_name_with_odd_characters_stays_one_component(server: ApiServer, client: Client) -> None:
+def test_special_characters_in_names_are_escaped(server: ApiServer, client: Client) -> None:
     with pytest.raises(errors.NotFound):
         ResourceClient(client, WIDGETS).get("../../b?c#d%2e")
     assert server.requests[0].path == f"{PATH}/..%2F..%2Fb%3Fc%23d%252e"
 
 
-def test_many_threads_share_a_client_and_few_connections(server: ApiServer) -> None:
+def test_many_threads_share_few_connections(server: ApiServer) -> None:
     client = server.client(max_connections=4)
     widgets = ResourceClient(client, WIDGETS)
 
@@ -184,9 +184,9 @@ def test_many_threads_share_a_client_and_few_connections(server: ApiServer) -> N
         return {widgets.create(widget(f"w{number}-{turn}"))["metadata"]["name"] for turn in range(5)}
 
     with ThreadPoolExecutor(12) as pool:
-        made = set().union(*pool.map(work, range(12)))
+        created = set().union(*pool.map(work, range(12)))
     assert server.connection_count <= 4
-    assert made == {f"w{number}-{turn}" for number in range(12) for turn in range(5)}
+    assert created == {f"w{number}-{turn}" for number in range(12) for turn in range(5)}
     assert len(server.objects.history) == 60
     client.close()
 
@@ -207,7 +207,7 @@ def test_failed_requests_are_not_retried(server: ApiServer, client: Client, kind
     assert len(server.requests) == 1
 
 
-def test_requests_wait_for_a_free_connection_as_long_as_their_timeout(server: ApiServer) -> None:
+def test_request_waits_for_a_free_connection_until_its_timeout(server: ApiServer) -> None:
     client = server.client(max_connections=1)
     server.script.add("slow", any_request, seconds=0.5)
     with ThreadPoolExecutor(1) as pool:
@@ -219,7 +219,7 @@ def test_requests_wait_for_a_free_connection_as_long_as_their_timeout(server: Ap
     client.close()
 
 
-def test_an_object_nested_too_deep_reads_as_null_there_and_hides_nothing_else() -> None:
+def test_deeply_nested_values_are_read_as_null_and_the_rest_is_intact() -> None:
     deep = b'{"items": [{"a": "]]}}\\"[", "spec": ' + b"[" * 5000 + b'"x"' + b"]" * 5000 + b', "b": 1}, {"c": 2}]}'
     document = parse_json(deep)
     assert (document["items"][0]["a"], document["items"][0]["b"], document["items"][1]) == (']]}}"[', 1, {"c": 2})
@@ -229,17 +229,17 @@ def test_an_object_nested_too_deep_reads_as_null_there_and_hides_nothing_else() 
     assert shallow is None
 
 
-def test_a_document_keeps_every_field_that_the_server_sent(server: ApiServer, client: Client) -> None:
+def test_documents_preserve_all_fields(server: ApiServer, client: Client) -> None:
     odd = {"metadata": {"name": "a"}, "spec": {"x-unknown": [{"restartPolicy": "Always"}, None, 2**60, "ü\u2028"]}}
     created = ResourceClient(client, WIDGETS).create(odd)
     assert created["spec"] == odd["spec"]
     assert json.loads(json.dumps(created)) == created
 
 
-def test_each_request_is_told_with_its_method_and_its_error(server: ApiServer) -> None:
+def test_observer_is_called_with_method_and_error(server: ApiServer) -> None:
     client = server.client()
-    told: list[tuple[str, str | None]] = []
-    client.observe(lambda method, seconds, error: told.append((method, type(error).__name__ if error else None)))
+    calls: list[tuple[str, str | None]] = []
+    client.observe(lambda method, seconds, error: calls.append((method, type(error).__name__ if error else None)))
     widgets = ResourceClient(client, WIDGETS)
     widgets.create(widget("a"))
     with pytest.raises(errors.AlreadyExists):
@@ -250,4 +250,4 @@ def test_each_request_is_told_with_its_method_and_its_error(server: ApiServer) -
     with widgets.watch({}, "", 1, 5.0) as stream:
         next(iter(stream))
     client.close()
-    assert told == [("POST", None), ("POST", "AlreadyExists"), ("GET", "ServerFault"), ("WATCH", None)]
+    assert calls == [("POST", None), ("POST", "AlreadyExists"), ("GET", "ServerFault"), ("WATCH", None)]

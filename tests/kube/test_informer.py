@@ -1,4 +1,4 @@
-"""A cache stays true to the API server whatever the server and the network do."""
+"""An informer stays consistent with the API server despite failures of the server and the network."""
 
 import json
 import threading
@@ -33,34 +33,36 @@ def watches(server: ApiServer) -> list[str]:
     return [request.query["resourceVersion"] for request in server.requests if request.is_watch]
 
 
-def test_it_knows_what_was_there_and_what_changes(server: ApiServer, client: Client) -> None:
+def test_objects_are_listed_and_changes_are_followed(server: ApiServer, client: Client) -> None:
     for number in range(8):
         server.put(f"{PATH}/w{number}", widget(number))
-    with running(client) as (cache, mirror):
-        assert sizes(cache) == {f"w{number}": number for number in range(8)}
+    with running(client) as (informer, mirror):
+        assert sizes(informer) == {f"w{number}": number for number in range(8)}
         server.put(f"{PATH}/w0", widget(10))
         server.remove(f"{PATH}/w1")
         server.put(f"{PATH}/new", widget(11))
-        until(lambda: cache.objects.get("ns/new"), "the new widget")
-        assert sizes(cache) == {"w0": 10, **{f"w{number}": number for number in range(2, 8)}, "new": 11}
+        until(lambda: informer.objects.get("ns/new"), "the new widget")
+        assert sizes(informer) == {"w0": 10, **{f"w{number}": number for number in range(2, 8)}, "new": 11}
         assert [(key, old and old[1], new and new[1]) for key, old, new in mirror.changes[8:]] == [
             ("ns/w0", 0, 10),
             ("ns/w1", 1, None),
             ("ns/new", None, 11),
         ]
-        assert sorted(found[1] for found in cache.objects.values()) == [2, 3, 4, 5, 6, 7, 10, 11]
-    assert sizes(cache)["new"] == 11
+        assert sorted(found[1] for found in informer.objects.values()) == [2, 3, 4, 5, 6, 7, 10, 11]
+    assert sizes(informer)["new"] == 11
     assert lists(server) == 1
 
 
-def test_selectors_bring_objects_in_and_take_them_out(server: ApiServer, client: Client) -> None:
-    server.put(f"{PATH}/a", widget(1, kept="no"))
-    with running(client, selectors={"labelSelector": "kept=yes"}) as (cache, _):
-        assert sizes(cache) == {}
-        server.put(f"{PATH}/a", widget(2, kept="yes"))
-        until(lambda: sizes(cache) == {"a": 2}, "a came in")
-        server.put(f"{PATH}/a", widget(3, kept="no"))
-        until(lambda: sizes(cache) == {}, "a went out")
+def test_objects_that_start_or_stop_matching_the_selector_are_added_or_removed(
+    server: ApiServer, client: Client
+) -> None:
+    server.put(f"{PATH}/a", widget(1, selected="no"))
+    with running(client, selectors={"labelSelector": "selected=yes"}) as (informer, _):
+        assert sizes(informer) == {}
+        server.put(f"{PATH}/a", widget(2, selected="yes"))
+        until(lambda: sizes(informer) == {"a": 2}, "a came in")
+        server.put(f"{PATH}/a", widget(3, selected="no"))
+        until(lambda: sizes(informer) == {}, "a went out")
 
 
 @pytest.mark.parametrize(
@@ -72,35 +74,37 @@ def test_selectors_bring_objects_in_and_take_them_out(server: ApiServer, client:
         ("status", {"code": 429}),
     ],
 )
-def test_a_watch_that_breaks_goes_on_where_it_was(
+def test_broken_watch_resumes_at_its_version(
     server: ApiServer, client: Client, kind: str, given: dict[str, Any]
 ) -> None:
     server.script.add(kind, is_watch, times=3, **given)
-    with running(client) as (cache, mirror):
+    with running(client) as (informer, mirror):
         for number in range(20):
             server.put(f"{PATH}/w{number}", widget(number))
-        until(lambda: len(sizes(cache)) == 20 and len(watches(server)) > 3, "all widgets, after three broken watches")
+        until(
+            lambda: len(sizes(informer)) == 20 and len(watches(server)) > 3, "all widgets, after three broken watches"
+        )
         assert len(mirror.changes) == 20
     assert lists(server) == 1
     versions = [int(version) for version in watches(server)]
     assert versions == sorted(versions)
 
 
-def test_a_connection_that_died_without_a_word_is_noticed(server: ApiServer, client: Client) -> None:
+def test_silently_dead_connection_is_detected(server: ApiServer, client: Client) -> None:
     server.script.add("half_open", is_watch, events=1)
-    with running(client, timing=replace(QUICK, idle_seconds=0.3)) as (cache, _):
+    with running(client, timing=replace(QUICK, idle_seconds=0.3)) as (informer, _):
         server.put(f"{PATH}/a", widget(1))
         until(lambda: len(watches(server)) == 1, "the first watch")
         server.put(f"{PATH}/b", widget(2))
-        until(lambda: sizes(cache) == {"a": 1, "b": 2}, "what changed behind the dead connection")
+        until(lambda: sizes(informer) == {"a": 1, "b": 2}, "the change behind the dead connection")
     assert lists(server) == 1
 
 
-def test_a_list_that_hangs_is_given_up_and_asked_for_again(server: ApiServer, client: Client) -> None:
+def test_hanging_list_is_retried(server: ApiServer, client: Client) -> None:
     server.put(f"{PATH}/a", widget(1))
     server.script.add("half_open", is_list)
-    with running(client, timeout=0.3) as (cache, _):
-        assert sizes(cache) == {"a": 1}
+    with running(client, timeout=0.3) as (informer, _):
+        assert sizes(informer) == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -117,139 +121,139 @@ def test_a_list_that_hangs_is_given_up_and_asked_for_again(server: ApiServer, cl
         ("line", {"text": b'{"type": "ERROR", "object": []}'}),
     ],
 )
-def test_a_watch_that_is_refused_or_cannot_be_read_means_listing_anew(
+def test_refused_or_malformed_watch_causes_a_new_list(
     server: ApiServer, client: Client, kind: str, given: dict[str, Any]
 ) -> None:
     server.put(f"{PATH}/a", widget(1))
     server.script.add(kind, is_watch, times=2, **given)
-    with running(client) as (cache, mirror):
-        until(lambda: lists(server) == 3, "listed anew")
+    with running(client) as (informer, mirror):
+        until(lambda: lists(server) == 3, "a new list")
         server.put(f"{PATH}/b", widget(2))
-        until(lambda: sizes(cache) == {"a": 1, "b": 2}, "both widgets")
+        until(lambda: sizes(informer) == {"a": 1, "b": 2}, "both widgets")
         assert len(mirror.changes) == 2
 
 
-def test_what_disappeared_while_nobody_watched_is_told_as_deleted(server: ApiServer, client: Client) -> None:
+def test_objects_deleted_between_watches_are_reported_as_deleted(server: ApiServer, client: Client) -> None:
     for name in ("a", "b", "c"):
         server.put(f"{PATH}/{name}", widget(name))
-    with running(client) as (cache, mirror):
+    with running(client) as (informer, mirror):
         until(lambda: watches(server), "the watch")
         server.script.add("status", is_watch, times=10**6, code=503)
         server.script.add("status", is_list, times=10**6, code=503)
         server.cut()
-        until(lambda: cache.error, "the failure")
+        until(lambda: informer.error, "the failure")
         server.remove(f"{PATH}/a")
         server.put(f"{PATH}/b", widget("B"))
         server.objects.compact()
-        assert sizes(cache) == {"a": "a", "b": "b", "c": "c"}
+        assert sizes(informer) == {"a": "a", "b": "b", "c": "c"}
         server.script.clear()
-        until(lambda: sizes(cache) == {"b": "B", "c": "c"}, "the truth")
-        told = [(key, old and old[1], new and new[1]) for key, old, new in mirror.changes[3:]]
-        assert told == [("ns/a", "a", None), ("ns/b", "b", "B")]
-        until(lambda: cache.error is None, "all is well again")
+        until(lambda: sizes(informer) == {"b": "B", "c": "c"}, "the current objects")
+        reported = [(key, old and old[1], new and new[1]) for key, old, new in mirror.changes[3:]]
+        assert reported == [("ns/a", "a", None), ("ns/b", "b", "B")]
+        until(lambda: informer.error is None, "recovery")
 
 
-def test_pages_whose_moment_is_forgotten_are_asked_for_from_the_first(server: ApiServer, client: Client) -> None:
+def test_expired_list_restarts_at_the_first_page(server: ApiServer, client: Client) -> None:
     for number in range(7):
         server.put(f"{PATH}/w{number}", widget(number))
     server.script.add("status", lambda request: "continue" in request.query, code=410)
-    with running(client) as (cache, _):
-        assert len(sizes(cache)) == 7
+    with running(client) as (informer, _):
+        assert len(sizes(informer)) == 7
     assert lists(server) == 2
 
 
-def test_versions_that_begin_anew_after_a_restore_leave_no_phantom(server: ApiServer, client: Client) -> None:
+def test_restored_server_with_lower_versions_leaves_no_phantom_objects(server: ApiServer, client: Client) -> None:
     server.put(f"{PATH}/a", widget(1))
-    with running(client, timing=replace(QUICK, idle_seconds=0.15, relist_seconds=0.3)) as (cache, _):
-        cache.objects.record_write(server.put(f"{PATH}/b", widget(2)))
+    with running(client, timing=replace(QUICK, idle_seconds=0.15, relist_seconds=0.3)) as (informer, _):
+        informer.objects.record_write(server.put(f"{PATH}/b", widget(2)))
         until(lambda: watches(server), "the watch")
         server.objects.forget_objects(50)
         server.put(f"{PATH}/c", widget(3))
         server.cut()
-        until(lambda: sizes(cache) == {"c": 3}, "what the backup had")
+        until(lambda: sizes(informer) == {"c": 3}, "the objects of the backup")
 
 
-def test_an_answer_that_is_no_list_is_not_told_as_the_end_of_all(server: ApiServer, client: Client) -> None:
+def test_response_that_is_not_a_list_deletes_nothing(server: ApiServer, client: Client) -> None:
     server.put(f"{PATH}/a", widget(1))
-    with running(client) as (cache, mirror):
+    with running(client) as (informer, mirror):
         until(lambda: watches(server), "the watch")
         server.script.add("text", is_list, text=b'{"metadata": {}, "items": []}')
         server.script.add("text", is_list, text=b'{"metadata": {"resourceVersion": "1"}, "items": {"a": 1}}')
         server.script.add("line", is_watch, text=b"?")
         server.cut()
         until(lambda: lists(server) == 4, "a list that can be read")
-        assert sizes(cache) == {"a": 1}
+        assert sizes(informer) == {"a": 1}
         assert len(mirror.changes) == 1
 
 
-def test_versions_that_go_back_mean_listing_anew(server: ApiServer, client: Client) -> None:
+def test_decreasing_versions_cause_a_new_list(server: ApiServer, client: Client) -> None:
     server.put(f"{PATH}/a", widget(1))
     server.objects.oldest = 0
     server.script.add("line", is_watch, text=b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}')
-    with running(client) as (cache, _):
-        until(lambda: lists(server) == 2, "listed anew")
-        assert sizes(cache) == {"a": 1}
+    with running(client) as (informer, _):
+        until(lambda: lists(server) == 2, "a new list")
+        assert sizes(informer) == {"a": 1}
 
 
 @pytest.mark.parametrize(
     "bad", [{"spec": {}}, {"spec": None}, {"spec": {"size": 1}, "metadata": {"name": 7}}, [], None]
 )
-def test_one_bad_object_stops_nothing(server: ApiServer, client: Client, bad: Any) -> None:
+def test_malformed_object_does_not_affect_others(server: ApiServer, client: Client, bad: Any) -> None:
     item = {"metadata": {"name": "good", "namespace": "ns", "resourceVersion": "7"}, "spec": {"size": 1}}
     listed = {"metadata": {"resourceVersion": "100"}, "items": [bad, item]}
     server.script.add("text", is_list, text=json.dumps(listed).encode())
     server.script.add("line", is_watch, text=json.dumps({"type": "ADDED", "object": bad}).encode())
-    with running(client) as (cache, _):
+    with running(client) as (informer, _):
         until(lambda: len(watches(server)) > 1, "the next watch")
         server.put(f"{PATH}/bad", {**bad, "metadata": {}} if isinstance(bad, dict) else {})
         server.put(f"{PATH}/new", widget(2))
-        until(lambda: cache.objects.get("ns/new"), "the new widget")
-        assert sizes(cache)["good"] == 1
+        until(lambda: informer.objects.get("ns/new"), "the new widget")
+        assert sizes(informer)["good"] == 1
     assert lists(server) == 1
 
 
-def test_what_a_known_object_became_unreadably_is_not_told_as_its_end(server: ApiServer, client: Client) -> None:
+def test_malformed_update_does_not_delete_the_object(server: ApiServer, client: Client) -> None:
     server.put(f"{PATH}/a", widget(1))
-    with running(client) as (cache, mirror):
+    with running(client) as (informer, mirror):
         server.put(f"{PATH}/a", {"spec": {}})
         server.put(f"{PATH}/b", widget(2))
-        until(lambda: "b" in sizes(cache), "the new widget")
-        assert sizes(cache) == {"a": 1, "b": 2}
+        until(lambda: "b" in sizes(informer), "the new widget")
+        assert sizes(informer) == {"a": 1, "b": 2}
         assert len(mirror.changes) == 2
 
 
-def test_a_handler_that_raises_stops_nothing(server: ApiServer, client: Client) -> None:
+def test_failing_handler_does_not_stop_the_informer(server: ApiServer, client: Client) -> None:
     def fail(key: str, old: Spec | None, new: Spec | None) -> None:
         raise RuntimeError("no")
 
-    with running(client) as (cache, mirror):
-        cache.objects.add_handler(fail)
-        cache.objects.add_handler(mirror.take)
+    with running(client) as (informer, mirror):
+        informer.objects.add_handler(fail)
+        informer.objects.add_handler(mirror.apply)
         server.put(f"{PATH}/a", widget(1))
         server.put(f"{PATH}/b", widget(2))
         until(lambda: len(mirror.changes) == 4, "both handlers, both widgets")
-        assert len(sizes(cache)) == 2
+        assert len(sizes(informer)) == 2
 
 
-def test_silence_is_told_and_ended_by_a_list(server: ApiServer, client: Client) -> None:
+def test_silence_is_measured_and_ended_by_a_list(server: ApiServer, client: Client) -> None:
     server.bookmark_seconds = 0
     now = [1000.0]
-    with running(client, timing=replace(QUICK, idle_seconds=0.2), clock=lambda: now[0]) as (cache, _):
+    with running(client, timing=replace(QUICK, idle_seconds=0.2), clock=lambda: now[0]) as (informer, _):
         until(lambda: len(watches(server)) > 2, "two silent watches")
-        assert (lists(server), cache.seconds_since_activity) == (1, 0)
+        assert (lists(server), informer.seconds_since_activity) == (1, 0)
         now[0] += 239
-        assert cache.seconds_since_activity == 239
+        assert informer.seconds_since_activity == 239
         now[0] += 2
         until(lambda: lists(server) == 2, "a list after four minutes of silence")
-        until(lambda: cache.seconds_since_activity == 0, "the list was heard")
+        until(lambda: informer.seconds_since_activity == 0, "activity")
 
 
-def test_bookmarks_are_activity_and_move_the_version_on(server: ApiServer, client: Client) -> None:
+def test_bookmarks_count_as_activity_and_advance_the_version(server: ApiServer, client: Client) -> None:
     now = [1000.0]
-    with running(client, clock=lambda: now[0]) as (cache, _):
+    with running(client, clock=lambda: now[0]) as (informer, _):
         server.put("/apis/example.io/v1/namespaces/other/widgets/a", widget(1))
         now[0] += 100
-        until(lambda: cache.seconds_since_activity == 0, "a bookmark")
+        until(lambda: informer.seconds_since_activity == 0, "a bookmark")
         until(lambda: watches(server), "the watch")
         server.objects.compact()
         server.cut()
@@ -272,21 +276,23 @@ def test_bookmarks_are_activity_and_move_the_version_on(server: ApiServer, clien
         ("line", {"text": b"?"}, is_watch),
     ],
 )
-def test_nothing_that_the_server_does_makes_a_hot_loop(
+def test_no_server_failure_causes_a_hot_loop(
     server: ApiServer, client: Client, kind: str, given: dict[str, Any], when: Any
 ) -> None:
-    least = 0.02
+    min_delay = 0.02
     server.script.add(kind, when, times=10**6, **given)
-    began = time.monotonic()
+    started_at = time.monotonic()
     with running(
-        client, synced=False, timing=replace(QUICK, initial_delay_seconds=2 * least, max_delay_seconds=2 * least)
+        client,
+        synced=False,
+        timing=replace(QUICK, initial_delay_seconds=2 * min_delay, max_delay_seconds=2 * min_delay),
     ):
         until(lambda: sum(when(request) for request in server.requests) > 3, "tries")
     rounds = sum(when(request) for request in server.requests)
-    assert rounds <= (time.monotonic() - began) / least + 1
+    assert rounds <= (time.monotonic() - started_at) / min_delay + 1
 
 
-def test_back_off_doubles_to_its_bound_and_begins_anew() -> None:
+def test_backoff_doubles_up_to_its_limit_and_can_be_reset() -> None:
     backoff = Backoff(0.5, 30)
     for turn in range(2000):
         bound = min(30, 0.5 * 2 ** min(turn, 60))
@@ -295,62 +301,62 @@ def test_back_off_doubles_to_its_bound_and_begins_anew() -> None:
     assert 0.25 <= backoff.next() <= 0.5
 
 
-def test_a_steady_watch_ends_the_back_off(server: ApiServer, client: Client) -> None:
+def test_stable_watch_resets_the_backoff(server: ApiServer, client: Client) -> None:
     timing = replace(QUICK, initial_delay_seconds=0.01, max_delay_seconds=10**6, stable_seconds=5.0)
     now = [0.0]
     server.script.add("reset", is_watch, times=3)
     with running(client, timing=timing, clock=lambda: now[0]) as (_, _):
-        for turn in range(60):  # without the end of back-off, the sixtieth delay would be longer than any test
+        for turn in range(60):  # without a reset of the backoff, the sixtieth delay would never end
             until(lambda turn=turn: len(watches(server)) > turn, "one more watch")  # type: ignore[misc]
             now[0] += 6
             server.cut()
 
 
-def test_what_the_server_asks_to_wait_is_waited(server: ApiServer, client: Client) -> None:
+def test_retry_after_is_respected(server: ApiServer, client: Client) -> None:
     server.script.add("status", is_list, code=429, headers={"Retry-After": "3600"})
-    with running(client, synced=False, timing=replace(QUICK, max_delay_seconds=0.4)) as (cache, _):
-        began = time.monotonic()
-        assert cache.wait_for_sync(20)
-        assert time.monotonic() - began > 0.3  # bounded by ours, and no shorter
+    with running(client, synced=False, timing=replace(QUICK, max_delay_seconds=0.4)) as (informer, _):
+        started_at = time.monotonic()
+        assert informer.wait_for_sync(20)
+        assert time.monotonic() - started_at > 0.3  # limited by our maximum, and not shorter
 
 
-def test_its_error_tells_why_it_knows_nothing(server: ApiServer, client: Client) -> None:
+def test_error_explains_why_nothing_is_listed(server: ApiServer, client: Client) -> None:
     server.missing.add("widgets")
-    with running(client, synced=False) as (cache, _):
-        until(lambda: cache.error, "the failure")
-        assert not cache.has_synced
-        assert isinstance(cache.error, errors.NotFound)
+    with running(client, synced=False) as (informer, _):
+        until(lambda: informer.error, "the failure")
+        assert not informer.has_synced
+        assert isinstance(informer.error, errors.NotFound)
         server.missing.clear()
-        until(lambda: cache.has_synced and cache.error is None, "the resource came")
+        until(lambda: informer.has_synced and informer.error is None, "the resource")
 
 
 @pytest.mark.parametrize("kind", ["half_open", "status"])
-def test_it_stops_at_once_whatever_it_waits_for(server: ApiServer, client: Client, kind: str) -> None:
+def test_stop_interrupts_every_wait(server: ApiServer, client: Client, kind: str) -> None:
     server.script.add(kind, is_watch, times=10**6, code=503, events=0)
     with running(client, timing=replace(QUICK, idle_seconds=300, initial_delay_seconds=300, max_delay_seconds=300)) as (
-        cache,
+        informer,
         _,
     ):
         until(lambda: watches(server), "the watch")
-        cache.stop()
+        informer.stop()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("informer ")]
 
 
-def test_one_that_never_started_can_be_stopped(client: Client) -> None:
-    with pytest.raises(RuntimeError), running(client, synced=False) as (cache, _):
-        cache.start()
+def test_informer_that_never_started_can_be_stopped(client: Client) -> None:
+    with pytest.raises(RuntimeError), running(client, synced=False) as (informer, _):
+        informer.start()
 
 
-def test_a_write_is_seen_at_once_and_told_once(server: ApiServer, client: Client) -> None:
+def test_own_write_is_visible_at_once_and_reported_once(server: ApiServer, client: Client) -> None:
     server.script.add("half_open", is_watch, times=10**6, events=0)
-    with running(client) as (cache, mirror):
+    with running(client) as (informer, mirror):
         widgets = ResourceClient(client, WIDGETS)
-        cache.objects.record_write(widgets.create({**widget(1), "metadata": {"name": "a"}}))
-        assert sizes(cache) == {"a": 1}
-        cache.objects.record_write(widgets.merge("a", {"spec": {"size": 2}}))
-        assert sizes(cache) == {"a": 2}
+        informer.objects.record_write(widgets.create({**widget(1), "metadata": {"name": "a"}}))
+        assert sizes(informer) == {"a": 1}
+        informer.objects.record_write(widgets.merge("a", {"spec": {"size": 2}}))
+        assert sizes(informer) == {"a": 2}
         server.script.clear()
         server.cut()
         server.put(f"{PATH}/b", widget(3))
-        until(lambda: len(sizes(cache)) == 2, "the watch came after it")
+        until(lambda: len(sizes(informer)) == 2, "the watch")
         assert [(key, new and new[1]) for key, _, new in mirror.changes] == [("ns/a", 1), ("ns/a", 2), ("ns/b", 3)]

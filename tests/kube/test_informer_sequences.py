@@ -1,4 +1,4 @@
-"""Random changes and faults: in the end the cache shows what there is, and its handlers were told just that."""
+"""After random changes and faults, informer and handlers have exactly the server's objects."""
 
 from dataclasses import replace
 from typing import Any
@@ -44,53 +44,53 @@ def is_read(request: Request) -> bool:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ACTIONS, min_size=5, max_size=40))
-def test_nothing_is_lost_and_nothing_is_a_phantom(
+def test_informer_converges_without_lost_or_phantom_objects(
     server: ApiServer, client: Client, actions: list[tuple[str, Any]]
 ) -> None:
     server.script.clear()
     server.objects.forget_objects(100)
-    with running(client, synced=False, timeout=0.1, timing=HASTY) as (cache, mirror):
-        for number, (action, about) in enumerate(actions):
-            perform(server, client, cache.objects, (action, about), number)
+    with running(client, synced=False, timeout=0.1, timing=HASTY) as (informer, mirror):
+        for number, (action, argument) in enumerate(actions):
+            perform(server, client, informer.objects, (action, argument), number)
             if action == "settle":
                 server.script.clear()
-                until(lambda: sizes(cache) == there(server), "the truth")
+                until(lambda: sizes(informer) == server_objects(server), "the current objects")
         server.script.clear()
-        until(lambda: cache.has_synced and sizes(cache) == there(server), "the truth in the end")
-        assert mirror.found == {key: cache.objects.get(key) for key in cache.objects.list_keys()}
-        assert mirror.misfits == []
+        until(lambda: informer.has_synced and sizes(informer) == server_objects(server), "the final objects")
+        assert mirror.objects == {key: informer.objects.get(key) for key in informer.objects.list_keys()}
+        assert mirror.inconsistencies == []
 
 
-def perform(server: ApiServer, client: Client, known: Any, action: tuple[str, Any], number: int) -> None:
-    kind, about = action
+def perform(server: ApiServer, client: Client, indexer: Any, action: tuple[str, Any], number: int) -> None:
+    kind, argument = action
     if kind == "put":
-        server.put(f"{PATH}/{about}", widget(number))
+        server.put(f"{PATH}/{argument}", widget(number))
     elif kind == "own":
         try:
-            known.record_write(ResourceClient(client, WIDGETS).merge(about, {"spec": {"size": number}}))
+            indexer.record_write(ResourceClient(client, WIDGETS).merge(argument, {"spec": {"size": number}}))
         except errors.KubeError:
             return
     elif kind == "remove":
-        if about in there(server):
-            server.remove(f"{PATH}/{about}")
+        if argument in server_objects(server):
+            server.remove(f"{PATH}/{argument}")
     elif kind == "compact":
         server.objects.compact()
         server.cut()
     elif kind == "cut":
         server.cut()
     elif kind != "settle":
-        fault, given_ = about
+        fault, given_ = argument
         server.script.add(fault, lambda request: is_read(request) and request.is_watch == (kind[0] == "w"), **given_)
 
 
-def there(server: ApiServer) -> dict[str, Any]:
-    place = parse_path(PATH)
-    return {found["metadata"]["name"]: found["spec"]["size"] for found in server.objects.all(place)}
+def server_objects(server: ApiServer) -> dict[str, Any]:
+    path = parse_path(PATH)
+    return {document["metadata"]["name"]: document["spec"]["size"] for document in server.objects.all(path)}
 
 
-def test_two_thousand_objects_are_followed_without_being_kept_whole(server: ApiServer, client: Client) -> None:
+def test_only_trimmed_objects_are_stored(server: ApiServer, client: Client) -> None:
     for number in range(2000):
         server.put(f"{PATH}/w{number}", {**widget(number), "padding": "x" * 500})
-    with running(client, timing=HASTY) as (cache, _):
-        assert len(sizes(cache)) == 2000
-        assert not any("x" * 500 in str(found) for found in cache.objects.values())
+    with running(client, timing=HASTY) as (informer, _):
+        assert len(sizes(informer)) == 2000
+        assert not any("x" * 500 in str(found) for found in informer.objects.values())

@@ -1,4 +1,4 @@
-"""At most one holds a lease, whatever its clocks, the network and the API server do."""
+"""At most one contender holds a lease, despite failures of clocks, the network and the API server."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ PATH = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/main"
 
 
 class Clock:
-    """Seconds that pass when told to; one for both clocks."""
+    """A manual clock, used as monotonic and as wall clock."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -36,23 +36,24 @@ def lease(client: Client, identity: str, clock: Clock, **given_: Any) -> Lease:
 
 
 def spec(server: ApiServer) -> dict[str, Any]:
-    found: dict[str, Any] = server.objects.get(parse_path(PATH))["spec"]
-    return found
+    result: dict[str, Any] = server.objects.get(parse_path(PATH))["spec"]
+    return result
 
 
-def holds(found: Lease) -> bool:
-    return found.is_held
+def is_held(lease: Lease) -> bool:
+    """Return `lease.is_held`; a call, so that mypy does not narrow its type."""
+    return lease.is_held
 
 
-def test_the_first_holds_it_until_it_releases_it(server: ApiServer, client: Client) -> None:
+def test_first_contender_holds_the_lease_until_it_releases_it(server: ApiServer, client: Client) -> None:
     clock = Clock()
     first, second = lease(client, "a", clock), lease(client, "b", clock)
-    assert (first.acquire(), holds(first)) == (True, True)
-    assert (second.acquire(), holds(second)) == (False, False)
+    assert (first.acquire(), is_held(first)) == (True, True)
+    assert (second.acquire(), is_held(second)) == (False, False)
     clock.now += 5
     assert first.acquire()
     first.release()
-    assert not holds(first)
+    assert not is_held(first)
     assert second.acquire()
     assert spec(server) == {
         "holderIdentity": "b",
@@ -63,22 +64,22 @@ def test_the_first_holds_it_until_it_releases_it(server: ApiServer, client: Clie
     }
 
 
-def test_a_holder_that_cannot_renew_has_lost_before_another_takes_over(server: ApiServer, client: Client) -> None:
+def test_holder_that_cannot_renew_loses_before_another_takes_over(server: ApiServer, client: Client) -> None:
     clock = Clock()
     first, second = lease(client, "a", clock), lease(client, "b", clock)
     assert first.acquire()
     assert not second.acquire()
     clock.now += 9.9
-    assert holds(first)
+    assert is_held(first)
     clock.now += 0.2
-    assert not holds(first)
+    assert not is_held(first)
     assert not second.acquire()
     clock.now += 5
     assert second.acquire()
     assert not first.acquire()
 
 
-def test_others_clocks_are_not_trusted(server: ApiServer, client: Client) -> None:
+def test_clocks_of_other_holders_are_not_trusted(server: ApiServer, client: Client) -> None:
     holder, other = Clock(), Clock()
     holder.now -= 10**6
     assert lease(client, "a", holder).acquire()
@@ -90,7 +91,7 @@ def test_others_clocks_are_not_trusted(server: ApiServer, client: Client) -> Non
     assert late.acquire()
 
 
-def test_one_that_looks_once_outlives_a_dead_holder_by_the_wall_clock(server: ApiServer, client: Client) -> None:
+def test_single_attempt_replaces_a_dead_holder_by_the_wall_clock(server: ApiServer, client: Client) -> None:
     clock = Clock()
     assert lease(client, "dead", clock).acquire()
     clock.now += 15 + 299
@@ -100,23 +101,23 @@ def test_one_that_looks_once_outlives_a_dead_holder_by_the_wall_clock(server: Ap
     assert lease(client, "b", clock, stale_seconds=300.0).acquire()
 
 
-def test_of_two_that_write_at_once_one_wins(server: ApiServer, client: Client) -> None:
+def test_only_one_of_several_concurrent_writers_wins(server: ApiServer, client: Client) -> None:
     clock = Clock()
     for turn in range(10):
         contenders = [lease(client, f"{turn}-{number}", clock) for number in range(8)]
         start = threading.Barrier(8)
 
-        def strive(each: Lease, start: threading.Barrier = start) -> bool:
+        def acquire_together(each: Lease, start: threading.Barrier = start) -> bool:
             start.wait()
             return each.acquire()
 
         with ThreadPoolExecutor(8) as pool:
-            assert list(pool.map(strive, contenders)).count(True) == 1
+            assert list(pool.map(acquire_together, contenders)).count(True) == 1
         assert [each.is_held for each in contenders].count(True) == 1
         next(each for each in contenders if each.is_held).release()
 
 
-def test_a_write_whose_answer_was_lost_is_ours_all_the_same(server: ApiServer, client: Client) -> None:
+def test_write_with_a_lost_response_can_be_renewed(server: ApiServer, client: Client) -> None:
     ours = lease(client, "a", Clock())
     server.script.add("truncated", lambda request: request.method == "POST")
     with pytest.raises(errors.Unreachable):
@@ -126,15 +127,13 @@ def test_a_write_whose_answer_was_lost_is_ours_all_the_same(server: ApiServer, c
 
 
 @pytest.mark.parametrize("odd", [{}, {"spec": None}, {"spec": {"holderIdentity": 7, "leaseDurationSeconds": "x"}}])
-def test_a_lease_that_holds_nonsense_is_taken(server: ApiServer, client: Client, odd: dict[str, Any]) -> None:
+def test_malformed_lease_is_acquired(server: ApiServer, client: Client, odd: dict[str, Any]) -> None:
     server.put(PATH, odd)
     assert lease(client, "a", Clock()).acquire()
 
 
 @pytest.mark.parametrize("odd", [{"renewTime": "soon"}, {"renewTime": 7, "leaseDurationSeconds": -1}, {}])
-def test_a_holder_with_odd_times_is_outlived_all_the_same(
-    server: ApiServer, client: Client, odd: dict[str, Any]
-) -> None:
+def test_holder_with_malformed_times_is_replaced(server: ApiServer, client: Client, odd: dict[str, Any]) -> None:
     server.put(PATH, {"spec": {"holderIdentity": "b", **odd}})
     clock = Clock()
     ours = lease(client, "a", clock, stale_seconds=1.0)
@@ -153,7 +152,7 @@ ACTIONS = st.one_of(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ACTIONS, max_size=40))
-def test_never_two_hold_it(server: ApiServer, client: Client, actions: list[tuple[str, Any]]) -> None:
+def test_no_two_contenders_hold_the_lease(server: ApiServer, client: Client, actions: list[tuple[str, Any]]) -> None:
     clock = Clock()
     server.script.clear()
     server.objects.forget_objects(100)
@@ -170,86 +169,86 @@ def test_never_two_hold_it(server: ApiServer, client: Client, actions: list[tupl
 
 
 @contextmanager
-def electing(client: Client, identity: str) -> Iterator[tuple[LeaderElection, list[bool]]]:
-    told: list[bool] = []
-    found = LeaderElection(Lease(client, "ns", "main", identity, LeaseTiming(1.5)), told.append)
-    found.start()
+def running_election(client: Client, identity: str) -> Iterator[tuple[LeaderElection, list[bool]]]:
+    changes: list[bool] = []
+    election = LeaderElection(Lease(client, "ns", "main", identity, LeaseTiming(1.5)), changes.append)
+    election.start()
     try:
-        yield found, told
+        yield election, changes
     finally:
-        found.stop()
+        election.stop()
 
 
-def test_a_leader_that_resigns_is_followed_at_once_and_one_that_is_cut_off_has_lost(
+def test_resigned_leader_is_replaced_at_once_and_disconnected_leader_steps_down(
     server: ApiServer, client: Client
 ) -> None:
-    with electing(client, "a") as (first, told):
+    with running_election(client, "a") as (first, changes):
         until(lambda: first.is_leader, "a leads")
-        with electing(client, "b") as (second, _):
-            until(lambda: len(server.requests) > 6, "both try")
+        with running_election(client, "b") as (second, _):
+            until(lambda: len(server.requests) > 6, "attempts of both")
             assert not second.is_leader
             first.stop()
-            assert told == [True, False]
+            assert changes == [True, False]
             until(lambda: second.is_leader, "b leads")
             server.script.add("status", lambda _: True, times=10**6)
-            until(lambda: not second.is_leader, "b has lost")
+            until(lambda: not second.is_leader, "b steps down")
             server.script.clear()
             until(lambda: second.is_leader, "b leads again")
     assert "holderIdentity" not in spec(server)
 
 
-def test_a_lapse_that_the_next_renewal_mends_is_told(server: ApiServer, client: Client) -> None:
-    """Meanwhile this process did not lead, and left its work to whoever does."""
-    lapse, told = [0.0], list[bool]()
+def test_lapse_between_two_renewals_is_reported(server: ApiServer, client: Client) -> None:
+    """During the lapse this process did not lead, so work was dropped and must be queued again."""
+    lapse, changes = [0.0], list[bool]()
     timing = LeaseTiming(1.5, clock=lambda: time.monotonic() + lapse[0])
-    found = LeaderElection(Lease(client, "ns", "main", "a", timing), told.append)
-    found.start()
-    until(lambda: found.is_leader, "it leads")
+    election = LeaderElection(Lease(client, "ns", "main", "a", timing), changes.append)
+    election.start()
+    until(lambda: election.is_leader, "the process leads")
     lapse[0] = 100.0
-    assert not found.is_leader
-    until(lambda: found.is_leader, "it leads again")
-    until(lambda: told == [True, False, True], "both are told")
-    asked = len(server.requests)
-    until(lambda: len(server.requests) > asked + 6, "renewals")
-    assert told == [True, False, True]
-    found.stop()
+    assert not election.is_leader
+    until(lambda: election.is_leader, "the process leads again")
+    until(lambda: changes == [True, False, True], "both changes")
+    request_count = len(server.requests)
+    until(lambda: len(server.requests) > request_count + 6, "renewals")
+    assert changes == [True, False, True]
+    election.stop()
 
 
-def test_a_leaders_handler_that_raises_stops_nothing(server: ApiServer, client: Client) -> None:
+def test_failing_leadership_handler_does_not_stop_the_election(server: ApiServer, client: Client) -> None:
     def fail(_: bool) -> None:
         raise RuntimeError("no")
 
-    found = LeaderElection(Lease(client, "ns", "main", "a", LeaseTiming(0.3)), fail)
-    found.start()
-    until(lambda: found.is_leader and len(server.requests) > 6, "renewals")
-    found.stop()
+    election = LeaderElection(Lease(client, "ns", "main", "a", LeaseTiming(0.3)), fail)
+    election.start()
+    until(lambda: election.is_leader and len(server.requests) > 6, "renewals")
+    election.stop()
 
 
-def test_a_run_holds_the_lease_renews_it_and_lets_it_go(server: ApiServer, client: Client) -> None:
-    with hold_lease(client, "ns", "main", "pod", LeaseTiming(1.5)) as held:
-        assert held
-        assert holds(held)
+def test_hold_lease_acquires_renews_and_releases(server: ApiServer, client: Client) -> None:
+    with hold_lease(client, "ns", "main", "pod", LeaseTiming(1.5)) as run_lease:
+        assert run_lease
+        assert is_held(run_lease)
         renewed = spec(server)["renewTime"]
         until(lambda: spec(server)["renewTime"] != renewed, "a renewal")
         with hold_lease(client, "ns", "main", "pod") as other:
             assert other is None
-        assert holds(held)
-    assert not holds(held)
+        assert is_held(run_lease)
+    assert not is_held(run_lease)
     with hold_lease(client, "ns", "main", "pod") as again:
         assert again
 
 
-def test_a_run_is_told_when_it_has_lost_the_lease_and_does_not_take_it_back(server: ApiServer, client: Client) -> None:
-    with hold_lease(client, "ns", "main", "pod", LeaseTiming(1.5)) as held:
-        assert held
+def test_lost_lease_is_not_acquired_again(server: ApiServer, client: Client) -> None:
+    with hold_lease(client, "ns", "main", "pod", LeaseTiming(1.5)) as run_lease:
+        assert run_lease
         server.put(PATH, {"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 15}})
-        until(lambda: not holds(held), "the loss")
+        until(lambda: not is_held(run_lease), "the loss")
         server.put(PATH, {"spec": {}})
-        until(lambda: not [each for each in threading.enumerate() if each.name == "lease main"], "it has given up")
+        until(lambda: not [each for each in threading.enumerate() if each.name == "lease main"], "the end of renewals")
     assert "holderIdentity" not in spec(server)
 
 
-def test_a_run_lets_go_when_it_fails(server: ApiServer, client: Client) -> None:
+def test_lease_is_released_if_the_block_raises(server: ApiServer, client: Client) -> None:
     with pytest.raises(ZeroDivisionError), hold_lease(client, "ns", "main", "pod"):
         raise ZeroDivisionError
     assert "holderIdentity" not in spec(server)

@@ -1,4 +1,4 @@
-"""What is measured of requests and watches."""
+"""Metrics of requests and watches."""
 
 from prometheus_client import CollectorRegistry
 
@@ -6,7 +6,7 @@ from kube.errors import Forbidden, NotConfigured
 from kube.metrics import KINDS, METHODS, KubeMetrics
 
 
-def test_requests_are_timed_by_method_and_errors_counted_by_kind_from_zero_on() -> None:
+def test_requests_are_timed_by_method_and_errors_counted_by_kind() -> None:
     registry = CollectorRegistry()
     metrics = KubeMetrics(registry, "any")
     value = registry.get_sample_value
@@ -21,9 +21,9 @@ def test_requests_are_timed_by_method_and_errors_counted_by_kind_from_zero_on() 
     assert value("any_kubernetes_errors_total", {"kind": "other"}) == 1
 
 
-def test_ages_of_watches_are_those_of_the_moment_of_the_scrape() -> None:
+def test_watch_ages_are_read_at_each_scrape() -> None:
     registry = CollectorRegistry()
     ages = iter([1.0, 2.0])
     KubeMetrics(registry, "any").export_ages({"pods": lambda: next(ages)})
-    told = [registry.get_sample_value("any_watch_age_seconds", {"resource": "pods"}) for _ in range(2)]
-    assert told == [1.0, 2.0]
+    values = [registry.get_sample_value("any_watch_age_seconds", {"resource": "pods"}) for _ in range(2)]
+    assert values == [1.0, 2.0]

@@ -1,4 +1,4 @@
-"""A queue of keys: once each, one worker at a time, none lost, none in a hot loop."""
+"""A work queue: each key once, one worker per key, no key lost, no hot loop."""
 
 import threading
 from collections import Counter
@@ -19,7 +19,7 @@ class Clock:
         return self.now
 
 
-def test_a_key_that_is_due_comes_once_first_in_first_out() -> None:
+def test_due_keys_are_returned_once_in_order() -> None:
     queue = WorkQueue()
     for key in ("a", "b", "a"):
         queue.add(key)
@@ -27,7 +27,7 @@ def test_a_key_that_is_due_comes_once_first_in_first_out() -> None:
     assert (queue.get(), queue.get(), len(queue)) == ("a", "b", 0)
 
 
-def test_a_key_added_while_it_is_worked_on_comes_again_afterwards() -> None:
+def test_key_added_during_processing_is_queued_again() -> None:
     queue = WorkQueue()
     queue.add("a")
     assert queue.get() == "a"
@@ -40,27 +40,27 @@ def test_a_key_added_while_it_is_worked_on_comes_again_afterwards() -> None:
 
 def fail(queue: WorkQueue, after: float = 0.0) -> None:
     assert queue.get() == "a"
-    queue.add("a")  # as a watch does, of what our own try has changed
+    queue.add("a")  # as a watch does for the changes of our own attempt
     queue.done("a", failed=True, after=after)
 
 
 def is_due(queue: WorkQueue) -> bool:
-    """Whether a is, beside another key that is held up by nothing."""
+    """Whether "a" is due, in addition to a key that is always due."""
     queue.add("b")
     keys = [queue.get()]
     queue.done("b")
     return "a" in keys or len(queue) > 0
 
 
-def test_a_failed_key_waits_longer_each_time_and_holds_up_no_other() -> None:
+def test_failed_key_is_delayed_longer_each_time_without_delaying_others() -> None:
     clock = Clock()
     queue = WorkQueue(initial_delay_seconds=1.0, max_delay_seconds=8.0, clock=clock)
     queue.add("a")
-    for most in (1.0, 2.0, 4.0, 8.0, 8.0):
+    for limit in (1.0, 2.0, 4.0, 8.0, 8.0):
         fail(queue)
-        clock.now += most / 2 - 0.01
+        clock.now += limit / 2 - 0.01
         assert not is_due(queue)
-        clock.now += most / 2 + 0.01
+        clock.now += limit / 2 + 0.01
     assert queue.get() == "a"
     queue.done("a")
     queue.add("a")
@@ -73,7 +73,7 @@ def test_a_failed_key_waits_longer_each_time_and_holds_up_no_other() -> None:
     assert queue.get() == "a"
 
 
-def test_of_two_later_times_the_earlier_counts() -> None:
+def test_earliest_of_several_delays_counts() -> None:
     clock = Clock()
     queue = WorkQueue(clock=clock)
     queue.add_after("a", 10)
@@ -88,7 +88,7 @@ def test_of_two_later_times_the_earlier_counts() -> None:
     assert len(queue) == 0
 
 
-def test_a_time_that_no_lock_can_wait_for_harms_nobody() -> None:
+def test_delay_longer_than_a_lock_can_wait_is_accepted() -> None:
     queue = WorkQueue()
     queue.add_after("a", 10.0**12)
     with ThreadPoolExecutor(1) as pool:
@@ -101,7 +101,7 @@ def test_a_time_that_no_lock_can_wait_for_harms_nobody() -> None:
         assert waits.result() is None
 
 
-def test_waits_are_told() -> None:
+def test_waiting_time_is_reported() -> None:
     clock, waits = Clock(), list[float]()
     queue = WorkQueue(clock=clock, on_wait=waits.append)
     queue.add_after("a", 5)
@@ -110,7 +110,7 @@ def test_waits_are_told() -> None:
     assert waits == [2.0]
 
 
-def test_closing_ends_every_wait() -> None:
+def test_close_ends_every_wait() -> None:
     queue = WorkQueue()
     queue.add_after("a", 1000)
     with ThreadPoolExecutor(4) as pool:
@@ -119,7 +119,7 @@ def test_closing_ends_every_wait() -> None:
         assert [each.result() for each in found] == [None] * 4
 
 
-def test_many_workers_never_share_a_key_and_miss_no_change() -> None:
+def test_workers_never_share_a_key_and_miss_no_change() -> None:
     queue = WorkQueue(initial_delay_seconds=0.001, max_delay_seconds=0.002)
     version, done, busy = Counter[str](), Counter[str](), Counter[str]()
     lock, shared = threading.Lock(), list[str]()
@@ -144,7 +144,7 @@ def test_many_workers_never_share_a_key_and_miss_no_change() -> None:
         with lock:
             version[key] += 1
         queue.add(key)
-    until(lambda: done == version, "all changes are seen")
+    until(lambda: done == version, "all changes are processed")
     queue.close()
     for thread in threads:
         thread.join()
@@ -161,11 +161,11 @@ STEPS = st.lists(
 @example(
     [("later", "c"), ("add", "c"), ("take", "c"), *[("wait", "c")] * 3, ("add", "a"), ("take", "a"), ("take", "a")]
 )
-def test_whatever_was_added_is_worked_on_in_the_end(steps: list[tuple[str, str]]) -> None:
+def test_every_added_key_is_processed_eventually(steps: list[tuple[str, str]]) -> None:
     clock = Clock()
     queue = WorkQueue(initial_delay_seconds=1.0, max_delay_seconds=4.0, clock=clock)
     owed, working = set[str](), set[str]()
-    delayed: dict[str, float] = {}  # key -> when its delay is over at the latest
+    delayed: dict[str, float] = {}  # key -> latest end of its delay
     for step, key in steps:
         if step == "add":
             queue.add(key)
@@ -174,7 +174,7 @@ def test_whatever_was_added_is_worked_on_in_the_end(steps: list[tuple[str, str]]
             queue.add_after(key, 3)
             owed.add(key)
             delayed[key] = min(clock.now + 3, delayed.get(key, clock.now + 3))
-        # A key in `working` that was added, or whose delay may be over, may count as due again: it cannot be taken yet.
+        # A key in `working` that was added, or whose delay may be over, may count as due but cannot be returned yet.
         elif step == "take" and len(queue) > len(working & (owed | delayed.keys())):
             taken = queue.get()
             assert taken is not None
