@@ -51,7 +51,7 @@ def partly(world: World) -> None:
 def incomplete(world: World) -> None:
     job = world.add("job-incomplete", "Failed", message="main ended: exit code 7", ago=1200, name="links")
     rows = {
-        "outside_volumes": skipped(2, 0, ["latest", "out/best.bin"]),
+        "outside_volumes": skipped(2, 0, ["latest", "out/best.bin"], "/etc/hostname"),
         "unreadable": skipped(1, 4096, ["secret.key"], "Permission denied"),
         "special_file": skipped(1, 0, ["pipe"]),
     }

@@ -139,7 +139,7 @@ def test_the_keyboard_alone_leads_from_the_list_to_a_decision_and_back(visit: Vi
     keyboard.press("Tab")
     expect(page.get_by_role("button", name="Extend")).to_be_focused()
     keyboard.press("Enter")
-    expect(page.get_by_role("dialog", name="Extend the retention")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Extend retention")).to_be_visible()
     keyboard.press("Escape")
     expect(page.get_by_role("button", name="Extend")).to_be_focused()
     page.go_back()

@@ -11,12 +11,13 @@ import { messageOf } from "./errors.js";
  * @param {string} options.title
  * @param {Child} options.body
  * @param {string} options.confirmLabel
+ * @param {string} [options.dismissLabel]
  * @param {boolean} [options.isDanger] whether the action deletes or stops something
  * @param {(form: HTMLFormElement) => Promise<() => void>} options.run
  */
-export function openDialog({ title, body, confirmLabel, isDanger = false, run }) {
+export function openDialog({ title, body, confirmLabel, dismissLabel = "Cancel", isDanger = false, run }) {
   const errorText = h("p", { class: "form-error", role: "alert" });
-  const cancel = h("button", { type: "button", onclick: () => { dialog.close(); } }, "Cancel");
+  const dismiss = h("button", { type: "button", onclick: () => { dialog.close(); } }, dismissLabel);
   const confirm = h("button", { class: isDanger ? "danger primary" : "primary" }, confirmLabel);
   const submit = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
@@ -34,7 +35,7 @@ export function openDialog({ title, body, confirmLabel, isDanger = false, run })
     }
   };
   const setBusy = (/** @type {boolean} */ isBusy) => {
-    for (const button of [confirm, cancel]) button.disabled = isBusy;
+    for (const button of [confirm, dismiss]) button.disabled = isBusy;
   };
   const form = h(
     "form",
@@ -42,11 +43,11 @@ export function openDialog({ title, body, confirmLabel, isDanger = false, run })
     h("h2", { id: "dialog-title" }, title),
     body,
     errorText,
-    h("div", { class: "actions" }, cancel, confirm), // Cancel first: Enter alone does nothing if there is no field
+    h("div", { class: "actions" }, dismiss, confirm), // dismiss first: Enter alone does nothing if there is no field
   );
   const dialog = h("dialog", {
     "aria-labelledby": "dialog-title",
-    oncancel: (event) => { if (cancel.disabled) event.preventDefault(); },
+    oncancel: (event) => { if (dismiss.disabled) event.preventDefault(); },
     onclose: () => { dialog.remove(); },
   }, form);
   document.body.append(dialog);

@@ -3,21 +3,21 @@
 
 /** @type {Record<string, [title: string, hint: string]>} */
 const REASONS = {
-  over_limit: ["over the limit on files or size", ""],
+  over_limit: ["over the limit on number or size", ""],
   excluded: [
     "excluded by the rules on which files are collected",
     "The rules are the settings PHJOB_ARTIFACT_INCLUDE and PHJOB_ARTIFACT_EXCLUDE.",
   ],
   outside_volumes: [
     "links to a path outside the job's volumes",
-    "Write to the artifacts folder, or link to a path on one of the job's volumes; /tmp, for example, is not on one.",
+    "Write to the artifacts folder, or link to a path on one of the job's volumes. /tmp, for example, is on none.",
   ],
   broken_link: ["broken links", "Check that the link targets still exist when the job ends."],
   link_loop: ["links that form a loop", ""],
   too_deep: ["more than 100 folders deep", "Use fewer nested folders, or an archive."],
   special_file: ["pipes, sockets or devices, which have no content to collect", ""],
   not_a_folder: ["artifacts is not a folder", "Make artifacts a folder, or a link to one."],
-  unreadable: ["not readable for the collector", "Let the files' owner read them: chmod -R u+rX artifacts."],
+  unreadable: ["not readable by the collector", "Let the files' owner read them: chmod -R u+rX artifacts."],
   invalid_name: [
     "with a name that is too long for the store",
     "Use names of at most 255 bytes, and fewer nested folders.",

@@ -59,7 +59,7 @@ function running(job, artifact, report) {
       : "If the job ends like this, no files are collected.";
     return {
       tone: "warn",
-      title: "The job has exceeded the limit on artifacts.",
+      title: "The job has exceeded the artifact limit.",
       lines: [describeExcess(report, "The job has written"), consequence],
       hint: adviceOnLimit(report),
     };
@@ -112,7 +112,7 @@ function partlyCollected(report, stored) {
 
 /** @type {Summarizer} */
 function rejected(job, artifact, report) {
-  const title = "No files were collected: the job exceeded the limit on artifacts.";
+  const title = "No files were collected: the job exceeded the artifact limit.";
   if (!report) return { tone: "bad", title, hint: adviceOnLimit(null) };
   const lines = [describeExcess(report)];
   if (report.inPlace.files) {
@@ -144,7 +144,7 @@ function interrupted(job, artifact, report) {
   /** @type {Line[]} */
   const lines = ["The job's pod was killed or evicted, or its machine failed, before the last files were copied."];
   if (report?.updatedAt) lines.push({ at: report.updatedAt, text: ["Changes made after ", " are missing."] });
-  if (artifact.totalCount) lines.push(`Collected before that: ${formatFiles(storedFiles(artifact))}.`);
+  if (artifact.totalCount) lines.push(`${formatFiles(storedFiles(artifact))} had been collected by then.`);
   return {
     tone: "warn",
     title: "The collection was interrupted.",

@@ -107,7 +107,7 @@ def test_how_much_is_shown_is_told(modules: Modules, listing: dict[str, Any], wo
     ("state", "place", "words"),
     [
         ("expired", {}, "The artifacts have expired and are no longer available."),
-        ("rejected", {}, "No files were collected: the job exceeded the limit on artifacts."),
+        ("rejected", {}, "No files were collected: the job exceeded the artifact limit."),
         ("empty", {}, "The job wrote no files to its artifacts folder."),
         ("__proto__", {}, "There are no files."),
         ("", {}, "There are no files."),

@@ -5,7 +5,7 @@ import { escapeName } from "../untrusted_text.js";
 
 const EMPTY_MESSAGES = new Map(Object.entries({
   expired: "The artifacts have expired and are no longer available.",
-  rejected: "No files were collected: the job exceeded the limit on artifacts.",
+  rejected: "No files were collected: the job exceeded the artifact limit.",
   empty: "The job wrote no files to its artifacts folder.",
   incomplete: "No files had been collected when the collector stopped.",
   syncing: "No files have been collected yet.",

@@ -58,7 +58,7 @@ function cancelButton(job, refresh) {
   const body = h("p", null, "This stops ", h("strong", null, nameElement(jobName(job))),
     ". The files that it has written to its artifacts folder by then are collected.");
   const onclick = () => openDialog({
-    title: "Cancel the job?", confirmLabel: "Cancel the job", isDanger: true, body, run,
+    title: "Cancel the job?", confirmLabel: "Cancel the job", dismissLabel: "Keep running", isDanger: true, body, run,
   });
   return h("button", { type: "button", class: "danger", onclick }, icon("stop"), "Cancel job");
 }

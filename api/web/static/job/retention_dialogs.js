@@ -29,7 +29,7 @@ export function openExtendDialog(job, run) {
     if (input) input.checked = true;
   });
   return openDialog({
-    title: "Extend the retention",
+    title: "Extend retention",
     confirmLabel: "Extend",
     body: h("fieldset", { class: "choices" },
       h("legend", { class: "visually-hidden" }, "New expiry"), choices, dateChoice),
