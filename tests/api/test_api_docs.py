@@ -14,7 +14,7 @@ from api.jobs.job import format_time
 from api.schema.schema import SCHEMA
 from api.settings import SETTINGS_TABLE
 from artifacts.report import Count, Skipped
-from tests.api.schema.asking import DAY, Api
+from tests.api.schema.graphql_api import DAY, Api
 from tests.test_docs import rows
 
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text()
@@ -37,8 +37,8 @@ def make_world(root: Path) -> Api:
     api = Api(root)
     files = {"model.bin": b"m" * 2048, "plots/loss.png": b"p" * 512, "plots/naïve.csv": b"a,b\n"}
     skipped = {"outside_volumes": Skipped(1, 0, ["link"], "")}
-    api.add(JOB, display_name="train", command="python train.py", user_name="alice", image="pytorch")
-    api.fill(
+    api.add_job(JOB, display_name="train", command="python train.py", user_name="alice", image="pytorch")
+    api.write_folder(
         JOB,
         files,
         state="incomplete",
@@ -47,8 +47,8 @@ def make_world(root: Path) -> Api:
         found=Count(4, 2564),
         skipped=skipped,
     )
-    api.add("job-running", display_name="train more", phase="Running", finish_time="", command="sleep 60")
-    api.fill("job-gone", {"result.txt": b"42\n"}, expires_in=-60)
+    api.add_job("job-running", display_name="train more", phase="Running", finish_time="", command="sleep 60")
+    api.write_folder("job-gone", {"result.txt": b"42\n"}, expires_in=-60)
     return api
 
 

@@ -1,4 +1,4 @@
-"""How lists tell times; and the walk that counts what a group takes up."""
+"""Times in listings; and the usage of a group."""
 
 import itertools
 from typing import Any
@@ -10,8 +10,8 @@ from api.store.store import Item
 from api.usage import CACHE_SECONDS, MAX_SECONDS, GroupUsage, UsageCache, count_usage
 
 
-class Listed:
-    """A store that holds these items, and lists as `Store` promises."""
+class ItemStore:
+    """A store with these items. `read` counts the items that were listed."""
 
     def __init__(self, items: list[Item]) -> None:
         self._items, self.read = sorted(items, key=lambda item: item.name.encode()), 0
@@ -34,7 +34,7 @@ class Listed:
         (-1e18, "0001-01-01T00:00:00.000Z"),
     ],
 )
-def test_times_are_written_as_javascript_does(seconds: float, text: str) -> None:
+def test_times_are_formatted_like_javascript(seconds: float, text: str) -> None:
     assert format_iso_time(seconds) == text
 
 
@@ -42,21 +42,21 @@ def files(*names: str) -> list[Item]:
     return [Item(name, 10, 1.0, 1.0) for name in names]
 
 
-def test_what_counts_are_jobs_with_files_and_not_the_collectors_own() -> None:
-    walked = files("a/x", "a/y/z", "b/.primehub/metadata/expiredAt", "b/.metadata/expiredAt", "c/.primehub2", "stray")
-    assert count_usage(walked, lambda: True) == GroupUsage(jobs=2, files=3, bytes=30, complete=True)
+def test_usage_excludes_the_collectors_own_files() -> None:
+    items = files("a/x", "a/y/z", "b/.primehub/metadata/expiredAt", "b/.metadata/expiredAt", "c/.primehub2", "stray")
+    assert count_usage(items, lambda: True) == GroupUsage(jobs=2, files=3, bytes=30, complete=True)
 
 
-def test_a_walk_ends_in_time_and_says_so() -> None:
+def test_usage_is_incomplete_beyond_the_limits() -> None:
     endless = (Item(f"a/{number}", 1, 1.0, 1.0) for number in itertools.count())
     answers = iter([True, True, False])
     assert count_usage(endless, lambda: next(answers)) == GroupUsage(1, 2999, 2999, False)
     assert count_usage(files("a/1", "a/2", "a/3"), lambda: True, max_files=2) == GroupUsage(1, 2, 20, False)
 
 
-def test_a_tally_is_kept_for_a_while_and_for_its_group() -> None:
+def test_usage_is_cached_per_group() -> None:
     now = [0.0]
-    store = Listed(files("a/x"))
+    store = ItemStore(files("a/x"))
     usage = UsageCache(store, lambda: 7.0, lambda: now[0])  # type: ignore[arg-type]
     assert usage.get("Team_A").usage.files == 1
     store._items.append(Item("b/y", 1, 1.0, 1.0))

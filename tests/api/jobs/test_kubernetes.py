@@ -1,4 +1,4 @@
-"""PhJobs in Kubernetes: read from memory, written through, and never guessed."""
+"""PhJobs in Kubernetes: read from a cache, and written through it."""
 
 import logging
 import re
@@ -23,8 +23,8 @@ DRAFT = Draft("My job", "Group_A", "echo 1", "u1", "user")
 
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
-    with ApiServer() as found:
-        yield found
+    with ApiServer() as api_server:
+        yield api_server
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def clock() -> list[float]:
 
 @pytest.fixture
 def jobs(server: ApiServer, clock: list[float]) -> Iterator[KubernetesJobs]:
-    """Watching, and synced unless the server keeps it from that."""
+    """A started source; it has synced unless the server has no PhJobs."""
     client = server.client()
-    found = KubernetesJobs(client, "hub", timing=QUICK, clock=lambda: clock[0])
-    found.start()
+    source = KubernetesJobs(client, "hub", timing=QUICK, clock=lambda: clock[0])
+    source.start()
     if not server.missing:
-        until(lambda: is_ready(found), "the first list")
-    yield found
-    found.stop()
+        until(lambda: is_available(source), "the first list")
+    yield source
+    source.stop()
     client.close()
 
 
@@ -52,7 +52,7 @@ def until(holds: Callable[[], object], what: str) -> None:
         time.sleep(0.002)
 
 
-def is_ready(jobs: KubernetesJobs) -> bool:
+def is_available(jobs: KubernetesJobs) -> bool:
     try:
         jobs.check()
     except ServiceUnavailable:
@@ -75,16 +75,16 @@ def pod(phase: str, main: str = "terminated", sidecar: str = "terminated") -> di
 
 
 def put(server: ApiServer, jobs: KubernetesJobs, name: str, document: dict[str, Any]) -> Job:
-    """The PhJob, once the watch has it."""
+    """Put a PhJob and wait until the watch delivers it."""
     uid, phase = server.put(f"{PATH}/{name}", document)["metadata"]["uid"], document["status"]["phase"]
     until(lambda: any((job.uid, job.phase) == (uid, phase) for job in jobs.all()), "the watch")
     return next(job for job in jobs.all() if job.uid == uid)
 
 
-def test_reading_costs_no_request(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_reads_use_the_cache(server: ApiServer, jobs: KubernetesJobs) -> None:
     put(server, jobs, "one", phjob("a"))
     put(server, jobs, "two", phjob("b", "Succeeded"))
-    asked = len(server.requests)
+    request_count = len(server.requests)
     for _ in range(50):
         assert {job.id: (job.group, job.phase) for job in jobs.all()} == {
             "one": ("a", "Running"),
@@ -92,16 +92,16 @@ def test_reading_costs_no_request(server: ApiServer, jobs: KubernetesJobs) -> No
         }
         assert jobs.get("none") is None
         assert jobs.get("../hub/one") is None
-    assert len(server.requests) == asked
+    assert len(server.requests) == request_count
 
 
-def test_a_job_of_another_namespace_is_none_of_ours(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_jobs_of_other_namespaces_are_ignored(server: ApiServer, jobs: KubernetesJobs) -> None:
     server.put(PATH.replace("/hub/", "/other/") + "/theirs", phjob())
     put(server, jobs, "ours", phjob())
     assert [job.id for job in jobs.all()] == ["ours"]
 
 
-def test_hostile_documents_hide_no_other_job(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_malformed_phjobs_do_not_hide_others(server: ApiServer, jobs: KubernetesJobs) -> None:
     strange: list[dict[str, Any]] = [{"spec": []}, {"spec": {"groupName": {}, "command": 7}, "status": "x"}, {}]
     for number, odd in enumerate(strange):
         server.put(f"{PATH}/odd-{number}", odd)
@@ -109,7 +109,7 @@ def test_hostile_documents_hide_no_other_job(server: ApiServer, jobs: Kubernetes
     assert {job.id: job.group for job in jobs.all()} == {"odd-0": "", "odd-1": "", "odd-2": "", "good": "a"}
 
 
-def test_a_created_job_is_there_at_once_with_all_that_was_asked_for(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_created_job_is_readable_at_once_with_all_its_fields(server: ApiServer, jobs: KubernetesJobs) -> None:
     server.script.add("half_open", lambda request: request.is_watch, times=10**6)
     server.cut()
     job = jobs.create(Draft("My job", "Group_A", "echo 1", "u1", "user", "python:3", "cpu-1", 60))
@@ -134,25 +134,25 @@ def test_a_created_job_is_there_at_once_with_all_that_was_asked_for(server: ApiS
     assert (job.phase, job.active_deadline_seconds) == ("Pending", 60)
 
 
-def test_a_deadline_that_nobody_set_is_left_to_the_cluster(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_missing_deadline_is_not_sent(server: ApiServer, jobs: KubernetesJobs) -> None:
     jobs.create(DRAFT)
     posted = [request.body for request in server.requests if request.method == "POST"]
     assert "activeDeadlineSeconds" not in posted[0]["spec"]
 
 
-def test_a_name_that_is_taken_is_another_try(server: ApiServer, jobs: KubernetesJobs, monkeypatch: Any) -> None:
+def test_taken_name_is_retried_with_another(server: ApiServer, jobs: KubernetesJobs, monkeypatch: Any) -> None:
     names = iter(["job-1", "job-1", "job-2"])
     monkeypatch.setattr("api.jobs.kubernetes.new_job_name", lambda: next(names))
     assert [jobs.create(DRAFT).id, jobs.create(DRAFT).id] == ["job-1", "job-2"]
 
 
-def test_a_group_that_cannot_be_one_is_refused_unasked(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_invalid_group_is_rejected_without_a_request(server: ApiServer, jobs: KubernetesJobs) -> None:
     with pytest.raises(BadInput, match="group"):
         jobs.create(Draft("x", "../other", "true", "u", "user"))
     assert [request for request in server.requests if request.method == "POST"] == []
 
 
-def test_what_the_cluster_finds_wrong_is_told_to_the_user(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_user_gets_the_clusters_validation_error(server: ApiServer, jobs: KubernetesJobs) -> None:
     for code, message in (
         (422, 'PhJob "x" is invalid: spec.image: Required value'),
         (403, 'admission webhook "quota" denied the request: no GPUs are left'),
@@ -165,11 +165,11 @@ def test_what_the_cluster_finds_wrong_is_told_to_the_user(server: ApiServer, job
 
 
 def refuse(server: ApiServer, method: str, code: int, message: str) -> None:
-    """Let the next such request be refused so."""
+    """Make the server refuse the next request with this method."""
     server.script.add("status", lambda request: request.method == method, code=code, message=message)
 
 
-def test_a_right_that_the_service_lacks_is_told_as_such(
+def test_missing_right_is_reported_and_details_are_only_logged(
     server: ApiServer, jobs: KubernetesJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     refuse(server, "POST", 403, 'phjobs.primehub.io is forbidden: User "system:x" cannot create resource "phjobs"')
@@ -179,20 +179,20 @@ def test_a_right_that_the_service_lacks_is_told_as_such(
     assert "system:x" in caplog.text
 
 
-def test_a_cancel_is_asked_for_and_seen_at_once(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_cancel_is_visible_at_once(server: ApiServer, jobs: KubernetesJobs) -> None:
     job = put(server, jobs, "one", phjob())
     jobs.cancel(job)
-    found = jobs.get("one")
-    assert found
-    assert (found.cancel, found.command) == (True, "true")
+    current = jobs.get("one")
+    assert current
+    assert (current.cancel, current.command) == (True, "true")
 
 
-def test_nothing_happens_to_a_job_that_has_ended(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_cancelling_an_ended_job_does_nothing(server: ApiServer, jobs: KubernetesJobs) -> None:
     jobs.cancel(put(server, jobs, "one", phjob(phase="Failed")))
     assert [request for request in server.requests if request.method == "PATCH"] == []
 
 
-def test_a_job_that_is_gone_or_was_made_anew_is_not_cancelled(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_deleted_or_recreated_job_is_not_cancelled(server: ApiServer, jobs: KubernetesJobs) -> None:
     job = put(server, jobs, "one", phjob())
     server.remove(f"{PATH}/one")
     with pytest.raises(NotFoundError, match='"one" not found'):
@@ -201,20 +201,20 @@ def test_a_job_that_is_gone_or_was_made_anew_is_not_cancelled(server: ApiServer,
     with pytest.raises(NotFoundError, match='"one" not found'):
         jobs.cancel(job)
     jobs.annotate_expiry(job, 1234)
-    found = jobs.get("one")
-    assert found
-    assert (found.cancel, found.annotated_expiry) == (False, 0)
+    current = jobs.get("one")
+    assert current
+    assert (current.cancel, current.annotated_expiry) == (False, 0)
 
 
-def test_an_expiry_is_noted_once_beside_other_annotations(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_expiry_is_annotated_once_beside_other_annotations(server: ApiServer, jobs: KubernetesJobs) -> None:
     job = put(server, jobs, "one", {**phjob(), "metadata": {"annotations": {"other": "1"}}})
     for _ in range(3):
         jobs.annotate_expiry(job, 1790000000)
     patches = [request for request in server.requests if request.method == "PATCH"]
     assert len(patches) == 1
-    found = jobs.get("one")
-    assert found
-    assert found.annotated_expiry == 1790000000
+    current = jobs.get("one")
+    assert current
+    assert current.annotated_expiry == 1790000000
     server.remove(f"{PATH}/one")
     until(lambda: jobs.get("one") is None, "the watch")
     jobs.annotate_expiry(job, 1)
@@ -222,7 +222,7 @@ def test_an_expiry_is_noted_once_beside_other_annotations(server: ApiServer, job
 
 
 @pytest.mark.parametrize(
-    ("phase", "its_pod", "collecting"),
+    ("phase", "pod_", "collecting"),
     [
         ("Running", None, True),
         ("Pending", None, True),
@@ -241,17 +241,17 @@ def test_an_expiry_is_noted_once_beside_other_annotations(server: ApiServer, job
         ("Running", pod("Succeeded"), True),
     ],
 )
-def test_artifacts_may_change_while_a_container_runs_or_the_job_does(
-    server: ApiServer, jobs: KubernetesJobs, phase: str, its_pod: dict[str, Any] | None, collecting: bool
+def test_job_is_collecting_while_a_container_or_the_job_runs(
+    server: ApiServer, jobs: KubernetesJobs, phase: str, pod_: dict[str, Any] | None, collecting: bool
 ) -> None:
     job = put(server, jobs, "one", phjob(phase=phase))
-    if its_pod is not None:
-        server.put(f"{PODS}/one", its_pod)
-        assert is_pod_active(its_pod) or not collecting or phase == "Running"
+    if pod_ is not None:
+        server.put(f"{PODS}/one", pod_)
+        assert is_pod_active(pod_) or not collecting or phase == "Running"
     assert jobs.is_collecting(job) is collecting
 
 
-def test_a_job_that_was_made_anew_and_runs_is_collecting(server: ApiServer, jobs: KubernetesJobs) -> None:
+def test_recreated_running_job_is_collecting(server: ApiServer, jobs: KubernetesJobs) -> None:
     job = put(server, jobs, "one", phjob(phase="Succeeded"))
     server.remove(f"{PATH}/one")
     until(lambda: jobs.get("one") is None, "the watch")
@@ -261,7 +261,7 @@ def test_a_job_that_was_made_anew_and_runs_is_collecting(server: ApiServer, jobs
 
 
 @pytest.mark.parametrize("code", [401, 403, 500, 503])
-def test_whether_it_collects_is_never_guessed(server: ApiServer, jobs: KubernetesJobs, code: int) -> None:
+def test_is_collecting_raises_if_the_pod_cannot_be_read(server: ApiServer, jobs: KubernetesJobs, code: int) -> None:
     job = put(server, jobs, "one", phjob(phase="Succeeded"))
     message = 'pods is forbidden: User "system:x" cannot get resource "pods"'
     server.script.add("status", lambda request: request.path.startswith(PODS), code=code, message=message)
@@ -269,7 +269,7 @@ def test_whether_it_collects_is_never_guessed(server: ApiServer, jobs: Kubernete
         jobs.is_collecting(job)
 
 
-def test_nothing_is_read_before_the_first_list(server: ApiServer) -> None:
+def test_reads_fail_before_the_first_list(server: ApiServer) -> None:
     server.script.add("status", lambda request: request.is_list, times=10**6, code=503)
     client = server.client()
     jobs = KubernetesJobs(client, "hub", timing=QUICK)
@@ -292,7 +292,7 @@ def refusal(jobs: KubernetesJobs) -> str:
     return ""
 
 
-def test_a_cluster_without_phjobs_is_told_as_such_until_they_come(server: ApiServer) -> None:
+def test_missing_crd_is_reported_until_it_is_installed(server: ApiServer) -> None:
     server.missing.add("phjobs")
     client = server.client()
     jobs = KubernetesJobs(client, "hub", timing=QUICK)
@@ -306,7 +306,7 @@ def test_a_cluster_without_phjobs_is_told_as_such_until_they_come(server: ApiSer
     client.close()
 
 
-def test_a_service_that_may_not_list_says_so(server: ApiServer) -> None:
+def test_missing_right_to_list_is_reported(server: ApiServer) -> None:
     server.script.add("status", lambda request: request.is_list, times=10**6, code=403)
     client = server.client()
     jobs = KubernetesJobs(client, "hub", timing=QUICK)
@@ -316,7 +316,7 @@ def test_a_service_that_may_not_list_says_so(server: ApiServer) -> None:
     client.close()
 
 
-def test_what_was_read_is_refused_once_the_watch_has_been_silent_for_five_minutes(
+def test_reads_fail_if_the_watch_is_silent_for_five_minutes(
     server: ApiServer, jobs: KubernetesJobs, clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)

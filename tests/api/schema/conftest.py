@@ -1,10 +1,10 @@
-"""One API for each test."""
+"""A fresh API for each test."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.api.schema.asking import Api
+from tests.api.schema.graphql_api import Api
 
 
 @pytest.fixture

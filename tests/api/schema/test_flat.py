@@ -1,4 +1,4 @@
-"""The flat execution against the ordinary one: on random selections of random objects they say the same."""
+"""Compares the flat execution with the ordinary one on random selections of random objects."""
 
 # mypy: allow-subclassing-any
 
@@ -24,7 +24,7 @@ class Colour(Enum):
 
 
 class Inner(ObjectType):
-    """Plain, with one field that may be no null."""
+    """Plain fields, one of them non-null."""
 
     text = String()
     must = NonNull(String)
@@ -32,7 +32,7 @@ class Inner(ObjectType):
 
 
 class Row(ObjectType):
-    """Plain fields, and such as are not."""
+    """Plain fields, and others."""
 
     name = String()
     number = Int()
@@ -54,7 +54,7 @@ class Row(ObjectType):
 
 
 class Query(ObjectType):
-    """Lists of every nullability."""
+    """Lists with each combination of nullability."""
 
     rows = List(Row)
     sure_rows = Field(NonNull(List(NonNull(Row))))
@@ -72,7 +72,7 @@ odd = st.one_of(
 
 
 def rows(strange: st.SearchStrategy[Any]) -> st.SearchStrategy[SimpleNamespace]:
-    """Objects that a Row is made of; `strange`: values that may stand anywhere."""
+    """Objects for Row. `strange` are values that any attribute may have."""
     inner = st.builds(
         SimpleNamespace,
         text=st.one_of(texts, strange),
@@ -106,7 +106,7 @@ lists = st.one_of(
 
 
 def selections(depth: int = 0) -> st.SearchStrategy[str]:
-    """What is asked of a Row, with aliases, directives, fragments and __typename."""
+    """Selections of a Row with aliases, directives, fragments and __typename."""
     fields = st.sampled_from([*PLAIN, "other: name", "name @skip(if: true)", "size @include(if: true)", "__typename"])
     inner = st.sampled_from(["inner { text size }", "sure { must }", "inner { must t: text __typename }", "...F"])
     special = st.sampled_from(["resolved", "argued(by: 1)", "inners { text must }", "... on Row { inner { size } }"])
@@ -122,17 +122,17 @@ def run(context: type[ExecutionContext], query: str, root: Any) -> Any:
 
 @settings(max_examples=120, deadline=None)
 @given(lists, selections(), st.sampled_from(["rows", "sureRows", "nested"]))
-def test_both_executions_say_the_same(values: list[Any], asked: str, field: str) -> None:
-    query = f"query {{ {field} {{ {asked} }} }} fragment F on Row {{ number inner {{ text }} }}"
-    query = query if "...F" in asked else query.partition(" fragment ")[0]
+def test_flat_execution_equals_ordinary_execution(values: list[Any], selection: str, field: str) -> None:
+    query = f"query {{ {field} {{ {selection} }} }} fragment F on Row {{ number inner {{ text }} }}"
+    query = query if "...F" in selection else query.partition(" fragment ")[0]
     if validate(SCHEMA, parse(query)):
-        return  # two fields of one name that differ
+        return  # two different fields with the same response name
     root = SimpleNamespace(rows=values, sure_rows=tuple(values), nested=[values, None, values])
     assert repr(run(FlatContext, query, root)) == repr(run(ExecutionContext, query, root))
 
 
-class Kept(Sequence[Any]):
-    """Objects kept by column."""
+class ColumnList(Sequence[Any]):
+    """Objects stored by column."""
 
     def __init__(self, values: list[Any]) -> None:
         self.columns = {name: [getattr(value, name) for value in values] for name in ("name", "number", "inner")}
@@ -140,8 +140,8 @@ class Kept(Sequence[Any]):
     def __len__(self) -> int:
         return len(self.columns["name"])
 
-    def __getitem__(self, place: Any) -> Any:
-        return SimpleNamespace(**{name: column[place] for name, column in self.columns.items()})
+    def __getitem__(self, index: Any) -> Any:
+        return SimpleNamespace(**{name: column[index] for name, column in self.columns.items()})
 
 
 @settings(max_examples=60, deadline=None)
@@ -149,20 +149,20 @@ class Kept(Sequence[Any]):
     st.lists(st.one_of(regular, rows(st.one_of(odd, st.none()))), max_size=4),
     st.sampled_from(["name number", "inner { text }", "number __typename n: name", "name argued(by: 1) words"]),
 )
-def test_objects_that_are_kept_by_column_too(values: list[Any], asked: str) -> None:
-    query, root = f"{{ rows {{ {asked} }} }}", SimpleNamespace(rows=Kept(values))
+def test_column_tables_equal_ordinary_execution(values: list[Any], selection: str) -> None:
+    query, root = f"{{ rows {{ {selection} }} }}", SimpleNamespace(rows=ColumnList(values))
     assert repr(run(FlatContext, query, root)) == repr(run(ExecutionContext, query, root))
 
 
 @settings(deadline=None)
 @given(st.one_of(st.lists(st.one_of(texts, odd)), st.none(), st.just("text"), st.just(5), st.just({1})))
-def test_lists_of_leaves_too(words: Any) -> None:
+def test_lists_of_leaves_equal_ordinary_execution(words: Any) -> None:
     root = SimpleNamespace(words=words)
     assert run(FlatContext, "{ words }", root) == run(ExecutionContext, "{ words }", root)
 
 
-def test_a_long_list_is_not_completed_field_by_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise this would be the ordinary execution."""
+def test_long_list_is_completed_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if the flat execution always falls back to the ordinary one."""
     fields = []
     ordinary = FlatContext.execute_field
 
@@ -178,9 +178,9 @@ def test_a_long_list_is_not_completed_field_by_field(monkeypatch: pytest.MonkeyP
     assert len(fields) == 1
 
 
-def test_the_schemas_own_lists_are_plain() -> None:
-    """A resolver, an argument or a nested list in one of these makes it slow without a word."""
-    from api.schema.schema import SCHEMA as OURS  # noqa: PLC0415 - next to what it is about
+def test_lists_of_the_schema_are_plain() -> None:
+    """A resolver, an argument or a nested list in one of these fields would silently make it slow."""
+    from api.schema.schema import SCHEMA as API_SCHEMA  # noqa: PLC0415 - this module has a SCHEMA of its own
 
     plain = {
         "PhJobArtifactItem": "name size lastModified",
@@ -194,11 +194,11 @@ def test_the_schemas_own_lists_are_plain() -> None:
     }
     for name, fields in plain.items():
         for field in fields.split():
-            resolve = OURS.graphql_schema.type_map[name].fields[field].resolve
+            resolve = API_SCHEMA.graphql_schema.type_map[name].fields[field].resolve
             assert isinstance(resolve, partial), (name, field)
 
 
-def test_values_are_read_in_order_whatever_the_types() -> None:
+def test_values_keep_their_order() -> None:
     random.seed(1)
     values = [SimpleNamespace(name=str(random.random()), must=number) for number in range(100)]
     data, _ = run(FlatContext, "{ sureRows { must name } }", SimpleNamespace(sure_rows=values))

@@ -1,4 +1,4 @@
-"""GraphQL over a real HTTP server: bodies of no told length, bodies that break off, and many askers at once."""
+"""GraphQL over a real HTTP server: chunked bodies, truncated bodies, and concurrent requests."""
 
 import http.client
 import json
@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
-from tests.api.schema.asking import Api
+from tests.api.schema.graphql_api import Api
 
 HEADERS = {"Content-Type": "application/json", "X-Caller": "alice"}
-ASKED = json.dumps({"query": "{ me { username } }"}).encode()
-ANSWER = {"data": {"me": {"username": "alice"}}}
+REQUEST = json.dumps({"query": "{ me { username } }"}).encode()
+RESPONSE = {"data": {"me": {"username": "alice"}}}
 
 
 @pytest.fixture
 def port(api: Api) -> Iterator[int]:
-    """Of a server over the API."""
+    """The port of an HTTP server for the API."""
     server = make_server("127.0.0.1", 0, api.app, threaded=True)
     server.daemon_threads, server.block_on_close = False, True  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="service")
@@ -41,29 +41,29 @@ def post(port: int, body: Any, **options: Any) -> tuple[int, Any]:
             return response.status, json.loads(response.read())
 
 
-def test_a_body_may_come_in_chunks(port: int) -> None:
-    assert post(port, iter([ASKED[:5], ASKED[5:]]), encode_chunked=True) == (200, ANSWER)
+def test_chunked_body_is_accepted(port: int) -> None:
+    assert post(port, iter([REQUEST[:5], REQUEST[5:]]), encode_chunked=True) == (200, RESPONSE)
 
 
-def test_no_more_of_a_body_is_read_than_is_taken(port: int) -> None:
+def test_body_is_read_only_up_to_the_limit(port: int) -> None:
     endless = (b"x" * 1024 for _ in range(1024))
     try:
         status, answer = post(port, endless, encode_chunked=True)
     except (BrokenPipeError, ConnectionResetError):
-        return  # refused before all was sent
+        return  # the server refused the body before all of it was sent
     assert (status, answer["errors"][0]["extensions"]["code"]) == (413, "TOO_LARGE")
 
 
-def test_a_body_that_breaks_off_stops_nobody(port: int) -> None:
+def test_truncated_body_does_not_block_others(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=20) as broken:
         broken.sendall(b"POST /api/graphql HTTP/1.1\r\nHost: x\r\nX-Caller: alice\r\nContent-Length: 500\r\n\r\n{")
-        assert post(port, ASKED) == (200, ANSWER)
+        assert post(port, REQUEST) == (200, RESPONSE)
 
 
-def test_many_ask_at_once_and_each_gets_his_own_answer(api: Api, port: int) -> None:
+def test_concurrent_requests_get_their_own_responses(api: Api, port: int) -> None:
     for number in range(20):
-        api.add(f"job-{number}")
-        api.fill(f"job-{number}", {f"file-{number}": b"1"})
+        api.add_job(f"job-{number}")
+        api.write_folder(f"job-{number}", {f"file-{number}": b"1"})
 
     def ask(number: int) -> Any:
         query = "query ($id: ID!) { phJob(where: {id: $id}) { id artifact { items { name } } } }"

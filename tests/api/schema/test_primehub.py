@@ -1,4 +1,4 @@
-"""PrimeHub's own clients: their literal queries, as the SDK posts them and as the console does."""
+"""The literal queries of PrimeHub's SDK and console."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.auth.caller import Caller
-from tests.api.schema.asking import CALLERS, FOREIGN, Api
+from tests.api.schema.graphql_api import CALLERS, NOT_FOUND_MESSAGE, Api
 
 JOB_FIELDS = """
     id displayName cancel command groupId groupName schedule image
@@ -65,7 +65,7 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 def sdk(api: Api, query: str, variables: dict[str, Any], user: str = "alice") -> Any:
-    """What the SDK gets for a query: it posts a form."""
+    """Send a query like the SDK, which posts a form; return the data."""
     body = urllib.parse.urlencode({"variables": json.dumps(variables), "query": query}).encode()
     status, answer = api.send(body, "application/x-www-form-urlencoded", user)
     assert status == 200, answer
@@ -73,10 +73,10 @@ def sdk(api: Api, query: str, variables: dict[str, Any], user: str = "alice") ->
     return answer["data"]
 
 
-def test_the_sdk_lists_jobs_page_by_page_until_one_is_empty(api: Api) -> None:
+def test_sdk_lists_jobs_until_a_page_is_empty(api: Api) -> None:
     for number in range(12):
-        api.add(f"job-{number}", instance_type="cpu-1")
-    api.add("job-foreign", group="b")
+        api.add_job(f"job-{number}", instance_type="cpu-1")
+    api.add_job("job-foreign", group="b")
     found = []
     for page in (1, 2, 3):
         jobs = sdk(api, SDK_LIST, {"where": {"groupId_in": ["Team_A"]}, "page": page})["phJobsConnection"]
@@ -85,8 +85,8 @@ def test_the_sdk_lists_jobs_page_by_page_until_one_is_empty(api: Api) -> None:
     assert sorted(found) == sorted(f"job-{number}" for number in range(12))
 
 
-def test_the_sdk_gets_a_job_with_all_its_fields(api: Api) -> None:
-    api.add(
+def test_sdk_gets_a_job_with_all_fields(api: Api) -> None:
+    api.add_job(
         "job-1", display_name="train", command="python train.py", instance_type="gpu", user_id="1", user_name="alice"
     )
     job = sdk(api, SDK_GET, {"where": {"id": "job-1"}})["phJob"]
@@ -96,9 +96,9 @@ def test_the_sdk_gets_a_job_with_all_its_fields(api: Api) -> None:
     assert (job["groupId"], job["groupName"], job["cancel"], job["startTime"]) == ("Team_A", "Team_A", False, None)
 
 
-def test_the_sdk_lists_artifacts_and_can_build_their_urls(api: Api) -> None:
-    api.add("job-1")
-    api.fill("job-1", {"a.txt": b"12345", "sub/test.txt": b"x"})
+def test_sdk_lists_artifacts_with_their_prefix(api: Api) -> None:
+    api.add_job("job-1")
+    api.write_folder("job-1", {"a.txt": b"12345", "sub/test.txt": b"x"})
     artifact = sdk(api, SDK_ARTIFACTS, {"where": {"id": "job-1"}})["phJob"]["artifact"]
     assert artifact["prefix"] == "groups/team-a/jobArtifacts/job-1"
     assert [(item["name"], item["size"]) for item in artifact["items"]] == [("a.txt", 5), ("sub/test.txt", 1)]
@@ -106,18 +106,18 @@ def test_the_sdk_lists_artifacts_and_can_build_their_urls(api: Api) -> None:
     assert all(type(item["size"]) is int for item in artifact["items"])
 
 
-def test_what_the_sdk_lists_it_finds_again_where_it_downloads(api: Api) -> None:
-    """It joins the path it asked for and each name, as they are."""
-    api.fill("job-1", {"a.txt": b"12345", "sub/deep/b.txt": b"x"})
+def test_sdk_builds_download_paths_from_listed_names(api: Api) -> None:
+    """The SDK concatenates the requested path and each name."""
+    api.write_folder("job-1", {"a.txt": b"12345", "sub/deep/b.txt": b"x"})
     where = {"phfsPrefix": "/jobArtifacts/job-1", "groupName": "Team_A"}
     items = sdk(api, SDK_FILES, {"where": where, "options": {"recursive": True, "limit": 1000}})["files"]["items"]
     paths = ["groups/team-a" + where["phfsPrefix"] + item["name"] for item in items]
     assert [api.store.stat(path).size for path in paths] == [5, 1]
 
 
-def test_the_sdk_tells_files_from_folders(api: Api) -> None:
-    """Not recursive, a file has nothing below it; recursive, its name is empty."""
-    api.fill("job-1", {"a.txt": b"12345"})
+def test_sdk_distinguishes_files_from_folders(api: Api) -> None:
+    """A file has no items without `recursive`; with `recursive`, its name is empty."""
+    api.write_folder("job-1", {"a.txt": b"12345"})
 
     def names(path: str, recursive: bool) -> list[str]:
         where = {"phfsPrefix": path, "groupName": "Team_A"}
@@ -132,13 +132,13 @@ def test_the_sdk_tells_files_from_folders(api: Api) -> None:
     assert names("/jobArtifacts", recursive=False) == ["job-1/"]
 
 
-def test_the_sdk_finds_its_group(api: Api) -> None:
+def test_sdk_finds_its_group(api: Api) -> None:
     (group, other) = sdk(api, SDK_GROUPS, {})["me"]["effectiveGroups"]
     assert (group["id"], group["name"], group["displayName"]) == ("Team_A", "Team_A", "Team_A")
     assert other["name"] == "other"
 
 
-def test_the_sdk_submits_reruns_and_cancels(api: Api) -> None:
+def test_sdk_submits_reruns_and_cancels_jobs(api: Api) -> None:
     data = {"displayName": "x", "groupId": "Team_A", "instanceType": "cpu-1", "image": "base", "command": "true"}
     create = "mutation ($data: PhJobCreateInput!) { createPhJob(data: $data) { id displayName groupName userName } }"
     made = sdk(api, create, {"data": data})["createPhJob"]
@@ -152,57 +152,59 @@ def test_the_sdk_submits_reruns_and_cancels(api: Api) -> None:
     assert api.jobs.cancelled == [made["id"]]
 
 
-def test_the_console_shows_a_job_with_its_artifacts(api: Api) -> None:
-    api.add("job-1")
-    api.fill("job-1", {"a.txt": b"12345"})
-    job = api.ask(CONSOLE_JOB, where={"id": "job-1"})["phJob"]
+def test_console_query_returns_a_job_with_artifacts(api: Api) -> None:
+    api.add_job("job-1")
+    api.write_folder("job-1", {"a.txt": b"12345"})
+    job = api.execute(CONSOLE_JOB, where={"id": "job-1"})["phJob"]
     assert job["artifact"]["items"][0]["__typename"] == "PhJobArtifactItem"
     assert (job["logEndpoint"], job["monitoring"], job["__typename"]) == (None, None, "PhJob")
 
 
-def test_primehubs_controller_reports_events(api: Api) -> None:
+def test_events_of_primehubs_controller_are_accepted(api: Api) -> None:
     query = "mutation ($data: PhJobNotifyEventInput!) { notifyPhJobEvent (data: $data) }"
-    assert api.ask(query, "robot", data={"id": "job-1", "type": "Succeeded"}) == {"notifyPhJobEvent": 0}
+    assert api.execute(query, "robot", data={"id": "job-1", "type": "Succeeded"}) == {"notifyPhJobEvent": 0}
 
 
-def test_each_job_of_a_list_shows_its_artifacts(api: Api) -> None:
+def test_listed_jobs_have_their_own_artifacts(api: Api) -> None:
     for name in ("job-1", "job-10"):
-        api.add(name)
-        api.fill(name, {f"{name}.txt": b"x"})
+        api.add_job(name)
+        api.write_folder(name, {f"{name}.txt": b"x"})
     query = "{ phJobs { id artifact { prefix items { name } } } }"
-    shown = {job["id"]: [item["name"] for item in job["artifact"]["items"]] for job in api.ask(query)["phJobs"]}
+    shown = {job["id"]: [item["name"] for item in job["artifact"]["items"]] for job in api.execute(query)["phJobs"]}
     assert shown == {"job-1": ["job-1.txt"], "job-10": ["job-10.txt"]}
 
 
 @pytest.mark.parametrize("job", ["absent", "of-b", "with\nline", "Upper", "x" * 300])
-def test_what_is_absent_and_what_is_foreign_sounds_the_same(api: Api, job: str) -> None:
-    api.add("of-b", group="b")
-    code, message = api.fail(SDK_GET, where={"id": job})
-    assert (code, message) == ("NOT_FOUND", FOREIGN.format(job[:253]))
+def test_absent_and_foreign_jobs_have_the_same_error(api: Api, job: str) -> None:
+    api.add_job("of-b", group="b")
+    code, message = api.execute_error(SDK_GET, where={"id": job})
+    assert (code, message) == ("NOT_FOUND", NOT_FOUND_MESSAGE.format(job[:253]))
 
 
-def test_files_over_2_gib_have_sizes(api: Api) -> None:
-    api.add("job-1")
-    api.fill("job-1", {"large": b""})
+def test_sizes_over_2_gib_are_returned(api: Api) -> None:
+    api.add_job("job-1")
+    api.write_folder("job-1", {"large": b""})
     with (api.root / "groups/team-a/jobArtifacts/job-1/large").open("wb") as file:
         file.truncate(4 * 2**30 + 5)
     query = """{ phJob(where: {id: "job-1"}) { artifact { totalSize items { size } } }
                  files(where: {groupName: "Team_A", phfsPrefix: "/jobArtifacts/job-1"}) { items { size } } }"""
-    data = api.ask(query)
+    data = api.execute(query)
     assert data["phJob"]["artifact"] == {"totalSize": 4294967301, "items": [{"size": 4294967301}]}
     assert data["files"] == {"items": [{"size": 4294967301}]}
 
 
-def test_a_job_that_has_ended_is_cancelled_without_a_change(api: Api) -> None:
-    api.add("job-1")
-    api.add("job-2", phase="Running", finish_time="")
+def test_cancel_of_an_ended_job_changes_nothing(api: Api) -> None:
+    api.add_job("job-1")
+    api.add_job("job-2", phase="Running", finish_time="")
     for job in ("job-1", "job-2"):
-        assert api.ask(f'mutation {{ cancelPhJob(where: {{id: "{job}"}}) {{ id }} }}') == {"cancelPhJob": {"id": job}}
+        assert api.execute(f'mutation {{ cancelPhJob(where: {{id: "{job}"}}) {{ id }} }}') == {
+            "cancelPhJob": {"id": job}
+        }
     assert api.jobs.cancelled == ["job-2"]
 
 
-def test_a_job_is_created_in_the_group_of_exactly_that_name(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_is_created_in_the_group_with_the_exact_name(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CALLERS, "both", Caller("9", "both", ["A_b", "a-b"]))
-    for asked, group in (("a-b", "a-b"), ("A_b", "A_b"), ("A-B", "A_b")):
-        query = f'mutation {{ createPhJob(data: {{groupId: "{asked}", command: "true"}}) {{ groupName }} }}'
-        assert api.ask(query, "both") == {"createPhJob": {"groupName": group}}
+    for requested, group in (("a-b", "a-b"), ("A_b", "A_b"), ("A-B", "A_b")):
+        query = f'mutation {{ createPhJob(data: {{groupId: "{requested}", command: "true"}}) {{ groupName }} }}'
+        assert api.execute(query, "both") == {"createPhJob": {"groupName": group}}

@@ -1,4 +1,4 @@
-"""GraphQL over real parts: a store in a directory, the real terms and cleaner, PhJobs in memory, a Flask client."""
+"""The GraphQL endpoint with real services and a store in a directory; only the PhJobs are in memory."""
 
 import json
 import time
@@ -38,29 +38,29 @@ CALLERS = {
     "robot": Caller("4", "robot", is_service=True),
     "nobody": Caller("5", "nobody"),
 }
-FOREIGN = 'phjobs.primehub.io "{}" not found'
+NOT_FOUND_MESSAGE = 'phjobs.primehub.io "{}" not found'
 
 
-class MadeJobs:
-    """PhJobs in memory. `collecting`: those whose sidecar still runs."""
+class FakeJobSource:
+    """PhJobs in memory. `collecting` has the names of jobs whose sidecar still runs."""
 
     def __init__(self) -> None:
-        self.known: dict[str, Job] = {}
+        self.jobs: dict[str, Job] = {}
         self.collecting: set[str] = set()
         self.cancelled: list[str] = []
-        self.notes: dict[str, int] = {}
+        self.annotations: dict[str, int] = {}
 
     def get(self, job: str) -> Job | None:
-        return self.known.get(job)
+        return self.jobs.get(job)
 
     def all(self) -> Sequence[Job]:
-        return list(self.known.values())
+        return list(self.jobs.values())
 
     def create(self, draft: Draft) -> Job:
-        name = f"job-new-{len(self.known)}"
+        name = f"job-new-{len(self.jobs)}"
         fields = {name: getattr(draft, name) for name in draft.__dataclass_fields__}
-        self.known[name] = Job(id=name, uid="uid", create_time=format_time(time.time()), **fields)
-        return self.known[name]
+        self.jobs[name] = Job(id=name, uid="uid", create_time=format_time(time.time()), **fields)
+        return self.jobs[name]
 
     def cancel(self, job: Job) -> None:
         self.cancelled.append(job.id)
@@ -72,18 +72,23 @@ class MadeJobs:
         return job in self.collecting
 
     def annotate_expiry(self, job: Job, expired_at: int) -> None:
-        self.notes[job.id] = expired_at
-        self.known[job.id] = replace(self.known[job.id], annotated_expiry=expired_at)
+        self.annotations[job.id] = expired_at
+        self.jobs[job.id] = replace(self.jobs[job.id], annotated_expiry=expired_at)
 
     def check(self) -> None: ...
 
 
 class Api:
-    """The endpoint, and all that is behind it. `ahead`: seconds that the service's clock is ahead."""
+    """The endpoint and its services. `clock_offset_seconds` is added to the services' clock."""
 
     def __init__(self, root: Path, store: Store | None = None, introspection: bool = False) -> None:
         root.mkdir(exist_ok=True)
-        self.root, self.store, self.jobs, self.ahead = root, store or PosixStore(str(root)), MadeJobs(), 0.0
+        self.root, self.store, self.jobs, self.clock_offset_seconds = (
+            root,
+            store or PosixStore(str(root)),
+            FakeJobSource(),
+            0.0,
+        )
         environ = {"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none"}
         settings = ApiSettings.from_env(environ | {"PHJOB_API_INTROSPECTION": str(introspection)})
         metrics = ApiMetrics(CollectorRegistry())
@@ -97,15 +102,15 @@ class Api:
         self.client: FlaskClient = self.app.test_client()
 
     def clock(self) -> float:
-        return time.time() + self.ahead
+        return time.time() + self.clock_offset_seconds
 
-    def add(self, job: str, group: str = "Team_A", **fields: Any) -> Job:
-        """A PhJob that has ended, unless `fields` say otherwise."""
+    def add_job(self, job: str, group: str = "Team_A", **fields: Any) -> Job:
+        """Add a PhJob; it has ended unless `fields` change that."""
         times = {"create_time": format_time(ENDED), "finish_time": format_time(time.time() - 60)}
-        self.jobs.known[job] = Job(**({"id": job, "uid": "uid", "group": group, "phase": "Succeeded"} | times | fields))
-        return self.jobs.known[job]
+        self.jobs.jobs[job] = Job(**({"id": job, "uid": "uid", "group": group, "phase": "Succeeded"} | times | fields))
+        return self.jobs.jobs[job]
 
-    def fill(
+    def write_folder(
         self,
         job: str,
         files: Mapping[str, bytes],
@@ -114,45 +119,45 @@ class Api:
         expires_in: float = DAY,
         **report: Any,
     ) -> str:
-        """A job folder as the collector leaves it; returns its prefix in the store."""
+        """Write a job folder like the collector; return its prefix in the store."""
         prefix = job_prefix(group, job)
         sealed = {} if state == "syncing" else {"sealed_at": ENDED}
-        told = Report(job, state, started_at=ENDED, updated_at=ENDED, **(sealed | report))
+        document = Report(job, state, started_at=ENDED, updated_at=ENDED, **(sealed | report))
         header = ManifestHeader(job, "uid")
         entries = [ManifestEntry(path, len(content), 0, 0, 0, "ab" * 32) for path, content in files.items()]
         lines = [format_header(header), *(format_entry(entry, header) for entry in entries)]
         expiry = b"%d\n" % (time.time() + expires_in)
-        collected = {REPORT: format_report(told), MANIFEST: "".join(lines).encode()}
+        collected = {REPORT: format_report(document), MANIFEST: "".join(lines).encode()}
         for name, content in {**files, **collected, EXPIRED_AT: expiry, LEGACY_EXPIRED_AT: expiry}.items():
             self.store.write(prefix + name, content)
         return prefix
 
     def post(self, body: Any, user: str = "alice", **options: Any) -> tuple[int, Any]:
-        """Status and answer to a JSON body."""
+        """Post a JSON body; return the status and the response."""
         response = self.client.post("/api/graphql", json=body, headers={"X-Caller": user}, **options)
         return response.status_code, response.json
 
     def send(self, content: bytes, media_type: str = "application/json", user: str = "alice") -> tuple[int, Any]:
-        """Status and answer to any body."""
+        """Post any body; return the status and the response."""
         headers = {"X-Caller": user, "Content-Type": media_type}
         response = self.client.post("/api/graphql", data=content, headers=headers)
         return response.status_code, json.loads(response.data)
 
-    def ask(self, query: str, user: str = "alice", **variables: Any) -> Any:
-        """The data of an operation that meets no error."""
+    def execute(self, query: str, user: str = "alice", **variables: Any) -> Any:
+        """Execute an operation that must have no errors; return its data."""
         status, answer = self.post({"query": query, "variables": variables}, user)
         assert (status, answer.get("errors")) == (200, None), answer
         return answer["data"]
 
-    def fail(self, query: str, user: str = "alice", **variables: Any) -> tuple[str, str]:
-        """Code and message of the one error that an operation meets while it is executed."""
+    def execute_error(self, query: str, user: str = "alice", **variables: Any) -> tuple[str, str]:
+        """Execute an operation that must have one error; return its code and message."""
         status, answer = self.post({"query": query, "variables": variables}, user)
         assert status == 200, answer
         (error,) = answer["errors"]
         return error["extensions"]["code"], error["message"]
 
-    def refuse(self, query: str, user: str = "alice", **variables: Any) -> str:
-        """Message of an operation that is not executed."""
+    def refusal_message(self, query: str, user: str = "alice", **variables: Any) -> str:
+        """Send an operation that must be refused; return the message."""
         status, answer = self.post({"query": query, "variables": variables}, user)
         assert status == 400, answer
         assert "data" not in answer
@@ -162,7 +167,7 @@ class Api:
 def artifact_status(
     state: str = "sealed", files: int = 3, size: int = 4096, expired_at: float | None = None
 ) -> ArtifactStatus:
-    """What a PhJob's status tells."""
+    """An artifact status; by default it expires in a day."""
     return ArtifactStatus(state, files, size, int(time.time() + DAY if expired_at is None else expired_at))
 
 

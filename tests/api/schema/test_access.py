@@ -1,19 +1,19 @@
-"""Who may what, and whose: every operation by every caller on one's own, a foreign and an absent job."""
+"""Access rights: every operation by every kind of caller on own, foreign and absent jobs."""
 
 from typing import Any
 
 import pytest
 
 from api.jobs.job import format_time
-from tests.api.schema.asking import DAY, FOREIGN, Api
+from tests.api.schema.graphql_api import DAY, NOT_FOUND_MESSAGE, Api
 
 OK, NOT_FOUND, NOT_AUTH = "ok", "NOT_FOUND", "NOT_AUTH"
 WHERE = '{id: "job-b"}'
 PAIR = '{groupName: "b", job: "job-b"}'
 CREATE = 'mutation { createPhJob(data: {groupId: "b", displayName: "x", command: "true"}) { id } }'
 
-# operation on what belongs to the group b -> what alice (of another group), bob (of b), root (administrator),
-# robot (a service) and nobody (of no group) are told
+# Operation on the group b -> result for alice (member of another group), bob (member of b), root (administrator),
+# robot (service) and nobody (member of no group)
 MATRIX = {
     f"{{ phJob(where: {WHERE}) {{ id }} }}": (NOT_FOUND, OK, OK, OK, NOT_FOUND),
     f"{{ phJobArtifact(where: {WHERE}) {{ prefix items {{ name }} }} }}": (NOT_FOUND, OK, OK, OK, NOT_FOUND),
@@ -39,21 +39,21 @@ USERS = ("alice", "bob", "root", "robot", "nobody")
 
 @pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize("query", MATRIX)
-def test_who_may_what(api: Api, query: str, user: str) -> None:
-    api.add("job-b", group="b")
-    api.fill("job-b", {"a": b"1"}, group="b")
+def test_access_matrix(api: Api, query: str, user: str) -> None:
+    api.add_job("job-b", group="b")
+    api.write_folder("job-b", {"a": b"1"}, group="b")
     expected = MATRIX[query][USERS.index(user)]
     until = query.replace("UNTIL", format_time(api.clock() + 3 * DAY))
     if expected == OK:
-        assert api.ask(until, user)
+        assert api.execute(until, user)
         return
-    code, message = api.fail(until, user)
+    code, message = api.execute_error(until, user)
     assert code == expected
-    assert code != NOT_FOUND or message == FOREIGN.format("job-b")
+    assert code != NOT_FOUND or message == NOT_FOUND_MESSAGE.format("job-b")
 
 
 @pytest.mark.parametrize(
-    ("user", "seen"),
+    ("user", "visible"),
     [
         ("alice", {"job-1"}),
         ("bob", {"job-b"}),
@@ -62,56 +62,56 @@ def test_who_may_what(api: Api, query: str, user: str) -> None:
         ("nobody", set()),
     ],
 )
-def test_lists_show_what_may_be_seen(api: Api, user: str, seen: set[str]) -> None:
-    api.add("job-1")
-    api.add("job-b", group="b")
-    api.add("no group", group="")
+def test_lists_have_only_visible_jobs(api: Api, user: str, visible: set[str]) -> None:
+    api.add_job("job-1")
+    api.add_job("job-b", group="b")
+    api.add_job("no group", group="")
     for extra in ("", '(where: {groupId_in: ["b", "Team_A", ""]})', "(where: {groupId_in: []})"):
-        found = {job["id"] for job in api.ask(f"{{ phJobs{extra} {{ id artifact {{ state }} }} }}", user)["phJobs"]}
-        assert found == seen
-        edges = api.ask(f"{{ phJobsConnection{extra} {{ edges {{ node {{ id }} }} }} }}", user)["phJobsConnection"][
+        found = {job["id"] for job in api.execute(f"{{ phJobs{extra} {{ id artifact {{ state }} }} }}", user)["phJobs"]}
+        assert found == visible
+        edges = api.execute(f"{{ phJobsConnection{extra} {{ edges {{ node {{ id }} }} }} }}", user)["phJobsConnection"][
             "edges"
         ]
-        assert {edge["node"]["id"] for edge in edges} == seen
+        assert {edge["node"]["id"] for edge in edges} == visible
 
 
-def test_the_group_of_the_phjob_decides_not_the_one_that_is_named(api: Api) -> None:
-    """alice's group holds a folder named like bob's job: neither shows the other's."""
-    api.add("job-b", group="b")
-    api.fill("job-b", {"mine": b"1"}, group="team-a")
+def test_phjobs_group_decides_instead_of_the_named_group(api: Api) -> None:
+    """alice's group has a folder with the name of bob's job: neither user sees the other's files."""
+    api.add_job("job-b", group="b")
+    api.write_folder("job-b", {"mine": b"1"}, group="team-a")
     query = '{ phJobArtifact(where: {groupName: "Team_A", job: "job-b"}) { items { name } } }'
-    assert api.fail(query) == ("NOT_FOUND", FOREIGN.format("job-b"))
+    assert api.execute_error(query) == ("NOT_FOUND", NOT_FOUND_MESSAGE.format("job-b"))
     files = '{ files(where: {groupName: "Team_A", phfsPrefix: "/jobArtifacts/job-b"}) { items { name } } }'
-    assert api.ask(files) == {"files": {"items": []}}
+    assert api.execute(files) == {"files": {"items": []}}
 
 
-def test_a_job_that_is_gone_is_found_by_its_folder(api: Api) -> None:
-    api.fill("gone", {"a": b"1"})
+def test_folder_of_a_deleted_phjob_is_found(api: Api) -> None:
+    api.write_folder("gone", {"a": b"1"})
     query = '{ phJobArtifact(where: {groupName: "GROUP", job: "JOB"}) { items { name } state } }'
     for group in ("Team_A", "team-a", "TEAM-A"):
-        found = api.ask(query.replace("GROUP", group).replace("JOB", "gone"))["phJobArtifact"]
+        found = api.execute(query.replace("GROUP", group).replace("JOB", "gone"))["phJobArtifact"]
         assert found == {"items": [{"name": "a"}], "state": "sealed"}
     for job in ("absent", "gon", "gone/../x", "..", ""):
-        assert api.fail(query.replace("GROUP", "Team_A").replace("JOB", job))[0] == "NOT_FOUND"
+        assert api.execute_error(query.replace("GROUP", "Team_A").replace("JOB", job))[0] == "NOT_FOUND"
 
 
 @pytest.mark.parametrize(
     "where", ["{}", '{id: "a", job: "b"}', '{groupName: "b"}', '{id: "a", groupName: "b", job: "c"}']
 )
-def test_a_job_is_named_in_one_way(api: Api, where: str) -> None:
-    assert api.fail(f"{{ phJobArtifact(where: {where}) {{ state }} }}")[0] == "BAD_USER_INPUT"
+def test_where_must_have_either_id_or_group_and_job(api: Api, where: str) -> None:
+    assert api.execute_error(f"{{ phJobArtifact(where: {where}) {{ state }} }}")[0] == "BAD_USER_INPUT"
 
 
 @pytest.mark.parametrize("group", ["../b", "", "a/b", "b\0", "x" * 64, "Ä"])
-def test_a_group_that_can_be_none_is_foreign_to_all(api: Api, group: str) -> None:
+def test_invalid_group_name_is_not_authorized(api: Api, group: str) -> None:
     query = 'query ($g: String!) { files(where: {groupName: $g, phfsPrefix: "/"}) { prefix } }'
     for user in ("alice", "root"):
-        assert api.fail(query, user, g=group)[0] == "NOT_AUTH"
+        assert api.execute_error(query, user, g=group)[0] == "NOT_AUTH"
 
 
-def test_a_group_is_created_in_under_its_own_name(api: Api) -> None:
+def test_created_job_has_the_groups_own_name(api: Api) -> None:
     query = "mutation ($d: PhJobCreateInput!) { createPhJob(data: $d) { groupName groupId } }"
-    made = api.ask(query, d={"groupId": "team-a", "command": "true"})["createPhJob"]
+    made = api.execute(query, d={"groupId": "team-a", "command": "true"})["createPhJob"]
     assert made == {"groupName": "Team_A", "groupId": "Team_A"}
 
 
@@ -127,7 +127,7 @@ def test_a_group_is_created_in_under_its_own_name(api: Api) -> None:
         {"groupId": "Team_A", "command": "true", "activeDeadlineSeconds": 0},
     ],
 )
-def test_what_no_job_can_be_made_of_is_refused(api: Api, data: dict[str, Any]) -> None:
+def test_invalid_drafts_are_refused(api: Api, data: dict[str, Any]) -> None:
     query = "mutation ($d: PhJobCreateInput!) { createPhJob(data: $d) { id } }"
-    assert api.fail(query, d=data)[0] == "BAD_USER_INPUT"
-    assert not api.jobs.known
+    assert api.execute_error(query, d=data)[0] == "BAD_USER_INPUT"
+    assert not api.jobs.jobs

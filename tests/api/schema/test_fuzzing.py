@@ -1,4 +1,4 @@
-"""Any operation that the schema allows is answered: with data, or a refusal, never with a failure of the service."""
+"""Random operations, variables and bodies get data or a refusal, never an internal error."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from hypothesis_graphql import Mode
 from hypothesis_graphql import strategies as graphql
 
 from api.schema.schema import SCHEMA
-from tests.api.schema.asking import Api, artifact_status
+from tests.api.schema.graphql_api import Api, artifact_status
 
 SDL = Path(__file__).parents[3] / "api/schema/schema.graphql"
 KNOWN = ("job-1", "job-b", "Team_A", "b", "", "a", "/jobArtifacts/job-1", "asc", "desc", "2030-01-01T00:00:00Z")
@@ -33,8 +33,8 @@ anything = st.recursive(
 )
 
 
-class Meaningful(Visitor):
-    """Puts values that lead somewhere in the place of some that do not."""
+class KnownValues(Visitor):
+    """Replaces some random values by values that exist."""
 
     def __init__(self, choices: Iterator[int]) -> None:
         super().__init__()
@@ -56,15 +56,15 @@ def repeated(choices: list[int]) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Api:
-    """One API for all examples, which may do anything to it."""
+    """One API for all examples, which may change its data."""
     api = Api(tmp_path_factory.mktemp("random") / "phfs")
-    api.add("job-1", artifact_status=artifact_status())
-    api.fill("job-1", {"a": b"1", "sub/b": b"22"})
-    api.add("job-b", group="b")
+    api.add_job("job-1", artifact_status=artifact_status())
+    api.write_folder("job-1", {"a": b"1", "sub/b": b"22"})
+    api.add_job("job-b", group="b")
     return api
 
 
-def answered(api: Api, body: Any, user: str, caplog: pytest.LogCaptureFixture) -> None:
+def assert_answered(api: Api, body: Any, user: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.clear()
     status, answer = api.send(json.dumps(body).encode(), user=user)
     assert status in (200, 400), answer
@@ -80,17 +80,17 @@ def answered(api: Api, body: Any, user: str, caplog: pytest.LogCaptureFixture) -
     st.lists(st.integers(0, 2 * len(KNOWN)), min_size=1, max_size=9),
     st.sampled_from(["alice", "root", "robot"]),
 )
-def test_operations_of_the_schema(
+def test_valid_operations_never_fail_internally(
     filled: Api, caplog: pytest.LogCaptureFixture, document: Any, choices: list[int], user: str
 ) -> None:
-    text = print_ast(visit(document, Meaningful(repeated(choices))))
-    answered(filled, {"query": text}, user, caplog)
+    text = print_ast(visit(document, KnownValues(repeated(choices))))
+    assert_answered(filled, {"query": text}, user, caplog)
 
 
 @QUICK
 @given(wrong_documents)
-def test_operations_that_are_none_of_the_schemas(filled: Api, caplog: pytest.LogCaptureFixture, text: Any) -> None:
-    answered(filled, {"query": text}, "alice", caplog)
+def test_invalid_operations_never_fail_internally(filled: Api, caplog: pytest.LogCaptureFixture, text: Any) -> None:
+    assert_answered(filled, {"query": text}, "alice", caplog)
 
 
 VARIABLES = """query ($w: PhJobWhereInput, $o: PhJobOrderByInput, $n: Int, $s: String, $a: PhJobArtifactWhereInput!) {
@@ -101,17 +101,17 @@ VARIABLES = """query ($w: PhJobWhereInput, $o: PhJobOrderByInput, $n: Int, $s: S
 
 @QUICK
 @given(st.one_of(st.dictionaries(st.sampled_from("wonsa"), anything), anything))
-def test_any_variables(filled: Api, caplog: pytest.LogCaptureFixture, variables: Any) -> None:
-    answered(filled, {"query": VARIABLES, "variables": variables}, "alice", caplog)
+def test_random_variables_never_fail_internally(filled: Api, caplog: pytest.LogCaptureFixture, variables: Any) -> None:
+    assert_answered(filled, {"query": VARIABLES, "variables": variables}, "alice", caplog)
 
 
 @QUICK
 @given(st.binary(max_size=40), st.sampled_from(["application/json", "application/x-www-form-urlencoded", "x"]))
-def test_any_body(filled: Api, content: bytes, media_type: str) -> None:
+def test_random_bodies_are_refused(filled: Api, content: bytes, media_type: str) -> None:
     status, answer = filled.send(content, media_type)
     assert status == 400
     assert answer["errors"]
 
 
-def test_the_sdl_file_is_the_schema() -> None:
+def test_sdl_file_matches_the_schema() -> None:
     assert SDL.read_text() == f"{SCHEMA}\n", "python -m api schema > api/schema/schema.graphql"
