@@ -36,5 +36,5 @@ def read_mounts() -> list[Mount]:
         return list(parse_mountinfo(lines))
 
 
-def _unescape(found: re.Match[bytes]) -> bytes:
-    return bytes([int(found[1], 8) & 0xFF])
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return bytes([int(match[1], 8) & 0xFF])

@@ -215,5 +215,5 @@ class SidecarSettings:
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     """Return the names in `environ` that have the settings' prefix but are not settings, so that typos are noticed."""
-    known = {row.env for row in SETTINGS_TABLE}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    names = {row.env for row in SETTINGS_TABLE}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in names)

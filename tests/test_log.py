@@ -53,27 +53,29 @@ def keys(call: ast.Call) -> list[str]:
 
 
 def test_every_call_has_a_constant_event_and_fields() -> None:
-    found = {location: event(call) for location, call in calls()}
-    assert len(found) > 90
-    assert {location: text for location, text in found.items() if not EVENT.fullmatch(text)} == {}
+    events = {location: event(call) for location, call in calls()}
+    assert len(events) > 90
+    assert {location: text for location, text in events.items() if not EVENT.fullmatch(text)} == {}
 
 
 def test_keys_are_unique_and_not_reserved() -> None:
     problems = {}
     for location, call in calls():
-        found = keys(call)
+        names = keys(call)
         has_exc_info = any(keyword.arg == "exc_info" for keyword in call.keywords)
         has_trace = has_exc_info or ast.unparse(call.func).endswith(".exception")
         reserved = RESERVED | ({"error"} if has_trace else set())
         reserved |= {"job", "group"} if location.startswith("sidecar") else set()  # every line of the sidecar has those
-        if len(set(found)) < len(found) or reserved & set(found):
-            problems[location] = found
+        if len(set(names)) < len(names) or reserved & set(names):
+            problems[location] = names
     assert problems == {}
 
 
 def test_jobs_are_logged_with_their_group() -> None:
-    found = {location: keys(call) for location, call in calls()}
-    assert {location: names for location, names in found.items() if "job" in names and "group" not in names} == {}
+    keys_by_call = {location: keys(call) for location, call in calls()}
+    assert {
+        location: names for location, names in keys_by_call.items() if "job" in names and "group" not in names
+    } == {}
 
 
 def test_services_do_not_print() -> None:

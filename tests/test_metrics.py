@@ -113,11 +113,11 @@ def controller(folder: Path) -> Iterator[str]:
     """Run a controller that has counted a job's artifacts. Yields its URL."""
     folder.mkdir()
     address = f"127.0.0.1:{free_port()}"
-    with ApiServer() as server, fake_cluster(server) as (found, _):
-        found.add_job("secret-job")
+    with ApiServer() as server, fake_cluster(server) as (cluster, _):
+        cluster.add_job("secret-job")
         own = {**environ(server, folder), "PHJOB_CONTROLLER_LISTEN": address, **GROUPS}
         with process(own) as run:
-            until(lambda: found.events("secret-job") or run.poll() is not None, "the Event about the job's end")
+            until(lambda: cluster.events("secret-job") or run.poll() is not None, "the Event about the job's end")
             yield f"http://{address}"
 
 
@@ -126,16 +126,16 @@ def webhook(folder: Path) -> Iterator[str]:
     folder.mkdir()
     with ApiServer() as server:
         report_version(server)
-        with serving_webhook(server, folder) as found:
-            until(found.is_ready, "the webhook is ready")
-            yield f"https://127.0.0.1:{found.port}"
+        with serving_webhook(server, folder) as process_:
+            until(process_.is_ready, "the webhook is ready")
+            yield f"https://127.0.0.1:{process_.port}"
 
 
 @contextmanager
 def api(folder: Path) -> Iterator[str]:
     folder.mkdir()
-    with serving_api(folder, PHJOB_CLEANUP_ENABLED="true", **GROUPS) as found:
-        yield f"http://127.0.0.1:{found.port}"
+    with serving_api(folder, PHJOB_CLEANUP_ENABLED="true", **GROUPS) as service:
+        yield f"http://127.0.0.1:{service.port}"
 
 
 @contextmanager
@@ -143,21 +143,21 @@ def sidecar(folder: Path) -> Iterator[str]:
     folder.mkdir()
     job, address = Job(folder, name="secret-job"), f"127.0.0.1:{free_port()}"
     job.write("secret-file", "x")
-    with running(job, metrics_listen=address) as found:
-        found.wait_copied("secret-file")
+    with running(job, metrics_listen=address) as process_:
+        process_.wait_copied("secret-file")
         until(lambda: answers(f"http://{address}"), "an answer")
         yield f"http://{address}"
-        assert found.end() == 0
+        assert process_.end() == 0
 
 
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exposition]:
     """The metrics of each part. The parts have ended."""
-    folder, found = tmp_path_factory.mktemp("parts"), {}
+    folder, result = tmp_path_factory.mktemp("parts"), {}
     for name, start in zip(PARTS, (controller, webhook, api, sidecar), strict=True):
         with start(folder / name) as url:
-            found[name] = scrape(url)
-    return found
+            result[name] = scrape(url)
+    return result
 
 
 def cells(line: str) -> list[str]:
@@ -170,20 +170,20 @@ def words(text: str) -> tuple[str, ...]:
 
 def documented() -> set[DocumentedMetric]:
     lines = PAGE.replace("| | ", "|  | ").splitlines()
-    found = [cells(line) for line in lines if re.match(r"\| `(phjob_artifact|process)_", line)]
+    table = [cells(line) for line in lines if re.match(r"\| `(phjob_artifact|process)_", line)]
     return {
         DocumentedMetric(
             name.strip("`"), kind, words(labels), tuple(sorted(PARTS if parts == "all" else parts.split(", "))), text
         )
-        for name, kind, labels, parts, text, question in found
+        for name, kind, labels, parts, text, question in table
         if question.endswith("?")
     }
 
 
 def exposed(scraped: dict[str, Exposition]) -> set[DocumentedMetric]:
     rows: dict[tuple[str, str, tuple[str, ...], str], list[str]] = defaultdict(list)
-    for part, found in scraped.items():
-        for name, family in found.families.items():
+    for part, exposition in scraped.items():
+        for name, family in exposition.families.items():
             labels = tuple(sorted({label for sample, _ in family.samples for label in sample}))
             rows[name, family.kind, labels, family.meaning].append(part)
     return {
@@ -198,8 +198,8 @@ def test_table_lists_all_metrics(scraped: dict[str, Exposition]) -> None:
 
 def test_page_lists_all_label_values(scraped: dict[str, Exposition]) -> None:
     values: dict[str, set[str]] = defaultdict(set)
-    for found in scraped.values():
-        for family in found.families.values():
+    for exposition in scraped.values():
+        for family in exposition.families.values():
             for labels, _ in family.samples:
                 for label, value in labels.items():
                     values[label].add(value)
@@ -227,7 +227,7 @@ def test_all_metrics_named_in_other_files_exist() -> None:
     names = {row.name for row in documented()}
     parts = {row.name + end for row in documented() for end in _ENDS.get(row.kind, ())}
     for folder in ("bench", "docs", "manifests"):
-        files = [each for each in (ROOT / folder).rglob("*") if each.suffix in (".py", ".md", ".yaml", ".json")]
+        files = [file for file in (ROOT / folder).rglob("*") if file.suffix in (".py", ".md", ".yaml", ".json")]
         assert files
         for file in files:
             named = set(re.findall(r"\bphjob_artifact_\w*[a-z0-9]\b", file.read_text()))
@@ -246,15 +246,15 @@ def test_promtool_accepts_names_and_texts(scraped: dict[str, Exposition], part: 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_both_formats_have_the_same_names(scraped: dict[str, Exposition], part: str) -> None:
-    found = scraped[part]
-    assert found.types == (
+    exposition = scraped[part]
+    assert exposition.types == (
         "text/plain; version=0.0.4; charset=utf-8",
         "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
     )
-    plain = {sample.name for family in read_text(found.text) for sample in family.samples}
+    plain = {sample.name for family in read_text(exposition.text) for sample in family.samples}
     strict = {
         sample.name
-        for family in read_openmetrics(found.openmetrics)  # type: ignore[no-untyped-call]
+        for family in read_openmetrics(exposition.openmetrics)  # type: ignore[no-untyped-call]
         for sample in family.samples
     }
     assert plain == strict

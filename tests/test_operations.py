@@ -23,12 +23,12 @@ def row(setting: Setting) -> tuple[str, str, str]:
 
 
 def test_page_lists_all_settings_of_controller_and_webhook() -> None:
-    listed = {each for each in rows(PAGE, 3) if each[0].startswith("`PHJOB_")}
-    assert listed == {row(each) for each in settings.SETTINGS_TABLE + WEBHOOK}
+    listed = {cells for cells in rows(PAGE, 3) if cells[0].startswith("`PHJOB_")}
+    assert listed == {row(setting) for setting in settings.SETTINGS_TABLE + WEBHOOK}
 
 
 def test_page_lists_all_events_with_their_meaning() -> None:
-    listed = {each for each in rows(PAGE, 3) if each[1] in ("Normal", "Warning")}
+    listed = {cells for cells in rows(PAGE, 3) if cells[1] in ("Normal", "Warning")}
     assert listed == {(f"`{reason}`", kind, words) for kind, reason, words in (*ARTIFACT_EVENTS.values(), SWITCHED_OFF)}
 
 
@@ -45,4 +45,5 @@ def test_page_names_only_labels_and_annotations_of_the_code() -> None:
 def test_folders_exist() -> None:
     folders = re.findall(r"`((?:manifests|components)/[a-z0-9/-]+/)`", PAGE)
     assert len(folders) > 8
-    assert [each for each in folders if not (ROOT / each).is_dir() and not (ROOT / "manifests" / each).is_dir()] == []
+    missing = [name for name in folders if not any((root / name).is_dir() for root in (ROOT, ROOT / "manifests"))]
+    assert missing == []

@@ -16,13 +16,13 @@ from artifacts.log import LineFormatter, get_logger, quote
 WORD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
 
 
-def line(form: str, event: str, *arguments: object, **given: Any) -> str:
+def line(form: str, event: str, *arguments: object, **options: Any) -> str:
     """Return the line for a library's record, or for a record of our logger with `fields`."""
-    extra = {"fields": given["fields"]} if "fields" in given else {}
+    extra = {"fields": options["fields"]} if "fields" in options else {}
     record = logging.getLogger("any").makeRecord(
-        "any", logging.INFO, "file.py", 1, event, arguments, given.get("exc_info"), extra=extra
+        "any", logging.INFO, "file.py", 1, event, arguments, options.get("exc_info"), extra=extra
     )
-    return LineFormatter(form, given.get("common"), given.get("start")).format(record)
+    return LineFormatter(form, options.get("common"), options.get("start")).format(record)
 
 
 def removal(group: str = "vision", reason: str | None = "expiredAt has passed") -> dict[str, Any]:
@@ -129,7 +129,7 @@ noisy.warning("a line\\nand another")
 warnings.warn("old")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    documents = [json.loads(each) for each in done.stderr.splitlines()]
-    assert [each["part"] for each in documents] == ["api", "api"]
+    documents = [json.loads(text) for text in done.stderr.splitlines()]
+    assert [document["part"] for document in documents] == ["api", "api"]
     assert documents[0]["event"] == "a line\nand another"
     assert "old" in documents[1]["event"]

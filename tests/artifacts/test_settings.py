@@ -60,8 +60,8 @@ def test_defaults_match_the_contract() -> None:
 
 
 def test_mb_is_1024_times_1024_bytes() -> None:
-    settings_ = parse(limit_size_mb="3", linger_mb_per_second="2")
-    assert (settings_.limit_size_bytes, settings_.linger_bytes_per_second) == (3 * MIB, 2 * MIB)
+    parsed = parse(limit_size_mb="3", linger_mb_per_second="2")
+    assert (parsed.limit_size_bytes, parsed.linger_bytes_per_second) == (3 * MIB, 2 * MIB)
     assert MIB == 1048576
 
 
@@ -167,10 +167,10 @@ def test_unknown_names_with_the_prefix_are_reported() -> None:
 )
 def test_any_text_is_parsed_or_raises_config_error(row: Setting, text: str) -> None:
     try:
-        settings_ = SidecarSettings.from_env(JOB | {row.env: text})
+        parsed = SidecarSettings.from_env(JOB | {row.env: text})
     except ConfigError:
         return
     for name in ("path", "root", "phfs", "store", "termination_log"):
-        assert getattr(settings_, name).startswith("/")
-    assert 0.1 <= settings_.sync_seconds <= 86400
-    assert 0 <= settings_.limit_size_bytes < 2**63
+        assert getattr(parsed, name).startswith("/")
+    assert 0.1 <= parsed.sync_seconds <= 86400
+    assert 0 <= parsed.limit_size_bytes < 2**63

@@ -73,7 +73,7 @@ class World:
     def end_list(self) -> None:
         if self.listing is not None:
             state = self.state(self.listing)
-            self.indexer.replace(self.indexer.index(document(*each) for each in state.items()), str(self.listing))
+            self.indexer.replace(self.indexer.index(document(*item) for item in state.items()), str(self.listing))
             self.observed_version, self.listing = self.listing, None
 
     def state(self, version: int) -> dict[str, int]:
@@ -115,13 +115,13 @@ STEPS = st.one_of(
 @given(st.lists(STEPS, max_size=40))
 def test_no_order_of_events_lists_and_answers_exposes_outdated_objects(steps: list[tuple[str, Any]]) -> None:
     world = World()
-    for step, given_ in steps:
+    for step, argument in steps:
         if step in ("ours", "theirs"):
-            world.write(given_, ours=step == "ours")
-        elif given_ is None:
+            world.write(argument, ours=step == "ours")
+        elif argument is None:
             getattr(world, step)()
         else:
-            getattr(world, step)(given_)
+            getattr(world, step)(argument)
         world.check()
     world.end_list()
     while world.observed_version < world.version:

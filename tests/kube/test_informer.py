@@ -48,7 +48,7 @@ def test_objects_are_listed_and_changes_are_followed(server: ApiServer, client: 
             ("ns/w1", 1, None),
             ("ns/new", None, 11),
         ]
-        assert sorted(found[1] for found in informer.objects.values()) == [2, 3, 4, 5, 6, 7, 10, 11]
+        assert sorted(spec[1] for spec in informer.objects.values()) == [2, 3, 4, 5, 6, 7, 10, 11]
     assert sizes(informer)["new"] == 11
     assert lists(server) == 1
 
@@ -66,7 +66,7 @@ def test_objects_that_start_or_stop_matching_the_selector_are_added_or_removed(
 
 
 @pytest.mark.parametrize(
-    ("kind", "given"),
+    ("kind", "options"),
     [
         ("reset", {"events": 1}),
         ("reset", {"events": 0}),
@@ -75,9 +75,9 @@ def test_objects_that_start_or_stop_matching_the_selector_are_added_or_removed(
     ],
 )
 def test_broken_watch_resumes_at_its_version(
-    server: ApiServer, client: Client, kind: str, given: dict[str, Any]
+    server: ApiServer, client: Client, kind: str, options: dict[str, Any]
 ) -> None:
-    server.script.add(kind, is_watch, times=3, **given)
+    server.script.add(kind, is_watch, times=3, **options)
     with running(client) as (informer, mirror):
         for number in range(20):
             server.put(f"{PATH}/w{number}", widget(number))
@@ -108,7 +108,7 @@ def test_hanging_list_is_retried(server: ApiServer, client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "given"),
+    ("kind", "options"),
     [
         ("status", {"code": 410}),
         ("status", {"code": 403}),
@@ -122,10 +122,10 @@ def test_hanging_list_is_retried(server: ApiServer, client: Client) -> None:
     ],
 )
 def test_refused_or_malformed_watch_causes_a_new_list(
-    server: ApiServer, client: Client, kind: str, given: dict[str, Any]
+    server: ApiServer, client: Client, kind: str, options: dict[str, Any]
 ) -> None:
     server.put(f"{PATH}/a", widget(1))
-    server.script.add(kind, is_watch, times=2, **given)
+    server.script.add(kind, is_watch, times=2, **options)
     with running(client) as (informer, mirror):
         until(lambda: lists(server) == 3, "a new list")
         server.put(f"{PATH}/b", widget(2))
@@ -263,7 +263,7 @@ def test_bookmarks_count_as_activity_and_advance_the_version(server: ApiServer, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "given", "when"),
+    ("kind", "options", "when"),
     [
         ("status", {"code": 403}, is_list),
         ("status", {"code": 500}, is_list),
@@ -277,10 +277,10 @@ def test_bookmarks_count_as_activity_and_advance_the_version(server: ApiServer, 
     ],
 )
 def test_no_server_failure_causes_a_hot_loop(
-    server: ApiServer, client: Client, kind: str, given: dict[str, Any], when: Any
+    server: ApiServer, client: Client, kind: str, options: dict[str, Any], when: Any
 ) -> None:
     min_delay = 0.02
-    server.script.add(kind, when, times=10**6, **given)
+    server.script.add(kind, when, times=10**6, **options)
     started_at = time.monotonic()
     with running(
         client,

@@ -79,8 +79,8 @@ def perform(server: ApiServer, client: Client, indexer: Any, action: tuple[str, 
     elif kind == "cut":
         server.cut()
     elif kind != "settle":
-        fault, given_ = argument
-        server.script.add(fault, lambda request: is_read(request) and request.is_watch == (kind[0] == "w"), **given_)
+        fault, options = argument
+        server.script.add(fault, lambda request: is_read(request) and request.is_watch == (kind[0] == "w"), **options)
 
 
 def server_objects(server: ApiServer) -> dict[str, Any]:
@@ -93,4 +93,4 @@ def test_only_trimmed_objects_are_stored(server: ApiServer, client: Client) -> N
         server.put(f"{PATH}/w{number}", {**widget(number), "padding": "x" * 500})
     with running(client, timing=HASTY) as (informer, _):
         assert len(sizes(informer)) == 2000
-        assert not any("x" * 500 in str(found) for found in informer.objects.values())
+        assert not any("x" * 500 in str(spec) for spec in informer.objects.values())

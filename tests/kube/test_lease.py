@@ -31,8 +31,8 @@ class Clock:
         return self.now
 
 
-def lease(client: Client, identity: str, clock: Clock, **given_: Any) -> Lease:
-    return Lease(client, "ns", "main", identity, LeaseTiming(15.0, clock=clock, wall=clock, **given_))
+def lease(client: Client, identity: str, clock: Clock, **options: Any) -> Lease:
+    return Lease(client, "ns", "main", identity, LeaseTiming(15.0, clock=clock, wall=clock, **options))
 
 
 def spec(server: ApiServer) -> dict[str, Any]:
@@ -107,14 +107,14 @@ def test_only_one_of_several_concurrent_writers_wins(server: ApiServer, client: 
         contenders = [lease(client, f"{turn}-{number}", clock) for number in range(8)]
         start = threading.Barrier(8)
 
-        def acquire_together(each: Lease, start: threading.Barrier = start) -> bool:
+        def acquire_together(contender: Lease, start: threading.Barrier = start) -> bool:
             start.wait()
-            return each.acquire()
+            return contender.acquire()
 
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(acquire_together, contenders)).count(True) == 1
-        assert [each.is_held for each in contenders].count(True) == 1
-        next(each for each in contenders if each.is_held).release()
+        assert [contender.is_held for contender in contenders].count(True) == 1
+        next(contender for contender in contenders if contender.is_held).release()
 
 
 def test_write_with_a_lost_response_can_be_renewed(server: ApiServer, client: Client) -> None:
@@ -157,15 +157,15 @@ def test_no_two_contenders_hold_the_lease(server: ApiServer, client: Client, act
     server.script.clear()
     server.objects.forget_objects(100)
     contenders = [lease(client, str(number), clock) for number in range(3)]
-    for action, given_ in actions:
+    for action, argument in actions:
         if action == "wait":
-            clock.now += given_
+            clock.now += argument
         elif action == "fault":
-            server.script.add(given_, lambda request: request.method != "GET")
+            server.script.add(argument, lambda request: request.method != "GET")
         else:
             with suppress(errors.KubeError):
-                getattr(contenders[given_], action)()
-        assert [each.is_held for each in contenders].count(True) <= 1
+                getattr(contenders[argument], action)()
+        assert [contender.is_held for contender in contenders].count(True) <= 1
 
 
 @contextmanager
@@ -244,7 +244,10 @@ def test_lost_lease_is_not_acquired_again(server: ApiServer, client: Client) -> 
         server.put(PATH, {"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 15}})
         until(lambda: not is_held(run_lease), "the loss")
         server.put(PATH, {"spec": {}})
-        until(lambda: not [each for each in threading.enumerate() if each.name == "lease main"], "the end of renewals")
+        until(
+            lambda: not [thread for thread in threading.enumerate() if thread.name == "lease main"],
+            "the end of renewals",
+        )
     assert "holderIdentity" not in spec(server)
 
 

@@ -11,7 +11,7 @@ def test_requests_are_timed_by_method_and_errors_counted_by_kind() -> None:
     metrics = KubeMetrics(registry, "any")
     value = registry.get_sample_value
     assert [value("any_kubernetes_errors_total", {"kind": kind}) for kind in KINDS] == [0.0] * len(KINDS)
-    assert [value("any_kubernetes_seconds_count", {"method": each}) for each in METHODS] == [0.0] * len(METHODS)
+    assert [value("any_kubernetes_seconds_count", {"method": method}) for method in METHODS] == [0.0] * len(METHODS)
     metrics.observe_request("GET", 0.5, None)
     metrics.observe_request("WATCH", 1.5, Forbidden(403, "Forbidden", "no"))
     metrics.observe_request("GET", 0.0, NotConfigured("no token"))

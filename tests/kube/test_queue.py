@@ -92,9 +92,9 @@ def test_delay_longer_than_a_lock_can_wait_is_accepted() -> None:
     queue = WorkQueue()
     queue.add_after("a", 10.0**12)
     with ThreadPoolExecutor(1) as pool:
-        found = pool.submit(queue.get)
+        result = pool.submit(queue.get)
         queue.add("b")
-        assert found.result() == "b"
+        assert result.result() == "b"
         queue.done("b")
         waits = pool.submit(queue.get)
         queue.close()
@@ -114,9 +114,9 @@ def test_close_ends_every_wait() -> None:
     queue = WorkQueue()
     queue.add_after("a", 1000)
     with ThreadPoolExecutor(4) as pool:
-        found = [pool.submit(queue.get) for _ in range(4)]
+        results = [pool.submit(queue.get) for _ in range(4)]
         queue.close()
-        assert [each.result() for each in found] == [None] * 4
+        assert [result.result() for result in results] == [None] * 4
 
 
 def test_workers_never_share_a_key_and_miss_no_change() -> None:
@@ -130,11 +130,11 @@ def test_workers_never_share_a_key_and_miss_no_change() -> None:
                 busy[key] += 1
                 if busy[key] > 1:
                     shared.append(key)
-                found = version[key]
+                processed_version = version[key]
             with lock:
-                done[key] = found
+                done[key] = processed_version
                 busy[key] -= 1
-            queue.done(key, failed=found % 7 == 3)
+            queue.done(key, failed=processed_version % 7 == 3)
 
     threads = [threading.Thread(target=work) for _ in range(6)]
     for thread in threads:
@@ -179,7 +179,7 @@ def test_every_added_key_is_processed_eventually(steps: list[tuple[str, str]]) -
             taken = queue.get()
             assert taken is not None
             assert taken not in working
-            delayed = {each: at for each, at in delayed.items() if at > clock.now or each in working}
+            delayed = {other: at for other, at in delayed.items() if at > clock.now or other in working}
             working.add(taken)
             owed.discard(taken)
         elif step in ("done", "fail") and working:
