@@ -1,1 +1,1 @@
-"""The measurements that the documentation quotes: the sidecar against the shell wrapper that it replaces."""
+"""Benchmarks whose results the documentation quotes, such as the sidecar compared with PrimeHub's shell wrapper."""

@@ -1,7 +1,7 @@
-"""Rows on what the webhook adds to the creation of a pod: 100 requests a second, beside an empty webhook, in turn.
+"""Measures the time that the webhook adds to the creation of a pod, at 100 requests/s. Baseline: an empty webhook.
 
-Both are the same server with the same TLS; the empty one reads the review's uid and lets it pass. Requests are sent at
-their time whether or not earlier ones were answered, on kept connections, as the API server's.
+Both webhooks use the same server and TLS; the empty one only reads the review's uid and allows the pod. Requests are
+sent on schedule, even if earlier ones are unanswered, over persistent connections, as the API server does.
 """
 
 import http.client
@@ -24,7 +24,7 @@ import flask
 from prometheus_client import CollectorRegistry
 
 from bench.stores import Disk
-from bench.table import BenchError, Row, absent, absolute, duration
+from bench.table import BenchError, Row, failed_row, format_duration, value_row
 from controller.certificates import BUNDLE, CERTIFICATE, KEY, renew
 from controller.inject.cluster_version import ClusterVersion
 from controller.metrics import WebhookMetrics
@@ -34,32 +34,32 @@ from controller.settings import WebhookSettings
 from controller.tls import ServedCertificate
 from controller.webhook import create_app
 
-MEDIAN, HIGH = "admission at 100/s, beside an empty webhook: median", "admission at 100/s, beside an empty webhook: p99"
+MEDIAN, P99 = "admission, 100/s (baseline: empty webhook): median", "admission, 100/s (baseline: empty webhook): p99"
 _RATE = 100
 _CONNECTIONS = 16
-_MOST_MEDIAN_MS, _MOST_HIGH_MS = 20, 100  # of the 3 s that the API server waits
-_STARTED_SECONDS = 20
+_MAX_MEDIAN_MS, _MAX_P99_MS = 20, 100  # the API server waits 3 s
+_START_TIMEOUT_SECONDS = 20
 
 
-def rows(disk: Disk, quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
-    """All rows of this topic that are wanted."""
-    if not any(map(wanted, (MEDIAN, HIGH))):
+def rows(disk: Disk, quick: bool, is_selected: Callable[[str], bool]) -> Iterator[Row]:
+    """Yield the selected rows of this topic."""
+    if not any(map(is_selected, (MEDIAN, P99))):
         return
     try:
-        with served("empty") as empty, served("ours") as ours:
+        with running_webhook("empty") as empty, running_webhook("ours") as ours:
             pairs = [(_measure(empty, 2 if quick else 5), _measure(ours, 2 if quick else 5)) for _ in range(5)]
     except (BenchError, OSError, http.client.HTTPException) as error:
-        yield from (absent(name, BenchError(str(error))) for name in (MEDIAN, HIGH) if wanted(name))
+        yield from (failed_row(name, BenchError(str(error))) for name in (MEDIAN, P99) if is_selected(name))
         return
-    for name, share, goal in ((MEDIAN, 0.5, _MOST_MEDIAN_MS), (HIGH, 0.99, _MOST_HIGH_MS)):
-        if wanted(name):
+    for name, share, goal in ((MEDIAN, 0.5, _MAX_MEDIAN_MS), (P99, 0.99, _MAX_P99_MS)):
+        if is_selected(name):
             base, mine = ([_percentile(pair[number], share) for pair in pairs] for number in (0, 1))
-            yield absolute(name, [1000 * each for each in mine], " ms", goal, duration(base))
+            yield value_row(name, [1000 * seconds for seconds in mine], " ms", goal, format_duration(base))
 
 
 @contextmanager
-def served(which: str) -> Iterator[Callable[[], http.client.HTTPSConnection]]:
-    """A webhook in a process of its own; gives what makes a connection to it."""
+def running_webhook(kind: str) -> Iterator[Callable[[], http.client.HTTPSConnection]]:
+    """Run a webhook ("empty" or "ours") in its own process; yield a function that connects to it."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
         state = renew({}, ["localhost"], datetime.now(UTC))
         for name in (CERTIFICATE, KEY):
@@ -68,7 +68,7 @@ def served(which: str) -> Iterator[Callable[[], http.client.HTTPSConnection]]:
         port = free.getsockname()[1]
         free.close()
         context = ssl.create_default_context(cadata=state[BUNDLE].decode())
-        with subprocess.Popen([sys.executable, "-m", "bench.admission", which, folder, str(port)]) as process:
+        with subprocess.Popen([sys.executable, "-m", "bench.admission", kind, folder, str(port)]) as process:
             try:
                 _wait_listening(port)
                 yield lambda: http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
@@ -77,7 +77,7 @@ def served(which: str) -> Iterator[Callable[[], http.client.HTTPSConnection]]:
 
 
 def _wait_listening(port: int) -> None:
-    deadline = time.monotonic() + _STARTED_SECONDS
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -87,39 +87,39 @@ def _wait_listening(port: int) -> None:
 
 
 def _measure(connect: Callable[[], http.client.HTTPSConnection], seconds: int) -> list[float]:
-    """Seconds from when each request was due to its answer."""
+    """Return the seconds from each request's scheduled time to its response."""
     due: queue.SimpleQueue[float | None] = queue.SimpleQueue()
-    taken: list[float] = []
-    failed: list[Exception] = []
+    durations: list[float] = []
+    errors: list[Exception] = []
     body = json.dumps(_review())
 
-    def ask() -> None:
+    def send_requests() -> None:
         connection = connect()
         try:
-            while (at := due.get()) is not None:
+            while (due_at := due.get()) is not None:
                 connection.request("POST", "/inject", body, {"Content-Type": "application/json"})
                 json.loads(connection.getresponse().read())["response"]
-                taken.append(time.perf_counter() - at)
+                durations.append(time.perf_counter() - due_at)
         except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
-            failed.append(error)
+            errors.append(error)
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=ask) for _ in range(_CONNECTIONS)]
+    threads = [threading.Thread(target=send_requests) for _ in range(_CONNECTIONS)]
     for thread in threads:
         thread.start()
     started = time.perf_counter()
     for number in range(seconds * _RATE):
-        at = started + number / _RATE
-        time.sleep(max(0.0, at - time.perf_counter()))
-        due.put(at)
+        due_at = started + number / _RATE
+        time.sleep(max(0.0, due_at - time.perf_counter()))
+        due.put(due_at)
     for _ in threads:
         due.put(None)
     for thread in threads:
         thread.join()
-    if failed or len(taken) < seconds * _RATE:
-        raise BenchError(f"{seconds * _RATE - len(taken)} requests were not answered: {failed[:1]}")
-    return taken[_RATE // 2 :]  # without the handshakes
+    if errors or len(durations) < seconds * _RATE:
+        raise BenchError(f"{seconds * _RATE - len(durations)} requests had no response: {errors[:1]}")
+    return durations[_RATE // 2 :]  # the first ones include TLS handshakes
 
 
 def _percentile(values: list[float], share: float) -> float:
@@ -127,7 +127,7 @@ def _percentile(values: list[float], share: float) -> float:
 
 
 def _review() -> object:
-    """A pod as PrimeHub makes it, with the environment and the volumes of one."""
+    """Return the admission review of a pod with PrimeHub's usual environment and volumes."""
     mounts = {"workingdir": "/home/jovyan", "phfs": "/phfs", "dshm": "/dev/shm", "scripts": "/scripts"}
     projects = {f"dataset-{number}": f"/datasets/{number}" for number in range(10)}
     main = {
@@ -159,12 +159,12 @@ def _empty(_certificate: ServedCertificate) -> flask.Flask:
     app = flask.Flask("empty")
 
     @app.post("/inject")
-    def let_pass() -> dict[str, object]:
+    def inject() -> dict[str, object]:
         return allow(parse_review(flask.request.get_data()).uid)
 
     return app
 
 
 if __name__ == "__main__":
-    chosen, in_folder, on_port = sys.argv[1:]
-    WebhookServer(("127.0.0.1", int(on_port)), 64, in_folder, _ours if chosen == "ours" else _empty).run()
+    kind, folder, port = sys.argv[1:]
+    WebhookServer(("127.0.0.1", int(port)), 64, folder, _ours if kind == "ours" else _empty).run()

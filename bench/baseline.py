@@ -1,6 +1,7 @@
-"""The baseline: what PrimeHub's wrapper (run-job.sh) does after the job's command, in the same shell.
+"""The baseline: the steps of PrimeHub's wrapper (run-job.sh) after the job's command.
 
-The shell is started beforehand and told to go, as the wrapper is up when the command ends: its start is not counted.
+The shell is started before the measurement and waits for a line, because the wrapper is already running when the
+command ends.
 """
 
 import itertools
@@ -29,7 +30,7 @@ _numbers = itertools.count()
 
 
 def copy_by_shell(artifacts: Path, store: Store) -> float:
-    """Copy the artifacts to a job folder of their own; seconds from go to the shell's end."""
+    """Copy the artifacts to a new job folder. Returns the seconds from the start signal to the shell's exit."""
     target = store.path / job_folder(f"baseline-{next(_numbers)}")
     shell = subprocess.Popen(
         [shutil.which("bash") or "sh", "-c", _SCRIPT, "run-job", str(artifacts), str(target)],
@@ -42,5 +43,5 @@ def copy_by_shell(artifacts: Path, store: Store) -> float:
     shell.communicate("go\n")
     seconds = time.perf_counter() - started
     if shell.returncode != 0:
-        raise BenchError(f"the baseline's shell ended with {shell.returncode}")
+        raise BenchError(f"the baseline's shell exited with {shell.returncode}")
     return seconds

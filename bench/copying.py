@@ -1,4 +1,4 @@
-"""Rows on copying: from main's exit to everything in the store, against the wrapper's copy of the same data."""
+"""Measures the time from main's exit until all artifacts are stored. Baseline: the wrapper's copy of the same data."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -6,63 +6,69 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from bench.baseline import copy_by_shell
-from bench.data import DataSet, change, hash_alone, sample
-from bench.sidecars import running
-from bench.stores import Disk, Store, local_store, settle, slow_store
-from bench.table import BenchError, Goal, Row, Unavailable, absent, compared
+from bench.data import DataSet, change_sample, hash_files, sample_paths
+from bench.sidecar_process import running_sidecar
+from bench.stores import Disk, Store, local_store, slow_store, wait_for_writeback
+from bench.table import BenchError, Goal, NotMeasurable, Row, failed_row, ratio_row
 
-Wanted = Callable[[str], bool]
-_HASH_ALONE = "hash alone (sha256, one thread)"
-_NEVER_QUIET = "3600"  # nothing is copied before SIGTERM
+RowFilter = Callable[[str], bool]
+_HASH_ONLY = "hash only (sha256, one thread)"
+_NEVER_QUIET = "3600"  # no file is copied before SIGTERM
 
 
 @dataclass(frozen=True)
-class Situation:
-    """What the sidecar finds at the job's end. `synced`: it had copied everything before; `changed`: since then."""
+class Scenario:
+    """The state of the artifacts at the job's end. `is_synced`: all are copied; `has_changes`: some changed later."""
 
     name: str
     digest: str
-    synced: bool
-    changed: bool = False
+    is_synced: bool
+    has_changes: bool = False
 
 
-NOTHING = Situation("nothing changed", "sha256", synced=True)
-CHANGED = Situation("10 files changed", "sha256", synced=True, changed=True)
-PLAIN = Situation("everything to copy, no digest", "none", synced=False)
-HASHED = Situation("everything to copy, sha256", "sha256", synced=False)
-SITUATIONS = (NOTHING, CHANGED, PLAIN, HASHED)
+NOTHING = Scenario("nothing changed", "sha256", is_synced=True)
+CHANGED = Scenario("10 files changed", "sha256", is_synced=True, has_changes=True)
+PLAIN = Scenario("everything to copy, no digest", "none", is_synced=False)
+HASHED = Scenario("everything to copy, sha256", "sha256", is_synced=False)
+SCENARIOS = (NOTHING, CHANGED, PLAIN, HASHED)
 
 
 @dataclass(frozen=True)
-class Group:
-    """The rows of one data set on one store: the goals of its situations, and how often each is measured."""
+class CopyBenchmark:
+    """The scenarios of one data set on one store, with their goals.
+
+    `baseline_once`: measure the baseline once per round instead of once per scenario, because it takes long on a slow
+    store and varies little.
+    """
 
     data: DataSet
     open_store: Callable[[Disk], AbstractContextManager[Store]]
     store: str
-    goals: dict[Situation, Goal]
+    goals: dict[Scenario, Goal]
     rounds: int
-    baseline_once: bool  # per round, for all its situations: a slow store is steady, and the baseline takes long
+    baseline_once: bool
 
-    def row_name(self, situation: str) -> str:
-        return f"{self.store} {self.data.name}: {situation}"
+    def row_name(self, scenario: str) -> str:
+        """Return the name of a scenario's row."""
+        return f"{self.store} {self.data.name}: {scenario}"
 
     def row_names(self) -> list[str]:
-        """All of its rows, in order."""
-        names = [each.name for each in self.situations()] + ([_HASH_ALONE] if self.hashes_alone else [])
+        """Return the names of all rows, in order."""
+        names = [scenario.name for scenario in self.scenarios()] + ([_HASH_ONLY] if self.has_hash_row else [])
         return [self.row_name(name) for name in names]
 
     @property
-    def hashes_alone(self) -> bool:
-        """Whether to measure the hash alone too: it depends on the data only."""
+    def has_hash_row(self) -> bool:
+        """Whether to measure the hashing alone too. It depends only on the data, so once per data set is enough."""
         return self.open_store is local_store
 
-    def situations(self) -> list[Situation]:
-        return [each for each in SITUATIONS if self.data.files > 1 or not each.changed]
+    def scenarios(self) -> list[Scenario]:
+        """Return the scenarios that make sense for the data set."""
+        return [scenario for scenario in SCENARIOS if self.data.files > 1 or not scenario.has_changes]
 
 
-def groups(quick: bool) -> list[Group]:
-    """Every store and data set there are rows for."""
+def benchmarks(quick: bool) -> list[CopyBenchmark]:
+    """Return the benchmarks for every store and data set."""
     part = 5 if quick else 1
     some = DataSet("A", 1000 // part, 100 * 1024, 10)
     large = DataSet("B", 1, 100 * 1024 * 1024 // part, 0)
@@ -72,99 +78,100 @@ def groups(quick: bool) -> list[Group]:
     slow = {NOTHING: Goal(100), PLAIN: Goal(5)}
     rounds, slow_rounds = (3, 1) if quick else (7, 2)
     return [
-        Group(some, local_store, "local disk", fast, rounds, False),
-        Group(large, local_store, "local disk", fast, rounds, False),
-        Group(many, local_store, "local disk", fast | {PLAIN: Goal(1)}, rounds if quick else 5, False),
-        Group(some, slow_store, "slow store", slow, slow_rounds, True),
-        Group(large, slow_store, "slow store", slow, slow_rounds, True),
-        Group(fewer, slow_store, "slow store", slow, slow_rounds, True),
+        CopyBenchmark(some, local_store, "local disk", fast, rounds, False),
+        CopyBenchmark(large, local_store, "local disk", fast, rounds, False),
+        CopyBenchmark(many, local_store, "local disk", fast | {PLAIN: Goal(1)}, rounds if quick else 5, False),
+        CopyBenchmark(some, slow_store, "slow store", slow, slow_rounds, True),
+        CopyBenchmark(large, slow_store, "slow store", slow, slow_rounds, True),
+        CopyBenchmark(fewer, slow_store, "slow store", slow, slow_rounds, True),
     ]
 
 
-class _Case:
-    """A row under way. `measure` gives seconds: until the exit and, of a sidecar, until the sealed report."""
+class _Measurement:
+    """The measurements of one row. `measure` returns the seconds until the exit and, for a sidecar, until the seal."""
 
-    def __init__(self, what: str, goal: Goal | None, measure: Callable[[], tuple[float, ...]]) -> None:
-        self.what, self._goal, self._measure = what, goal, measure
-        self._base: list[float] = []
+    def __init__(self, name: str, goal: Goal | None, measure: Callable[[], tuple[float, ...]]) -> None:
+        self.name, self._goal, self._measure = name, goal, measure
+        self._baseline: list[float] = []
         self._ours: list[tuple[float, ...]] = []
-        self._failed: BenchError | None = None
+        self._error: BenchError | None = None
 
-    def take(self, base: float) -> None:
-        """Measure once, to be paired with a baseline of `base` seconds; after a failure nothing more."""
-        if self._failed is not None:
+    def run(self, baseline_seconds: float) -> None:
+        """Measure once and pair the result with a baseline. Does nothing after an error."""
+        if self._error is not None:
             return
         try:
             self._ours.append(self._measure())
         except BenchError as error:
-            self._failed = error
+            self._error = error
         else:
-            self._base.append(base)
+            self._baseline.append(baseline_seconds)
 
     def row(self) -> Row:
-        """What came out."""
-        if self._failed is not None:
-            return absent(self.what, self._failed)
+        """Return the table's row."""
+        if self._error is not None:
+            return failed_row(self.name, self._error)
         ours, *sealed = (list(column) for column in zip(*self._ours, strict=True))
-        return compared(self.what, self._base, ours, sealed[0] if sealed else (), self._goal)
+        return ratio_row(self.name, self._baseline, ours, sealed[0] if sealed else (), self._goal)
 
 
-def rows(disk: Disk, quick: bool, wanted: Wanted) -> Iterator[Row]:
-    """All rows of this topic that are wanted."""
-    for group in groups(quick):
-        names = [name for name in group.row_names() if wanted(name)]
+def rows(disk: Disk, quick: bool, is_selected: RowFilter) -> Iterator[Row]:
+    """Yield the selected rows of this topic."""
+    for benchmark in benchmarks(quick):
+        names = [name for name in benchmark.row_names() if is_selected(name)]
         if not names:
             continue
         try:
-            with group.open_store(disk) as store:
-                cases = [case for case in _cases(group, disk, store) if case.what in names]
-                _measure(group, disk, store, cases)
-        except (BenchError, Unavailable) as reason:
-            yield from (absent(name, reason) for name in names)
+            with benchmark.open_store(disk) as store:
+                selected = [item for item in _measurements(benchmark, disk, store) if item.name in names]
+                _run_rounds(benchmark, disk, store, selected)
+        except (BenchError, NotMeasurable) as error:
+            yield from (failed_row(name, error) for name in names)
         else:
-            yield from (case.row() for case in cases)
+            yield from (measurement.row() for measurement in selected)
 
 
-def _cases(group: Group, disk: Disk, store: Store) -> Iterator[_Case]:
-    data = group.data
-    for each in group.situations():
-        measure = functools.partial(_collect, data, disk, store, each)
-        yield _Case(group.row_name(each.name), group.goals.get(each), measure)
-    if group.hashes_alone:
-        yield _Case(group.row_name(_HASH_ALONE), None, lambda: (hash_alone(data, disk.home(data) / "artifacts"),))
+def _measurements(benchmark: CopyBenchmark, disk: Disk, store: Store) -> Iterator[_Measurement]:
+    data = benchmark.data
+    for scenario in benchmark.scenarios():
+        measure = functools.partial(_collect, data, disk, store, scenario)
+        yield _Measurement(benchmark.row_name(scenario.name), benchmark.goals.get(scenario), measure)
+    if benchmark.has_hash_row:
+        hash_data = lambda: (hash_files(data, disk.home(data) / "artifacts"),)  # noqa: E731
+        yield _Measurement(benchmark.row_name(_HASH_ONLY), None, hash_data)
 
 
-def _measure(group: Group, disk: Disk, store: Store, cases: list[_Case]) -> None:
-    """All rounds. Raises BenchError where the baseline fails."""
-    for _ in range(group.rounds):
-        base = 0.0
-        for case in cases:
-            if not base or not group.baseline_once:
-                base = copy_by_shell(disk.home(group.data) / "artifacts", store)
+def _run_rounds(benchmark: CopyBenchmark, disk: Disk, store: Store, measurements: list[_Measurement]) -> None:
+    """Run all rounds. Raises BenchError if the baseline fails."""
+    for _ in range(benchmark.rounds):
+        baseline_seconds = 0.0
+        for measurement in measurements:
+            if not baseline_seconds or not benchmark.baseline_once:
+                baseline_seconds = copy_by_shell(disk.home(benchmark.data) / "artifacts", store)
                 store.clear()
-            case.take(base)
+            measurement.run(baseline_seconds)
             store.clear()
 
 
-def _collect(data: DataSet, disk: Disk, store: Store, situation: Situation) -> tuple[float, float]:
-    """Seconds from SIGTERM to the exit and to the sealed report."""
+def _collect(data: DataSet, disk: Disk, store: Store, scenario: Scenario) -> tuple[float, float]:
+    """Return the seconds from SIGTERM to the sidecar's exit and to the sealed report."""
     home = disk.home(data)
-    quiet = "0" if situation.synced else _NEVER_QUIET
-    settings = {"DIGEST": situation.digest, "QUIET_SECONDS": quiet, "SYNC_SECONDS": "3600"}
-    with running(home, store, settings) as sidecar:
-        sidecar.wait_idle(data.files if situation.synced else None)
-        settle(store.backing)
-        if situation.changed:
-            change(data, home / "artifacts")
-        elif not situation.synced and sidecar.is_reported():
-            raise BenchError("it copied before it was to")
+    quiet = "0" if scenario.is_synced else _NEVER_QUIET
+    settings = {"DIGEST": scenario.digest, "QUIET_SECONDS": quiet, "SYNC_SECONDS": "3600"}
+    with running_sidecar(home, store, settings) as sidecar:
+        sidecar.wait_idle(data.files if scenario.is_synced else None)
+        wait_for_writeback(store.backing)
+        if scenario.has_changes:
+            change_sample(data, home / "artifacts")
+        elif not scenario.is_synced and sidecar.is_reported():
+            raise BenchError("the sidecar copied files before SIGTERM")
         end = sidecar.end()
     report = end.report
     if report is None or end.sealed_seconds is None or report.state != "sealed":
-        raise BenchError(f"not sealed but {report.state if report else 'without report'}")
+        raise BenchError(f"the report is {report.state if report else 'missing'} instead of sealed")
     if report.collected.files != data.files:
         raise BenchError(f"{report.collected.files} of {data.files} files collected")
-    for path in sample(data):
+    for path in sample_paths(data):
         if (home / "artifacts" / path).read_bytes() != (sidecar.folder / path).read_bytes():
             raise BenchError(f"the copy of {path} differs")
     return end.exit_seconds, end.sealed_seconds

@@ -1,4 +1,4 @@
-"""The data sets: what a job may leave, made once per run, the same bytes for the baseline and for ours."""
+"""The data sets: artifacts of a job, created once per run and used for the baseline and for the sidecar."""
 
 import hashlib
 import os
@@ -26,35 +26,35 @@ class DataSet:
         )
 
     def paths(self) -> Iterator[str]:
-        """Each file's path, relative to the artifacts folder."""
+        """Yield the files' paths relative to the artifacts folder."""
         for number in range(self.files):
             yield f"d{number % self.folders:03}/f{number:06}" if self.folders else f"f{number:06}"
 
 
-def make(data: DataSet, artifacts: Path) -> None:
-    """Write the data set into the folder, which is made."""
+def create_data(data: DataSet, artifacts: Path) -> None:
+    """Create the artifacts folder with the data set."""
     artifacts.mkdir(parents=True)
     for number in range(data.folders):
         (artifacts / f"d{number:03}").mkdir()
     content = bytearray(os.urandom(data.size))
     for number, path in enumerate(data.paths()):
-        content[:8] = number.to_bytes(8, "little")  # no two files alike
+        content[:8] = number.to_bytes(8, "little")  # no two files are equal
         (artifacts / path).write_bytes(content)
 
 
-def sample(data: DataSet) -> list[str]:
-    """Some of its paths, from all over it: those that `change` changes."""
+def sample_paths(data: DataSet) -> list[str]:
+    """Return an evenly spread selection of paths, which are those that `change_sample` changes."""
     return list(data.paths())[:: max(1, data.files // CHANGED_FILES)][:CHANGED_FILES]
 
 
-def change(data: DataSet, artifacts: Path) -> None:
-    """Write other bytes, as many, to the sample."""
-    for path in sample(data):
+def change_sample(data: DataSet, artifacts: Path) -> None:
+    """Overwrite the files of the sample with other bytes of the same length."""
+    for path in sample_paths(data):
         (artifacts / path).write_bytes(os.urandom(data.size))
 
 
-def hash_alone(data: DataSet, artifacts: Path) -> float:
-    """Seconds that one thread takes to read and hash it all: the floor of any copy that records digests."""
+def hash_files(data: DataSet, artifacts: Path) -> float:
+    """Return the seconds that one thread takes to read and hash all files: the minimum for a copy with digests."""
     started = time.perf_counter()
     for path in data.paths():
         with (artifacts / path).open("rb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""Rows on what a sidecar costs where it does nothing or little: memory, CPU, start, end, and being asked to sync."""
+"""Measures what a sidecar costs while it has little to do: memory, CPU, start, exit, and a requested sync."""
 
 import os
 import shutil
@@ -8,57 +8,57 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.data import DataSet
-from bench.sidecars import OURS, Sidecar, running, system_python
+from bench.sidecar_process import OWN_PYTHON, SidecarProcess, running_sidecar, system_python
 from bench.stores import Disk, Store, local_store
-from bench.table import BenchError, Row, Unavailable, absent, absolute, compared, duration
+from bench.table import BenchError, NotMeasurable, Row, failed_row, format_duration, ratio_row, value_row
 
 _SMALL = DataSet("small", 100, 1024, 5)
 _EMPTY = DataSet("empty", 0, 1, 0)
 _EAGER = {"QUIET_SECONDS": "0"}
 
-Measured = Iterator[Row]
+Rows = Iterator[Row]
 
 
-def rows(disk: Disk, quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
-    """All rows of this topic that are wanted."""
-    topics: list[tuple[str, Callable[[Disk, Store, bool], Measured]]] = [
+def rows(disk: Disk, quick: bool, is_selected: Callable[[str], bool]) -> Iterator[Row]:
+    """Yield the selected rows of this topic."""
+    topics: list[tuple[str, Callable[[Disk, Store, bool], Rows]]] = [
         ("idle", _idle),
         ("peak memory", _peak),
         ("start to", _starts),
-        ("ask", _requests),
+        ("request", _requests),
         ("SIGTERM to exit", _empty_end),
     ]
     for topic, measure in topics:
-        if not any(map(wanted, _NAMES[topic])):
+        if not any(map(is_selected, _NAMES[topic])):
             continue
         with local_store(disk) as store:
             try:
-                yield from (row for row in measure(disk, store, quick) if wanted(row.what))
-            except (BenchError, Unavailable) as error:
-                yield from (absent(name, error) for name in _NAMES[topic] if wanted(name))
+                yield from (row for row in measure(disk, store, quick) if is_selected(row.name))
+            except (BenchError, NotMeasurable) as error:
+                yield from (failed_row(name, error) for name in _NAMES[topic] if is_selected(name))
 
 
 _RSS, _PSS, _DIRTY = "idle memory: VmRSS", "idle memory: PSS", "idle memory: private dirty"
 _CPU, _CPU_MANY = "idle CPU, 100 files, 20 s", "idle CPU, 1000 files, 20 s"
 _PEAK = "peak memory (VmHWM): 100,000 files of 100 bytes"
-_FIRST, _HEALTH = "start to first sync done", "start to /healthz"
-_COMMAND, _KILL = "ask for a sync: python -m sidecar sync-now", "ask for a sync: kill -USR1"
+_FIRST, _HEALTH = "start to end of first sync", "start to /healthz"
+_COMMAND, _KILL = "request a sync: python -m sidecar sync-now", "request a sync: kill -USR1"
 _END = "SIGTERM to exit, empty folder"
 _NAMES = {
     "idle": (_RSS, _PSS, _DIRTY, _CPU, _CPU_MANY),
     "peak memory": (_PEAK,),
     "start to": (_FIRST, _HEALTH),
-    "ask": (_COMMAND, _KILL),
+    "request": (_COMMAND, _KILL),
     "SIGTERM to exit": (_END,),
 }
 
 
-def _idle(disk: Disk, store: Store, quick: bool) -> Measured:
+def _idle(disk: Disk, store: Store, quick: bool) -> Rows:
     seconds = 5.0 if quick else 20.0
     many = DataSet("idle", 1000, 1024, 10)
     with (
-        running(disk.home(_SMALL), store, _EAGER) as small,
-        running(disk.home(many), store, _EAGER) as large,
+        running_sidecar(disk.home(_SMALL), store, _EAGER) as small,
+        running_sidecar(disk.home(many), store, _EAGER) as large,
     ):
         small.wait_idle(_SMALL.files)
         large.wait_idle(many.files)
@@ -68,25 +68,25 @@ def _idle(disk: Disk, store: Store, quick: bool) -> Measured:
         passed = time.perf_counter() - started
         used = [small.cpu_seconds() - before[0], large.cpu_seconds() - before[1]]
         sizes = _memory(small)
-    yield absolute(_RSS, [sizes["Rss"]], " MB", 28)
-    yield absolute(_PSS, [sizes["Pss"]], " MB")
-    yield absolute(_DIRTY, [sizes["Private_Dirty"]], " MB")
+    yield value_row(_RSS, [sizes["Rss"]], " MB", 28)
+    yield value_row(_PSS, [sizes["Pss"]], " MB")
+    yield value_row(_DIRTY, [sizes["Private_Dirty"]], " MB")
     for name, cpu in zip((_CPU, _CPU_MANY), used, strict=True):
-        yield absolute(name, [100 * cpu / passed], " %", 0.1)
+        yield value_row(name, [100 * cpu / passed], " %", 0.1)
 
 
-def _memory(sidecar: Sidecar) -> dict[str, float]:
-    """MB by kind, of a sidecar that has all its libraries in use."""
-    if sidecar.ask("/metrics") is None:
+def _memory(sidecar: SidecarProcess) -> dict[str, float]:
+    """Return MB by kind. First requests /metrics, so that all libraries of the sidecar are in use."""
+    if sidecar.http_get("/metrics") is None:
         raise BenchError("no /metrics")
     lines = Path(f"/proc/{sidecar.pid}/smaps_rollup").read_text().splitlines()[1:]
     return {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
 
 
-def _peak(disk: Disk, store: Store, quick: bool) -> Measured:
+def _peak(disk: Disk, store: Store, quick: bool) -> Rows:
     data = DataSet("D", 20_000 if quick else 100_000, 100, 100)
     try:
-        with running(disk.home(data), store, _EAGER | {"SYNC_SECONDS": "3600"}) as sidecar:
+        with running_sidecar(disk.home(data), store, _EAGER | {"SYNC_SECONDS": "3600"}) as sidecar:
             sidecar.wait_idle(data.files)
             end = sidecar.end(sample_peak=True)
     finally:
@@ -94,11 +94,11 @@ def _peak(disk: Disk, store: Store, quick: bool) -> Measured:
         store.clear()
     if end.report is None or end.report.state != "sealed" or end.report.collected.files != data.files:
         raise BenchError("not all files were collected")
-    yield absolute(_PEAK if not quick else _PEAK.replace("100,000", "20,000"), [end.peak_kb / 1024], " MB", 100)
+    yield value_row(_PEAK if not quick else _PEAK.replace("100,000", "20,000"), [end.peak_kb / 1024], " MB", 100)
 
 
-def _starts(disk: Disk, store: Store, quick: bool) -> Measured:
-    for python in (OURS, system_python()):
+def _starts(disk: Disk, store: Store, quick: bool) -> Rows:
+    for python in (OWN_PYTHON, system_python()):
         if python is None:
             continue
         bare: list[float] = []
@@ -106,15 +106,15 @@ def _starts(disk: Disk, store: Store, quick: bool) -> Measured:
         healthy: list[float] = []
         for _ in range(3 if quick else 9):
             bare.append(_run([python.command, "-P", "-c", "pass"]))
-            with running(disk.home(_SMALL), store, _EAGER, python) as sidecar:
+            with running_sidecar(disk.home(_SMALL), store, _EAGER, python) as sidecar:
                 _wait_ready(sidecar, synced, healthy)
             store.clear()
         suffix = f" ({python.name})" if python.name else ""
         for name, seconds in ((_FIRST, synced), (_HEALTH, healthy)):
-            yield absolute(name + suffix, [1000 * each for each in seconds], " ms", 150, duration(bare))
+            yield value_row(name + suffix, [1000 * value for value in seconds], " ms", 150, format_duration(bare))
 
 
-def _wait_ready(sidecar: Sidecar, synced: list[float], healthy: list[float]) -> None:
+def _wait_ready(sidecar: SidecarProcess, synced: list[float], healthy: list[float]) -> None:
     def first_sync() -> bool:
         if len(healthy) <= len(synced) and sidecar.is_healthy():
             healthy.append(time.perf_counter() - sidecar.started)
@@ -126,31 +126,31 @@ def _wait_ready(sidecar: Sidecar, synced: list[float], healthy: list[float]) -> 
         healthy.append(sidecar.wait_for(sidecar.is_healthy, "/healthz"))
 
 
-def _requests(disk: Disk, store: Store, quick: bool) -> Measured:
+def _requests(disk: Disk, store: Store, quick: bool) -> Rows:
     kill = shutil.which("kill")
     if kill is None:
-        raise Unavailable("needs the program kill")
+        raise NotMeasurable("requires the program kill")
     by_kill, by_command = [], []
-    environ = {"PYTHONPATH": OURS.path, "PATH": os.environ["PATH"]}
-    with running(disk.home(_SMALL), store, _EAGER) as sidecar:
+    environ = {"PYTHONPATH": OWN_PYTHON.path, "PATH": os.environ["PATH"]}
+    with running_sidecar(disk.home(_SMALL), store, _EAGER) as sidecar:
         sidecar.wait_idle(_SMALL.files)
         for _ in range(3 if quick else 15):
             by_kill.append(_run([kill, "-USR1", str(sidecar.pid)]))
             time.sleep(0.1)
-            by_command.append(_run([OURS.command, "-P", "-m", "sidecar", "sync-now", str(sidecar.pid)], environ))
+            by_command.append(_run([OWN_PYTHON.command, "-P", "-m", "sidecar", "sync-now", str(sidecar.pid)], environ))
             time.sleep(0.1)
-    yield compared(_COMMAND, by_kill, by_command)
-    yield absolute(_KILL, [1000 * each for each in by_kill], " ms")
+    yield ratio_row(_COMMAND, by_kill, by_command)
+    yield value_row(_KILL, [1000 * value for value in by_kill], " ms")
 
 
-def _empty_end(disk: Disk, store: Store, quick: bool) -> Measured:
+def _empty_end(disk: Disk, store: Store, quick: bool) -> Rows:
     seconds = []
     for _ in range(3 if quick else 9):
-        with running(disk.home(_EMPTY), store, {}) as sidecar:
+        with running_sidecar(disk.home(_EMPTY), store, {}) as sidecar:
             sidecar.wait_idle()
             seconds.append(sidecar.end().exit_seconds)
         store.clear()
-    yield absolute(_END, [1000 * each for each in seconds], " ms")
+    yield value_row(_END, [1000 * value for value in seconds], " ms")
 
 
 def _run(command: list[str], environ: dict[str, str] | None = None) -> float:

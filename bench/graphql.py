@@ -1,7 +1,7 @@
-"""Rows on GraphQL: from the request to the last byte of the answer, in the server's process, without the store's time.
+"""Measures GraphQL requests in the server's process, from the request to the last byte of the response.
 
-The baseline is the same schema with the same resolvers as Flask and Graphene serve it by themselves: parsed, validated
-and executed field by field for each request, written by `jsonify`. The store is a list in memory.
+The baseline is the same schema and resolvers served by plain Flask and Graphene: parsed, validated and executed field
+by field for each request, and written by `jsonify`. The store is a list in memory, so its time does not count.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from api.usage import UsageCache
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, job_prefix
 from bench.jobs import EndedJobs
 from bench.stores import Disk
-from bench.table import BenchError, Goal, Row, absolute, compared
+from bench.table import BenchError, Goal, Row, ratio_row, value_row
 
 _NOW = 1_800_000_000.0
 _CALLER = Caller("1", "bench", ["a"])
@@ -43,7 +43,7 @@ _PAGE = """{ phJob(where: {id: "job-1"}) { artifact { itemsConnection(first: 100
   pageInfo { endCursor } edges { cursor node { name size lastModified } } } } } }"""
 _JOBS = "{ phJobs { id displayName phase userName createTime artifact { state totalCount totalSize expiredAt } } }"
 
-# What is asked, of how many files and jobs; goals: of the ratio, and of our median in milliseconds.
+# Name, query, number of files, number of jobs, goal for the ratio, goal for our median in milliseconds.
 _CASES: tuple[tuple[str, str, int, int, Goal | None, float | None], ...] = (
     ("GraphQL: 1000 files of a job", _FILES, 1000, 1, Goal(8), 2),
     ("GraphQL: a page of 1000 files", _PAGE, 1000, 1, None, None),
@@ -54,35 +54,35 @@ _CASES: tuple[tuple[str, str, int, int, Goal | None, float | None], ...] = (
 Serve = Callable[[], bytes]
 
 
-def rows(_: Disk, quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
-    """All rows of this topic that are wanted."""
-    for what, query, files, jobs, ratio, milliseconds in _CASES:
-        if not wanted(what):
+def rows(_: Disk, quick: bool, is_selected: Callable[[str], bool]) -> Iterator[Row]:
+    """Yield the selected rows of this topic."""
+    for name, query, files, jobs, ratio, milliseconds in _CASES:
+        if not is_selected(name):
             continue
         services = _services(files, jobs)
         plain, ours = (_serving(app, query) for app in (_plain(services), _ours(services)))
         if json.loads(plain()) != json.loads(ours()):
-            raise BenchError(f"{what}: the two answers differ")
-        base, own = _measured(plain, ours, max(4, (40_000 if quick else 200_000) // (files + jobs)))
-        yield compared(what, base, own, goal=ratio)
+            raise BenchError(f"{name}: the two responses differ")
+        base, own = _measure_in_turn(plain, ours, max(4, (40_000 if quick else 200_000) // (files + jobs)))
+        yield ratio_row(name, base, own, goal=ratio)
         if milliseconds is not None:
-            yield absolute(f"{what}, p50", [second * 1000 for second in own], " ms", milliseconds)
+            yield value_row(f"{name}, median", [second * 1000 for second in own], " ms", milliseconds)
 
 
-def _measured(plain: Serve, ours: Serve, rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds of both, in turn."""
+def _measure_in_turn(plain: Serve, ours: Serve, rounds: int) -> tuple[list[float], list[float]]:
+    """Return the seconds of each request to both applications."""
     base: list[float] = []
     own: list[float] = []
     for _ in range(rounds):
         for serve, seconds in ((plain, base), (ours, own)):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             serve()
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(time.perf_counter() - started)
     return base, own
 
 
 def _serving(app: flask.Flask, query: str) -> Serve:
-    """One request to a WSGI application."""
+    """Return a function that sends the query to a WSGI application and returns the response's body."""
     body = json.dumps({"query": query}).encode()
     environ = {
         "REQUEST_METHOD": "POST", "SCRIPT_NAME": "", "PATH_INFO": "/api/graphql", "QUERY_STRING": "",
@@ -98,10 +98,10 @@ def _serving(app: flask.Flask, query: str) -> Serve:
             return sent.write
 
         sent = io.BytesIO()
-        answer = app(environ | {"wsgi.input": io.BytesIO(body)}, start)
-        content = b"".join(answer)
+        chunks = app(environ | {"wsgi.input": io.BytesIO(body)}, start)
+        content = b"".join(chunks)
         with contextlib.suppress(AttributeError):
-            answer.close()  # type: ignore[attr-defined]
+            chunks.close()  # type: ignore[attr-defined]
         if statuses != ["200 OK"]:
             raise BenchError(f"GraphQL answered {statuses}: {content[:200]!r}")
         return content
@@ -121,9 +121,9 @@ def _plain(services: Services) -> flask.Flask:
 
     @app.post("/api/graphql")
     def graphql() -> flask.Response:
-        asked = flask.request.get_json()
+        request = flask.request.get_json()
         result = SCHEMA.execute(
-            asked["query"], variables=asked.get("variables"), context=RequestContext(_CALLER, services, usage)
+            request["query"], variables=request.get("variables"), context=RequestContext(_CALLER, services, usage)
         )
         if result.errors:
             raise BenchError(f"the plain server failed: {result.errors[0]}")
@@ -147,7 +147,7 @@ def _services(files: int, jobs: int) -> Services:
 
 
 class _Memory:
-    """A job's files, kept in order."""
+    """A store in memory with the files of one job."""
 
     def __init__(self, items: list[Item]) -> None:
         self._items = sorted(items)

@@ -1,4 +1,4 @@
-"""PhJobs in memory, for measurements of what asks about them."""
+"""A source of PhJobs in memory, for measurements of the API and the cleanup."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from api.jobs.job import Draft, Job
 
 
 class EndedJobs:
-    """`jobs`, which have all ended."""
+    """A job source in which all jobs have ended."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._jobs = {job.id: job for job in jobs}

@@ -1,6 +1,6 @@
-"""Where the data and the copies lie: a local disk that gives steady numbers, and a store as slow as a network.
+"""The disk for the data, and the stores: one on the disk itself, and one as slow as a network file system.
 
-The disk is an ext4 image in memory: a machine's own disk is full of what ran before, and its numbers jump.
+The disk is an ext4 image in memory, because measurements on a machine's own disk vary with its other activity.
 """
 
 import os
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from artifacts.layout import JOB_ARTIFACTS
-from bench.data import DataSet, make
-from bench.table import Unavailable
+from bench.data import DataSet, create_data
+from bench.table import NotMeasurable
 from tests.storefs import build, tmpfs
 from tests.storefs.mount import mounted
 
@@ -25,10 +25,10 @@ _INODES = 600_000
 
 @dataclass(frozen=True)
 class Store:
-    """A shared store: `path` is what writers see, `backing` the same behind the mount, where looking costs nothing.
+    """A shared store. `path` is the mount that writers use; `backing` is the folder behind it, for fast checks.
 
-    The kernel remembers for seconds what a mount holds, and what is removed behind it is a surprise to whoever comes
-    next: so job folders have names of their own, and the folder that they lie in stays.
+    The kernel caches a mount's entries for seconds, and does not notice files that were removed behind the mount. So
+    every job folder has a new name, and their parent folder is never removed.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Store:
         (self.backing / JOB_ARTIFACTS).mkdir()
 
     def clear(self) -> None:
-        """Remove every job's folder, and let what was written settle."""
+        """Remove all job folders and wait for the write-back."""
         for entry in (self.backing / JOB_ARTIFACTS).iterdir():
             shutil.rmtree(entry)
-        settle(self.backing)
+        wait_for_writeback(self.backing)
 
 
 @dataclass
@@ -51,35 +51,35 @@ class Disk:
 
     path: Path
     kind: str
-    _made: set[str] = field(default_factory=set)
+    _created: set[str] = field(default_factory=set)
 
     def home(self, data: DataSet) -> Path:
-        """The job's home with the data set in `artifacts`, made when first asked for."""
+        """Return a job's home with the data set in `artifacts`. It is created by the first call."""
         home = self.path / "homes" / data.name
-        if data.name not in self._made:
-            make(data, home / "artifacts")
-            self._made.add(data.name)
-            settle(self.path)
+        if data.name not in self._created:
+            create_data(data, home / "artifacts")
+            self._created.add(data.name)
+            wait_for_writeback(self.path)
         return home
 
     def drop(self, data: DataSet) -> None:
-        """Remove the data set."""
+        """Remove the data set's home."""
         shutil.rmtree(self.path / "homes" / data.name)
-        self._made.discard(data.name)
+        self._created.discard(data.name)
 
     def new_folder(self) -> Path:
-        """An empty folder."""
+        """Create an empty folder."""
         return Path(tempfile.mkdtemp(dir=self.path))
 
 
-def settle(path: Path) -> None:
-    """Wait until the file system has written back, so that the next one timed does not pay for it."""
+def wait_for_writeback(path: Path) -> None:
+    """Wait until the file system has written back its data, so that the next measurement does not include that time."""
     subprocess.run(["sync", "-f", str(path)], check=True)
 
 
 @contextmanager
 def local_disk(folder: Path | None) -> Iterator[Disk]:
-    """An ext4 image in memory, for root; otherwise, or if one is given, a folder."""
+    """Yield a disk: an ext4 image in memory if we are root, else a folder. A given `folder` is always used."""
     with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as name:
         outer = Path(name)
         if folder is not None or tmpfs.missing() is not None or shutil.which("mkfs.ext4") is None:
@@ -94,7 +94,7 @@ def _image(image: Path, path: Path) -> Iterator[Path]:
     path.mkdir()
     with image.open("wb") as file:
         file.truncate(_IMAGE_BYTES)
-    options = "lazy_itable_init=0,lazy_journal_init=0"  # else the kernel goes on making it while we measure
+    options = "lazy_itable_init=0,lazy_journal_init=0"  # else the kernel continues the initialization while we measure
     subprocess.run(["mkfs.ext4", "-q", "-F", "-N", str(_INODES), "-E", options, str(image)], check=True)
     subprocess.run(["mount", "-o", "loop", str(image), str(path)], check=True)
     try:
@@ -105,17 +105,17 @@ def _image(image: Path, path: Path) -> Iterator[Path]:
 
 @contextmanager
 def local_store(disk: Disk) -> Iterator[Store]:
-    """A store on the local disk itself."""
+    """Yield a store on the local disk itself."""
     path = disk.new_folder()
     yield Store("local", path, path)
 
 
 @contextmanager
 def slow_store(disk: Disk) -> Iterator[Store]:
-    """A FUSE mount whose create, write, flush and mkdir take 5 ms more. Raises Unavailable."""
+    """Yield a FUSE mount whose create, write, flush and mkdir take 5 ms longer. Raises NotMeasurable."""
     missing = build.missing()
     if missing is not None:
-        raise Unavailable(f"needs {missing}")
+        raise NotMeasurable(f"requires {missing}")
     backing, path = disk.new_folder(), disk.new_folder()
     os.chmod(backing, 0o755)
     slow = SLOW_MICROSECONDS

@@ -1,7 +1,4 @@
-"""The table: what a row holds, how its numbers are written, and whether a goal is met.
-
-Apart from the measuring, so that no measurement decides how it looks or what counts as met.
-"""
+"""The table: the rows' fields, the format of numbers, and whether a goal is met."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,25 +6,28 @@ from dataclasses import dataclass, fields
 
 
 class BenchError(Exception):
-    """Something that was measured did not do what it should have; its row says so."""
+    """A measured program did not work as expected. Its row shows "failed"."""
 
 
-class Unavailable(Exception):
-    """This machine lacks what a row needs; its row says what."""
+class NotMeasurable(Exception):
+    """This machine lacks a requirement of a measurement. Its row shows "skipped"."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line. `ratio`: baseline / ours until our process has ended; `sealed`: until the sealed report is there."""
+    """A row of the table. `ratio`: baseline / ours for the time until the process exits; `sealed`: until the seal.
 
-    what: str
+    `note`: why there is no number, printed below the table.
+    """
+
+    name: str
     baseline: str = ""
     ours: str = ""
     ratio: str = ""
     sealed: str = ""
     goal: str = ""
     result: str = ""
-    note: str = ""  # why there is no number; below the table
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,64 +42,64 @@ class Goal:
         return f"{'>=' if self.at_least else '<='} {self.bound:g}{self.unit}"
 
     def judge(self, value: float) -> str:
-        """ "met" or "missed"."""
+        """Return "met" or "missed"."""
         return "met" if (value >= self.bound if self.at_least else value <= self.bound) else "missed"
 
 
-_HEADINGS = Row("what", "baseline", "ours", "ratio (min-max)", "until sealed", "goal", "result")
+_HEADINGS = Row("measurement", "baseline", "ours", "ratio (min-max)", "until sealed", "goal", "result")
 _WIDTHS = Row("54", "9", "9", "21", "21", "10", "6")
 
 
-def heading() -> str:
-    """The table's first two lines."""
+def format_heading() -> str:
+    """Return the table's first two lines."""
     return _line(_HEADINGS) + "\n" + _line(Row(*("-" * int(width) for width in _cells(_WIDTHS))))
 
 
-def line(row: Row) -> str:
-    """A row as a line of a Markdown table."""
+def format_row(row: Row) -> str:
+    """Return a row as a line of a Markdown table."""
     return _line(row)
 
 
-def absent(what: str, reason: BenchError | Unavailable) -> Row:
-    """A row without numbers, for what failed or cannot be measured here."""
-    if isinstance(reason, Unavailable):
-        return Row(what, ours="skipped", note=str(reason))
-    return Row(what, ours="failed", result="missed", note=str(reason))
+def failed_row(name: str, error: BenchError | NotMeasurable) -> Row:
+    """Return a row without numbers, for a measurement that failed or is not possible on this machine."""
+    if isinstance(error, NotMeasurable):
+        return Row(name, ours="skipped", note=str(error))
+    return Row(name, ours="failed", result="missed", note=str(error))
 
 
-def duration(seconds: Sequence[float]) -> str:
-    """The median, in ms or s."""
-    middle = statistics.median(seconds)
-    return f"{middle * 1000:.1f} ms" if middle < 1 else f"{middle:.2f} s"
+def format_duration(seconds: Sequence[float]) -> str:
+    """Return the median, in ms or s."""
+    median = statistics.median(seconds)
+    return f"{median * 1000:.1f} ms" if median < 1 else f"{median:.2f} s"
 
 
-def ratios(values: Sequence[float]) -> str:
-    """Median and range of the ratios of pairs: `5.2x (4.8-6.1)`."""
+def format_ratios(values: Sequence[float]) -> str:
+    """Return median and range of the ratios of pairs, such as `5.2x (4.8-6.1)`."""
     return f"{_short(statistics.median(values))}x ({_short(min(values))}-{_short(max(values))})"
 
 
-def absolute(what: str, values: Sequence[float], unit: str, goal: float | None = None, baseline: str = "") -> Row:
-    """A row of a number that is compared with a goal alone: median, and range where there are several."""
-    middle = statistics.median(values)
+def value_row(name: str, values: Sequence[float], unit: str, goal: float | None = None, baseline: str = "") -> Row:
+    """Return a row for values that have no ratio to a baseline: the median, the range, and whether the goal is met."""
+    median = statistics.median(values)
     bound = None if goal is None else Goal(goal, unit, at_least=False)
     spread = f"({_short(min(values))}-{_short(max(values))}{unit})" if len(values) > 1 else ""
     return Row(
-        what, baseline, f"{_short(middle)}{unit}", spread, "", str(bound or ""), bound.judge(middle) if bound else ""
+        name, baseline, f"{_short(median)}{unit}", spread, "", str(bound or ""), bound.judge(median) if bound else ""
     )
 
 
-def compared(
-    what: str, base: Sequence[float], ours: Sequence[float], sealed: Sequence[float] = (), goal: Goal | None = None
+def ratio_row(
+    name: str, baseline: Sequence[float], ours: Sequence[float], sealed: Sequence[float] = (), goal: Goal | None = None
 ) -> Row:
-    """A row of seconds, paired by round. `sealed`: seconds until the sealed report was there."""
-    pairs = [old / new for old, new in zip(base, ours, strict=True)]
-    until = [old / new for old, new in zip(base, sealed, strict=True)] if sealed else []
+    """Return a row for seconds that are paired by round. `sealed`: seconds until the sealed report was written."""
+    pairs = [old / new for old, new in zip(baseline, ours, strict=True)]
+    sealed_pairs = [old / new for old, new in zip(baseline, sealed, strict=True)] if sealed else []
     return Row(
-        what,
-        duration(base),
-        duration(ours),
-        ratios(pairs),
-        ratios(until) if until else "",
+        name,
+        format_duration(baseline),
+        format_duration(ours),
+        format_ratios(pairs),
+        format_ratios(sealed_pairs) if sealed_pairs else "",
         str(goal or ""),
         goal.judge(statistics.median(pairs)) if goal else "",
     )

@@ -1,5 +1,5 @@
-/* What a job may do while it is watched. Prints the seconds of each: appends to one file, appends to a hundred
-   files in turn, and many small files. Small and in C, so that what slows it down is the watch. */
+/* Writes files as a watched job may do: appends to one file, appends to a hundred files in turn, and many small files.
+   Prints the seconds of each. Written in C, so that the watch is the only significant overhead. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
-"""A stand-in for an S3 bucket that takes its time: it answers listings of keys that it makes up, and counts them.
+"""A fake S3 bucket with a delay, which lists generated keys and counts the list requests. For benchmarks only.
 
-For measuring clients, not for telling whether they are right. A process of its own, so that it takes no share of
-the measured one's time: `python -m bench.bucket FILES FOLDERS MILLISECONDS` prints its port.
+It runs in its own process, so that it does not use the measured process' time:
+`python -m bench.listing_server FILES FOLDERS MILLISECONDS` prints its port.
 """
 
 import bisect
@@ -13,23 +13,24 @@ from urllib.parse import parse_qs, urlsplit
 from bench.data import DataSet
 
 PREFIX = "groups/g/jobArtifacts/job/"
-_TOLD = "<LastModified>2026-11-24T19:39:06.000Z</LastModified><ETag>&quot;0&quot;</ETag><Size>8</Size>"
+_METADATA = "<LastModified>2026-11-24T19:39:06.000Z</LastModified><ETag>&quot;0&quot;</ETag><Size>8</Size>"
 
 
-class _Bucket(BaseHTTPRequestHandler):
+class _ListingHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     keys: list[str]
     latency_seconds: float
-    lists = 0
+    list_count = 0
 
     def do_GET(self) -> None:
+        """Answer a list request, or `/lists` with the number of list requests so far."""
         url = urlsplit(self.path)
         if url.path == "/lists":
-            self._answer(str(_Bucket.lists))
+            self._send(str(_ListingHandler.list_count))
             return
-        _Bucket.lists += 1
+        _ListingHandler.list_count += 1
         time.sleep(self.latency_seconds)
-        self._answer(self._page({name: values[0] for name, values in parse_qs(url.query).items()}))
+        self._send(self._page({name: values[0] for name, values in parse_qs(url.query).items()}))
 
     def _page(self, query: dict[str, str]) -> str:
         after = query.get("continuation-token") or query.get("start-after", "")
@@ -37,11 +38,11 @@ class _Bucket(BaseHTTPRequestHandler):
         page = self.keys[start : start + int(query.get("max-keys", "1000"))]
         more = start + len(page) < len(self.keys)
         token = f"<NextContinuationToken>{page[-1]}</NextContinuationToken>" if more else ""
-        entries = "".join(f"<Contents><Key>{key}</Key>{_TOLD}</Contents>" for key in page)
+        entries = "".join(f"<Contents><Key>{key}</Key>{_METADATA}</Contents>" for key in page)
         truncated = "true" if more else "false"
         return f"<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{token}{entries}</ListBucketResult>"
 
-    def _answer(self, text: str) -> None:
+    def _send(self, text: str) -> None:
         body = text.encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -49,15 +50,15 @@ class _Bucket(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: it would be measured."""
+        """Log nothing, because that would be measured too."""
 
 
 def main() -> None:
     """Serve until killed."""
     files, folders, milliseconds = map(int, sys.argv[1:])
-    _Bucket.keys = [PREFIX + path for path in sorted(DataSet("", files, 8, folders).paths())]
-    _Bucket.latency_seconds = milliseconds / 1000
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Bucket) as server:
+    _ListingHandler.keys = [PREFIX + path for path in sorted(DataSet("", files, 8, folders).paths())]
+    _ListingHandler.latency_seconds = milliseconds / 1000
+    with ThreadingHTTPServer(("127.0.0.1", 0), _ListingHandler) as server:
         print(server.server_address[1], flush=True)
         server.serve_forever()
 

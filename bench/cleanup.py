@@ -1,6 +1,6 @@
-"""How long the cleanup takes where every request to the store does, and how its time and memory grow with the jobs.
+"""Measures time and memory of the cleanup with a slow store, in which the artifacts of all jobs are due.
 
-All jobs are due: the most that one run can have to do. `python -m bench.cleaning [JOBS ...]` measures other sizes.
+`python -m bench.cleanup [JOBS ...]` measures other numbers of jobs, to show how time and memory grow.
 """
 
 import json
@@ -25,7 +25,7 @@ from api.settings import ApiSettings
 from api.store.factory import open_store
 from bench.jobs import EndedJobs
 from bench.stores import Disk
-from bench.table import BenchError, Row, absent, absolute
+from bench.table import BenchError, Row, failed_row, value_row
 
 DELAY_MS = 20
 GROUPS = 20
@@ -33,39 +33,39 @@ GOAL_SECONDS = 30.0
 JOBS, JOBS_QUICK = 10_000, 2_000
 
 
-def rows(disk: Disk, quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
-    """The rows of the table: seconds, and what the memory grows by."""
+def rows(disk: Disk, quick: bool, is_selected: Callable[[str], bool]) -> Iterator[Row]:
+    """Yield the selected rows of this topic: seconds, and growth of the memory."""
     jobs = JOBS_QUICK if quick else JOBS
-    what = f"cleanup of {jobs} jobs, {DELAY_MS} ms a request"
-    if not wanted(what):
+    name = f"cleanup of {jobs} jobs, {DELAY_MS} ms per request"
+    if not is_selected(name):
         return
     try:
-        measured = measure(jobs)
+        result = measure(jobs)
     except BenchError as error:
-        yield absent(what, error)
+        yield failed_row(name, error)
         return
-    yield absolute(what, [measured["seconds"]], " s", GOAL_SECONDS * jobs / JOBS)
-    yield absolute(f"{what}: memory gained", [measured["gained_mb"]], " MB")
+    yield value_row(name, [result["seconds"]], " s", GOAL_SECONDS * jobs / JOBS)
+    yield value_row(f"{name}: memory growth", [result["gained_mb"]], " MB")
 
 
 def measure(jobs: int) -> dict[str, float]:
-    """Clean so many jobs in a process of its own: seconds, MB before and gained, requests for each job."""
-    with _server(jobs) as url, TemporaryDirectory() as place:
+    """Clean up `jobs` jobs in a new process. Returns seconds, MB before and gained, and requests per job."""
+    with _server(jobs) as url, TemporaryDirectory() as folder:
         environment = {**os.environ, "AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
         environment |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
-        command = [sys.executable, "-m", "bench.cleaning", "--clean", str(jobs), str(Path(place) / "lock")]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
+        command = [sys.executable, "-m", "bench.cleanup", "--clean", str(jobs), str(Path(folder) / "lock")]
+        process = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        if process.returncode:
             raise BenchError("the cleanup failed")
-        with urlopen(f"{url}/phfs/counts") as answer:
-            counts = answer.read().decode()
-    measured: dict[str, float] = json.loads(done.stdout)
+        with urlopen(f"{url}/phfs/counts") as response:
+            counts = response.read().decode()
+    result: dict[str, float] = json.loads(process.stdout)
     requests = sum(int(part.partition("=")[2]) for part in counts.split())
-    return {**measured, "requests_per_job": round(requests / jobs, 2)}
+    return {**result, "requests_per_job": round(requests / jobs, 2)}
 
 
-def _ended(jobs: int) -> EndedJobs:
-    """Jobs that the cleanup asks about, each."""
+def _ended_jobs(jobs: int) -> EndedJobs:
+    """Return jobs that ended 8 days ago."""
     end = format_time(time.time() - 8 * 86400)
     return EndedJobs(
         Job(f"job-{number:07}", "", f"group-{number % GROUPS:03}", phase="Succeeded", finish_time=end)
@@ -75,14 +75,14 @@ def _ended(jobs: int) -> EndedJobs:
 
 def _clean(jobs: int, lock: Path) -> None:
     settings = ApiSettings.from_env({"PHJOB_API_STORE": "s3://phfs", "PHJOB_API_AUTH": "none", **os.environ})
-    store, known = open_store(settings.store), _ended(jobs)
-    cleaner = Cleaner(store, known, settings, ApiMetrics(CollectorRegistry()), FileLock(lock), time.time)
+    store, source = open_store(settings.store), _ended_jobs(jobs)
+    cleaner = Cleaner(store, source, settings, ApiMetrics(CollectorRegistry()), FileLock(lock), time.time)
     store.check()
-    before, begun = _peak_mb(), time.monotonic()
-    cleaned = cleaner.clean(None, force=True)
-    seconds = time.monotonic() - begun
-    if (cleaned.removed, cleaned.failed) != (jobs, 0):
-        raise BenchError(f"removed {cleaned.removed} of {jobs}, {cleaned.failed} failed")
+    before, started = _peak_mb(), time.monotonic()
+    result = cleaner.clean(None, force=True)
+    seconds = time.monotonic() - started
+    if (result.removed, result.failed) != (jobs, 0):
+        raise BenchError(f"removed {result.removed} of {jobs}, {result.failed} failed")
     gained, cpu = _peak_mb() - before, sum(os.times()[:2])
     print(json.dumps({"seconds": round(seconds, 2), "before_mb": before, "gained_mb": gained, "cpu": round(cpu, 2)}))
 
@@ -93,7 +93,7 @@ def _peak_mb() -> float:
 
 @contextmanager
 def _server(jobs: int) -> Iterator[str]:
-    command = [sys.executable, "-m", "bench.s3", str(DELAY_MS), str(GROUPS), str(jobs)]
+    command = [sys.executable, "-m", "bench.s3_server", str(DELAY_MS), str(GROUPS), str(jobs)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout

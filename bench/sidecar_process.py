@@ -1,4 +1,4 @@
-"""A real sidecar process: started as in a pod, waited for, ended as the kubelet ends it, and timed from outside."""
+"""Starts a real sidecar process as in a pod, stops it as the kubelet does, and measures it from outside."""
 
 import itertools
 import os
@@ -25,14 +25,14 @@ from bench.table import BenchError
 
 ROOT = Path(__file__).resolve().parents[1]
 _POLL_SECONDS = 0.0005
-_PATIENCE_SECONDS = 120.0
-_CPUCLOCK_SCHED = 2  # with a process id it names that process's clock, as clock_getcpuclockid(3) does
+_TIMEOUT_SECONDS = 120.0
+_CPUCLOCK_SCHED = 2  # combined with a process id, it names that process' clock, as in clock_getcpuclockid(3)
 _numbers = itertools.count()
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python that can run the sidecar: its command, and where it finds the packages."""
+    """A Python that can run the sidecar. `path`: its PYTHONPATH."""
 
     name: str
     command: str
@@ -40,8 +40,8 @@ class Interpreter:
 
 
 @dataclass(frozen=True)
-class End:
-    """How a sidecar ended: seconds from SIGTERM to its exit and to the sealed report in the store (or None)."""
+class SidecarExit:
+    """A sidecar's exit. Seconds are from SIGTERM to the exit, and to the sealed report in the store (or None)."""
 
     exit_seconds: float
     sealed_seconds: float | None
@@ -49,27 +49,27 @@ class End:
     report: Report | None
 
 
-OURS = Interpreter("", sys.executable, str(ROOT))
+OWN_PYTHON = Interpreter("", sys.executable, str(ROOT))
 
 
 def system_python() -> Interpreter | None:
-    """/usr/bin/python3 with this environment's packages, if that works and is another one than ours."""
+    """Return /usr/bin/python3 with this environment's packages, or None if it does not work or is our own Python."""
     path = os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]])
     python = Interpreter("/usr/bin/python3", "/usr/bin/python3", path)
     code = "import watchdog.observers, prometheus_client, sidecar"
     if os.path.realpath(sys.executable) == os.path.realpath(python.command):
         return None
     with suppress(OSError):
-        done = subprocess.run(
+        process = subprocess.run(
             [python.command, "-P", "-c", code], env={"PYTHONPATH": path}, capture_output=True, check=False
         )
-        if done.returncode == 0:
+        if process.returncode == 0:
             return python
     return None
 
 
-class Sidecar:
-    """One process that collects `home`/artifacts into a store."""
+class SidecarProcess:
+    """A sidecar process that collects `home`/artifacts into a store."""
 
     def __init__(self, home: Path, store: Store, settings: dict[str, str], python: Interpreter) -> None:
         self.job = f"bench-{next(_numbers)}"
@@ -104,122 +104,125 @@ class Sidecar:
 
     @property
     def pid(self) -> int:
+        """The process id."""
         return self.process.pid
 
     def close(self) -> None:
-        """Kill it, if it still runs."""
+        """Kill the process if it still runs."""
         self.process.kill()
         self.process.wait()
         os.close(self._pidfd)
 
     def report(self) -> Report | None:
-        """The report in the store, None where there is none that is whole."""
+        """Return the report in the store, or None if it is missing or incomplete."""
         try:
             return read_report(self._report.read_bytes())
         except (OSError, InvalidDocument):
             return None
 
     def is_reported(self) -> bool:
-        """Whether a sync has told the store what it did."""
+        """Whether a sync has written a report."""
         return self.report() is not None
 
     def is_healthy(self) -> bool:
         """Whether /healthz answers."""
-        return self.ask("/healthz") is not None
+        return self.http_get("/healthz") is not None
 
-    def ask(self, path: str) -> str | None:
-        """The answer of its own HTTP server, None where there is none (yet)."""
+    def http_get(self, path: str) -> str | None:
+        """Return the response of the sidecar's HTTP server, or None if it does not answer (yet)."""
         try:
             with socket.create_connection(("127.0.0.1", self._port), timeout=5):
                 pass
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:
-                return str(answer.read().decode())
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as response:
+                return str(response.read().decode())
         except (OSError, urllib.error.URLError):
             return None
 
-    def wait_for(self, condition: Callable[[], bool], what: str) -> float:
-        """Seconds from the start until it holds. Raises BenchError."""
+    def wait_for(self, condition: Callable[[], bool], description: str) -> float:
+        """Wait until the condition is true. Returns the seconds since the start. Raises BenchError."""
         while not condition():
             if self.process.poll() is not None:
-                raise BenchError(f"the sidecar ended before {what}: {self._last_words()}")
-            if time.perf_counter() - self.started > _PATIENCE_SECONDS:
-                raise BenchError(f"no {what}: {self._last_words()}")
+                raise BenchError(f"the sidecar exited before {description}: {self._log_tail()}")
+            if time.perf_counter() - self.started > _TIMEOUT_SECONDS:
+                raise BenchError(f"timeout: no {description}: {self._log_tail()}")
             time.sleep(_POLL_SECONDS)
         return time.perf_counter() - self.started
 
     def wait_idle(self, files: int | None = None) -> None:
-        """Until it has synced, watches the folder and serves metrics; `files`: and so many are in the store."""
+        """Wait until the sidecar has synced, watches the folder and serves metrics, and has copied `files` files."""
         self.wait_for(self.is_healthy, "/healthz")
         self.wait_for(self._has_synced, "first sync")
         if files is not None:
             self.wait_for(lambda: (report := self.report()) is not None and report.collected.files == files, "copies")
-        self.wait_for(self._watches, "watch")
+        self.wait_for(self._is_watching, "watch")
         time.sleep(0.2)
 
-    def end(self, sample_peak: bool = False) -> End:
-        """Send SIGTERM and wait for the exit. Raises BenchError where it fails."""
+    def end(self, sample_peak: bool = False) -> SidecarExit:
+        """Send SIGTERM and wait for the exit. Raises BenchError if the exit code is not 0."""
         sealed: float | None = None
         report: Report | None = None
-        seen: object = self._signature()
+        last_signature: object = self._signature()
         peak = 0
         started = time.perf_counter()
         self.process.send_signal(signal.SIGTERM)
         while True:
             ended = bool(select.select([self._pidfd], [], [], _POLL_SECONDS)[0])
             now = time.perf_counter() - started
-            if sealed is None and (signature := self._signature()) != seen:
-                seen, report = signature, self.report()
+            if sealed is None and (signature := self._signature()) != last_signature:
+                last_signature, report = signature, self.report()
                 sealed = now if report is not None and report.sealed_at else None
             if ended:
                 break
             if sample_peak:
                 peak = self.peak_kb() or peak
-            if now > _PATIENCE_SECONDS:
-                raise BenchError(f"no end after SIGTERM: {self._last_words()}")
+            if now > _TIMEOUT_SECONDS:
+                raise BenchError(f"no exit after SIGTERM: {self._log_tail()}")
         if self.process.wait() != 0:
-            raise BenchError(f"the sidecar ended with {self.process.returncode}: {self._last_words()}")
-        return End(now, sealed, peak, report)
+            raise BenchError(f"the sidecar exited with {self.process.returncode}: {self._log_tail()}")
+        return SidecarExit(now, sealed, peak, report)
 
     def peak_kb(self) -> int:
-        """VmHWM, 0 once it has ended."""
+        """Return VmHWM, or 0 if the process has ended."""
         with suppress(OSError, StopIteration):
             status = Path(f"/proc/{self.pid}/status").read_text().splitlines()
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
         return 0
 
     def cpu_seconds(self) -> float:
-        """CPU time so far, threads that have ended included."""
+        """Return the CPU time so far, including threads that have ended."""
         return time.clock_gettime((~self.pid << 3) | _CPUCLOCK_SCHED)
 
     def _signature(self) -> object:
         with suppress(OSError):
-            found = self._report.stat()
-            return found.st_ino, found.st_size, found.st_mtime_ns
+            status = self._report.stat()
+            return status.st_ino, status.st_size, status.st_mtime_ns
         return None
 
     def _has_synced(self) -> bool:
-        lines = (self.ask("/metrics") or "").splitlines()
+        lines = (self.http_get("/metrics") or "").splitlines()
         return any(
             float(line.split()[1]) > 0
             for line in lines
             if line.startswith("phjob_artifact_sidecar_sync_seconds_count ")
         )
 
-    def _watches(self) -> bool:
+    def _is_watching(self) -> bool:
         for info in Path(f"/proc/{self.pid}/fdinfo").iterdir():
             with suppress(OSError):
                 if "inotify wd:" in info.read_text():
                     return True
         return False
 
-    def _last_words(self) -> str:
-        return " / ".join(self._log.read_text(errors="replace").splitlines()[-2:]) or "it said nothing"
+    def _log_tail(self) -> str:
+        return " / ".join(self._log.read_text(errors="replace").splitlines()[-2:]) or "the log is empty"
 
 
 @contextmanager
-def running(home: Path, store: Store, settings: dict[str, str], python: Interpreter = OURS) -> Iterator[Sidecar]:
-    """A sidecar for the job whose home is `home`; `settings` without their prefix. It is gone afterwards."""
-    sidecar = Sidecar(home, store, settings, python)
+def running_sidecar(
+    home: Path, store: Store, settings: dict[str, str], python: Interpreter = OWN_PYTHON
+) -> Iterator[SidecarProcess]:
+    """Run a sidecar for the job whose home is `home`, and kill it afterwards. `settings`: names without the prefix."""
+    sidecar = SidecarProcess(home, store, settings, python)
     try:
         yield sidecar
     finally:

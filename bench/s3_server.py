@@ -1,7 +1,7 @@
-"""An S3 server with a delay, in memory, for the cleanup: a store full of job folders, listed, read and emptied.
+"""An S3 server in memory with a delay, filled with job folders, to measure the cleanup.
 
-Not moto, which takes longer for a request than the delay is. It knows just enough: GET, HEAD, PUT, DELETE,
-ListObjectsV2 and DeleteObjects of one bucket, no signatures.
+It is not moto because moto needs more time for a request than the delay. It implements GET, HEAD, PUT, DELETE,
+ListObjectsV2 and DeleteObjects for one bucket, without signatures.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ _KEY = re.compile(rb"<Key>(.*?)</Key>", re.DOTALL)
 _HEAD_END = b"\r\n\r\n"
 
 
-class Bucket:
-    """Keys and contents: those below `groups/<group>/jobArtifacts/` by job folder, the others flat."""
+class JobBucket:
+    """Objects in memory: those below `groups/<group>/jobArtifacts/` by job folder, the others in one dictionary."""
 
     def __init__(self) -> None:
         self.groups: dict[str, dict[str, dict[str, bytes]]] = {}
@@ -29,31 +29,32 @@ class Bucket:
         self._sorted: dict[str, list[str]] = {}
 
     def fill(self, groups: int, jobs: int, files: dict[str, bytes]) -> None:
-        """`jobs` job folders with the same `files` in each, over so many groups."""
+        """Add `jobs` job folders with the same `files`, spread over `groups` groups."""
         for number in range(jobs):
             group = self.groups.setdefault(f"groups/group-{number % groups:03}/{JOBS}", {})
             group[f"job-{number:07}/"] = dict(files)
 
     def get(self, key: str) -> bytes | None:
-        """The content, or None."""
-        return self._place(key)[0].get(self._place(key)[1])
+        """Return the content, or None."""
+        objects, name = self._locate(key)
+        return objects.get(name)
 
     def put(self, key: str, content: bytes) -> None:
-        """Put it there."""
-        place, name = self._place(key)
-        place[name] = content
+        """Store the content."""
+        objects, name = self._locate(key)
+        objects[name] = content
 
     def delete(self, key: str) -> None:
-        """Remove it; its job folder with the last."""
+        """Delete the object, and its job folder if it was the last one."""
         group, _, rest = key.partition(JOBS)
         jobs, job = self.groups.get(group + JOBS, {}), rest.partition("/")[0] + "/"
-        place, name = self._place(key)
-        place.pop(name, None)
+        objects, name = self._locate(key)
+        objects.pop(name, None)
         if job in jobs and not jobs[job]:
             del jobs[job]
 
     def list(self, prefix: str, delimiter: str, after: str) -> Iterator[tuple[str, int | None]]:
-        """Keys with sizes, and folders, behind `after`, in order."""
+        """Yield keys with sizes, and common prefixes with None, after the key `after`, in order."""
         group, _, rest = prefix.partition(JOBS)
         jobs = self.groups.get(group + JOBS)
         if jobs is None:
@@ -74,25 +75,27 @@ class Bucket:
                 found[prefix + head + slash if slash else key] = None if slash else len(self.others.get(key, b""))
         yield from sorted(found.items())
 
-    def _place(self, key: str) -> tuple[dict[str, bytes], str]:
+    def _locate(self, key: str) -> tuple[dict[str, bytes], str]:
         group, _, rest = key.partition(JOBS)
         job, slash, name = rest.partition("/")
         jobs = self.groups.get(group + JOBS)
         return (self.others, key) if jobs is None or not slash else (jobs.get(job + "/", {}), name)
 
 
-class Server(asyncio.Protocol):
-    """One connection: requests one after another, each answered after the delay."""
+class S3Connection(asyncio.Protocol):
+    """One connection: answers each request after the delay."""
 
-    def __init__(self, bucket: Bucket, delay: float, counts: dict[str, int]) -> None:
+    def __init__(self, bucket: JobBucket, delay: float, counts: dict[str, int]) -> None:
         self._bucket, self._delay, self._counts = bucket, delay, counts
         self._buffer = b""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
+        """Answer a request once it is complete."""
         self._buffer += data
         head, found, rest = self._buffer.partition(_HEAD_END)
         if not found:
@@ -124,15 +127,15 @@ class Server(asyncio.Protocol):
         return self._object(method, key, body)
 
     def _object(self, method: str, key: str, body: bytes) -> tuple[str, bytes, str]:
-        told = f'ETag: "1"\r\nLast-Modified: {formatdate(time.time(), usegmt=True)}\r\n'
+        headers = f'ETag: "1"\r\nLast-Modified: {formatdate(time.time(), usegmt=True)}\r\n'
         if method == "PUT":
             self._bucket.put(key, body)
-            return "200 OK", b"", told
+            return "200 OK", b"", headers
         if method == "DELETE":
             self._bucket.delete(key)
             return "204 No Content", b"", ""
         content = self._counts_text() if key == "counts" else self._bucket.get(key)
-        return ("404 Not Found", b"", "") if content is None else ("200 OK", content, told)
+        return ("404 Not Found", b"", "") if content is None else ("200 OK", content, headers)
 
     def _counts_text(self) -> bytes:
         return " ".join(f"{kind}={count}" for kind, count in sorted(self._counts.items())).encode()
@@ -140,10 +143,10 @@ class Server(asyncio.Protocol):
     def _page(self, query: dict[str, list[str]]) -> str:
         prefix, delimiter = (query.get(name, [""])[0] for name in ("prefix", "delimiter"))
         after = query.get("continuation-token", query.get("start-after", [""]))[0]
-        most = int(query.get("max-keys", [str(PAGE)])[0])
+        limit = int(query.get("max-keys", [str(PAGE)])[0])
         parts, last, count = [], "", 0
         for key, size in self._bucket.list(prefix, delimiter, after):
-            if count == most:
+            if count == limit:
                 parts.append(f"<NextContinuationToken>{escape(last)}</NextContinuationToken>")
                 break
             count, last = count + 1, key
@@ -155,18 +158,18 @@ class Server(asyncio.Protocol):
 def _entry(key: str, size: int | None) -> str:
     if size is None:
         return f"<CommonPrefixes><Prefix>{escape(key)}</Prefix></CommonPrefixes>"
-    told = f"<LastModified>2023-11-14T22:13:20.000Z</LastModified><ETag>1</ETag><Size>{size}</Size>"
-    return f"<Contents><Key>{escape(key)}</Key>{told}</Contents>"
+    metadata = f"<LastModified>2023-11-14T22:13:20.000Z</LastModified><ETag>1</ETag><Size>{size}</Size>"
+    return f"<Contents><Key>{escape(key)}</Key>{metadata}</Contents>"
 
 
 async def _serve(delay: float, groups: int, jobs: int) -> None:
-    bucket, counts = Bucket(), dict[str, int]()
+    bucket, counts = JobBucket(), dict[str, int]()
     past = b"%d\n" % (time.time() - 86400)
-    metadata = {".metadata/expiredAt": past, ".primehub/metadata/expiredAt": past}
-    explained = {f".primehub/metadata/{name}": b"{}\n" for name in ("manifest.jsonl", "report.json")}
-    bucket.fill(groups, jobs, {**{f"out/{number}.bin": b"x" * 100 for number in range(3)}, **metadata, **explained})
+    expiries = {".metadata/expiredAt": past, ".primehub/metadata/expiredAt": past}
+    metadata = {f".primehub/metadata/{name}": b"{}\n" for name in ("manifest.jsonl", "report.json")}
+    bucket.fill(groups, jobs, {**{f"out/{number}.bin": b"x" * 100 for number in range(3)}, **expiries, **metadata})
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Server(bucket, delay, counts), "127.0.0.1", 0, backlog=512)
+    server = await loop.create_server(lambda: S3Connection(bucket, delay, counts), "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
