@@ -1,44 +1,44 @@
-"""What the panels ask Prometheus, in a few forms. Pure: texts from names of docs/metrics.md."""
+"""Builds the PromQL expressions of the panels from metric names without their prefix. Pure."""
 
 PREFIX = "phjob_artifact_"
 RANGE = "$__rate_interval"
 
 
-def grown(name: str, by: str = "", where: str = "") -> str:
-    """How much a counter of all replicas grew between two points of a graph, for each value of the labels `by`."""
-    return f"sum{_by(by)} (increase({PREFIX}{name}_total{_where(where)}[{RANGE}]))"
+def increase(name: str, by: str = "", matchers: str = "") -> str:
+    """The growth of a counter between two points of a graph, over all replicas, by the labels `by`."""
+    return f"sum{_by(by)} (increase({PREFIX}{name}_total{_braces(matchers)}[{RANGE}]))"
 
 
-def speed(name: str, by: str = "", where: str = "") -> str:
-    """The same per second."""
-    return f"sum{_by(by)} (rate({PREFIX}{name}_total{_where(where)}[{RANGE}]))"
+def rate(name: str, by: str = "", matchers: str = "") -> str:
+    """The growth of a counter per second, over all replicas, by the labels `by`."""
+    return f"sum{_by(by)} (rate({PREFIX}{name}_total{_braces(matchers)}[{RANGE}]))"
 
 
-def quantile(share: float, name: str, where: str = "") -> str:
-    """That of a histogram of all replicas; 0 where nothing was observed, of which it would else be no number."""
-    buckets = f"sum by (le) (rate({PREFIX}{name}_bucket{_where(where)}[{RANGE}]))"
-    idle = f"0 * sum({PREFIX}{name}_count{_where(where)})"  # and nothing where no part tells of it
+def quantile(share: float, name: str, matchers: str = "") -> str:
+    """A quantile of a histogram over all replicas; 0 instead of NaN if there were no observations."""
+    buckets = f"sum by (le) (rate({PREFIX}{name}_bucket{_braces(matchers)}[{RANGE}]))"
+    idle = f"0 * sum({PREFIX}{name}_count{_braces(matchers)})"  # empty if no replica exposes the metric
     return f"histogram_quantile({share:g}, {buckets}) >= 0 or {idle}"
 
 
-def quantiles(name: str, where: str = "") -> dict[str, str]:
-    """The median, and what one in a hundred exceeds."""
-    return {"half take less than": quantile(0.5, name, where), "99 % take less than": quantile(0.99, name, where)}
+def quantiles(name: str, matchers: str = "") -> dict[str, str]:
+    """The median and the 99th percentile of a histogram, by legend."""
+    return {"median": quantile(0.5, name, matchers), "99th percentile": quantile(0.99, name, matchers)}
 
 
-def now(name: str, how: str = "max", by: str = "", where: str = "") -> str:
-    """A gauge of all replicas, which each part tells from its start: where there is none, no part answers."""
-    return f"{how}{_by(by)} ({PREFIX}{name}{_where(where)})"
+def gauge(name: str, aggregation: str = "max", by: str = "", matchers: str = "") -> str:
+    """A gauge aggregated over all replicas. Empty only if no replica is up, since they expose it from the start."""
+    return f"{aggregation}{_by(by)} ({PREFIX}{name}{_braces(matchers)})"
 
 
-def of_groups(name: str, where: str = "") -> str:
-    """A gauge by group, of all groups together; each replica tells the same. 0 where nothing is kept yet."""
-    return f"sum({now(name, by='group', where=where)}) or vector(0)"
+def group_gauge(name: str, matchers: str = "") -> str:
+    """The sum of a gauge over groups. All replicas expose the same values, so one is used. 0 if no group has any."""
+    return f"sum({gauge(name, by='group', matchers=matchers)}) or vector(0)"
 
 
 def _by(labels: str) -> str:
     return f" by ({labels})" if labels else ""
 
 
-def _where(conditions: str) -> str:
-    return f"{{{conditions}}}" if conditions else ""
+def _braces(matchers: str) -> str:
+    return f"{{{matchers}}}" if matchers else ""

@@ -1,7 +1,7 @@
-"""Panels, each with the question that it answers as its title: the few forms that the dashboards are made of.
+"""The kinds of panels, and how they are assembled into a dashboard. A panel's title is the question that it answers.
 
-Expressions answer on an idle or fresh installation too: what has not been seen yet is 0, not a hole. Where a part is
-down, what it alone tells has no answer.
+Expressions must have a value on an idle or new installation too: 0 for a counter that has not counted yet. If a part is
+down, panels about that part show "no data".
 """
 
 from collections.abc import Mapping
@@ -9,22 +9,27 @@ from dataclasses import dataclass
 from itertools import count
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
-from grafana_foundation_sdk.models import common as forms
+from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
-SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+DATA_SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-# Grafana's range is a point's width and one scrape more, but at least four scrapes: with points closer than that, what
-# was counted once would be in several of them.
-_COUNTED_OVER = "5m"
+# Grafana's $__rate_interval is the width of a point plus one scrape interval, but at least four scrape intervals. If
+# points were closer than that, several points would include the same increase.
+_MIN_INTERVAL = "5m"
 
-Queries = Mapping[str, str]  # expressions by legend, in which {{label}} is the label's value
+_NO_DATA = "no data"
+
+Queries = Mapping[str, str]  # expressions by legend; {{label}} in a legend is replaced by the label's value
 
 
 @dataclass(frozen=True)
 class Number:
-    """One figure, or a few. Coloured from `warn` and `bad` on; below them, where those go down. `exactly`: the only
-    count that is not red. `words`: for values."""
+    """A panel with the current value of each query.
+
+    Values are orange from `warn` on and red from `bad` on; below them if `bad` < `warn`. `exactly`: any other value is
+    red. `value_texts`: texts to show instead of values.
+    """
 
     title: str
     queries: Queries
@@ -32,31 +37,32 @@ class Number:
     warn: float | None = None
     bad: float | None = None
     exactly: int | None = None
-    words: Mapping[str, str] | None = None
+    value_texts: Mapping[str, str] | None = None
     span: int = 4
 
     def build(self) -> stat.Panel:
+        """Return the panel's builder."""
         panel = (
             stat.Panel()
             .title(self.title)
-            .datasource(SOURCE)
+            .datasource(DATA_SOURCE)
             .unit(self.unit)
             .span(self.span)
             .height(4)
-            .no_value("no answer")
-            .graph_mode(forms.BigValueGraphMode.NONE)
+            .no_value(_NO_DATA)
+            .graph_mode(common_models.BigValueGraphMode.NONE)
             .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
             .thresholds(_thresholds(self._steps()))
         )
-        if self.words:
-            results = {value: models.ValueMappingResult(text=text) for value, text in self.words.items()}
+        if self.value_texts:
+            results = {value: models.ValueMappingResult(text=text) for value, text in self.value_texts.items()}
             panel.mappings([models.ValueMap(options=results)])
-        for legend, query in self.queries.items():
-            panel.with_target(_query(legend, query).instant())
+        for legend, expression in self.queries.items():
+            panel.with_target(_query(legend, expression).instant())
         return panel
 
     def _steps(self) -> list[tuple[float | None, str]]:
-        """Colours, each with the value from which on it holds; the first from anywhere."""
+        """Return the colours, each with the value from which it applies; None for the lowest."""
         if self.exactly is not None:
             return [(None, "red"), (self.exactly, "green"), (self.exactly + 1, "red")]
         falling = self.warn is not None and self.bad is not None and self.bad < self.warn
@@ -68,7 +74,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Graph:
-    """Something over time. `stacked`: as bars on one another, for counts that add up."""
+    """A panel with values over time. `stacked`: show stacked bars, for counts that add up."""
 
     title: str
     queries: Queries
@@ -77,36 +83,37 @@ class Graph:
     span: int = 8
 
     def build(self) -> timeseries.Panel:
-        legend = common.VizLegendOptions().show_legend(True).placement(forms.LegendPlacement.BOTTOM)
+        """Return the panel's builder."""
+        legend = common.VizLegendOptions().show_legend(True).placement(common_models.LegendPlacement.BOTTOM)
         panel = (
             timeseries.Panel()
             .title(self.title)
-            .datasource(SOURCE)
+            .datasource(DATA_SOURCE)
             .unit(self.unit)
             .span(self.span)
             .height(8)
             .min(0)
-            .no_value("no answer")
-            .legend(legend.display_mode(forms.LegendDisplayMode.LIST))
-            .tooltip(common.VizTooltipOptions().mode(forms.TooltipDisplayMode.MULTI))
+            .no_value(_NO_DATA)
+            .legend(legend.display_mode(common_models.LegendDisplayMode.LIST))
+            .tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
         )
         if self.stacked:
-            panel.draw_style(forms.GraphDrawStyle.BARS).fill_opacity(70)
-            panel.stacking(common.StackingConfig().mode(forms.StackingMode.NORMAL))
-        if any("increase(" in query for query in self.queries.values()):
-            panel.interval(_COUNTED_OVER)
-        for name, query in self.queries.items():
-            panel.with_target(_query(name, query))
+            panel.draw_style(common_models.GraphDrawStyle.BARS).fill_opacity(70)
+            panel.stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL))
+        if any("increase(" in expression for expression in self.queries.values()):
+            panel.interval(_MIN_INTERVAL)
+        for name, expression in self.queries.items():
+            panel.with_target(_query(name, expression))
         return panel
 
 
 Panel = Number | Graph
-Rows = Mapping[str, list[Panel]]  # by their titles
+Rows = Mapping[str, list[Panel]]  # panels by the row's title
 
 
-def board(uid: str, title: str, description: str, rows: Rows) -> dashboard.Dashboard:
-    """A dashboard of these rows. It asks the Prometheus that is chosen on it."""
-    found = (
+def make_dashboard(uid: str, title: str, description: str, rows: Rows) -> dashboard.Dashboard:
+    """Return the builder of a dashboard with these rows, whose Prometheus can be selected in Grafana."""
+    builder = (
         dashboard.Dashboard(title)
         .uid(uid)
         .description(description)
@@ -116,18 +123,18 @@ def board(uid: str, title: str, description: str, rows: Rows) -> dashboard.Dashb
         .refresh("1m")
         .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
     )
-    numbers = count(1)
+    ids = count(1)
     for name, panels in rows.items():
-        found.with_row(dashboard.Row(name).id(next(numbers)))
+        builder.with_row(dashboard.Row(name).id(next(ids)))
         for panel in panels:
-            found.with_panel(panel.build().id(next(numbers)))
-    return found
+            builder.with_panel(panel.build().id(next(ids)))
+    return builder
 
 
 def _query(legend: str, expression: str) -> prometheus.Dataquery:
-    return prometheus.Dataquery().expr(expression).legend_format(legend).datasource(SOURCE)
+    return prometheus.Dataquery().expr(expression).legend_format(legend).datasource(DATA_SOURCE)
 
 
 def _thresholds(steps: list[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
-    found = [models.Threshold(value=value, color=colour) for value, colour in steps]
-    return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(found)
+    thresholds = [models.Threshold(value=value, color=colour) for value, colour in steps]
+    return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(thresholds)

@@ -1,6 +1,6 @@
-"""The dashboard of whoever runs the service: is it healthy, what is being lost, how fast is it, how full."""
+"""The dashboard for operators of the service: health, lost artifacts, speed, use of the store, cleanup, API."""
 
-from manifests.dashboards.expressions import PREFIX, grown, now, quantiles, speed
+from manifests.dashboards.expressions import PREFIX, gauge, increase, quantiles, rate
 from manifests.dashboards.panels import Graph, Number, Rows
 
 _LOST = 'state=~"incomplete|unknown|not-injected"'
@@ -8,39 +8,45 @@ _DAY = "[24h]"
 _LOST_SHARE = (
     f"sum(increase({PREFIX}results_total{{{_LOST}}}{_DAY})) / clamp_min(sum(increase({PREFIX}results_total{_DAY})), 1)"
 )
-_TRUSTED = f"min({PREFIX}webhook_certificate_expiry_timestamp_seconds) - time()"
-_SINCE_CLEANUP = now("cleanup_last_success_timestamp_seconds")
+_CERTIFICATE_VALIDITY = f"min({PREFIX}webhook_certificate_expiry_timestamp_seconds) - time()"
+_LAST_CLEANUP = gauge("cleanup_last_success_timestamp_seconds")
 _FREE_SHARE = (
     f"min({PREFIX}store_available_bytes / ({PREFIX}store_size_bytes > 0)) "
-    f"or max({PREFIX}store_size_bytes) == bool 0"  # 1, where the store has no size
+    f"or max({PREFIX}store_size_bytes) == bool 0"  # 1 if the store has no size, such as a bucket
 )
 
 ROWS: Rows = {
-    "Is it healthy?": [
+    "Is the service healthy?": [
+        Number("How many replicas are up?", {"{{part}}": f'count by (part) ({PREFIX}build_info{{part!="sidecar"}})'}),
+        Number("Is there exactly one leader?", {"leaders": gauge("leader", "sum")}, exactly=1),
+        Number("Is injection on?", {"": gauge("injection_off")}, bad=1, value_texts={"0": "yes", "1": "switched off"}),
+        Number("How old is the cached cluster state?", {"": gauge("watch_age_seconds")}, "s", warn=120, bad=300),
         Number(
-            "How many of each part are up?", {"{{part}}": f'count by (part) ({PREFIX}build_info{{part!="sidecar"}})'}
+            "How long is the webhook's certificate still valid?",
+            {"": _CERTIFICATE_VALIDITY},
+            "dtdurations",
+            warn=14 * 86400,
+            bad=3 * 86400,
         ),
-        Number("Does exactly one controller lead?", {"leaders": now("leader", "sum")}, exactly=1),
-        Number("Is injection on?", {"": now("injection_off")}, bad=1, words={"0": "yes", "1": "switched off"}),
-        Number("How old is what is known of the cluster?", {"": now("watch_age_seconds")}, "s", warn=120, bad=300),
-        Number("For how long is the webhook trusted?", {"": _TRUSTED}, "dtdurations", warn=14 * 86400, bad=3 * 86400),
         Number(
             "When did the cleanup last succeed?",
-            {"": f"({_SINCE_CLEANUP}) * 1000"},
+            {"": f"({_LAST_CLEANUP}) * 1000"},
             "dateTimeFromNow",
-            words={"0": "not yet"},
+            value_texts={"0": "not yet"},
         ),
     ],
-    "What is being lost?": [
-        Graph("What became of pods' artifacts?", {"{{state}}": grown("results", "state")}, stacked=True),
+    "Which artifacts are lost?": [
+        Graph(
+            "How did the collection of pods' artifacts end?", {"{{state}}": increase("results", "state")}, stacked=True
+        ),
         Graph(
             "Why were artifacts lost?",
-            {"{{state}}: {{reason}}": grown("results", "state, reason", 'state!~"sealed|empty"')},
+            {"{{state}}: {{reason}}": increase("results", "state, reason", 'state!~"sealed|empty"')},
             stacked=True,
         ),
-        Graph("Which files are left out, and why?", {"{{reason}}": grown("skipped_files", "reason")}, stacked=True),
+        Graph("Why were files skipped?", {"{{reason}}": increase("skipped_files", "reason")}, stacked=True),
         Number(
-            "Which share of pods lost artifacts in a day?",
+            "What share of pods lost artifacts in the last 24 hours?",
             {"": _LOST_SHARE},
             "percentunit",
             warn=0.01,
@@ -48,80 +54,98 @@ ROWS: Rows = {
             span=8,
         ),
         Graph(
-            "Why do pods get a sidecar, or none?", {"{{outcome}}": grown("webhook_requests", "outcome")}, stacked=True
+            "What did the webhook decide about pods?",
+            {"{{outcome}}": increase("webhook_requests", "outcome")},
+            stacked=True,
         ),
         Graph(
-            "Do limits and sidecars get in jobs' way?",
+            "How often do jobs exceed a limit, or sidecars fail?",
             {
-                "a limit was passed": grown("over_limit"),
-                "a sidecar did not start, or crashed": grown("sidecar_start_failures"),
+                "limit exceeded": increase("over_limit"),
+                "sidecar did not start, or crashed": increase("sidecar_start_failures"),
             },
         ),
     ],
-    "How fast is it?": [
-        Graph("How long do users wait for the seal?", quantiles("lag_seconds"), "s"),
+    "How fast is the service?": [
+        Graph("How long after a job's end are its artifacts sealed?", quantiles("lag_seconds"), "s"),
         Graph("How much of the grace period does the last sync take?", quantiles("grace_used_ratio"), "percentunit"),
-        Graph("How long does the webhook take of its 3 seconds?", quantiles("webhook_seconds"), "s"),
+        Graph("How long does the webhook take (its timeout is 3 s)?", quantiles("webhook_seconds"), "s"),
         Graph("How long do PhJobs wait for the controller?", quantiles("queue_seconds"), "s"),
         Graph(
-            "How much is to be done now?",
-            {"PhJobs due": now("queue_depth", "sum"), "pods {{state}}": now("open_pods", by="state")},
+            "How much work is pending?",
+            {"queued PhJobs": gauge("queue_depth", "sum"), "pods {{state}}": gauge("open_pods", by="state")},
         ),
-        Graph("Does the API server answer?", {"failed: {{kind}}": grown("kubernetes_errors", "kind")}, stacked=True),
+        Graph(
+            "Which requests to the Kubernetes API fail?",
+            {"{{kind}}": increase("kubernetes_errors", "kind")},
+            stacked=True,
+        ),
     ],
-    "How full is it?": [
-        Number("How much is kept?", {"": now("kept_bytes")}, "bytes"),
-        Number("How many files?", {"": now("kept_files")}),
+    "How full is the store?": [
+        Number("How many bytes are stored?", {"": gauge("kept_bytes")}, "bytes"),
+        Number("How many files are stored?", {"": gauge("kept_files")}),
         Number(
             "How much of the store is free?",
             {"": _FREE_SHARE},
             "percentunit",
             warn=0.2,
             bad=0.1,
-            words={"1": "all: it has no size"},
+            value_texts={"1": "no size limit"},
         ),
         Graph(
-            "How fast does it fill, and empty?",
-            {"collected": speed("collected_bytes"), "removed": speed("cleanup_freed_bytes")},
+            "How fast does the store fill and empty?",
+            {"collected": rate("collected_bytes"), "removed": rate("cleanup_freed_bytes")},
             "Bps",
             span=12,
         ),
     ],
     "Does the cleanup keep up?": [
-        Graph("Does the cleanup succeed?", {"{{result}}": grown("cleanup_runs", "result")}, stacked=True),
+        Graph("How do cleanup runs end?", {"{{result}}": increase("cleanup_runs", "result")}, stacked=True),
         Graph(
-            "Is what is due removed?",
+            "Are expired artifacts removed?",
             {
-                "due at the last run": now("cleanup_due"),
-                "removed": grown("cleanup_removed"),
-                "failed": grown("cleanup_failed"),
+                "due at the last run": gauge("cleanup_due"),
+                "removed": increase("cleanup_removed"),
+                "failed": increase("cleanup_failed"),
             },
         ),
         Number(
-            "How long is the oldest overdue?", {"": now("cleanup_oldest_due_age_seconds")}, "s", warn=86400, bad=172800
+            "How long are the oldest artifacts overdue?",
+            {"": gauge("cleanup_oldest_due_age_seconds")},
+            "s",
+            warn=86400,
+            bad=172800,
         ),
-        Number("How long did the last run take?", {"": now("cleanup_last_run_seconds")}, "s"),
+        Number("How long did the last cleanup take?", {"": gauge("cleanup_last_run_seconds")}, "s"),
     ],
-    "What do users see?": [
-        Graph("How long do questions take?", quantiles("graphql_seconds", 'operation!="refused"'), "s"),
-        Graph("Which errors do users see?", {"{{code}}": grown("request_errors", "code")}, stacked=True),
+    "How does the API respond to users?": [
+        Graph("How long do GraphQL requests take?", quantiles("graphql_seconds", 'operation!="refused"'), "s"),
+        Graph("Which errors do users see?", {"{{code}}": increase("request_errors", "code")}, stacked=True),
         Graph(
-            "Do downloads come through?",
-            {"{{kind}}: {{result}}": grown("downloads", "kind, result")},
+            "How do downloads end?",
+            {"{{kind}}: {{result}}": increase("downloads", "kind, result")},
             stacked=True,
         ),
-        Graph("How much is downloaded?", {"sent": speed("download_bytes")}, "Bps", span=6),
-        Graph("Are the slots for downloads used up?", {"downloads now": now("downloads_active", "sum")}, span=6),
-        Graph("Is the store slow?", quantiles("store_seconds"), "s", span=6),
-        Graph("Does the store fail?", {"{{operation}}": grown("store_errors", "operation")}, stacked=True, span=6),
+        Graph("How much is downloaded?", {"sent": rate("download_bytes")}, "Bps", span=6),
+        Graph("How many downloads are running?", {"downloads": gauge("downloads_active", "sum")}, span=6),
+        Graph("How long does the store take?", quantiles("store_seconds"), "s", span=6),
+        Graph(
+            "Which store operations fail?",
+            {"{{operation}}": increase("store_errors", "operation")},
+            stacked=True,
+            span=6,
+        ),
     ],
-    "What do sidecars do now?": [
+    "What are sidecars doing?": [
         Graph(
             "Are jobs close to a limit?",
-            {"fullest, of {{limit}}": now("sidecar_limit_used_ratio", by="limit") + " or on() vector(0)"},
+            {"highest use of {{limit}}": gauge("sidecar_limit_used_ratio", by="limit") + " or on() vector(0)"},
             "percentunit",
         ),
-        Graph("How much do sidecars copy?", {"copied": speed("sidecar_copied_bytes") + " or vector(0)"}, "Bps"),
-        Graph("Do stores fail sidecars?", {"errors": grown("sidecar_store_errors") + " or vector(0)"}),
+        Graph("How much do sidecars copy?", {"copied": rate("sidecar_copied_bytes") + " or vector(0)"}, "Bps"),
+        Graph(
+            "How many errors do sidecars get from the store?",
+            {"errors": increase("sidecar_store_errors") + " or vector(0)"},
+        ),
     ],
 }

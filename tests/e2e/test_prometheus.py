@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from manifests.dashboards.check import told
+from manifests.dashboards.check import NO_DATA, query_results
 from tests.e2e.kubectl import KUBECTL, kubectl
 from tests.e2e.prometheus import Prometheus, prometheus
 from tests.e2e.system import Document, System
 from tests.machine import require
-from tests.prometheus.rules import RUNBOOKS, documented
+from tests.prometheus.rules import RUNBOOKS, documented_series
 
 LEAVE = "mkdir artifacts; echo kept > artifacts/f"
 LARGE = "mkdir artifacts; cd artifacts; for each in a b c; do head -c 600K /dev/zero > $each; done; echo small > d"
@@ -160,7 +160,7 @@ def test_a_sidecar_tells_of_what_its_job_has_left_so_far(story: Story) -> None:
 
 
 def test_every_metric_of_the_documentation_is_there_and_no_other(story: Story, found: Prometheus) -> None:
-    promised = {series for name, all_of in documented().items() if name not in LATER for series in all_of}
+    promised = {series for name, all_of in documented_series().items() if name not in LATER for series in all_of}
     seen = {name for name in found.names() if name.startswith("phjob_artifact_")}
     assert promised - seen == set()
     assert seen - promised <= LATER
@@ -181,10 +181,10 @@ SIDECARS = "phjob_artifact:sidecars_failed_by_store:count"  # of sidecars that t
 
 
 def test_no_panel_is_empty(story: Story, found: Prometheus) -> None:
-    answers = list(told(found.url))
+    answers = list(query_results(found.url))
     for query, answer in answers:
         print(f"{query.board}: {query.title}\n    {query.expression}\n    = {answer}")
-    assert [query for query, answer in answers if answer == "NO DATA"] == []
+    assert [query for query, answer in answers if answer == NO_DATA] == []
 
 
 def test_what_runbooks_say_to_check_can_be_checked(story: Story, system: System, found: Prometheus) -> None:

@@ -1,4 +1,4 @@
-"""What the manifests build, by the kubectl that the project installs."""
+"""Builds the manifests with the kubectl that the project installs."""
 
 import functools
 import subprocess
@@ -25,6 +25,7 @@ NAMESPACES = {"demo": "phjobs", "primehub": "hub", "everything": "elsewhere"}
 
 @functools.cache
 def build_text(name: str) -> str:
+    """Return the output of `kubectl kustomize`."""
     kubectl = Path(sys.executable).with_name("kubectl")
     return subprocess.run(
         [kubectl, "kustomize", FOLDERS[name]], capture_output=True, text=True, check=True, timeout=30
@@ -33,26 +34,33 @@ def build_text(name: str) -> str:
 
 @functools.cache
 def build(name: str) -> tuple[Document, ...]:
+    """Return the built objects."""
     return tuple(yaml.load_all(build_text(name), yaml.CSafeLoader))
 
 
-def find(name: str, kind: str, called: str = "") -> list[Document]:
-    return [each for each in build(name) if each["kind"] == kind and called in ("", each["metadata"]["name"])]
+def find(build_name: str, kind: str, object_name: str = "") -> list[Document]:
+    """Return the objects of a kind, and of a name if one is given."""
+    return [
+        document
+        for document in build(build_name)
+        if document["kind"] == kind and object_name in ("", document["metadata"]["name"])
+    ]
 
 
 def pod_specs(name: str) -> Iterator[tuple[str, Document]]:
-    """The pod specs of the collector's own workloads, by the workload's name."""
-    for each in build(name):
-        if each["kind"] == "Pod":
-            yield each["metadata"]["name"], each["spec"]
-        elif "template" in each.get("spec", {}):
-            yield each["metadata"]["name"], each["spec"]["template"]["spec"]
+    """Yield names and pod specs of our own workloads."""
+    for document in build(name):
+        if document["kind"] == "Pod":
+            yield document["metadata"]["name"], document["spec"]
+        elif "template" in document.get("spec", {}):
+            yield document["metadata"]["name"], document["spec"]["template"]["spec"]
 
 
 def containers(spec: Document) -> list[Document]:
+    """Return all containers of a pod spec, including init containers."""
     return [*spec.get("initContainers", []), *spec["containers"]]
 
 
 def sources() -> list[Path]:
-    """The files that builds are made of."""
-    return sorted(each for each in MANIFESTS.rglob("*.yaml") if "samples" not in each.parts)
+    """Return the YAML files of the manifests, without the samples."""
+    return sorted(path for path in MANIFESTS.rglob("*.yaml") if "samples" not in path.parts)

@@ -1,4 +1,4 @@
-"""The manifests build, are what Kubernetes takes, and keep the promises of their comments."""
+"""The manifests build, are valid, and have the properties that the documentation promises."""
 
 import importlib
 import importlib.util
@@ -26,15 +26,15 @@ from tests.manifests.builds import (
 )
 
 NAMES = sorted(FOLDERS)
-# The oldest Kubernetes with sidecars, the one that the end-to-end tests run on, and the newest.
+# The oldest Kubernetes version with native sidecars, that of the end-to-end tests, and the newest.
 VERSIONS = ["1.29", "1.34", "1.37"]
-# Of others: their schemas are not Kubernetes'.
+# API groups whose schemas are not part of Kubernetes; see test_foreign.py.
 FOREIGN = ("cert-manager.io/v1", "monitoring.coreos.com/v1")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_built_is_what_was_looked_at(name: str) -> None:
-    assert build_text(name) == (GOLDEN / f"{name}.txt").read_text(), "make golden, and look at what changes"
+def test_build_equals_the_golden_file(name: str) -> None:
+    assert build_text(name) == (GOLDEN / f"{name}.txt").read_text(), "run `make golden` and review the changes"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -48,9 +48,9 @@ def test_every_object_is_valid(name: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_is_in_the_namespace_of_the_overlay(name: str) -> None:
-    found = {each["metadata"].get("namespace") for each in build(name)} - {None}
-    assert found == {NAMESPACES[name]}
+def test_all_objects_are_in_the_overlays_namespace(name: str) -> None:
+    namespaces = {each["metadata"].get("namespace") for each in build(name)} - {None}
+    assert namespaces == {NAMESPACES[name]}
     for binding in find(name, "ClusterRoleBinding") + find(name, "RoleBinding"):
         assert [each["namespace"] for each in binding["subjects"]] == [NAMESPACES[name]]
     assert "by-wiring" not in build_text(name)
@@ -58,7 +58,7 @@ def test_all_is_in_the_namespace_of_the_overlay(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_webhook_is_asked_about_pods_of_phjobs_in_its_namespace_alone_and_fails_open(name: str) -> None:
+def test_webhook_reviews_only_phjob_pods_of_its_namespace_and_fails_open(name: str) -> None:
     (configuration,) = find(name, "MutatingWebhookConfiguration")
     (webhook,) = configuration["webhooks"]
     assert webhook["clientConfig"] == {
@@ -69,7 +69,7 @@ def test_the_webhook_is_asked_about_pods_of_phjobs_in_its_namespace_alone_and_fa
             "port": 443,
         }
     }
-    promised = {
+    expected = {
         "failurePolicy": "Ignore",
         "timeoutSeconds": 3,
         "reinvocationPolicy": "IfNeeded",
@@ -77,7 +77,7 @@ def test_the_webhook_is_asked_about_pods_of_phjobs_in_its_namespace_alone_and_fa
         "matchPolicy": "Equivalent",
         "objectSelector": {"matchLabels": {"app": "primehub-job"}},
     }
-    assert {key: webhook[key] for key in promised} == promised
+    assert {key: webhook[key] for key in expected} == expected
     expressions = {
         each["key"]: (each["operator"], each["values"]) for each in webhook["namespaceSelector"]["matchExpressions"]
     }
@@ -87,11 +87,11 @@ def test_the_webhook_is_asked_about_pods_of_phjobs_in_its_namespace_alone_and_fa
     }
     for each in build(name):
         labels = each.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {})
-        assert "app" not in labels, "pods of the collector's own must not be injected"
+        assert "app" not in labels, "our own pods must not be injected"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_selectors_select_pods_and_ports_are_there(name: str) -> None:
+def test_selectors_match_pods_and_ports_exist(name: str) -> None:
     templates = {each["metadata"]["name"]: each["spec"]["template"] for each in find(name, "Deployment")}
     for each in build(name):
         if each["kind"] == "Service":
@@ -106,7 +106,7 @@ def test_selectors_select_pods_and_ports_are_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_serves_has_two_replicas_apart_from_each_other_probes_and_requests(name: str) -> None:
+def test_deployments_have_two_spread_replicas_probes_and_resource_requests(name: str) -> None:
     for deployment in find(name, "Deployment"):
         assert deployment["spec"]["replicas"] == 2
         spec = deployment["spec"]["template"]["spec"]
@@ -120,7 +120,7 @@ def test_what_serves_has_two_replicas_apart_from_each_other_probes_and_requests(
 
 
 def restricted_problems(spec: Document) -> list[str]:
-    """What the Pod Security level restricted would say of a pod, and that its root can be written to."""
+    """Return violations of the Pod Security level "restricted", and a writable root file system."""
     problems = [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
     problems += [
         f"volume {each['name']}"
@@ -137,42 +137,42 @@ def restricted_problems(spec: Document) -> list[str]:
         }
         & each.keys()
     ]
-    of_pod = spec.get("securityContext", {})
+    pod_context = spec.get("securityContext", {})
     for container in containers(spec):
-        context = {**of_pod, **container.get("securityContext", {})}
-        wanted = {
+        context = {**pod_context, **container.get("securityContext", {})}
+        checks = {
             "runs as root": context.get("runAsNonRoot") is True and context.get("runAsUser") != 0,
             "seccomp": context.get("seccompProfile", {}).get("type") == "RuntimeDefault",
             "escalation": context.get("allowPrivilegeEscalation") is False,
             "privileged": not context.get("privileged"),
             "capabilities": context.get("capabilities") == {"drop": ["ALL"]},
-            "root can be written to": context.get("readOnlyRootFilesystem") is True,
+            "writable root file system": context.get("readOnlyRootFilesystem") is True,
             "host ports": not any("hostPort" in port for port in container.get("ports", [])),
         }
-        problems += [f"{container['name']}: {what}" for what, is_fine in wanted.items() if not is_fine]
+        problems += [f"{container['name']}: {problem}" for problem, is_fine in checks.items() if not is_fine]
     return problems
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_our_own_pods_meet_the_restricted_level(name: str) -> None:
+def test_own_pods_meet_the_restricted_level(name: str) -> None:
     problems = {workload: restricted_problems(spec) for workload, spec in pod_specs(name)}
-    # The node's folder is root's; nobody else can open it to others.
+    # phfs-mode changes the mode of a node's folder, which belongs to root.
     assert problems.pop("phfs-mode", ["phfs-mode: runs as root"]) == ["phfs-mode: runs as root"]
-    assert {workload: found for workload, found in problems.items() if found} == {}
+    assert {workload: violations for workload, violations in problems.items() if violations} == {}
 
 
-def test_the_check_for_the_restricted_level_sees_what_is_missing() -> None:
+def test_restricted_level_check_detects_violations() -> None:
     bare = {"hostNetwork": True, "volumes": [{"name": "node", "hostPath": {}}], "containers": [{"name": "main"}]}
     assert len(restricted_problems(bare)) == 7
 
 
-def test_the_demo_holds_its_jobs_to_the_baseline_level() -> None:
+def test_demo_enforces_the_baseline_level() -> None:
     (namespace,) = find("demo", "Namespace")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "baseline"
 
 
 def read_settings(container: Document, links: Path) -> tuple[set[str], Any]:
-    """The variables that its process knows, and the settings that it would read from what it is told."""
+    """Return the names of the process' settings, and the settings that it reads from the container's environment."""
     module, name = {
         ("controller", "webhook"): ("controller.settings", "WebhookSettings"),
         ("controller", "reconcile"): ("controller.reconcile.settings", "ReconcilerSettings"),
@@ -188,16 +188,16 @@ def read_settings(container: Document, links: Path) -> tuple[set[str], Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_processes_are_told_are_settings_that_they_take(name: str, tmp_path: Path) -> None:
+def test_environment_variables_are_known_settings(name: str, tmp_path: Path) -> None:
     links = tmp_path / "key"
     links.write_text("k" * 64)
     for deployment in find(name, "Deployment"):
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
-        known, _ = read_settings(container, links)
-        assert {each["name"] for each in container["env"]} <= known
+        names, _ = read_settings(container, links)
+        assert {each["name"] for each in container["env"]} <= names
 
 
-def test_the_sidecars_image_is_told_as_the_overlay_names_it(tmp_path: Path) -> None:
+def test_webhook_setting_has_the_sidecar_image_of_the_overlay(tmp_path: Path) -> None:
     for name in NAMES:
         (webhook,) = find(name, "Deployment", "phjob-artifacts-webhook")
         spec = webhook["spec"]["template"]["spec"]
@@ -206,7 +206,7 @@ def test_the_sidecars_image_is_told_as_the_overlay_names_it(tmp_path: Path) -> N
         assert ":" in settings.image.rpartition("/")[2]
 
 
-def test_the_controller_names_the_objects_that_are_there(tmp_path: Path) -> None:
+def test_objects_in_the_controllers_settings_exist(tmp_path: Path) -> None:
     (controller,) = find("demo", "Deployment", "phjob-artifacts-controller")
     _, settings = read_settings(controller["spec"]["template"]["spec"]["containers"][0], tmp_path)
     assert settings.reconcile is True
@@ -217,18 +217,18 @@ def test_the_controller_names_the_objects_that_are_there(tmp_path: Path) -> None
     assert find("demo", "PersistentVolumeClaim", settings.phfs_claim)
 
 
-def test_beside_primehub_nothing_of_ours_owns_phjobs_or_runs_them(tmp_path: Path) -> None:
+def test_primehub_overlay_neither_owns_nor_runs_phjobs(tmp_path: Path) -> None:
     assert not find("primehub", "CustomResourceDefinition") + find("primehub", "Namespace")
     (controller,) = find("primehub", "Deployment", "phjob-artifacts-controller")
     _, settings = read_settings(controller["spec"]["template"]["spec"]["containers"][0], tmp_path)
     assert settings.reconcile is False
-    granted = [rule for role in find("primehub", "Role") for rule in role["rules"]]
-    on_pods = {verb for rule in granted if "pods" in rule["resources"] for verb in rule["verbs"]}
+    rules = [rule for role in find("primehub", "Role") for rule in role["rules"]]
+    on_pods = {verb for rule in rules if "pods" in rule["resources"] for verb in rule["verbs"]}
     assert on_pods == {"get", "list", "watch"}
-    assert not [rule for rule in granted if {"phjobs/status", "phjobs/finalizers"} & set(rule["resources"])]
+    assert not [rule for rule in rules if {"phjobs/status", "phjobs/finalizers"} & set(rule["resources"])]
 
 
-def test_cert_manager_takes_the_place_of_the_controller(tmp_path: Path) -> None:
+def test_cert_manager_replaces_the_controllers_certificates(tmp_path: Path) -> None:
     (controller,) = find("everything", "Deployment", "phjob-artifacts-controller")
     _, settings = read_settings(controller["spec"]["template"]["spec"]["containers"][0], tmp_path)
     assert settings.certificate_secret == ""
@@ -241,17 +241,17 @@ def test_cert_manager_takes_the_place_of_the_controller(tmp_path: Path) -> None:
     assert certificate["spec"]["secretName"] in mounted
     assert certificate["spec"]["dnsNames"][0] == "phjob-artifacts-webhook.elsewhere.svc"
     (configuration,) = find("everything", "MutatingWebhookConfiguration")
-    injected = configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
-    assert injected == "elsewhere/phjob-artifacts-webhook"
+    annotation = configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
+    assert annotation == "elsewhere/phjob-artifacts-webhook"
 
 
-def test_with_a_bucket_the_api_mounts_no_phfs() -> None:
+def test_api_with_a_bucket_does_not_mount_phfs() -> None:
     (api,) = find("everything", "Deployment", "phjob-artifacts-api")
     assert "phfs" not in [each["name"] for each in api["spec"]["template"]["spec"]["volumes"]]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rights_are_named_one_by_one_and_none_makes_or_lists_secrets(name: str) -> None:
+def test_roles_have_no_wildcards_and_do_not_create_or_list_secrets(name: str) -> None:
     for role in find(name, "Role") + find(name, "ClusterRole"):
         for rule in role["rules"]:
             assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
@@ -260,7 +260,7 @@ def test_rights_are_named_one_by_one_and_none_makes_or_lists_secrets(name: str) 
                 assert set(rule["verbs"]) == {"get", "update"}
 
 
-def test_each_verb_has_its_reason() -> None:
+def test_every_verb_has_a_comment_with_its_reason() -> None:
     verbs, reasons = 0, 0
     for path in sources():
         for document in yaml.safe_load_all(path.read_text()):
@@ -270,7 +270,7 @@ def test_each_verb_has_its_reason() -> None:
     assert verbs == reasons > 20
 
 
-def test_images_are_named_by_overlays_alone() -> None:
+def test_only_overlays_name_images() -> None:
     for path in sources():
         images = re.findall(r"^ *-? *image: *(\S+)$", path.read_text(), re.MULTILINE)
         assert set(images) <= {"phjob-artifacts-api", "phjob-artifacts-sidecar"}, path
@@ -278,16 +278,16 @@ def test_images_are_named_by_overlays_alone() -> None:
             assert "newTag" not in path.read_text(), path
 
 
-def test_nothing_secret_is_in_these_files() -> None:
+def test_manifests_contain_no_secret_data() -> None:
     for name in NAMES:
         for secret in find(name, "Secret"):
             assert not {"data", "stringData"} & secret.keys()
 
 
-def test_the_sample_is_a_phjob_that_the_definition_takes() -> None:
+def test_sample_is_a_valid_phjob() -> None:
     sample = yaml.safe_load((MANIFESTS / "samples/phjob.yaml").read_text())
     (definition,) = find("demo", "CustomResourceDefinition")
     (version,) = definition["spec"]["versions"]
     assert sample["apiVersion"] == f"{definition['spec']['group']}/{version['name']}"
-    known = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    assert set(known["required"]) <= sample["spec"].keys() <= known["properties"].keys()
+    schema = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert set(schema["required"]) <= sample["spec"].keys() <= schema["properties"].keys()

@@ -1,4 +1,4 @@
-"""The alerts fire when they should and only then, say what is known, and lead to a section of the runbooks."""
+"""The alerts fire exactly when they should, use documented metrics, and have a section in the runbooks."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tests.prometheus.rules import (
     RULES,
     RUNBOOKS,
     alerts,
-    documented,
+    documented_series,
     groups,
     promtool,
     rules,
@@ -30,30 +30,30 @@ SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOKS.read_text(),
 LEFT_BEHIND = ["not removed", "not looked at", "not listed", "unreadable record", "timetable does not know"]
 GREP = r"(?m) logs .*\| grep (?:-E )?'?([^'\n]+)'?$"
 DAYS = 3
-# What a job leaves where it cannot be collected, or is, so that it cannot have a sidecar.
-OWN_DOING = {"outside_volumes", "too_deep", "not_a_folder", "unreadable", "invalid_name", "store_conflict"} | {
+# Reasons that the job itself causes: files that cannot be collected, or a pod that cannot have a sidecar.
+JOB_REASONS = {"outside_volumes", "too_deep", "not_a_folder", "unreadable", "invalid_name", "store_conflict"} | {
     *("name-taken", "not-linux", "no-main", "no-home", "no-phfs", "no-group")
 }
 
 
-def test_promtool_finds_no_fault_in_the_rules() -> None:
+def test_rules_are_valid() -> None:
     promtool("check", "rules", *RULES)
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_alerts_fire_when_they_should_and_only_then(path: Path) -> None:
+def test_alerts_fire_as_expected(path: Path) -> None:
     promtool("test", "rules", path)
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(name: str) -> None:
-    stories = [story for path in CASES for story in yaml.safe_load(path.read_text())["tests"]]
-    looks = [look for story in stories for look in story["alert_rule_test"] if look["alertname"] == name]
-    assert {bool(look.get("exp_alerts")) for look in looks} == {True, False}
+def test_every_alert_has_a_firing_and_a_quiet_case(name: str) -> None:
+    cases = [case for path in CASES for case in yaml.safe_load(path.read_text())["tests"]]
+    checks = [check for case in cases for check in case["alert_rule_test"] if check["alertname"] == name]
+    assert {bool(check.get("exp_alerts")) for check in checks} == {True, False}
 
 
 @pytest.mark.parametrize(("window", "records"), [("1h", 3), ("30m", 2)])
-def test_what_is_recorded_over_a_short_time_is_what_is_recorded_over_six_hours(window: str, records: int) -> None:
+def test_short_and_long_records_have_the_same_expression(window: str, records: int) -> None:
     recorded = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
     short = {name: expression for name, expression in recorded.items() if name.endswith(f":increase{window}")}
     assert len(short) == records
@@ -61,9 +61,9 @@ def test_what_is_recorded_over_a_short_time_is_what_is_recorded_over_six_hours(w
         assert expression.replace(f"[{window}]", "[6h]") == recorded[name.replace(window, "6h")]
 
 
-def test_an_installation_without_jobs_is_quiet(tmp_path: Path) -> None:
-    """Nothing is counted, the cleanup runs daily, the certificate is new; Prometheus is there before the pods."""
-    still = {
+def test_no_alert_fires_without_jobs(tmp_path: Path) -> None:
+    """Counters stay 0, the cleanup runs daily, the certificate is new; Prometheus starts before the pods."""
+    constant = {
         'build_info{part="webhook"}': 1,
         'build_info{part="controller"}': 1,
         'build_info{part="api"}': 1,
@@ -77,12 +77,12 @@ def test_an_installation_without_jobs_is_quiet(tmp_path: Path) -> None:
         "store_available_bytes": 500,
         "cleanup_oldest_due_age_seconds": 0,
     }
-    values = {name: f"_ {value}x{DAYS * 288}" for name, value in still.items()}
+    values = {name: f"_ {value}x{DAYS * 288}" for name, value in constant.items()}
     daily = " ".join(f"{day * 86400 + 60}x287" for day in range(DAYS))
-    values |= {f"cleanup_last_{what}_timestamp_seconds": f"_ 0 {daily}" for what in ("run", "success")}
+    values |= {f"cleanup_last_{event}_timestamp_seconds": f"_ 0 {daily}" for event in ("run", "success")}
     rows = re.findall(r"^\| `phjob_artifact_(\w+)` \| (counter|histogram) ", METRICS, re.MULTILINE)
-    counted = {name if kind == "counter" else f"{name}_count" for name, kind in rows}
-    values |= dict.fromkeys(counted, f"_ 0x{DAYS * 288}")
+    counters = {name if kind == "counter" else f"{name}_count" for name, kind in rows}
+    values |= dict.fromkeys(counters, f"_ 0x{DAYS * 288}")
     test = {
         "interval": "5m",
         "input_series": [{"series": f"phjob_artifact_{name}", "values": each} for name, each in values.items()],
@@ -97,7 +97,7 @@ def test_an_installation_without_jobs_is_quiet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_each_alert_says_what_it_is_and_leads_to_its_section_of_the_runbooks(name: str) -> None:
+def test_every_alert_has_its_annotations_and_a_runbook_section(name: str) -> None:
     rule = ALERTS[name]
     assert rule["labels"].keys() == {"severity"}
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
@@ -107,7 +107,7 @@ def test_each_alert_says_what_it_is_and_leads_to_its_section_of_the_runbooks(nam
     assert parts == ["Meaning", "Diagnosis", "Mitigation"]
 
 
-def test_the_runbooks_tell_of_no_other_alert_and_link_to_sections_that_there_are() -> None:
+def test_runbooks_have_only_existing_alerts_and_links() -> None:
     assert list(SECTIONS) == sorted(SECTIONS, key=list(ALERTS).index)
     anchors = set(re.findall(r"\]\(#([^)]+)\)", RUNBOOKS.read_text()))
     assert anchors <= {name.lower() for name in SECTIONS}
@@ -122,90 +122,92 @@ def test_the_runbooks_tell_of_no_other_alert_and_link_to_sections_that_there_are
         "Overdue": LEFT_BEHIND,
     }.items(),
 )
-def test_a_check_of_the_logs_finds_what_they_say_of_it(name: str, messages: list[str]) -> None:
+def test_runbook_greps_find_the_log_messages(name: str, messages: list[str]) -> None:
     greps = re.findall(GREP, SECTIONS[f"PhJobArtifacts{name}"])
     assert [message for message in messages if not any(re.search(each, message) for each in greps)] == []
 
 
-def test_what_checks_look_for_in_logs_is_logged() -> None:
+def test_runbook_greps_match_only_logged_messages() -> None:
     logged = {" ".join([event(call), *keys(call)]) for _, call in calls()}
     sought = {words for each in re.findall(GREP, RUNBOOKS.read_text()) for words in each.split("|")}
     assert len(sought) > 15
     assert {words for words in sought if not any(words in message for message in logged)} == set()
 
 
-def test_every_metric_that_rules_and_runbooks_ask_for_is_documented() -> None:
-    known = set().union(*documented().values())
+def test_every_metric_in_rules_and_runbooks_is_documented() -> None:
+    documented = set().union(*documented_series().values())
     queries = re.findall(r"^```promql\n(.*?)^```", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL)
     text = "\n".join([*(rule["expr"] for rule in rules()), *queries])
-    assert set(re.findall(r"phjob_artifact_\w+", text)) - known == set()
+    assert set(re.findall(r"phjob_artifact_\w+", text)) - documented == set()
     assert set(re.findall(r"phjob_artifact:[\w:]+", text)) == RECORDS
 
 
-def test_every_value_of_a_label_that_rules_and_runbooks_ask_for_is_documented() -> None:
+def test_every_label_value_in_rules_and_runbooks_is_documented() -> None:
     text = "\n".join(rule["expr"] for rule in rules()) + RUNBOOKS.read_text()
-    asked = {
+    used = {
         (label, value)
         for label, values in re.findall(r'\b(\w+)[!=]~?"([^"]+)"', text)
         if label != "app_kubernetes_io_name"
         for value in values.split("|")
     }
-    assert len(asked) > 20
-    told = {label: set(re.findall(r"`([\w-]+)`", values)) for label, values in label_rows()}
-    told["reason"] |= {reason for _, reasons in result_rows() for reason in re.findall(r"`([\w-]+)`", reasons)}
-    assert {(label, value) for label, value in asked if value not in told[label]} == set()
+    assert len(used) > 20
+    documented = {label: set(re.findall(r"`([\w-]+)`", values)) for label, values in label_rows()}
+    documented["reason"] |= {reason for _, reasons in result_rows() for reason in re.findall(r"`([\w-]+)`", reasons)}
+    assert {(label, value) for label, value in used if value not in documented[label]} == set()
 
 
-def test_every_reason_for_which_artifacts_are_missed_is_somebodys() -> None:
-    """A new one has to be put with those that alerts count, or with those that are the job's own doing."""
-    counted = [
+def test_every_loss_reason_is_assigned_to_an_alert_or_to_the_job() -> None:
+    """A new reason must be added to an alert's record or to JOB_REASONS."""
+    expressions = [
         rule["expr"] for rule in rules() if re.search("(lost|interrupted|missed):increase6h", rule.get("record", ""))
     ]
     alerted = {
-        reason for text in counted for each in re.findall(r'reason=~"([^"]+)"', text) for reason in each.split("|")
+        reason for text in expressions for each in re.findall(r'reason=~"([^"]+)"', text) for reason in each.split("|")
     }
-    told = {
+    documented = {
         reason
         for state, reasons in result_rows()
         if state in ("incomplete", "unknown", "not-injected")
         for reason in re.findall(r"`([\w-]+)`", reasons)
     }
-    assert alerted <= told
-    assert told - alerted == OWN_DOING
+    assert alerted <= documented
+    assert documented - alerted == JOB_REASONS
 
 
 def label_rows() -> list[tuple[str, str]]:
-    """What docs/metrics.md says of each label's values."""
-    table = METRICS.partition("## The values of labels")[2]
+    """Return labels and the description of their values in docs/metrics.md."""
+    table = METRICS.partition("## Label values")[2]
     return re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", table, re.MULTILINE)
 
 
 def result_rows() -> list[tuple[str, str]]:
-    """States of results, and the reasons of each."""
+    """Return the states of results and their reasons in docs/metrics.md."""
     return re.findall(r"^\| `([\w-]+)` \| (`[^|]+) \| [^|]+ \|$", METRICS, re.MULTILINE)
 
 
-def test_the_operators_rules_are_the_plain_ones() -> None:
-    made = yaml.safe_load((COMPONENT / "prometheusrule.yaml").read_text())
-    assert made["spec"] == {"groups": groups()}, "run: make rules"
+def test_operator_rules_equal_the_plain_rules() -> None:
+    generated = yaml.safe_load((COMPONENT / "prometheusrule.yaml").read_text())
+    assert generated["spec"] == {"groups": groups()}, "run: make rules"
 
 
-def test_an_overlay_says_where_runbooks_are_read(tmp_path: Path) -> None:
-    place = "https://git.example.com/jobs/runbooks.md"
-    patch = [{"op": "replace", "path": "/metadata/annotations/primehub.io~1runbooks", "value": place}]
+def test_overlay_sets_the_runbooks_address(tmp_path: Path) -> None:
+    address = "https://git.example.com/jobs/runbooks.md"
+    patch = [{"op": "replace", "path": "/metadata/annotations/primehub.io~1runbooks", "value": address}]
     overlay = {
         "components": [os.path.relpath(COMPONENT, tmp_path)],
         "patches": [{"target": {"kind": "PrometheusRule"}, "patch": yaml.safe_dump(patch)}],
         "transformers": [os.path.relpath(COMPONENT / "runbooks", tmp_path)],
     }
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    [made] = [each for each in built(tmp_path) if each["kind"] == "PrometheusRule"]
-    found = [rule for group in made["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
-    assert {rule["annotations"]["runbook_url"] for rule in found} == {f"{place}#{name.lower()}" for name in ALERTS}
-    assert [rule["expr"] for rule in found] == [rule["expr"] for rule in ALERTS.values()]
+    [built] = [each for each in build(tmp_path) if each["kind"] == "PrometheusRule"]
+    alerts_built = [rule for group in built["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    urls = {rule["annotations"]["runbook_url"] for rule in alerts_built}
+    assert urls == {f"{address}#{name.lower()}" for name in ALERTS}
+    assert [rule["expr"] for rule in alerts_built] == [rule["expr"] for rule in ALERTS.values()]
 
 
-def built(folder: Path) -> list[dict[str, Any]]:
+def build(folder: Path) -> list[dict[str, Any]]:
+    """Build an overlay with kubectl."""
     kubectl = Path(sys.executable).with_name("kubectl")
     text = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, check=True, timeout=30).stdout
     return list(yaml.safe_load_all(text))
