@@ -26,15 +26,15 @@ class ApiComponents:
 
     services: Services
     cleaner: Cleaner
-    timetable: CleanupScheduler
+    scheduler: CleanupScheduler
 
     def start(self) -> None:
         """Begin to clean by schedule."""
-        self.timetable.start()
+        self.scheduler.start()
 
     def stop(self) -> None:
         """End it."""
-        self.timetable.stop()
+        self.scheduler.stop()
 
 
 def compose(
@@ -47,13 +47,13 @@ def compose(
     """The parts over these jobs, with the store that the settings name. `registry`: the process's, if it has one."""
     metrics = ApiMetrics(registry or CollectorRegistry(), settings.metrics_groups, clock)
     store = InstrumentedStore(open_store(settings.store), metrics.store_seconds, metrics.store_errors)
-    rules = RetentionPolicy(settings.retention_seconds, settings.max_retention_seconds)
+    policy = RetentionPolicy(settings.retention_seconds, settings.max_retention_seconds)
     cleaner = Cleaner(store, jobs, settings, metrics, lock, clock)
     services = Services(
         settings=settings,
         jobs=jobs,
         store=store,
-        retention=RetentionService(store, jobs, rules, clock),
+        retention=RetentionService(store, jobs, policy, clock),
         cleaner=cleaner,
         link_signer=LinkSigner(settings.link_key, settings.link_seconds, clock),
         metrics=metrics,

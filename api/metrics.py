@@ -59,8 +59,8 @@ class ApiMetrics:
         self.downloads_active = self._gauge("downloads_active", "Downloads under way")
         self._add_store()
         self._add_cleanup()
-        self.kept = UsageCollector(f"{PREFIX}_", groups)
-        registry.register(self.kept)
+        self.usage = UsageCollector(f"{PREFIX}_", groups)
+        registry.register(self.usage)
         ProcessCollector(registry=registry)
         Info(f"{PREFIX}_build", "Always 1", registry=registry).info({"part": "api", "version": __version__})
 

@@ -1,1 +1,1 @@
-"""Removing what has expired: plan, guard, run, timetable, and the lock that leaves it to one replica."""
+"""The daily cleanup: removes the job folders whose artifacts have expired, and measures how much is stored."""

@@ -9,26 +9,30 @@ from typing import Protocol
 
 from api.errors import ConflictError, ServiceUnavailable
 
-HELD_ELSEWHERE = "another cleanup is running: wait for its end"
+HELD_ELSEWHERE = "another cleanup is running: retry when it has finished"
 
 
 class CleanupLock(Protocol):
-    """Held by at most one process at a time."""
+    """A lock held by at most one process at a time."""
 
     def hold(self) -> AbstractContextManager[Callable[[], bool]]:
-        """Hold it for one run; gives what tells whether it is still held. Raises ConflictError if another
-        holds it, and ServiceUnavailable if the lock cannot be read."""
+        """Hold the lock while the block runs. Yields a function that checks that the lock is still held.
+
+        Raises:
+            ConflictError: another process holds the lock.
+            ServiceUnavailable: the lock cannot be read.
+        """
 
 
 class FileLock:
-    """For processes that see one file system: a file below the store's directory, or of the machine."""
+    """A CleanupLock for processes on one file system: a file below the store's directory, or on this machine."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @contextmanager
     def hold(self) -> Iterator[Callable[[], bool]]:
-        """Hold the file's lock, which ends with the process however that ends."""
+        """Hold the file's lock. The kernel releases the lock when the process ends."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -36,7 +40,7 @@ class FileLock:
             raise ServiceUnavailable(f"the lock file {self._path} cannot be opened: {error.strerror}") from error
         try:
             _lock(file, self._path)
-            yield lambda: os.fstat(file).st_nlink > 0  # whoever removes the file gives the lock away
+            yield lambda: os.fstat(file).st_nlink > 0  # if the file is removed, another process can lock a new one
         finally:
             os.close(file)
 
@@ -48,5 +52,5 @@ def _lock(file: int, path: Path) -> None:
         raise ConflictError(HELD_ELSEWHERE) from error
     except OSError as error:
         raise ServiceUnavailable(f"the lock file {path} cannot be locked: {error.strerror}") from error
-    with suppress(OSError):  # who runs, for people
+    with suppress(OSError):  # the process ID is for people
         os.pwrite(file, b"%d\n" % os.getpid(), 0)

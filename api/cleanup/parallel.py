@@ -1,26 +1,26 @@
-"""Work on many things at once: bounded in threads and in what waits, in the order in which things came."""
+"""Maps a function over items in threads, with bounded memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-_AHEAD = 4  # things begun or waiting for each thread, so that a slow one does not hold up all others
+_QUEUED_PER_WORKER = 4  # so that one slow item does not leave the other threads idle
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_ordered(things: Iterable[T], work: Callable[[T], R], workers: int) -> Iterator[R]:
-    """The results of `work` on each thing, in order. What waits is dropped when nobody asks for more."""
+def map_ordered(items: Iterable[T], work: Callable[[T], R], workers: int) -> Generator[R]:
+    """Yield `work(item)` for each item, in order. Closing the generator drops queued items and joins the threads."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="cleanup")
-    waiting: deque[Future[R]] = deque()
+    queue: deque[Future[R]] = deque()
     try:
-        for thing in things:
-            waiting.append(pool.submit(work, thing))
-            if len(waiting) >= workers * _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        for item in items:
+            queue.append(pool.submit(work, item))
+            if len(queue) >= workers * _QUEUED_PER_WORKER:
+                yield queue.popleft().result()
+        while queue:
+            yield queue.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -1,8 +1,9 @@
-"""What the last run over all groups found: kept in the store, so that every replica tells the same of it."""
+"""The cleanup's state in the store, shared by all replicas: the last success, the last run, and the measured usage."""
 
 import json
 import math
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from api.retention.expiry import MAX_EXPIRY_FILE_BYTES, parse_expiry_file
@@ -10,14 +11,32 @@ from api.store.store import FileMissing, Store
 from artifacts.errors import InvalidDocument
 from artifacts.layout import format_expiry
 
+LAST_SUCCESS = "phjob-artifacts/cleanup/last-success"
 LAST_RUN = "phjob-artifacts/cleanup/last-run"
-_MOST_BYTES = 4096
+USAGE = "phjob-artifacts/cleanup/kept"
+CLOCK = "phjob-artifacts/cleanup/clock"  # written to read the store's clock
+_MAX_RUN_BYTES = 4096
+_MAX_USAGE_BYTES = 16 * 1024 * 1024
+_UNREADABLE = (
+    FileMissing,
+    InvalidDocument,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+
+StoredTotals = tuple[int, int, int]  # jobs, files, bytes
 
 
 @dataclass(frozen=True)
 class LastRun:
-    """`ended_at`: UNIX seconds. `due`: job folders that were. `oldest_due`: since when the oldest that is still there
-    has been due, UNIX seconds; 0: none is."""
+    """The last run over all groups: its end, its duration, and the number of job folders that were due.
+
+    `oldest_due` is when the oldest folder that is still due expired, or 0 if none is. Times are UNIX seconds.
+    """
 
     ended_at: float
     seconds: float
@@ -25,28 +44,29 @@ class LastRun:
     oldest_due: float
 
 
-def write_last_run(store: Store, run: LastRun) -> None:
-    """Note it. Raises StoreError."""
-    store.write(LAST_RUN, json.dumps(asdict(run)).encode())
+@dataclass(frozen=True)
+class UsageSnapshot:
+    """What was stored at `measured_at` (UNIX seconds), by group path."""
+
+    measured_at: float
+    groups: Mapping[str, StoredTotals]
+
+    @property
+    def total(self) -> StoredTotals:
+        """The sum over all groups."""
+        return sum_totals(self.groups.values())
 
 
-def read_last_run(store: Store) -> LastRun | None:
-    """None where nothing that can be read is there. Raises StoreError."""
-    try:
-        told = json.loads(store.read(LAST_RUN, _MOST_BYTES))
-        ended_at, seconds, oldest = (float(told[name]) for name in ("ended_at", "seconds", "oldest_due"))
-        run = LastRun(ended_at, seconds, int(told["due"]), oldest)
-    except (FileMissing, InvalidDocument, ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        return None
-    return run if all(map(math.isfinite, (ended_at, seconds, oldest))) else None
-
-
-LAST_SUCCESS = "phjob-artifacts/cleanup/last-success"
-CLOCK = "phjob-artifacts/cleanup/clock"  # written to learn the store's time
+def sum_totals(rows: Iterable[StoredTotals]) -> StoredTotals:
+    """Add up jobs, files and bytes."""
+    jobs = files = size = 0
+    for row in rows:
+        jobs, files, size = jobs + row[0], files + row[1], size + row[2]
+    return jobs, files, size
 
 
 def read_last_success(store: Store) -> float | None:
-    """UNIX seconds, or None where nothing that can be read is there."""
+    """Return when a run over all groups last succeeded (UNIX seconds), or None if that cannot be read."""
     try:
         return parse_expiry_file(store.read(LAST_SUCCESS, MAX_EXPIRY_FILE_BYTES))
     except (FileMissing, InvalidDocument):
@@ -54,11 +74,43 @@ def read_last_success(store: Store) -> float | None:
 
 
 def write_last_success(store: Store, now: float) -> None:
-    """Note that a run over all groups ended well."""
+    """Record that a run over all groups has succeeded. Raises StoreError."""
     store.write(LAST_SUCCESS, format_expiry(now))
 
 
+def read_last_run(store: Store) -> LastRun | None:
+    """Return the last run, or None if it cannot be read. Raises StoreError."""
+    try:
+        fields = json.loads(store.read(LAST_RUN, _MAX_RUN_BYTES))
+        ended_at, seconds, oldest_due = (float(fields[name]) for name in ("ended_at", "seconds", "oldest_due"))
+        run = LastRun(ended_at, seconds, int(fields["due"]), oldest_due)
+    except _UNREADABLE:
+        return None
+    return run if all(map(math.isfinite, (ended_at, seconds, oldest_due))) else None
+
+
+def write_last_run(store: Store, run: LastRun) -> None:
+    """Record the last run. Raises StoreError."""
+    store.write(LAST_RUN, json.dumps(asdict(run)).encode())
+
+
+def read_usage(store: Store) -> UsageSnapshot | None:
+    """Return the measured usage, or None if it cannot be read. Raises StoreError."""
+    try:
+        fields = json.loads(store.read(USAGE, _MAX_USAGE_BYTES))
+        rows = fields["groups"].items()
+        groups = {str(group): (int(jobs), int(files), int(size)) for group, (jobs, files, size) in rows}
+        return UsageSnapshot(float(fields["measured_at"]), groups)
+    except _UNREADABLE:
+        return None
+
+
+def write_usage(store: Store, usage: UsageSnapshot) -> None:
+    """Record the measured usage. Raises StoreError."""
+    store.write(USAGE, json.dumps({"measured_at": usage.measured_at, "groups": usage.groups}).encode())
+
+
 def store_time(store: Store) -> float:
-    """What time the store has now, UNIX seconds."""
-    store.write(CLOCK, b"%d\n" % time.monotonic_ns())  # never the same twice
+    """Return the store's current time (UNIX seconds), by writing a file."""
+    store.write(CLOCK, b"%d\n" % time.monotonic_ns())  # different each time, so that the store must write it
     return store.stat(CLOCK).modified_at

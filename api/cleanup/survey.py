@@ -1,4 +1,4 @@
-"""Looks at every job folder of the groups that are to be cleaned: which are due, and why."""
+"""Examines the job folders and decides which are due, and whether a run that removes them is plausible."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,6 @@ from api.retention.evidence_reader import EvidenceReader, ListedRecords
 from api.retention.expiry import (
     MAX_CLOCK_SKEW_SECONDS,
     Evidence,
-    Retention,
     RetentionPolicy,
     compute_retention,
     is_removal_pending,
@@ -25,202 +24,218 @@ from artifacts.errors import InvalidName, StoreError
 from artifacts.log import get_logger
 from artifacts.names import check_job_name, group_path
 
-_LISTINGS = 8  # groups listed at once
-_MAX_TOLD = 1000
+_MAX_PARALLEL_LISTINGS = 8
+_MAX_LOGGED_FOLDERS = 1000
 
 logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A job folder that the cleanup looked at. `due`: it would go now; `why`: a clause that says why, or why not."""
+    """A job folder that the cleanup examined. `is_due`: a run would remove it now. `reason` says why, or why not."""
 
     group: str
     job: str
-    due: bool
+    is_due: bool
     expires_at: float | None
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class CleanupPlan:
-    """What a run would do. `refusal`: why a run would stop for removing too much at once, or ""."""
+    """What a run would do. `refusal` is why the guard would refuse the run, or ""."""
 
-    looked_at: int
+    examined_count: int
     due: Sequence[Candidate]
     kept: Sequence[Candidate] = ()
     refusal: str = ""
 
 
-@dataclass
-class RecordIndex:
-    """What lies outside `groups/`, by group: the jobs that have a record, a time of first sight, the mark of a
-    removal."""
-
-    records: dict[str, set[str]] = field(default_factory=dict)
-    sightings: dict[str, set[str]] = field(default_factory=dict)
-    removals: dict[str, set[str]] = field(default_factory=dict)
-
-    def of(self, group: str, job: str) -> ListedRecords:
-        """What there is of that job."""
-        return ListedRecords(*(job in jobs.get(group, ()) for jobs in (self.records, self.sightings, self.removals)))
-
-    def jobs(self, group: str) -> set[str]:
-        """The jobs of the group of which there is anything."""
-        return set().union(*(jobs.get(group, ()) for jobs in (self.records, self.sightings, self.removals)))
-
-    def groups(self) -> set[str]:
-        """The groups of which there is anything."""
-        return self.records.keys() | self.sightings.keys() | self.removals.keys()
-
-
 @dataclass(frozen=True)
 class CleanupContext:
-    """What a survey works with. `clock` tells UNIX seconds."""
+    """The dependencies of a survey. `clock` returns UNIX seconds."""
 
     store: Store
     jobs: JobSource
-    rules: RetentionPolicy
+    policy: RetentionPolicy
     workers: int
     clock: Callable[[], float]
 
 
-class Survey:
-    """One look at the job folders of `groups` (None: all), as it is iterated: in order of group and job.
+@dataclass
+class RecordIndex:
+    """The jobs that have records outside `groups/`, by group: decisions, first-seen times, removal markers."""
 
-    `mend`: also bring in line what a crash left, and note folders that are seen for the first time. `told`: folders
-    whose strange names were told already. One that fails is told as kept, and counted in `failed`.
+    decisions: dict[str, set[str]] = field(default_factory=dict)
+    first_seen: dict[str, set[str]] = field(default_factory=dict)
+    removals: dict[str, set[str]] = field(default_factory=dict)
+
+    def records_of(self, group: str, job: str) -> ListedRecords:
+        """Return which records the job has."""
+        return ListedRecords(*(job in jobs.get(group, ()) for jobs in self._all()))
+
+    def jobs_of(self, group: str) -> set[str]:
+        """Return the group's jobs that have any record."""
+        return set().union(*(jobs.get(group, ()) for jobs in self._all()))
+
+    def groups(self) -> set[str]:
+        """Return the groups that have any record."""
+        return set().union(*self._all())
+
+    def _all(self) -> tuple[dict[str, set[str]], ...]:
+        return self.decisions, self.first_seen, self.removals
+
+
+class Survey:
+    """Examines the job folders of `groups` (None: all) while it is iterated, in the order of group and job.
+
+    `repair` also copies records to expiry files after a crash, and records first-seen times. `logged_folders` are the
+    invalid folders that an earlier survey has logged. A folder that cannot be examined is yielded as not due and
+    counted in `failed`.
     """
 
     def __init__(
-        self, parts: CleanupContext, groups: Sequence[str] | None, told: set[str], *, mend: bool = False
+        self, context: CleanupContext, groups: Sequence[str] | None, logged_folders: set[str], *, repair: bool = False
     ) -> None:
-        self.parts, self._groups, self._told, self._mend = parts, groups, told, mend
-        self._look = EvidenceReader(parts.store, parts.rules)
-        self.failed = self.looked_at = 0
-        self.notes = RecordIndex()
-        self.orphans: list[tuple[str, str]] = []  # group and job of notes without a job folder
+        self._context, self._groups, self._logged, self._repair = context, groups, logged_folders, repair
+        self._reader = EvidenceReader(context.store, context.policy, context.clock)
+        self.failed = self.examined_count = 0
+        self.index = RecordIndex()
+        self.orphans: list[tuple[str, str]] = []  # group and job of records without a job folder
 
     def __iter__(self) -> Iterator[Candidate]:
-        """Raises StoreError where groups or notes cannot be listed."""
-        self.notes = RecordIndex(self._noted(PINS, EXTENSIONS), self._noted(FIRST_SEEN), self._noted(REMOVALS))
-        groups = self._chosen_groups()
-        listed = map_ordered(groups, self._jobs_of, _LISTINGS)
-        folders = ((group, job) for group, jobs in listed for job in self._listed(group, jobs))
-        for found, is_failure in map_ordered(folders, self._examine, self.parts.workers):
-            self.looked_at += 1
-            self.failed += is_failure
-            yield found
+        """Yield the job folders. Raises StoreError if groups or records cannot be listed."""
+        self.index = RecordIndex(
+            self._list_records(PINS, EXTENSIONS), self._list_records(FIRST_SEEN), self._list_records(REMOVALS)
+        )
+        groups = self._selected_groups()
+        listings = map_ordered(groups, self._list_jobs, _MAX_PARALLEL_LISTINGS)
+        folders = ((group, job) for group, jobs in listings for job in self._add_orphans(group, jobs))
+        for candidate, has_failed in map_ordered(folders, self._examine, self._context.workers):
+            self.examined_count += 1
+            self.failed += has_failed
+            yield candidate
         if self._groups is None:
-            for group in sorted(self.notes.groups().difference(groups)):
-                self._listed(group, ())
+            for group in sorted(self.index.groups().difference(groups)):
+                self._add_orphans(group, ())
 
-    def _chosen_groups(self) -> list[str]:
+    def _selected_groups(self) -> list[str]:
         if self._groups is None:
-            return list(self._names("groups/", group_path))
+            return list(self._list_folders("groups/", group_path))
         return sorted({group_path(group) for group in self._groups})
 
-    def _examine(self, folder: tuple[str, str]) -> tuple[Candidate, bool]:
-        group, job = folder
+    def _examine(self, group_and_job: tuple[str, str]) -> tuple[Candidate, bool]:
+        """Return the candidate, and whether examining it has failed."""
+        group, job = group_and_job
         try:
-            return self._examined(stored_folder(self.parts.jobs, group, job))
+            return self._examine_folder(stored_folder(self._context.jobs, group, job))
         except (StoreError, ApiError) as error:
-            logger.warning("not looked at", group=group, job=job, error=error)
-        except Exception:  # one folder that nobody thought of stops no other
-            logger.exception("not looked at", group=group, job=job)
-        return Candidate(group, job, False, None, "it could not be looked at"), True
+            logger.warning("job folder not examined", group=group, job=job, error=error)
+        except Exception:  # an unexpected error in one folder must not stop the others
+            logger.exception("job folder not examined", group=group, job=job)
+        return Candidate(group, job, False, None, "it could not be examined"), True
 
-    def _examined(self, folder: JobFolder) -> tuple[Candidate, bool]:
-        now, listed = self.parts.clock(), self.notes.of(folder.group, folder.job)
-        evidence = self._look.evidence(folder, now, listed, whole=listed.record)
-        if evidence.record_problem:
-            logger.error("unreadable record", group=folder.group, job=folder.job, why=evidence.record_problem)
-        elif self._mend:
-            self._mended(folder, evidence, now, listed)
-        found = candidate(folder.group, folder.job, compute_retention(evidence, now, self.parts.rules), now)
-        return found, bool(evidence.record_problem)
+    def _examine_folder(self, folder: JobFolder) -> tuple[Candidate, bool]:
+        now, listed = self._context.clock(), self.index.records_of(folder.group, folder.job)
+        evidence = self._reader.read(folder, now, listed, complete=listed.has_decision)
+        if evidence.record_error:
+            logger.error(
+                "retention record unreadable", group=folder.group, job=folder.job, reason=evidence.record_error
+            )
+        elif self._repair:
+            self._repair_records(folder, evidence, now, listed)
+        retention = compute_retention(evidence, now, self._context.policy)
+        is_due = retention.has_expired(now)
+        candidate = Candidate(folder.group, folder.job, is_due, retention.expires_at, retention.reason)
+        return candidate, bool(evidence.record_error)
 
-    def _mended(self, folder: JobFolder, evidence: Evidence, now: float, listed: ListedRecords) -> None:
-        parts = self.parts
-        if listed.removal and not is_removal_pending(evidence, now):
-            self._give_up_removal(folder, now)
-        if not compute_retention(evidence, now, parts.rules).has_expired(now):
-            apply_record(parts.store, parts.jobs, folder, evidence)
-        if needs_first_seen_record(evidence, now, parts.rules):
-            self._look.note_first_sight(folder, now)
-            self.notes.sightings.setdefault(folder.group, set()).add(folder.job)
+    def _repair_records(self, folder: JobFolder, evidence: Evidence, now: float, listed: ListedRecords) -> None:
+        context = self._context
+        if listed.has_removal and not is_removal_pending(evidence, now):
+            self._drop_stale_removal(folder, now)
+        if not compute_retention(evidence, now, context.policy).has_expired(now):
+            apply_record(context.store, context.jobs, folder, evidence)
+        if needs_first_seen_record(evidence, now, context.policy):
+            self._reader.record_first_seen(folder, now)
+            self.index.first_seen.setdefault(folder.group, set()).add(folder.job)
 
-    def _give_up_removal(self, folder: JobFolder, now: float) -> None:
-        """Remove the mark of one that was killed before it saw what holds the artifacts; it may be under way yet."""
-        since = self._look.removing_since(folder)
-        if since is not None and since + DAY_SECONDS < now:
-            self.parts.store.delete(removal_key(folder.group, folder.job))
+    def _drop_stale_removal(self, folder: JobFolder, now: float) -> None:
+        """Delete the marker of a removal that was killed before it saw the decision that keeps the artifacts.
 
-    def _jobs_of(self, group: str) -> tuple[str, list[str] | None]:
-        """The names of a group's job folders; None where they cannot be listed."""
+        For a day the marker stays: the removal may still be in progress.
+        """
+        started_at = self._reader.read_removal_start(folder)
+        if started_at is not None and started_at + DAY_SECONDS < now:
+            self._context.store.delete(removal_key(folder.group, folder.job))
+
+    def _list_jobs(self, group: str) -> tuple[str, list[str] | None]:
+        """Return the group and the names of its job folders, or None if they cannot be listed."""
         try:
-            return group, list(self._names(job_folders_prefix(group), check_job_name))
+            return group, list(self._list_folders(job_folders_prefix(group), check_job_name))
         except StoreError as error:
-            logger.warning("not listed", group=group, error=error)
+            logger.warning("job folders not listed", group=group, error=error)
             return group, None
 
-    def _listed(self, group: str, jobs: Sequence[str] | None) -> Sequence[str]:
-        """A group's job folders as they are listed; what is noted of others of this group is orphaned."""
+    def _add_orphans(self, group: str, jobs: Sequence[str] | None) -> Sequence[str]:
+        """Collect the group's records without a job folder. Returns `jobs`, or () if they could not be listed."""
         if jobs is None:
             self.failed += 1
             return ()
-        if noted := self.notes.jobs(group):
-            self.orphans += [(group, job) for job in sorted(noted.difference(jobs))]
+        if recorded := self.index.jobs_of(group):
+            self.orphans += [(group, job) for job in sorted(recorded.difference(jobs))]
         return jobs
 
-    def _names(self, prefix: str, check: Callable[[str], str]) -> Iterator[str]:
-        """The folders below `prefix` that `check` gives back as they are; others are none of ours, and told once."""
-        for item in self.parts.store.list(prefix, recursive=False):
+    def _list_folders(self, prefix: str, check: Callable[[str], str]) -> Iterator[str]:
+        """Yield the folders below `prefix` with names that `check` returns unchanged. Others are logged once."""
+        for item in self._context.store.list(prefix, recursive=False):
+            if item.size is not None:
+                continue
             name = item.name.rstrip("/")
-            if item.size is None and _is_name(name, check):
+            if _is_valid(name, check):
                 yield name
-            elif item.size is None and prefix + name not in self._told and len(self._told) < _MAX_TOLD:
-                self._told.add(prefix + name)
-                logger.warning("left alone", folder=prefix + name, why="its name is none that we give")
+            else:
+                self._log_invalid(prefix + name)
 
-    def _noted(self, *places: str) -> dict[str, set[str]]:
-        noted: dict[str, set[str]] = {}
-        for item in chain.from_iterable(self.parts.store.list(f"{place}/") for place in places):
+    def _log_invalid(self, folder: str) -> None:
+        if folder not in self._logged and len(self._logged) < _MAX_LOGGED_FOLDERS:
+            self._logged.add(folder)
+            logger.warning("folder ignored", folder=folder, reason="its name is not a valid group or job name")
+
+    def _list_records(self, *prefixes: str) -> dict[str, set[str]]:
+        records: dict[str, set[str]] = {}
+        for item in chain.from_iterable(self._context.store.list(f"{prefix}/") for prefix in prefixes):
             group, _, job = item.name.partition("/")
-            if _is_name(group, group_path) and _is_name(job, check_job_name):
-                noted.setdefault(group, set()).add(job)
-        return noted
+            if _is_valid(group, group_path) and _is_valid(job, check_job_name):
+                records.setdefault(group, set()).add(job)
+        return records
 
 
-def _is_name(name: str, check: Callable[[str], str]) -> bool:
-    try:
-        return check(name) == name
-    except InvalidName:
-        return False
+def find_excess(due_count: int, examined_count: int, max_share: float, floor: int) -> str:
+    """Return why a run that removes `due_count` of `examined_count` jobs is refused, or "".
 
-
-def candidate(group: str, job: str, term: Retention, now: float) -> Candidate:
-    """A job folder that was looked at."""
-    return Candidate(group, job, term.has_expired(now), term.expires_at, term.why)
-
-
-def refusal(due: int, looked_at: int, share: float, floor: int) -> str:
-    """Why a run that would remove `due` of `looked_at` jobs stops, or "": a wrong clock, a lost setting or a store
-    half mounted would make it remove too much, and nothing brings it back."""
-    if due <= floor or due <= share * looked_at:
+    A wrong clock, a lost setting or a partly mounted store would make a run remove too much, and nothing restores it.
+    """
+    if due_count <= floor or due_count <= max_share * examined_count:
         return ""
     return (
-        f"{due} of {looked_at} jobs are due, more than {floor} and more than {share:.0%} of all: "
-        "look at the plan, and clean with force if it is right"
+        f"{due_count} of {examined_count} jobs are due, more than {floor} and more than {max_share:.0%} of all: "
+        "check the plan, and force the cleanup if it is right"
     )
 
 
-def clock_problem(here: float, store: float) -> str:
-    """Why the clocks of this machine and of the store forbid a run, or ""."""
-    seconds = here - store
+def find_clock_problem(local_time: float, store_time: float) -> str:
+    """Return why the clocks of this machine and of the store forbid a run, or ""."""
+    seconds = local_time - store_time
     if abs(seconds) <= MAX_CLOCK_SKEW_SECONDS:
         return ""
     return (
         f"this machine's clock is {abs(seconds):.0f} seconds {'ahead of' if seconds > 0 else 'behind'} the store's: "
-        "set the one that is wrong, or clean with force"
+        "correct the wrong clock, or force the cleanup"
     )
+
+
+def _is_valid(name: str, check: Callable[[str], str]) -> bool:
+    try:
+        return check(name) == name
+    except InvalidName:
+        return False

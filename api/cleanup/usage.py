@@ -1,146 +1,97 @@
-"""How much is kept, by group: measured by a walk through the store after the daily cleanup, and kept in the store.
+"""Measures how much each group stores, after the daily cleanup, and exposes the result as metrics.
 
-The walk is the only way to know: what reports say is their jobs' word. Nobody waits for it, so it lists one folder
-after another; it ends where it takes too long, and then what was measured before stays.
+Only a walk through the store gives these numbers: reports are written by jobs. No request waits for the walk, so it
+lists one group after another. If the walk takes too long, it is aborted and the previous measurement stays.
 """
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from api.cleanup.state import StoredTotals, UsageSnapshot, sum_totals
 from api.folder import group_path_or_none, job_folders_prefix
-from api.store.store import FileMissing, Item, Store
+from api.store.store import Item, Store
 from api.usage import GroupUsage, count_usage
-from artifacts.errors import InvalidDocument, StoreError
+from artifacts.errors import StoreError
 from artifacts.log import get_logger
 
 logger = get_logger(__name__)
 
-USAGE = "phjob-artifacts/cleanup/kept"
-MOST_SECONDS = 1800.0
-_MOST_FILES = 100_000_000
-_MOST_BYTES = 16 * 1024 * 1024
+MAX_SECONDS = 1800.0
+_MAX_FILES = 100_000_000
 _OTHER = "other"
-_FIGURES = {
-    "jobs": "Job folders in the store, when it was last measured",
-    "files": "Files in them",
-    "bytes": "Bytes in them",
+_HELP = {
+    "jobs": "Job folders in the store at the last measurement",
+    "files": "Files in the job folders at the last measurement",
+    "bytes": "Bytes in the job folders at the last measurement",
 }
 
-Figures = tuple[int, int, int]  # jobs, files, bytes
 
+def measure_usage(store: Store, clock: Callable[[], float], may_continue: Callable[[], bool]) -> UsageSnapshot | None:
+    """Walk through all groups. Returns None if the walk was aborted. Raises StoreError."""
+    deadline = time.monotonic() + MAX_SECONDS
 
-@dataclass(frozen=True)
-class UsageSnapshot:
-    """What was kept at `measured_at` (UNIX seconds), by group path."""
+    def is_in_time() -> bool:
+        return may_continue() and time.monotonic() < deadline
 
-    measured_at: float
-    groups: Mapping[str, Figures]
-
-    @property
-    def total(self) -> Figures:
-        return _sum(self.groups.values())
-
-
-def measure_usage(store: Store, clock: Callable[[], float], may_go_on: Callable[[], bool]) -> UsageSnapshot | None:
-    """Walk through all groups; None where that was given up. Raises StoreError."""
-    until = time.monotonic() + MOST_SECONDS
-
-    def in_time() -> bool:
-        return may_go_on() and time.monotonic() < until
-
-    groups: dict[str, Figures] = {}
-    for group in list(_groups(store)):
-        counted = _tally_group(store, job_folders_prefix(group), in_time)
-        if not (counted.complete and in_time()):
+    groups: dict[str, StoredTotals] = {}
+    for group in list(_list_groups(store)):
+        usage = _measure_group(store, job_folders_prefix(group), is_in_time)
+        if not (usage.complete and is_in_time()):
             return None
-        if counted.jobs:
-            groups[group] = (counted.jobs, counted.files, counted.bytes)
+        if usage.jobs:
+            groups[group] = (usage.jobs, usage.files, usage.bytes)
     return UsageSnapshot(clock(), groups)
 
 
-def write_usage(store: Store, kept: UsageSnapshot) -> None:
-    """Note it. Raises StoreError."""
-    store.write(USAGE, json.dumps({"measured_at": kept.measured_at, "groups": kept.groups}).encode())
-
-
-def read_usage(store: Store) -> UsageSnapshot | None:
-    """None where nothing that can be read is there. Raises StoreError."""
-    try:
-        told = json.loads(store.read(USAGE, _MOST_BYTES))
-        rows = told["groups"].items()
-        groups = {str(group): (int(jobs), int(files), int(size)) for group, (jobs, files, size) in rows}
-        return UsageSnapshot(float(told["measured_at"]), groups)
-    except (
-        FileMissing,
-        InvalidDocument,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ):
-        return None
-
-
 class UsageCollector(Collector):
-    """The series of what is kept. `most`: groups that are told by name, the largest; 0: none, and no others."""
+    """Exposes `snapshot` as metrics. The largest `max_groups` groups get a label; 0 disables the metrics by group."""
 
-    def __init__(self, prefix: str, most: int) -> None:
-        self._prefix, self._most = prefix, most
-        self.shown = UsageSnapshot(0.0, {})
+    def __init__(self, prefix: str, max_groups: int) -> None:
+        self._prefix, self._max_groups = prefix, max_groups
+        self.snapshot = UsageSnapshot(0.0, {})
 
     def collect(self) -> Iterator[Metric]:
-        kept = self.shown
-        for (name, text), total in zip(_FIGURES.items(), kept.total, strict=True):
+        """Yield the metrics."""
+        snapshot = self.snapshot
+        for (name, text), total in zip(_HELP.items(), snapshot.total, strict=True):
             yield GaugeMetricFamily(f"{self._prefix}kept_{name}", text, total)
-        text = "When the store was last measured: after each daily cleanup; 0: never"
-        yield GaugeMetricFamily(f"{self._prefix}kept_measured_timestamp_seconds", text, kept.measured_at)
-        if self._most:
-            yield from self._by_group(kept)
+        text = "Time of the last measurement of the store, which follows each daily cleanup; 0 if there was none"
+        yield GaugeMetricFamily(f"{self._prefix}kept_measured_timestamp_seconds", text, snapshot.measured_at)
+        if self._max_groups:
+            yield from self._collect_groups(snapshot)
 
-    def _by_group(self, kept: UsageSnapshot) -> Iterator[Metric]:
-        largest = sorted(kept.groups.items(), key=lambda row: row[1][2], reverse=True)
-        named = [row for row in largest if row[0] != _OTHER][: self._most]
-        rest = kept.groups.keys() - dict(named).keys()
-        shown = {**dict(named), _OTHER: _sum(kept.groups[group] for group in rest)}
-        for place, name in enumerate(_FIGURES):
-            text = f"As kept_{name}, by group"
-            family = GaugeMetricFamily(f"{self._prefix}group_kept_{name}", text, labels=["group"])
-            for group, figures in shown.items():
-                family.add_metric([group], figures[place])
+    def _collect_groups(self, snapshot: UsageSnapshot) -> Iterator[Metric]:
+        largest = sorted(snapshot.groups.items(), key=lambda row: row[1][2], reverse=True)
+        labelled = dict([row for row in largest if row[0] != _OTHER][: self._max_groups])
+        rest = snapshot.groups.keys() - labelled.keys()
+        rows = {**labelled, _OTHER: sum_totals(snapshot.groups[group] for group in rest)}
+        for index, (name, text) in enumerate(_HELP.items()):
+            family = GaugeMetricFamily(f"{self._prefix}group_kept_{name}", f"{text}, by group", labels=["group"])
+            for group, totals in rows.items():
+                family.add_metric([group], totals[index])
             yield family
 
 
-def _sum(rows: Iterable[Figures]) -> Figures:
-    jobs = files = size = 0
-    for row in rows:
-        jobs, files, size = jobs + row[0], files + row[1], size + row[2]
-    return jobs, files, size
-
-
-def _groups(store: Store) -> Iterator[str]:
+def _list_groups(store: Store) -> Iterator[str]:
     for item in store.list("groups/", recursive=False):
         name = item.name.rstrip("/")
         if item.size is None and group_path_or_none(name) == name:
             yield name
 
 
-def _tally_group(store: Store, prefix: str, in_time: Callable[[], bool]) -> GroupUsage:
+def _measure_group(store: Store, prefix: str, is_in_time: Callable[[], bool]) -> GroupUsage:
     try:
-        return count_usage(_while(in_time, store.list(prefix)), in_time, _MOST_FILES)
+        return count_usage(_take_while(is_in_time, store.list(prefix)), is_in_time, _MAX_FILES)
     except StoreError as error:
-        logger.info("measured job by job", prefix=prefix, error=error)
-    return count_usage(_while(in_time, _readable(store, prefix)), in_time, _MOST_FILES)
+        logger.info("group not listed, its jobs are measured separately", prefix=prefix, error=error)
+    return count_usage(_take_while(is_in_time, _list_readable(store, prefix)), is_in_time, _MAX_FILES)
 
 
-def _readable(store: Store, prefix: str) -> Iterator[Item]:
-    """What can be listed of each job: one with a folder that its user closed hides no other."""
+def _list_readable(store: Store, prefix: str) -> Iterator[Item]:
+    """List each job folder separately, so that an unreadable one does not hide the others."""
     for job in store.list(prefix, recursive=False):
         if job.size is not None:
             continue
@@ -148,11 +99,11 @@ def _readable(store: Store, prefix: str) -> Iterator[Item]:
             for item in store.list(prefix + job.name):
                 yield item._replace(name=job.name + item.name)
         except StoreError as error:
-            logger.warning("measured in part", prefix=prefix + job.name, error=error)
+            logger.warning("job folder not measured completely", prefix=prefix + job.name, error=error)
 
 
-def _while(in_time: Callable[[], bool], items: Iterator[Item]) -> Iterator[Item]:
+def _take_while(is_in_time: Callable[[], bool], items: Iterator[Item]) -> Iterator[Item]:
     for item in items:
-        if not in_time():
+        if not is_in_time():
             return
         yield item

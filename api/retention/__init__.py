@@ -1,1 +1,1 @@
-"""Until when artifacts are kept: expiry files, what people decided, and the rules that join them."""
+"""Retention: how long artifacts are kept, from the expiry files, users' decisions and the administrator's policy."""

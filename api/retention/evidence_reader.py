@@ -1,7 +1,6 @@
-"""Looks in the store for what decides on a job's artifacts, with as few requests as the decision takes."""
+"""Reads the evidence for a job's retention from the store, with as few requests as possible."""
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -41,155 +40,166 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ListedRecords:
-    """What listings have told of a job folder that is there: whether it has a record, a time of first sight, and the
-    mark of a removal."""
+    """Which records of an existing job folder the listings contain: decisions, a first-seen time, a removal marker."""
 
-    record: bool = True
-    sighting: bool = True
-    removal: bool = False
+    has_decision: bool = True
+    has_first_seen: bool = True
+    has_removal: bool = False
 
 
 class NewestFileCache:
-    """The newest files of folders whose expiry nobody can read, for a short while: a job that makes its own expiry
-    files unreadable shall not make each of its downloads cost a walk through all of its files."""
+    """The newest file times of folders with unreadable expiry files, for a short while.
+
+    Without it, a job that makes its own expiry files unreadable would make each of its downloads walk all its files.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         # By prefix: when the files were listed, and the newest one's time.
         self._cache: ExpiringCache[str, tuple[float, float | None]] = ExpiringCache(_MAX_CACHED_FOLDERS, clock)
 
-    def recall(self, prefix: str, evidence: Evidence, now: float) -> Evidence | None:
-        """The evidence with what is remembered; None where nothing is."""
+    def get(self, prefix: str, evidence: Evidence, now: float) -> Evidence | None:
+        """Return the evidence with the cached time, or None if there is none."""
         listed_at, newest = self._cache.get(prefix) or (math.inf, None)
         if now < listed_at:  # not cached, or the clock was set back
             return None
-        return replace(evidence, newest=newest, exists=True)
+        return replace(evidence, newest_file_at=newest, exists=True)
 
-    def remember(self, prefix: str, evidence: Evidence, now: float) -> None:
-        """Of a folder that is there."""
-        self._cache.put(prefix, (now, evidence.newest), NEWEST_CACHE_SECONDS)
+    def put(self, prefix: str, evidence: Evidence, now: float) -> None:
+        """Cache the newest file time of an existing folder."""
+        self._cache.put(prefix, (now, evidence.newest_file_at), NEWEST_CACHE_SECONDS)
 
 
 class EvidenceReader:
-    """Gathers evidence. Methods raise StoreError."""
+    """Reads evidence from the store. `clock` returns UNIX seconds. Methods raise StoreError."""
 
-    def __init__(self, store: Store, rules: RetentionPolicy, clock: Callable[[], float] = time.time) -> None:
-        self._store, self._rules = store, rules
+    def __init__(self, store: Store, policy: RetentionPolicy, clock: Callable[[], float]) -> None:
+        self._store, self._policy = store, policy
         self._newest = NewestFileCache(clock)
 
-    def evidence(
-        self, folder: JobFolder, now: float, listed: ListedRecords | None = None, whole: bool = False
+    def read(
+        self, folder: JobFolder, now: float, listed: ListedRecords | None = None, complete: bool = False
     ) -> Evidence:
-        """What decides on the job. `whole`: what both expiry files say, even where it does not matter.
+        """Read as much evidence as the retention depends on.
 
-        `listed`: the folder is known to be there; a single expiry file that keeps it is enough then.
+        With `complete`, both expiry files and the first-seen time are read even if they make no difference. With
+        `listed`, the folder is known to exist, and one expiry file in the future is enough.
         """
-        evidence = _of_phjob(folder, listed is not None)
-        if listed is None or listed.record:
-            evidence = self._with_record(folder, evidence)
-        if listed or whole:
-            evidence = replace(evidence, removing=evidence.removing or self._is_marked(folder, listed))
-        if not whole and (evidence.running or evidence.record_problem or evidence.record.pin):
+        evidence = self._read_decisions(folder, listed, complete)
+        if not complete and (evidence.is_running or evidence.record_error or evidence.record.pin):
             return evidence
         for key in EXPIRY_FILES:
-            evidence = self._with_file(folder.prefix + key, evidence)
-            if listed and not whole and self._is_kept_by_file(evidence, now):
+            evidence = self._add_expiry_file(folder.prefix + key, evidence)
+            if listed and not complete and self._is_kept_by_file(evidence, now):
                 return evidence
-        if whole and trusted_finish(evidence, now) is None:
-            evidence = replace(evidence, first_seen=self._first_seen(folder, listed))
-        return self._with_start(folder, evidence, now, listed, may_recall=not (listed or whole))
+        if complete and trusted_finish(evidence, now) is None:
+            evidence = replace(evidence, first_seen_at=self._read_first_seen(folder, listed))
+        return self._add_start_time(folder, evidence, now, listed, use_cache=not (listed or complete))
 
-    def note_first_sight(self, folder: JobFolder, now: float) -> None:
-        """Let the retention of artifacts whose job's end nobody knows count from `now` at the latest."""
+    def record_first_seen(self, folder: JobFolder, now: float) -> None:
+        """Record `now` as the first-seen time, from which the retention counts if the job's end is unknown."""
         self._store.write(first_seen_key(folder.group, folder.job), format_expiry(now))
 
-    def record(self, folder: JobFolder) -> Record:
-        """The record as it is now; an empty one where there is none. Raises InvalidDocument."""
+    def read_record(self, folder: JobFolder) -> Record:
+        """Read the record; it is empty if nothing was decided. Raises InvalidDocument."""
         return Record(
-            self._part(pin_key(folder.group, folder.job), parse_pin),
-            self._part(extension_key(folder.group, folder.job), parse_extension),
+            self._read_decision(pin_key(folder.group, folder.job), parse_pin),
+            self._read_decision(extension_key(folder.group, folder.job), parse_extension),
         )
 
-    def removing_since(self, folder: JobFolder) -> float | None:
-        """Since when the mark says that the folder is being removed; None where there is no mark."""
+    def read_removal_start(self, folder: JobFolder) -> float | None:
+        """Return when the folder's removal started (0 if the marker is unreadable), or None without a marker."""
         try:
-            return (
-                parse_expiry_file(self._store.read(removal_key(folder.group, folder.job), MAX_EXPIRY_FILE_BYTES)) or 0.0
-            )
+            content = self._store.read(removal_key(folder.group, folder.job), MAX_EXPIRY_FILE_BYTES)
         except FileMissing:
             return None
         except InvalidDocument:
             return 0.0
+        return parse_expiry_file(content) or 0.0
 
-    def _is_marked(self, folder: JobFolder, listed: ListedRecords | None) -> bool:
-        return listed.removal if listed else self.removing_since(folder) is not None
+    def _read_decisions(self, folder: JobFolder, listed: ListedRecords | None, complete: bool) -> Evidence:
+        """Read the PhJob, the record and the removal marker."""
+        evidence = _phjob_evidence(folder, listed is not None)
+        if listed is None or listed.has_decision:
+            evidence = self._add_record(folder, evidence)
+        if listed or complete:
+            is_removing = evidence.is_removing or self._has_removal(folder, listed)
+            evidence = replace(evidence, is_removing=is_removing)
+        return evidence
 
-    def _part(self, key: str, parse: Callable[[bytes], T]) -> T | None:
+    def _has_removal(self, folder: JobFolder, listed: ListedRecords | None) -> bool:
+        return listed.has_removal if listed else self.read_removal_start(folder) is not None
+
+    def _read_decision(self, key: str, parse: Callable[[bytes], T]) -> T | None:
         try:
             return parse(self._store.read(key, MAX_RECORD_BYTES))
         except FileMissing:
             return None
 
-    def _with_record(self, folder: JobFolder, evidence: Evidence) -> Evidence:
+    def _add_record(self, folder: JobFolder, evidence: Evidence) -> Evidence:
         try:
-            return replace(evidence, record=self.record(folder))
+            return replace(evidence, record=self.read_record(folder))
         except InvalidDocument as error:
-            return replace(evidence, record_problem=error.reason)
+            return replace(evidence, record_error=error.reason)
 
-    def _with_file(self, key: str, evidence: Evidence) -> Evidence:
+    def _add_expiry_file(self, key: str, evidence: Evidence) -> Evidence:
         try:
             at = parse_expiry_file(self._store.read(key, MAX_EXPIRY_FILE_BYTES))
         except FileMissing:
-            return replace(evidence, said=(*evidence.said, None))
-        except InvalidDocument:  # longer than any date
+            return replace(evidence, expiry_claims=(*evidence.expiry_claims, None))
+        except InvalidDocument:  # longer than any time
             at = None
-        return replace(evidence, said=(*evidence.said, at), exists=True)
+        return replace(evidence, expiry_claims=(*evidence.expiry_claims, at), exists=True)
 
     def _is_kept_by_file(self, evidence: Evidence, now: float) -> bool:
-        known = any(at is not None for at in evidence.said) and not needs_start_time(evidence, now, self._rules)
-        return known and not compute_retention(evidence, now, self._rules).has_expired(now)
+        if all(at is None for at in evidence.expiry_claims) or needs_start_time(evidence, now, self._policy):
+            return False
+        return not compute_retention(evidence, now, self._policy).has_expired(now)
 
-    def _with_start(
-        self, folder: JobFolder, evidence: Evidence, now: float, listed: ListedRecords | None, may_recall: bool
+    def _add_start_time(
+        self, folder: JobFolder, evidence: Evidence, now: float, listed: ListedRecords | None, use_cache: bool
     ) -> Evidence:
-        """With when the artifacts came to be, where that matters."""
-        if evidence.exists and not needs_start_time(evidence, now, self._rules):
+        """Add the first-seen time and the newest file time if the retention depends on them."""
+        if evidence.exists and not needs_start_time(evidence, now, self._policy):
             return evidence
-        if trusted_finish(evidence, now) is None and evidence.first_seen is None:
-            evidence = replace(evidence, first_seen=self._first_seen(folder, listed))
-            if evidence.exists and not needs_start_time(evidence, now, self._rules):
+        if trusted_finish(evidence, now) is None and evidence.first_seen_at is None:
+            evidence = replace(evidence, first_seen_at=self._read_first_seen(folder, listed))
+            if evidence.exists and not needs_start_time(evidence, now, self._policy):
                 return evidence
-        if may_recall and (recalled := self._newest.recall(folder.prefix, evidence, now)):
-            return recalled
-        return self._with_newest(folder.prefix, evidence, now)
+        if use_cache and (cached := self._newest.get(folder.prefix, evidence, now)):
+            return cached
+        return self._add_newest_file(folder.prefix, evidence, now)
 
-    def _first_seen(self, folder: JobFolder, listed: ListedRecords | None) -> float | None:
-        if listed and not listed.sighting:
+    def _read_first_seen(self, folder: JobFolder, listed: ListedRecords | None) -> float | None:
+        if listed and not listed.has_first_seen:
             return None
         try:
-            return parse_expiry_file(self._store.read(first_seen_key(folder.group, folder.job), MAX_EXPIRY_FILE_BYTES))
+            content = self._store.read(first_seen_key(folder.group, folder.job), MAX_EXPIRY_FILE_BYTES)
         except (FileMissing, InvalidDocument):
             return None
+        return parse_expiry_file(content)
 
-    def _with_newest(self, prefix: str, evidence: Evidence, now: float) -> Evidence:
-        latest = max((at for at in evidence.said if at is not None), default=math.inf)
-        enough, newest, exists = latest - self._rules.maximum, evidence.newest, evidence.exists
+    def _add_newest_file(self, prefix: str, evidence: Evidence, now: float) -> Evidence:
+        """Walk the folder's files, up to the first one that is new enough to allow the latest claim."""
+        latest = max((at for at in evidence.expiry_claims if at is not None), default=math.inf)
+        enough, newest, exists = latest - self._policy.max_seconds, evidence.newest_file_at, evidence.exists
         for item in self._store.list(prefix):
             exists = True
             if item.changed_at is not None and item.name not in EXPIRY_FILES:
                 newest = newest_trusted(item.changed_at, newest, now)
             if newest is not None and newest >= enough:
                 break
-        evidence = replace(evidence, newest=newest, exists=exists)
-        if exists and enough == math.inf:  # no expiry file was readable, and every file was looked at
-            self._newest.remember(prefix, evidence, now)
+        evidence = replace(evidence, newest_file_at=newest, exists=exists)
+        if exists and enough == math.inf:  # no expiry file is readable, so all files were read
+            self._newest.put(prefix, evidence, now)
         return evidence
 
 
-def _of_phjob(folder: JobFolder, is_listed: bool) -> Evidence:
+def _phjob_evidence(folder: JobFolder, is_listed: bool) -> Evidence:
     phjob = folder.phjob
     if phjob is None:
         return Evidence(exists=is_listed)
-    removing = (
-        not is_listed and phjob.is_annotated_as_removed
-    )  # refused for that, but removed for what the store says alone
-    return Evidence(running=not phjob.has_ended, end=phjob.finished_at, exists=is_listed, removing=removing)
+    # Requests honour the PhJob's annotation. The cleanup, which passes `listed`, trusts only the store.
+    is_removing = not is_listed and phjob.is_annotated_as_removed
+    return Evidence(
+        is_running=not phjob.has_ended, finished_at=phjob.finished_at, exists=is_listed, is_removing=is_removing
+    )

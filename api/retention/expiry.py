@@ -1,7 +1,7 @@
-"""When a job's artifacts expire, from all that is known of them. Pure; docs/retention.md is this module in words.
+"""Computes when a job's artifacts expire. Pure. docs/retention.md describes the rules.
 
-The expiry files lie where users can write: a value in them is bounded, and what is missing or unreadable says nothing.
-A missing one means neither "for ever" nor "now".
+Users can write to the expiry files, so a time in them is bounded, and a missing or unreadable file has no effect: it
+means neither "for ever" nor "now".
 """
 
 import re
@@ -9,64 +9,64 @@ from dataclasses import dataclass, replace
 
 from api.retention.record import FOREVER, Record
 
-MAX_EXPIRY_FILE_BYTES = 1024  # of an expiry file
-MIN_EXPIRY = 946684800  # the year 2000: what is less is no date, but a duration, a zero, or a clock that was not set
-MAX_CLOCK_SKEW_SECONDS = 300  # by which the clocks of the store, the cluster and this machine may differ
+MAX_EXPIRY_FILE_BYTES = 1024
+MIN_EXPIRY = 946684800  # the year 2000: a smaller number is a duration, zero, or from a clock that was not set
+MAX_CLOCK_SKEW_SECONDS = 300  # between the clocks of the store, the cluster and this machine
 
 _NUMBER = re.compile(r"\d{1,30}(\.\d{1,30})?")
 
 
 @dataclass(frozen=True)
 class Retention:
-    """`expires_at` is in UNIX seconds, None where no end is known: the job runs, or the artifacts are pinned.
+    """How long artifacts are kept.
 
-    `pinned_by`, `pinned_at` (UNIX seconds) and `note`: who pinned, when and why. `why`: a clause that says where the
-    term comes from.
+    `expires_at` (UNIX seconds) is None if it is unknown: the job runs, or the artifacts are pinned. `pinned_by`,
+    `pinned_at` (UNIX seconds) and `note` describe the pin. `reason` explains `expires_at`.
     """
 
     expires_at: float | None
-    pinned: bool = False
+    is_pinned: bool = False
     pinned_by: str = ""
     pinned_at: float | None = None
     note: str = ""
-    why: str = ""
+    reason: str = ""
 
     def has_expired(self, now: float) -> bool:
-        """Whether the artifacts are refused, and due for the cleanup."""
-        return not self.pinned and self.expires_at is not None and self.expires_at <= now
+        """Return whether the artifacts are no longer served and are due for the cleanup."""
+        return not self.is_pinned and self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(frozen=True)
 class RetentionPolicy:
-    """The administrator's: default retention and most of it, in seconds."""
+    """The administrator's default and maximum retention, in seconds."""
 
-    retention: int
-    maximum: int
+    default_seconds: int
+    max_seconds: int
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one job's artifacts. Times are UNIX seconds.
+    """The facts from which the expiry of one job's artifacts is computed. Times are UNIX seconds.
 
-    `running`: main has not ended. `end`: when it did, None where nobody knows. `record_problem`: why the record cannot
-    be read. `said`: what each expiry file that was looked at says, None: nothing. `newest`: the newest change of a
-    file (the expiry files do not count). `first_seen`: when the cleanup first saw the folder. `exists`: whether there
-    is a folder. `removing`: its removal has begun, and may have ended.
+    `is_running`: main has not ended. `finished_at`: main's end, or None if unknown. `record_error`: why the record
+    cannot be read. `expiry_claims`: the time in each expiry file that was read, or None if it has no valid time.
+    `newest_file_at`: the newest change of a file other than the expiry files. `first_seen_at`: when the cleanup first
+    saw the folder. `exists`: the folder exists. `is_removing`: a removal has started, and may have finished.
     """
 
-    running: bool = False
-    end: float | None = None
+    is_running: bool = False
+    finished_at: float | None = None
     record: Record = Record()  # noqa: RUF009 (it is frozen)
-    record_problem: str = ""
-    said: tuple[float | None, ...] = ()
-    newest: float | None = None
-    first_seen: float | None = None
+    record_error: str = ""
+    expiry_claims: tuple[float | None, ...] = ()
+    newest_file_at: float | None = None
+    first_seen_at: float | None = None
     exists: bool = True
-    removing: bool = False
+    is_removing: bool = False
 
 
 def parse_expiry_file(content: bytes) -> float | None:
-    """What an expiry file says: the latest of its lines, or None where any of them is no date."""
+    """Return the latest time in an expiry file (UNIX seconds), or None if any of its lines is not a valid time."""
     if len(content) > MAX_EXPIRY_FILE_BYTES:
         return None
     try:
@@ -75,103 +75,117 @@ def parse_expiry_file(content: bytes) -> float | None:
         return None
     if not lines or not all(line.isascii() and _NUMBER.fullmatch(line) for line in lines):
         return None
-    latest = max(float(line) for line in lines)
-    return min(latest, float(FOREVER)) if min(float(line) for line in lines) >= MIN_EXPIRY else None
+    times = [float(line) for line in lines]
+    return min(max(times), float(FOREVER)) if min(times) >= MIN_EXPIRY else None
 
 
-def compute_retention(evidence: Evidence, now: float, rules: RetentionPolicy) -> Retention:
-    """The term, final once `needs_start_time` is false and both files were looked at."""
+def compute_retention(evidence: Evidence, now: float, policy: RetentionPolicy) -> Retention:
+    """Compute the retention. It is final if `needs_start_time` is false and both expiry files were read."""
     record = evidence.record
-    if evidence.record_problem:
-        return Retention(None, why=f"kept: the record of what was decided cannot be read ({evidence.record_problem})")
+    if evidence.record_error:
+        return Retention(None, reason=f"kept: the retention record cannot be read ({evidence.record_error})")
     if record.pin:
         pin = record.pin
-        return Retention(None, True, pin.by, pin.at, pin.note, f"pinned by {pin.by or 'somebody'}")
-    if evidence.running:
-        return Retention(None, why="the job has not ended")
+        return Retention(None, True, pin.by, pin.at, pin.note, f"pinned by {pin.by or 'an unknown user'}")
+    if evidence.is_running:
+        return Retention(None, reason="the job has not ended")
     if is_removal_pending(evidence, now):
-        return Retention(now, why="its removal has begun")
-    if not evidence.exists and evidence.end is None:
-        return Retention(None, why="there are no artifacts")
-    expires_at, why = _expiry(evidence, now, rules)
+        return Retention(now, reason="its removal has started")
+    if not evidence.exists and evidence.finished_at is None:
+        return Retention(None, reason="there are no artifacts")
+    expires_at, reason = _compute_expiry(evidence, now, policy)
     if record.extension and record.extension.until >= expires_at:
-        return Retention(float(record.extension.until), why=f"extended by {record.extension.by or 'somebody'}")
-    return Retention(expires_at, why=why)
+        by = record.extension.by or "an unknown user"
+        return Retention(float(record.extension.until), reason=f"extended by {by}")
+    return Retention(expires_at, reason=reason)
 
 
-def max_expiry(evidence: Evidence, now: float, rules: RetentionPolicy) -> float:
-    """Until when jobs and people may keep the artifacts, pins apart."""
-    return (now if evidence.running else _start(evidence, now)) + rules.maximum
+def max_expiry(evidence: Evidence, now: float, policy: RetentionPolicy) -> float:
+    """Return the latest time until which jobs and users may keep the artifacts without a pin."""
+    return (now if evidence.is_running else _start_time(evidence, now)) + policy.max_seconds
 
 
-def needs_start_time(evidence: Evidence, now: float, rules: RetentionPolicy) -> bool:
-    """Whether the decision depends on when the artifacts came to be, and what is known of that is not enough."""
-    if evidence.running or evidence.record.pin or evidence.record_problem or is_removal_pending(evidence, now):
+def needs_start_time(evidence: Evidence, now: float, policy: RetentionPolicy) -> bool:
+    """Return whether the expiry depends on when the artifacts were created, and that is not known yet."""
+    if evidence.is_running or evidence.record.pin or evidence.record_error or is_removal_pending(evidence, now):
         return False
-    latest = _said(evidence)
+    latest = _latest_claim(evidence)
     if latest is None:
-        return not evidence.record.stands_alone
-    return latest > now and trusted_finish(evidence, now) is None and latest > _start(evidence, now) + rules.maximum
+        return not evidence.record.replaces_default
+    if latest <= now or trusted_finish(evidence, now) is not None:
+        return False
+    return latest > _start_time(evidence, now) + policy.max_seconds
 
 
 def is_removal_pending(evidence: Evidence, now: float) -> bool:
-    """Whether a removal has begun that nothing holds: one that was killed goes on."""
+    """Return whether a removal has started that neither a pin nor an extension forbids; an interrupted one resumes."""
     record = evidence.record
-    return evidence.removing and record.pin is None and (record.until or 0) <= now
+    return evidence.is_removing and record.pin is None and (record.extended_until or 0) <= now
 
 
-def needs_first_seen_record(evidence: Evidence, now: float, rules: RetentionPolicy) -> bool:
-    """Whether the cleanup should note that it sees the folder: what is noted may be of a clock that was ahead."""
-    is_noted = evidence.first_seen is not None and evidence.first_seen <= now + MAX_CLOCK_SKEW_SECONDS
-    alone = replace(evidence, newest=None, first_seen=None)
-    return not is_noted and trusted_finish(evidence, now) is None and needs_start_time(alone, now, rules)
+def needs_first_seen_record(evidence: Evidence, now: float, policy: RetentionPolicy) -> bool:
+    """Return whether the cleanup must record when it first saw the folder.
+
+    A recorded time in the future comes from a wrong clock and is recorded again.
+    """
+    is_recorded = evidence.first_seen_at is not None and evidence.first_seen_at <= now + MAX_CLOCK_SKEW_SECONDS
+    without_times = replace(evidence, newest_file_at=None, first_seen_at=None)
+    return not is_recorded and trusted_finish(evidence, now) is None and needs_start_time(without_times, now, policy)
 
 
 def trusted_finish(evidence: Evidence, now: float) -> float | None:
-    """Main's end, unless it is still to come: the clock that told it was wrong."""
-    return evidence.end if evidence.end is not None and evidence.end <= now + MAX_CLOCK_SKEW_SECONDS else None
+    """Return main's end, or None if it is unknown or, from a wrong clock, in the future."""
+    finished_at = evidence.finished_at
+    return finished_at if finished_at is not None and finished_at <= now + MAX_CLOCK_SKEW_SECONDS else None
 
 
-def newest_trusted(changed: float, newest: float | None, now: float) -> float | None:
-    """The newer of a file's time of change and `newest`; a time still to come was made up, and does not count."""
-    if changed > now + MAX_CLOCK_SKEW_SECONDS or (newest is not None and changed <= newest):
+def newest_trusted(changed_at: float, newest: float | None, now: float) -> float | None:
+    """Return the newer of a file's time of change and `newest`. A time in the future is forged and is ignored."""
+    if changed_at > now + MAX_CLOCK_SKEW_SECONDS or (newest is not None and changed_at <= newest):
         return newest
-    return changed
+    return changed_at
 
 
-def _expiry(evidence: Evidence, now: float, rules: RetentionPolicy) -> tuple[float, str]:
-    latest, start = _said(evidence), _start(evidence, now)
-    most = start + rules.maximum
-    if latest is not None and latest <= most:
-        return latest, "as its expiredAt says"
+def _compute_expiry(evidence: Evidence, now: float, policy: RetentionPolicy) -> tuple[float, str]:
+    latest, start = _latest_claim(evidence), _start_time(evidence, now)
+    limit = start + policy.max_seconds
+    if latest is not None and latest <= limit:
+        return latest, "the time in its expiredAt"
     if latest is not None:
-        return most, f"as long as may be: {_days(rules.maximum)} from {_whence(evidence, now)}"
-    if evidence.record.stands_alone:
+        return limit, f"the maximum: {_format_days(policy.max_seconds)} from {_start_name(evidence, now)}"
+    if evidence.record.replaces_default:
         return 0.0, ""
-    retention = min(rules.retention, rules.maximum)
-    start = max(start, evidence.newest or 0.0)
-    return start + retention, f"no readable expiredAt: {_days(retention)} from {_whence(evidence, now)}"
+    seconds = min(policy.default_seconds, policy.max_seconds)
+    start = max(start, evidence.newest_file_at or 0.0)
+    return start + seconds, f"no readable expiredAt: {_format_days(seconds)} from {_start_name(evidence, now)}"
 
 
-def _said(evidence: Evidence) -> float | None:
-    """The latest that the expiry files say. FOREVER was written for a pin; the record knows until when instead."""
-    decided = evidence.record.until is not None
-    return max((at for at in evidence.said if at is not None and not (decided and at >= FOREVER)), default=None)
+def _latest_claim(evidence: Evidence) -> float | None:
+    """Return the latest time in the expiry files.
+
+    FOREVER was written for a pin. If the record has an extension, FOREVER is a leftover of the pin and is ignored.
+    """
+    is_extended = evidence.record.extended_until is not None
+    claims = (at for at in evidence.expiry_claims if at is not None and not (is_extended and at >= FOREVER))
+    return max(claims, default=None)
 
 
-def _start(evidence: Evidence, now: float) -> float:
-    """What the retention counts from. Where main's end is not known: the newest file, but never before the folder was
-    first seen, since the times of files can be made up; one that is first seen now, now."""
-    end = trusted_finish(evidence, now)
-    if end is not None:
-        return end
-    first_seen = now if evidence.first_seen is None else min(evidence.first_seen, now)
-    return max(min(evidence.newest or 0.0, now), first_seen)
+def _start_time(evidence: Evidence, now: float) -> float:
+    """Return the time from which the retention counts.
+
+    This is main's end. If that is unknown, it is the time of the newest file, but not before the folder was first
+    seen, because file times can be forged. A folder not seen before counts from now.
+    """
+    finished_at = trusted_finish(evidence, now)
+    if finished_at is not None:
+        return finished_at
+    first_seen_at = now if evidence.first_seen_at is None else min(evidence.first_seen_at, now)
+    return max(min(evidence.newest_file_at or 0.0, now), first_seen_at)
 
 
-def _whence(evidence: Evidence, now: float) -> str:
+def _start_name(evidence: Evidence, now: float) -> str:
     return "its newest file" if trusted_finish(evidence, now) is None else "the job's end"
 
 
-def _days(seconds: float) -> str:
+def _format_days(seconds: float) -> str:
     return f"{seconds / 86400:.3g} days" if seconds >= 86400 else f"{seconds:.0f} seconds"

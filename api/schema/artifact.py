@@ -141,7 +141,7 @@ class ArtifactView:
 
     @property
     def pinned(self) -> bool:
-        return self._retention.pinned
+        return self._retention.is_pinned
 
     @property
     def pinned_by(self) -> str | None:

@@ -36,6 +36,10 @@ class PhJobArtifactCleanup(ObjectType):
     refusal = String(description="Why the cleanup would refuse to remove so much at once; null if it would not refuse.")
 
     @staticmethod
+    def resolve_looked_at(plan: CleanupPlan, _: ResolveInfo) -> int:
+        return plan.examined_count
+
+    @staticmethod
     def resolve_due_count(plan: CleanupPlan, _: ResolveInfo) -> int:
         return len(plan.due)
 
@@ -125,8 +129,6 @@ def cleanup_groups(caller: Caller) -> Sequence[str] | None:
 
 def _first_rows(candidates: Sequence[Candidate], first: int | None) -> list[CandidateRow]:
     return [
-        CandidateRow(
-            candidate.group, candidate.job, candidate.due, format_optional_time(candidate.expires_at), candidate.why
-        )
-        for candidate in candidates[: check_page_size(first)]
+        CandidateRow(c.group, c.job, c.is_due, format_optional_time(c.expires_at), c.reason)
+        for c in candidates[: check_page_size(first)]
     ]

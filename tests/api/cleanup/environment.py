@@ -1,4 +1,4 @@
-"""A store with job folders in it, PhJobs, and a cleaner over both, for tests of the cleanup."""
+"""A store with job folders, PhJobs, and the retention service and the cleaner over both, for tests."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -26,18 +26,18 @@ FILES = {"model.bin": b"m" * 100, "sub/log.txt": b"l" * 10, "sub/deep/naïve 1.c
 
 
 class FakeJobs:
-    """PhJobs of a test. `collecting`: those whose sidecar still runs; `notes`: what was noted."""
+    """PhJobs in memory. `collecting` are the jobs whose sidecar runs; `annotations` are the annotated expiries."""
 
     def __init__(self, *jobs: Job) -> None:
-        self.known = {job.id: job for job in jobs}
+        self.phjobs = {job.id: job for job in jobs}
         self.collecting: set[str] = set()
-        self.notes: dict[str, int] = {}
+        self.annotations: dict[str, int] = {}
 
     def get(self, job: str) -> Job | None:
-        return self.known.get(job)
+        return self.phjobs.get(job)
 
     def all(self) -> Sequence[Job]:
-        return list(self.known.values())
+        return list(self.phjobs.values())
 
     def create(self, draft: Draft) -> Job:
         raise NotImplementedError
@@ -52,29 +52,29 @@ class FakeJobs:
         return job in self.collecting
 
     def annotate_expiry(self, job: Job, expired_at: int) -> None:
-        self.notes[job.id] = expired_at
-        self.known[job.id] = replace(self.known[job.id], annotated_expiry=expired_at)
+        self.annotations[job.id] = expired_at
+        self.phjobs[job.id] = replace(self.phjobs[job.id], annotated_expiry=expired_at)
 
     def check(self) -> None: ...
 
 
 class StoreEnvironment:
-    """One store, the PhJobs, a clock that can be set, and the parts over them."""
+    """One store, PhJobs, a clock with a settable offset in seconds, and the services over them."""
 
     def __init__(self, store: Store, lock: Path, settings: Mapping[str, str] | None = None) -> None:
-        self.store, self.jobs, self.ahead = store, FakeJobs(), 0.0
+        self.store, self.jobs, self.clock_offset = store, FakeJobs(), 0.0
         self.metrics = ApiMetrics(CollectorRegistry())
         self.settings = ApiSettings.from_env({"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none", **(settings or {})})
-        rules = RetentionPolicy(self.settings.retention_seconds, self.settings.max_retention_seconds)
-        self.retention = RetentionService(store, self.jobs, rules, self.clock)
+        policy = RetentionPolicy(self.settings.retention_seconds, self.settings.max_retention_seconds)
+        self.retention = RetentionService(store, self.jobs, policy, self.clock)
         self.lock = FileLock(lock)
         self.cleaner = Cleaner(store, self.jobs, self.settings, self.metrics, self.lock, self.clock)
 
     def clock(self) -> float:
-        """The time as the API sees it."""
-        return time.time() + self.ahead
+        """Return the time of the API's clock."""
+        return time.time() + self.clock_offset
 
-    def fill(
+    def add_folder(
         self,
         job: str,
         group: str = "a",
@@ -82,7 +82,7 @@ class StoreEnvironment:
         legacy_in: float | None = -DAY,
         files: Mapping[str, bytes] = FILES,
     ) -> JobFolder:
-        """A job folder as the collector leaves it, its expiry files so many seconds from now (None: without one)."""
+        """Write a sealed job folder. The expiry files are written with times in that many seconds; None: no file."""
         prefix = job_prefix(group, job)
         for name, content in {**files, MANIFEST: b"{}\n", REPORT: b"{}\n"}.items():
             self.store.write(prefix + name, content)
@@ -92,26 +92,26 @@ class StoreEnvironment:
         return self.folder(job, group)
 
     def add_phjob(self, job: str, group: str = "a", phase: str = "Succeeded", ended_ago: float = 3 * DAY) -> Job:
-        """A PhJob, ended so many seconds ago unless `phase` says that it runs."""
-        self.jobs.known[job] = Job(
+        """Add a PhJob that ended `ended_ago` seconds ago; 0 if it has not ended."""
+        self.jobs.phjobs[job] = Job(
             job, "uid", group, phase=phase, finish_time=format_time(time.time() - ended_ago) if ended_ago else ""
         )
-        return self.jobs.known[job]
+        return self.jobs.phjobs[job]
 
     def folder(self, job: str, group: str = "a") -> JobFolder:
-        """The job's folder as a request sees it."""
+        """Return the job's folder as a request resolves it."""
         return JobFolder(group, job, self.jobs.get(job))
 
-    def stored(self, prefix: str = "groups/") -> list[str]:
-        """All that is stored below `prefix`, sorted."""
+    def list_keys(self, prefix: str = "groups/") -> list[str]:
+        """Return all keys below `prefix`, sorted."""
         return sorted(prefix + item.name for item in self.store.list(prefix) if item.size is not None)
 
-    def left(self) -> list[str]:
-        """The jobs of which anything is left, as group/job."""
-        return sorted({"/".join((key.split("/")[1], key.split("/")[3])) for key in self.stored()})
+    def remaining_jobs(self) -> list[str]:
+        """Return the jobs with any file in the store, as group/job."""
+        return sorted({"/".join((key.split("/")[1], key.split("/")[3])) for key in self.list_keys()})
 
 
 def directory_environment(root: Path, settings: Mapping[str, str] | None = None) -> StoreEnvironment:
-    """A env whose store is a directory."""
+    """Return an environment whose store is a directory."""
     root.mkdir(exist_ok=True)
     return StoreEnvironment(PosixStore(str(root)), root / "phjob-artifacts/cleanup/lock", settings)

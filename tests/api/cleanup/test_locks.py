@@ -1,4 +1,4 @@
-"""One cleanup at a time: among threads, among processes, and after one that died."""
+"""The cleanup's locks: one cleanup at a time among threads and processes, also after one that died."""
 
 import os
 import shutil
@@ -24,9 +24,9 @@ with FileLock(Path(sys.argv[1])).hold():
 """
 
 
-def test_while_one_process_cleans_another_is_told_conflict(tmp_path: Path) -> None:
+def test_a_second_process_gets_a_conflict(tmp_path: Path) -> None:
     env = directory_environment(tmp_path / "phfs")
-    env.fill("job-1")
+    env.add_folder("job-1")
     path = tmp_path / "phfs/phjob-artifacts/cleanup/lock"
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -35,12 +35,12 @@ def test_while_one_process_cleans_another_is_told_conflict(tmp_path: Path) -> No
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(ConflictError, match="another cleanup"):
             env.cleaner.clean(None)
-        assert env.left() == ["a/job-1"]
+        assert env.remaining_jobs() == ["a/job-1"]
         holder.kill()
     assert env.cleaner.clean(None).removed == 1
 
 
-def test_two_in_one_process_keep_each_other_out(tmp_path: Path) -> None:
+def test_two_locks_in_one_process_exclude_each_other(tmp_path: Path) -> None:
     lock, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
     with lock.hold() as is_held:
         assert is_held()
@@ -50,10 +50,10 @@ def test_two_in_one_process_keep_each_other_out(tmp_path: Path) -> None:
         assert is_held()
 
 
-def test_a_run_whose_lock_is_lost_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_stops_when_it_loses_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env = directory_environment(tmp_path / "phfs", {"PHJOB_CLEANUP_WORKERS": "1"})
     for number in range(9):
-        env.fill(f"job-{number}")
+        env.add_folder(f"job-{number}")
     remove, removed = env.store.remove, []
 
     def lose_the_lock(prefix: str, last: tuple[str, ...] = ()) -> object:
@@ -72,7 +72,7 @@ def test_a_run_whose_lock_is_lost_stops(tmp_path: Path, monkeypatch: pytest.Monk
     assert env.cleaner.clean(None).removed == 7
 
 
-def test_a_lock_that_is_not_reached_is_a_failed_run_and_one_that_is_taken_is_none(tmp_path: Path) -> None:
+def test_an_unavailable_lock_counts_as_a_failed_run_and_a_held_one_does_not(tmp_path: Path) -> None:
     env = directory_environment(tmp_path / "phfs")
     value = env.metrics.registry.get_sample_value
     with env.lock.hold(), pytest.raises(ConflictError):
@@ -85,7 +85,7 @@ def test_a_lock_that_is_not_reached_is_a_failed_run_and_one_that_is_taken_is_non
     assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 1
 
 
-def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
+def test_a_link_as_lock_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("x")
     (tmp_path / "lock").symlink_to("elsewhere")
     with pytest.raises(ServiceUnavailable), FileLock(tmp_path / "lock").hold():
@@ -93,7 +93,7 @@ def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere").read_text() == "x"
 
 
-def test_of_two_replicas_one_holds_the_lease_and_the_other_is_told_conflict() -> None:
+def test_a_second_replica_gets_a_conflict() -> None:
     with ApiServer() as server:
         client = server.client()
         lock, other = LeaseLock(client, "hub"), LeaseLock(client, "hub")
@@ -106,7 +106,7 @@ def test_of_two_replicas_one_holds_the_lease_and_the_other_is_told_conflict() ->
         client.close()
 
 
-def test_where_the_lease_cannot_be_reached_nothing_is_cleaned() -> None:
+def test_an_unreachable_api_server_raises_service_unavailable() -> None:
     with ApiServer() as server:
         client = server.client()
     with pytest.raises(ServiceUnavailable, match=LEASE), LeaseLock(client, "hub").hold():
@@ -114,7 +114,7 @@ def test_where_the_lease_cannot_be_reached_nothing_is_cleaned() -> None:
     client.close()
 
 
-def test_a_run_that_fails_lets_the_lease_go() -> None:
+def test_a_failed_run_releases_the_lease() -> None:
     with ApiServer() as server:
         client = server.client()
         lock = LeaseLock(client, "hub")

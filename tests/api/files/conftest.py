@@ -23,7 +23,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             env = directory_environment(root, settings)
             if store is not None:
                 env = StoreEnvironment(store, root / "lock", settings)
-            env.fill("job-1", "team-a", HOUR, HOUR, {"a.txt": b"0123456789"})
+            env.add_folder("job-1", "team-a", HOUR, HOUR, {"a.txt": b"0123456789"})
             return servers.enter_context(serving(env, root))
 
         yield start

@@ -204,7 +204,7 @@ def test_a_phjob_of_another_group_takes_its_folder_with_it(served: DownloadServe
 def test_what_has_expired_is_refused_at_once_by_links_too(served: DownloadServer) -> None:
     link = served.link("a.txt")
     assert served.get(link, "nobody").status == 200
-    served.env.ahead = 7200.0
+    served.env.clock_offset = 7200.0
     for path in ("a.txt", "?archive=zip", "nothing"):
         assert served.get(path).error["code"] == "EXPIRED"
     fresh = served.link("a.txt")

@@ -19,7 +19,7 @@ MOST_GROWTH = 48 * MIB  # four downloads of blocks of 1 MiB, and what the alloca
 @pytest.fixture
 def production(tmp_path: Path) -> Iterator[Production]:
     with producing(tmp_path / "phfs") as server:
-        server.env.fill("job-1", "team-a", HOUR, HOUR, {"a.txt": b"0123456789"})
+        server.env.add_folder("job-1", "team-a", HOUR, HOUR, {"a.txt": b"0123456789"})
         yield server
 
 

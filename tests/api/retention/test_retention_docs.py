@@ -1,4 +1,4 @@
-"""docs/retention.md is held to the code: settings, metrics, numbers."""
+"""docs/retention.md lists the settings and numbers of the code."""
 
 import re
 from pathlib import Path
@@ -15,13 +15,13 @@ def rows(cells: int) -> set[tuple[str, ...]]:
     return {tuple(cell.strip() for cell in line) for line in lines if len(line) == cells}
 
 
-def test_the_page_lists_every_setting_of_retention_and_cleanup_and_no_other() -> None:
+def test_the_page_lists_exactly_the_settings_of_retention_and_cleanup() -> None:
     settings = [row for row in SETTINGS_TABLE if row.env.startswith((CLEANUP, "PHJOB_ARTIFACT_"))]
     expected = {(f"`{row.env}`", f"`{row.default}`", row.help) for row in settings}
     assert {row for row in rows(3) if row[0].startswith("`PHJOB_")} == expected
 
 
-def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
+def test_the_numbers_on_the_page_match_the_code() -> None:
     for number, words in (
         (MIN_EXPIRY, "less than {}"),
         (MAX_EXPIRY_FILE_BYTES, "more than {} bytes"),

@@ -1,4 +1,4 @@
-"""A bucket on a real HTTP server (moto), which can kill its client before a request that changes something."""
+"""An S3 server (moto) that can kill its client before a given changing request."""
 
 import os
 import signal
@@ -20,44 +20,46 @@ ENVIRONMENT = {
 }
 
 
-class Bucket:
-    """`url`: the server's. POST /fuse?pid=...&number=... has that process killed before its changing request of that
-    number, which is not carried out."""
+class KillingBucket:
+    """The server's application. POST /kill?pid=...&number=... makes it kill that process at its n-th changing request.
+
+    That request is not carried out.
+    """
 
     def __init__(self) -> None:
         self._app = DomainDispatcherApplication(create_backend_app)
-        self.url, self._fuse, self._victim = "", 0, 0
+        self.url, self._remaining, self._pid = "", 0, 0
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/fuse":
-            told = parse_qs(environ["QUERY_STRING"])
-            self._victim, self._fuse = int(told["pid"][0]), int(told["number"][0])
+        if environ["PATH_INFO"] == "/kill":
+            query = parse_qs(environ["QUERY_STRING"])
+            self._pid, self._remaining = int(query["pid"][0]), int(query["number"][0])
             start("204 No Content", [])
             return []
-        if environ["REQUEST_METHOD"] in ("PUT", "POST", "DELETE") and self._blows():
-            os.kill(self._victim, signal.SIGKILL)
+        if environ["REQUEST_METHOD"] in ("PUT", "POST", "DELETE") and self._is_last():
+            os.kill(self._pid, signal.SIGKILL)
             start("503 Slow Down", [])
             return []
-        answer: Iterable[bytes] = self._app(environ, start)
-        return answer
+        response: Iterable[bytes] = self._app(environ, start)
+        return response
 
-    def _blows(self) -> bool:
+    def _is_last(self) -> bool:
         with self._lock:
-            self._fuse -= 1
-            return self._fuse == 0
+            self._remaining -= 1
+            return self._remaining == 0
 
 
-class _Quiet(WSGIRequestHandler):
+class _SilentHandler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
-        """The server's own log is none of the test's."""
+        """Log nothing."""
 
 
 @contextmanager
-def bucket_server() -> Iterator[Bucket]:
-    """A server until the end of the block."""
-    bucket = Bucket()
-    server = make_server("127.0.0.1", 0, bucket, threaded=True, request_handler=_Quiet)
+def bucket_server() -> Iterator[KillingBucket]:
+    """Run the server while the block runs."""
+    bucket = KillingBucket()
+    server = make_server("127.0.0.1", 0, bucket, threaded=True, request_handler=_SilentHandler)
     bucket.url = f"http://127.0.0.1:{server.port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

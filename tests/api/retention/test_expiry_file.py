@@ -1,4 +1,4 @@
-"""What an expiry file says, by a table: each way in which it can be wrong has a stated rule."""
+"""The parsing of expiry files: a table of valid and invalid contents."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ FILES = {
     "a duration": (b"604800\n", None),
     "the last second before 2000": (b"946684799\n", None),
     "the first of 2000": (b"946684800\n", float(MIN_EXPIRY)),
-    "milliseconds: far to come, and bounded later": (b"1700000000000\n", float(FOREVER)),
+    "milliseconds: far in the future, and bounded later": (b"1700000000000\n", float(FOREVER)),
     "past any date": (b"9" * 30 + b"\n", float(FOREVER)),
     "exponent": (b"1.7e9\n", None),
     "hexadecimal": (b"0x6553F100\n", None),
@@ -48,16 +48,16 @@ FILES = {
 
 
 @pytest.mark.parametrize(("content", "at"), FILES.values(), ids=FILES.keys())
-def test_each_expiry_file_is_read_by_a_stated_rule(content: bytes, at: float | None) -> None:
+def test_each_content_is_parsed_as_documented(content: bytes, at: float | None) -> None:
     assert parse_expiry_file(content) == at
 
 
 @given(st.integers(MIN_EXPIRY, FOREVER))
-def test_what_the_collector_writes_is_read_back(at: int) -> None:
+def test_a_written_expiry_is_parsed_back(at: int) -> None:
     assert parse_expiry_file(format_expiry(at)) == at
 
 
 @given(st.binary(max_size=2000) | st.text("0123456789.-+eEnafinity \r\n\t_x").map(str.encode))
-def test_any_bytes_say_nothing_or_a_time_within_bounds(content: bytes) -> None:
+def test_any_bytes_are_parsed_as_none_or_a_bounded_time(content: bytes) -> None:
     at = parse_expiry_file(content)
     assert at is None or MIN_EXPIRY <= at <= FOREVER

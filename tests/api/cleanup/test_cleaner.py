@@ -1,4 +1,4 @@
-"""The cleanup over a real directory: what goes, what stays, in which order, and what is told of it."""
+"""The cleanup over a real directory: which folders are removed, in which order, and what is logged."""
 
 import logging
 import os
@@ -22,42 +22,42 @@ def env(tmp_path: Path) -> StoreEnvironment:
     return directory_environment(tmp_path / "phfs")
 
 
-def test_what_is_due_goes_wholly_and_the_rest_stays(env: StoreEnvironment) -> None:
-    env.fill("job-1")
-    env.fill("job-10", expires_in=DAY, legacy_in=DAY)
-    env.fill("job-1", group="b", legacy_in=DAY)
-    before = [key for key in env.stored() if "/a/jobArtifacts/job-1/" not in key]
-    cleaned = env.cleaner.clean(None)
-    assert (cleaned.removed, cleaned.failed, cleaned.plan.looked_at) == (1, 0, 3)
-    assert env.stored() == before
+def test_due_folders_are_removed_completely_and_others_stay(env: StoreEnvironment) -> None:
+    env.add_folder("job-1")
+    env.add_folder("job-10", expires_in=DAY, legacy_in=DAY)
+    env.add_folder("job-1", group="b", legacy_in=DAY)
+    before = [key for key in env.list_keys() if "/a/jobArtifacts/job-1/" not in key]
+    result = env.cleaner.clean(None)
+    assert (result.removed, result.failed, result.plan.examined_count) == (1, 0, 3)
+    assert env.list_keys() == before
 
 
-def test_neither_a_running_nor_a_collecting_nor_a_pinned_job_is_removed(env: StoreEnvironment) -> None:
+def test_running_collecting_and_pinned_jobs_are_not_removed(env: StoreEnvironment) -> None:
     for job in ("running", "collecting", "pinned", "over"):
         env.add_phjob(job)
-        env.fill(job, expires_in=DAY, legacy_in=DAY)
+        env.add_folder(job, expires_in=DAY, legacy_in=DAY)
     env.retention.pin(env.folder("pinned"), "", ALICE)
     for job in ("running", "collecting", "pinned", "over"):
-        env.fill(job)
+        env.add_folder(job)
     env.add_phjob("running", phase="Running", ended_ago=0)
     env.jobs.collecting.add("collecting")
     assert env.cleaner.clean(None).removed == 1
-    assert env.left() == ["a/collecting", "a/pinned", "a/running"]
+    assert env.remaining_jobs() == ["a/collecting", "a/pinned", "a/running"]
 
 
-def test_a_phjob_of_another_group_does_not_hold_a_folder_of_its_name(env: StoreEnvironment) -> None:
+def test_a_phjob_of_another_group_does_not_keep_a_folder_of_its_name(env: StoreEnvironment) -> None:
     env.add_phjob("job-1", group="b", phase="Running", ended_ago=0)
-    env.fill("job-1")
-    env.fill("job-1", group="b")
+    env.add_folder("job-1")
+    env.add_folder("job-1", group="b")
     env.cleaner.clean(None)
-    assert env.left() == ["b/job-1"]
+    assert env.remaining_jobs() == ["b/job-1"]
 
 
-def test_only_the_groups_that_were_asked_for_are_cleaned(env: StoreEnvironment) -> None:
+def test_only_the_given_groups_are_cleaned(env: StoreEnvironment) -> None:
     for group in ("a", "b-c", "d"):
-        env.fill("job-1", group=group)
+        env.add_folder("job-1", group=group)
     assert env.cleaner.clean(["A", "b_c"]).removed == 2
-    assert env.left() == ["d/job-1"]
+    assert env.remaining_jobs() == ["d/job-1"]
     assert env.metrics.registry.get_sample_value("phjob_artifact_cleanup_last_success_timestamp_seconds") == 0
 
 
@@ -74,20 +74,20 @@ def test_nothing_outside_job_folders_is_touched(env: StoreEnvironment, caplog: p
     ]
     for key in others:
         env.store.write(key, b"1000000000\n")
-    env.fill("job-1")
+    env.add_folder("job-1")
     for _ in range(2):
         env.cleaner.clean(None)
-    assert [key for key in others if key not in env.stored("groups/")] == others[-2:]
-    assert [line for line in lines_of(caplog.records) if "left alone" in line] == [
-        'left alone folder=groups/Upper_Case why="its name is none that we give"',
-        'left alone folder=groups/a/jobArtifacts/.hidden why="its name is none that we give"',
-        'left alone folder="groups/a/jobArtifacts/Not A Job" why="its name is none that we give"',
+    assert [key for key in others if key not in env.list_keys("groups/")] == others[-2:]
+    assert [line for line in lines_of(caplog.records) if "folder ignored" in line] == [
+        'folder ignored folder=groups/Upper_Case reason="its name is not a valid group or job name"',
+        'folder ignored folder=groups/a/jobArtifacts/.hidden reason="its name is not a valid group or job name"',
+        'folder ignored folder="groups/a/jobArtifacts/Not A Job" reason="its name is not a valid group or job name"',
     ]
 
 
 def test_links_in_a_job_folder_are_unlinked_and_their_targets_untouched(env: StoreEnvironment, tmp_path: Path) -> None:
-    env.fill("job-1")
-    env.fill("job-2", expires_in=DAY, legacy_in=DAY)
+    env.add_folder("job-1")
+    env.add_folder("job-2", expires_in=DAY, legacy_in=DAY)
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
@@ -96,17 +96,15 @@ def test_links_in_a_job_folder_are_unlinked_and_their_targets_untouched(env: Sto
     (folder / "to-sibling").symlink_to("../job-2")
     (folder / "sub/to-file").symlink_to(outside / "precious")
     (folder / "nowhere").symlink_to("nowhere")
-    kept = [key for key in env.stored() if "/job-2/" in key]
+    kept = [key for key in env.list_keys() if "/job-2/" in key]
     assert env.cleaner.clean(None).removed == 1
-    assert env.stored() == kept
+    assert env.list_keys() == kept
     assert (outside / "precious").read_text() == "x"
     assert not folder.exists()
 
 
-def test_a_job_folder_that_is_a_link_is_left_where_it_is_and_leads_nowhere(
-    env: StoreEnvironment, tmp_path: Path
-) -> None:
-    env.fill("job-1", expires_in=DAY, legacy_in=DAY)
+def test_a_link_in_place_of_a_job_folder_is_not_touched(env: StoreEnvironment, tmp_path: Path) -> None:
+    env.add_folder("job-1", expires_in=DAY, legacy_in=DAY)
     outside = tmp_path / "outside"
     (outside / ".metadata").mkdir(parents=True)
     (outside / ".metadata/expiredAt").write_text("1000000000\n")
@@ -115,103 +113,105 @@ def test_a_job_folder_that_is_a_link_is_left_where_it_is_and_leads_nowhere(
     (tmp_path / "phfs/groups/b").mkdir()
     (tmp_path / "phfs/groups/b/jobArtifacts").symlink_to(jobs)
     (tmp_path / "phfs/groups/c").symlink_to("a")
-    cleaned = env.cleaner.clean(None, force=True)
-    assert (cleaned.removed, cleaned.plan.looked_at) == (0, 1)
+    result = env.cleaner.clean(None, force=True)
+    assert (result.removed, result.plan.examined_count) == (0, 1)
     assert (outside / ".metadata/expiredAt").exists()
 
 
-def test_silent_folders_get_the_retention_from_their_first_sight(env: StoreEnvironment, tmp_path: Path) -> None:
-    env.fill("silent", expires_in=None, legacy_in=None)
+def test_folders_without_expiry_files_are_kept_from_when_they_were_first_seen(
+    env: StoreEnvironment, tmp_path: Path
+) -> None:
+    env.add_folder("silent", expires_in=None, legacy_in=None)
     old = time.time() - 100 * DAY
-    for key in env.stored():
+    for key in env.list_keys():
         os.utime(tmp_path / "phfs" / key, (old, old))
     assert env.cleaner.plan(None).due == []
-    assert env.stored("phjob-artifacts/first-seen/") == []
+    assert env.list_keys("phjob-artifacts/first-seen/") == []
     env.cleaner.clean(None)
-    assert env.stored("phjob-artifacts/first-seen/") == ["phjob-artifacts/first-seen/a/silent"]
-    env.ahead = 6 * DAY
+    assert env.list_keys("phjob-artifacts/first-seen/") == ["phjob-artifacts/first-seen/a/silent"]
+    env.clock_offset = 6 * DAY
     assert env.cleaner.clean(None, force=True).removed == 0
-    env.ahead = 8 * DAY
+    env.clock_offset = 8 * DAY
     assert env.cleaner.clean(None, force=True).removed == 1
-    assert env.stored("phjob-artifacts/first-seen/") == []
+    assert env.list_keys("phjob-artifacts/first-seen/") == []
 
 
-def test_an_empty_job_folder_goes_too_in_time(env: StoreEnvironment, tmp_path: Path) -> None:
+def test_an_empty_job_folder_is_removed_after_the_retention(env: StoreEnvironment, tmp_path: Path) -> None:
     (tmp_path / "phfs/groups/a/jobArtifacts/empty").mkdir(parents=True)
     env.cleaner.clean(None)
-    env.ahead = 8 * DAY
+    env.clock_offset = 8 * DAY
     assert env.cleaner.clean(None, force=True).removed == 1
     assert not (tmp_path / "phfs/groups/a/jobArtifacts/empty").exists()
 
 
-def test_for_ever_in_a_file_ends_after_the_administrators_most(env: StoreEnvironment) -> None:
+def test_an_expiry_file_cannot_exceed_the_maximum(env: StoreEnvironment) -> None:
     for job in ("with-phjob", "without"):
-        env.fill(job, expires_in=None)
+        env.add_folder(job, expires_in=None)
         env.store.write(f"groups/a/jobArtifacts/{job}/{EXPIRED_AT}", b"9999999999999\n")
     env.add_phjob("with-phjob")
     env.cleaner.clean(None)
-    env.ahead = 363 * DAY
+    env.clock_offset = 363 * DAY
     assert env.cleaner.clean(None, force=True).removed == 1
-    assert env.left() == ["a/without"]
-    env.ahead = 366 * DAY
+    assert env.remaining_jobs() == ["a/without"]
+    env.clock_offset = 366 * DAY
     assert env.cleaner.clean(None, force=True).removed == 1
 
 
-def test_a_clock_that_was_ahead_at_first_sight_holds_nothing_for_ever(env: StoreEnvironment) -> None:
-    env.fill("silent", expires_in=None, legacy_in=None)
+def test_a_first_seen_time_in_the_future_is_replaced(env: StoreEnvironment) -> None:
+    env.add_folder("silent", expires_in=None, legacy_in=None)
     env.store.write(first_seen_key("a", "silent"), b"%d\n" % (time.time() + 999 * DAY))
     env.cleaner.clean(None)
     assert abs(int(env.store.read(first_seen_key("a", "silent"), 100)) - time.time()) < 60
 
 
 @pytest.mark.parametrize("seconds", [3600, -3600])
-def test_a_clock_that_disagrees_with_the_stores_stops_the_run(env: StoreEnvironment, seconds: float) -> None:
-    env.fill("job-1")
-    env.ahead = seconds
+def test_a_clock_difference_refuses_the_run(env: StoreEnvironment, seconds: float) -> None:
+    env.add_folder("job-1")
+    env.clock_offset = seconds
     with pytest.raises(CleanupRefused, match="clock"):
         env.cleaner.clean(None)
-    assert env.left() == ["a/job-1"]
+    assert env.remaining_jobs() == ["a/job-1"]
     assert env.cleaner.clean(None, force=True).removed == 1
 
 
-def test_a_run_that_would_remove_too_much_stops_and_goes_on_by_force(tmp_path: Path) -> None:
+def test_a_run_that_would_remove_too_much_is_refused_unless_forced(tmp_path: Path) -> None:
     settings = {"PHJOB_CLEANUP_FLOOR": "2", "PHJOB_CLEANUP_MAX_SHARE": "0.5"}
     env = directory_environment(tmp_path / "phfs", settings)
     for number in range(3):
-        env.fill(f"job-{number}")
-        env.fill(f"kept-{number}", expires_in=DAY)
+        env.add_folder(f"job-{number}")
+        env.add_folder(f"kept-{number}", expires_in=DAY)
     assert env.cleaner.plan(None).refusal == ""
-    env.fill("job-3")
+    env.add_folder("job-3")
     assert "4 of 7 jobs" in env.cleaner.plan(None).refusal
     with pytest.raises(CleanupRefused, match="4 of 7 jobs"):
         env.cleaner.clean(None)
     assert CleanupRefused.code == "REFUSED_BY_GUARD"
-    assert len(env.left()) == 7
+    assert len(env.remaining_jobs()) == 7
     assert env.cleaner.clean(None, force=True).removed == 4
     value = env.metrics.registry.get_sample_value
     assert value("phjob_artifact_cleanup_runs_total", {"result": "refused"}) == 1
     assert value("phjob_artifact_cleanup_runs_total", {"result": "success"}) == 1
 
 
-def test_runs_over_some_groups_alone_are_not_counted(env: StoreEnvironment) -> None:
-    env.ahead = 3600
+def test_runs_over_some_groups_are_not_counted(env: StoreEnvironment) -> None:
+    env.clock_offset = 3600
     with pytest.raises(CleanupRefused):
         env.cleaner.clean(["a"])
-    env.ahead = 0
+    env.clock_offset = 0
     env.cleaner.clean(["a"])
     value = env.metrics.registry.get_sample_value
     for result in ("success", "failure", "refused"):
         assert value("phjob_artifact_cleanup_runs_total", {"result": result}) == 0
 
 
-def test_each_removal_is_told_and_counted(env: StoreEnvironment, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_removal_is_logged_and_counted(env: StoreEnvironment, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    env.fill("job-1")
+    env.add_folder("job-1")
     env.cleaner.clean(None)
     size = sum(map(len, FILES.values()))
     lines = lines_of(caplog.records)
-    assert f'removed group=a job=job-1 files=3 bytes={size} why="as its expiredAt says"' in lines
-    assert f"cleaned looked_at=1 due=1 removed=1 files=3 bytes={size} failed=0" in lines
+    assert f'artifacts removed group=a job=job-1 files=3 bytes={size} reason="the time in its expiredAt"' in lines
+    assert f"cleanup finished examined=1 due=1 removed=1 files=3 bytes={size} failed=0" in lines
     value = env.metrics.registry.get_sample_value
     assert value("phjob_artifact_cleanup_removed_total") == 1
     assert value("phjob_artifact_cleanup_due") == 1
@@ -219,23 +219,23 @@ def test_each_removal_is_told_and_counted(env: StoreEnvironment, caplog: pytest.
     assert abs((value("phjob_artifact_cleanup_last_success_timestamp_seconds") or 0) - time.time()) < 60
 
 
-def test_the_plan_says_why_and_writes_nothing(env: StoreEnvironment, tmp_path: Path) -> None:
-    env.fill("due")
-    env.fill("kept", expires_in=DAY)
+def test_the_plan_has_reasons_and_writes_nothing(env: StoreEnvironment, tmp_path: Path) -> None:
+    env.add_folder("due")
+    env.add_folder("kept", expires_in=DAY)
     before = sorted(tmp_path.rglob("*"))
     plan = env.cleaner.plan(None)
-    assert [(found.job, found.due, found.why) for found in (*plan.due, *plan.kept)] == [
-        ("due", True, "as its expiredAt says"),
-        ("kept", False, "as its expiredAt says"),
+    assert [(candidate.job, candidate.is_due, candidate.reason) for candidate in (*plan.due, *plan.kept)] == [
+        ("due", True, "the time in its expiredAt"),
+        ("kept", False, "the time in its expiredAt"),
     ]
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_pin_between_plan_and_removal_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pin_between_plan_and_removal_keeps_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env = directory_environment(tmp_path / "phfs", {"PHJOB_CLEANUP_WORKERS": "1"})
     for job in ("first", "second"):
         env.add_phjob(job)
-        env.fill(job)
+        env.add_folder(job)
     remove = env.store.remove
 
     def pin_the_other(prefix: str, last: tuple[str, ...] = ()) -> object:
@@ -244,45 +244,45 @@ def test_a_pin_between_plan_and_removal_holds(tmp_path: Path, monkeypatch: pytes
         return remove(prefix, last)
 
     monkeypatch.setattr(env.store, "remove", pin_the_other)
-    cleaned = env.cleaner.clean(None)
-    assert (cleaned.removed, cleaned.failed, len(cleaned.plan.due)) == (1, 0, 2)
-    assert env.left() == ["a/second"]
+    result = env.cleaner.clean(None)
+    assert (result.removed, result.failed, len(result.plan.due)) == (1, 0, 2)
+    assert env.remaining_jobs() == ["a/second"]
 
 
-def test_an_unreadable_record_holds_and_counts_as_a_failure(
+def test_an_unreadable_record_keeps_the_folder_and_counts_as_a_failure(
     env: StoreEnvironment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    env.fill("job-1")
+    env.add_folder("job-1")
     env.store.write(pin_key("a", "job-1"), b"\x00")
-    cleaned = env.cleaner.clean(None)
-    assert (cleaned.removed, cleaned.failed) == (0, 1)
-    assert 'unreadable record group=a job=job-1 why="it is no JSON"' in lines_of(caplog.records)
+    result = env.cleaner.clean(None)
+    assert (result.removed, result.failed) == (0, 1)
+    assert 'retention record unreadable group=a job=job-1 reason="it is not valid JSON"' in lines_of(caplog.records)
     with pytest.raises(ConflictError):
         env.cleaner.delete(env.folder("job-1"), ALICE)
 
 
-def test_a_folder_that_fails_in_ways_nobody_thought_of_stops_no_other(
+def test_an_unexpected_error_in_one_folder_does_not_stop_the_others(
     env: StoreEnvironment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for job in ("job-1", "job-2", "job-3"):
-        env.fill(job)
+        env.add_folder(job)
     read, remove = env.store.read, env.store.remove
 
-    def fail_to_read(key: str, most: int) -> bytes:
-        return b"" * (1 // 0) if "/job-1/" in key else read(key, most)
+    def fail_to_read(key: str, max_bytes: int) -> bytes:
+        return b"" * (1 // 0) if "/job-1/" in key else read(key, max_bytes)
 
     def fail_to_remove(prefix: str, last: tuple[str, ...] = ()) -> object:
         return 1 // 0 if "/job-2/" in prefix else remove(prefix, last)
 
     monkeypatch.setattr(env.store, "read", fail_to_read)
     monkeypatch.setattr(env.store, "remove", fail_to_remove)
-    cleaned = env.cleaner.clean(None)
-    assert (cleaned.removed, cleaned.failed) == (1, 2)
-    assert env.left() == ["a/job-1", "a/job-2"]
+    result = env.cleaner.clean(None)
+    assert (result.removed, result.failed) == (1, 2)
+    assert env.remaining_jobs() == ["a/job-1", "a/job-2"]
     value = env.metrics.registry.get_sample_value
     assert value("phjob_artifact_cleanup_failed_total") == 2
     assert value("phjob_artifact_cleanup_runs_total", {"result": "failure"}) == 1
-    assert env.stored("phjob-artifacts/cleanup/") == [
+    assert env.list_keys("phjob-artifacts/cleanup/") == [
         "phjob-artifacts/cleanup/clock",
         "phjob-artifacts/cleanup/last-run",
         "phjob-artifacts/cleanup/lock",
@@ -290,117 +290,119 @@ def test_a_folder_that_fails_in_ways_nobody_thought_of_stops_no_other(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_file_in_the_place_of_a_groups_job_folders_stops_nothing(env: StoreEnvironment, tmp_path: Path) -> None:
-    env.fill("job-1")
+def test_a_file_in_place_of_a_groups_job_folders_is_ignored(env: StoreEnvironment, tmp_path: Path) -> None:
+    env.add_folder("job-1")
     env.store.write("groups/b/jobArtifacts", b"a file where a folder should be")
-    cleaned = env.cleaner.clean(None)
-    assert cleaned.removed == 1
+    result = env.cleaner.clean(None)
+    assert result.removed == 1
     assert (tmp_path / "phfs/groups/b/jobArtifacts").is_file()
 
 
-def test_what_a_crash_left_out_of_line_is_mended(env: StoreEnvironment) -> None:
+def test_expiry_files_and_annotations_are_repaired_after_a_crash(env: StoreEnvironment) -> None:
     env.add_phjob("pinned")
     env.add_phjob("extended")
     until = int(time.time()) + 5 * DAY
-    env.fill("pinned")
+    env.add_folder("pinned")
     env.store.write(pin_key("a", "pinned"), b'{"version": 1, "by": "bob"}')
-    env.fill("extended", legacy_in=None)
+    env.add_folder("extended", legacy_in=None)
     env.store.write(extension_key("a", "extended"), b'{"version": 1, "until": %d}' % until)
     env.cleaner.clean(None)
     for name in (EXPIRED_AT, LEGACY_EXPIRED_AT):
         assert env.store.read(f"groups/a/jobArtifacts/pinned/{name}", 99) == b"%d\n" % FOREVER
         assert env.store.read(f"groups/a/jobArtifacts/extended/{name}", 99) == b"%d\n" % until
-    assert env.jobs.notes == {"pinned": FOREVER, "extended": until}
+    assert env.jobs.annotations == {"pinned": FOREVER, "extended": until}
 
 
-def test_notes_of_folders_that_are_gone_go_unless_somebody_wants_them(env: StoreEnvironment) -> None:
-    past, to_come = time.time() - DAY, time.time() + DAY
+def test_orphaned_records_are_removed_unless_a_decision_is_valid(env: StoreEnvironment) -> None:
+    past, future = time.time() - DAY, time.time() + DAY
     env.store.write(extension_key("a", "over"), b'{"version": 1, "until": %d}' % past)
     env.store.write(first_seen_key("a", "over"), b"%d\n" % past)
     env.store.write(first_seen_key("gone-group", "job-1"), b"%d\n" % past)
     env.store.write(pin_key("a", "pinned"), b'{"version": 1, "at": %d}' % past)
-    env.store.write(extension_key("a", "extended"), b'{"version": 1, "until": %d}' % to_come)
+    env.store.write(extension_key("a", "extended"), b'{"version": 1, "until": %d}' % future)
     env.store.write(extension_key("a", "with-phjob"), b'{"version": 1, "until": %d}' % past)
     env.store.write(pin_key("a", "unreadable"), b"")
     env.add_phjob("with-phjob")
-    env.fill("other", expires_in=DAY)
+    env.add_folder("other", expires_in=DAY)
     env.cleaner.clean(None)
-    left = [key.removeprefix("phjob-artifacts/") for key in env.stored("phjob-artifacts/") if "/a/" in key]
-    assert left == ["extensions/a/extended", "extensions/a/with-phjob", "pins/a/pinned", "pins/a/unreadable"]
-    assert env.stored("phjob-artifacts/first-seen/") == []
+    remaining = [key.removeprefix("phjob-artifacts/") for key in env.list_keys("phjob-artifacts/") if "/a/" in key]
+    assert remaining == ["extensions/a/extended", "extensions/a/with-phjob", "pins/a/pinned", "pins/a/unreadable"]
+    assert env.list_keys("phjob-artifacts/first-seen/") == []
 
 
-def test_a_pin_of_what_is_gone_with_its_phjob_is_waited_for_as_long_as_a_job_may_be_kept(
+def test_an_orphaned_pin_is_kept_for_the_maximum_retention(
     env: StoreEnvironment,
 ) -> None:
     env.store.write(pin_key("a", "job-1"), b'{"version": 1, "at": %d}' % time.time())
-    env.fill("other", expires_in=DAY)
-    env.ahead = 364 * DAY
+    env.add_folder("other", expires_in=DAY)
+    env.clock_offset = 364 * DAY
     env.cleaner.clean(None, force=True)
-    assert env.stored("phjob-artifacts/pins/") == ["phjob-artifacts/pins/a/job-1"]
-    env.ahead = 366 * DAY
-    env.fill("job-1")
+    assert env.list_keys("phjob-artifacts/pins/") == ["phjob-artifacts/pins/a/job-1"]
+    env.clock_offset = 366 * DAY
+    env.add_folder("job-1")
     env.cleaner.clean(None, force=True)
-    assert env.left() == ["a/job-1"]
+    assert env.remaining_jobs() == ["a/job-1"]
     env.store.remove("groups/a/jobArtifacts/job-1/")
     env.cleaner.clean(None, force=True)
-    assert env.stored("phjob-artifacts/pins/") == []
+    assert env.list_keys("phjob-artifacts/pins/") == []
 
 
-def test_delete_of_a_running_job_says_that_it_runs_even_before_there_is_a_folder(env: StoreEnvironment) -> None:
+def test_deleting_a_running_job_without_a_folder_raises_conflict(env: StoreEnvironment) -> None:
     env.add_phjob("job-1", phase="Running", ended_ago=0)
-    with pytest.raises(ConflictError, match="still runs"):
+    with pytest.raises(ConflictError, match="still running"):
         env.cleaner.delete(env.folder("job-1"), ALICE)
 
 
 def test_delete_waits_for_the_pod_of_a_phjob_that_is_gone(env: StoreEnvironment) -> None:
-    env.fill("job-1")
+    env.add_folder("job-1")
     env.jobs.collecting.add("job-1")
-    with pytest.raises(ConflictError, match="still runs"):
+    with pytest.raises(ConflictError, match="still running"):
         env.cleaner.delete(env.folder("job-1"), ALICE)
     env.jobs.collecting.clear()
     env.cleaner.delete(env.folder("job-1"), ALICE)
-    assert env.left() == []
+    assert env.remaining_jobs() == []
 
 
-def test_a_note_of_a_folder_that_is_gone_and_cannot_be_read_stops_nothing(
+def test_an_unreadable_orphaned_record_does_not_stop_the_run(
     env: StoreEnvironment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     env.store.write(pin_key("a", "job-gone"), b"x")
-    env.fill("job-1")
+    env.add_folder("job-1")
     read = env.store.read
 
-    def fail(key: str, most: int) -> bytes:
+    def fail(key: str, max_bytes: int) -> bytes:
         if "job-gone" in key:
             raise StoreError("read", key, PermissionError(13, "Permission denied"))
-        return read(key, most)
+        return read(key, max_bytes)
 
     monkeypatch.setattr(env.store, "read", fail)
     assert env.cleaner.clean(None, force=True).removed == 1
     assert read_last_run(env.store) is not None
-    assert "not forgotten group=a job=job-gone" in caplog.text
+    assert "orphaned records not removed group=a job=job-gone" in caplog.text
 
 
-def test_delete_removes_now_and_leaves_an_audit_line(env: StoreEnvironment, caplog: pytest.LogCaptureFixture) -> None:
+def test_delete_removes_the_folder_now_and_logs_the_user(
+    env: StoreEnvironment, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     env.add_phjob("job-1")
-    folder = env.fill("job-1", expires_in=DAY)
+    folder = env.add_folder("job-1", expires_in=DAY)
     env.retention.extend(folder, int(time.time()) + 9 * DAY, ALICE)
-    env.fill("job-10", expires_in=DAY)
+    env.add_folder("job-10", expires_in=DAY)
     removed = env.cleaner.delete(folder, ALICE)
     assert removed.files == 3
-    assert env.left() == ["a/job-10"]
-    assert env.stored("phjob-artifacts/") == []
-    assert f"deleted group=a job=job-1 files=3 bytes={removed.bytes} user=alice" in caplog.text
+    assert env.remaining_jobs() == ["a/job-10"]
+    assert env.list_keys("phjob-artifacts/") == []
+    assert f"artifacts deleted group=a job=job-1 files=3 bytes={removed.bytes} user=alice" in caplog.text
 
 
-def test_delete_is_refused_while_pinned_or_collecting_to_strangers_and_where_nothing_is(
+def test_delete_is_refused_if_pinned_collecting_unauthorized_or_missing(
     env: StoreEnvironment,
 ) -> None:
     env.add_phjob("job-1")
-    folder = env.fill("job-1", expires_in=DAY)
+    folder = env.add_folder("job-1", expires_in=DAY)
     env.jobs.collecting.add("job-1")
-    with pytest.raises(ConflictError, match="still runs"):
+    with pytest.raises(ConflictError, match="still running"):
         env.cleaner.delete(folder, ALICE)
     env.jobs.collecting.clear()
     with pytest.raises(NotAuthorized):
@@ -410,4 +412,4 @@ def test_delete_is_refused_while_pinned_or_collecting_to_strangers_and_where_not
         env.cleaner.delete(folder, ALICE)
     with pytest.raises(NotFoundError):
         env.cleaner.delete(env.folder("job-2"), ALICE)
-    assert env.left() == ["a/job-1"]
+    assert env.remaining_jobs() == ["a/job-1"]
