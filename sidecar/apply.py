@@ -1,4 +1,4 @@
-"""Applies a plan: removes and copies files, and keeps the manifest in the store correct at every moment.
+"""Applies a plan: removes and copies files, and updates the manifest in the store so that it is always correct.
 
 A path is pending in the stored manifest before its first byte is written, so that after a kill the manifest still
 lists every file of the collector. Plans are applied in the sync thread; copies may run in threads or processes.

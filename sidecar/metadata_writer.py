@@ -103,7 +103,7 @@ class MetadataWriter:
         return self.totals.sync_seconds + running
 
     def remove_temporaries(self) -> None:
-        """Remove what failed copies left half-written. Waits for the interim report, which uses such a file too."""
+        """Remove half-written temporary files of failed copies. The lock protects the one of the interim report."""
         with self._lock:
             self._store.remove_temporaries()
 

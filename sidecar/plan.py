@@ -18,7 +18,7 @@ MAX_DEFERRALS = 5  # a file that keeps changing is copied after it was deferred 
 
 @dataclass(frozen=True)
 class Limits:
-    """The maximum files and bytes of a job. `keep`: over the limit, collect what fits instead of nothing."""
+    """The maximum files and bytes of a job. `keep`: over a limit, collect the files that fit instead of none."""
 
     files: int
     bytes: int
@@ -40,8 +40,10 @@ class SyncContext:
 
 
 class DeferredFile(NamedTuple):
-    """A changed file that may still be written to: its signature, since when it has it (monotonic seconds), and how
-    many syncs have deferred it."""
+    """A changed file that may still be written to.
+
+    `since`: when a sync first saw this signature, in monotonic seconds. `syncs`: how many syncs have deferred the file.
+    """
 
     signature: FileSignature
     since: float

@@ -115,13 +115,13 @@ class Syncer:
         return bool(self._plan.deferred)
 
     def linger_seconds(self) -> float:
-        """Return how long the store may still need to upload what was written to it."""
+        """Return the seconds that the store may still need to upload the files written to it."""
         if not self._strategy.writes_back or not self.metadata.has_begun:
             return 0.0
         return self.applier.writeback.seconds_to_drain(time.monotonic())
 
     def preview(self) -> tuple[Scan, SyncPlan]:
-        """Return what a last sync would find and do now. Writes nothing."""
+        """Return the scan and the plan of a last sync at this moment. Writes nothing."""
         self._load_manifest()
         self._scan_source()
         context = self._create_context(is_last=True, is_eager=True)

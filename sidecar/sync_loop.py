@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-# The delay is at least so many times what the last scan or sync took.
+# The delay is at least this many times the duration of the last scan or sync.
 _SCANS_PER_TIMER = 1000  # at most 0.1 % of a CPU for scans if nothing changes
 _SCANS_PER_EVENT = 50  # at most 2 % if files change all the time
 _SYNCS = 10  # at most a tenth of the time for copying while main runs

@@ -27,8 +27,8 @@ MANIFESTS = {
     "empty-name": HEADER + entry("a//b"),
     "nul": HEADER + entry("a%00b") + entry("a\0b"),
     "surrogate": HEADER + entry("\ud800"),
-    "folder": HEADER + entry("theirs"),
-    "folder-of-a-folder": HEADER + entry("theirs/x/y"),
+    "folder": HEADER + entry("foreign"),
+    "folder-of-a-folder": HEADER + entry("foreign/x/y"),
     "long-name": HEADER + entry("n" * 10_000),
     "time-too-large": HEADER + entry("x", mtimeNs=2**63),
     "change-time-too-small": HEADER + entry("x", ctimeNs=-(2**63) - 1),
@@ -45,8 +45,8 @@ MANIFESTS = {
     "binary": bytes(range(256)) * 100,
     "no-line": b"",
     "only-newlines": b"\n" * 100_000,
-    "another-job": b'{"version":1,"job":"job-2","podUid":""}\n' + entry("theirs/x"),
-    "another-version": b'{"version":2,"job":"job-1","podUid":""}\n' + entry("theirs/x"),
+    "another-job": b'{"version":1,"job":"job-2","podUid":""}\n' + entry("foreign/x"),
+    "another-version": b'{"version":2,"job":"job-1","podUid":""}\n' + entry("foreign/x"),
     "no-object": b"[]\n",
     "twice": HEADER + entry("a") * 3 + entry("a", pending=True) + entry("a", podUid="other"),
     "file-and-folder": HEADER + entry("a") + entry("a/b") + entry("sub") + entry("sub/b", pending=True),
@@ -57,10 +57,10 @@ MANIFESTS = {
 def test_a_forged_manifest_neither_stops_the_sidecar_nor_affects_other_files(
     job: Job, outside: Path, content: bytes
 ) -> None:
-    theirs = [job.folder / "theirs/x", job.phfs / "jobArtifacts/job-2/a"]
-    for path in [*theirs, job.folder / MANIFEST]:
+    foreign = [job.folder / "foreign/x", job.phfs / "jobArtifacts/job-2/a"]
+    for path in [*foreign, job.folder / MANIFEST]:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("theirs")
+        path.write_text("foreign")
     (job.folder / MANIFEST).write_bytes(content)
     before = state_of(outside)
     job.write("a", "1")
@@ -69,8 +69,8 @@ def test_a_forged_manifest_neither_stops_the_sidecar_nor_affects_other_files(
         until(job.termination.exists, "the start")
         assert sidecar.end(8) == 0
         assert "Traceback" not in sidecar.log()
-    assert job.copies() == {"a": b"1", "sub/b": b"2", "theirs/x": b"theirs"}
-    assert [path.read_text() for path in theirs] == ["theirs", "theirs"]
+    assert job.copies() == {"a": b"1", "sub/b": b"2", "foreign/x": b"foreign"}
+    assert [path.read_text() for path in foreign] == ["foreign", "foreign"]
     assert state_of(outside) == before
     assert sorted(job.manifest()) == ["a", "sub/b"]
     assert job.report().state == "sealed"

@@ -89,24 +89,24 @@ def test_a_file_of_another_size_than_planned_is_copied_completely(
 def test_a_file_may_grow_by_the_budget_and_no_more(tmp_path: Path, planned: int, digest: bool, in_kernel: bool) -> None:
     content = os.urandom(planned + 1000)
     for spare_bytes in (1000, 999):
-        made = copier(digest, in_kernel and planned < MIN_KERNEL_COPY_BYTES, spare_bytes)
+        limited_copier = copier(digest, in_kernel and planned < MIN_KERNEL_COPY_BYTES, spare_bytes)
         with opened(tmp_path, content) as (source, target):
             if spare_bytes == 1000:
-                assert made.copy(source, target, planned).size == planned + 1000
+                assert limited_copier.copy(source, target, planned).size == planned + 1000
             else:
                 with pytest.raises(GrowthExceeded):
-                    made.copy(source, target, planned)
+                    limited_copier.copy(source, target, planned)
 
 
 def test_all_files_of_a_sync_share_the_budget(tmp_path: Path) -> None:
-    made = copier(spare_bytes=15)
+    limited_copier = copier(spare_bytes=15)
     with opened(tmp_path, b"x" * 20) as (source, target):
-        assert made.copy(source, target, 10).size == 20
+        assert limited_copier.copy(source, target, 10).size == 20
         os.lseek(source, 0, os.SEEK_SET)
         with pytest.raises(GrowthExceeded):
-            made.copy(source, target, 10)
+            limited_copier.copy(source, target, 10)
         os.lseek(source, 0, os.SEEK_SET)
-        assert made.copy(source, target, 16).size == 20
+        assert limited_copier.copy(source, target, 16).size == 20
 
 
 def test_a_file_that_shrank_consumes_no_budget(tmp_path: Path) -> None:

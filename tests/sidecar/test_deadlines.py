@@ -10,7 +10,7 @@ SECONDS = st.floats(0, 1e6)
 
 
 @pytest.mark.parametrize(
-    ("grace_seconds", "terminated", "prestop", "killed", "sync"),
+    ("grace_seconds", "sigterm_at", "prestop_at", "killed_at", "sync"),
     [
         (30.0, 100.0, None, 130.0, 127.0),  # no preStop ran
         (30.0, 100.0, 99.5, 129.5, 126.55),  # main ended by itself: preStop ran just before
@@ -24,14 +24,14 @@ SECONDS = st.floats(0, 1e6)
     ],
 )
 def test_deadlines_follow_the_kubelets_grace_period(
-    grace_seconds: float, terminated: float, prestop: float | None, killed: float, sync: float
+    grace_seconds: float, sigterm_at: float, prestop_at: float | None, killed_at: float, sync: float
 ) -> None:
-    made = compute_deadlines(grace_seconds, terminated, prestop)
-    assert [made.sync_until, made.exit_until] == pytest.approx([sync, killed - 0.3])
+    deadlines = compute_deadlines(grace_seconds, sigterm_at, prestop_at)
+    assert [deadlines.sync_until, deadlines.exit_until] == pytest.approx([sync, killed_at - 0.3])
 
 
 @pytest.mark.parametrize(
-    ("prestop", "main"),
+    ("prestop_at", "main"),
     [
         (None, 100.0),
         (99.7, 100.0),  # main ended by itself
@@ -42,16 +42,16 @@ def test_deadlines_follow_the_kubelets_grace_period(
         (60.0, 100.0),
     ],
 )
-def test_main_is_waited_for_if_the_pod_may_be_evicted(prestop: float | None, main: float) -> None:
-    assert compute_deadlines(120.0, 100.0, prestop).main_until == pytest.approx(main)
+def test_main_is_waited_for_if_the_pod_may_be_evicted(prestop_at: float | None, main: float) -> None:
+    assert compute_deadlines(120.0, 100.0, prestop_at).main_until == pytest.approx(main)
 
 
 @given(st.floats(1, 86400), SECONDS, st.none() | SECONDS)
 def test_there_is_always_time_to_sync_seal_and_exit(
-    grace_seconds: float, terminated: float, before: float | None
+    grace_seconds: float, sigterm_at: float, before: float | None
 ) -> None:
-    made = compute_deadlines(grace_seconds, terminated, None if before is None else terminated - before)
-    assert terminated + 1 <= made.sync_until
-    assert made.main_until <= made.sync_until
-    assert made.sync_until + 0.25 <= made.exit_until
-    assert made.exit_until <= terminated + max(grace_seconds, MIN_GRACE_SECONDS)
+    deadlines = compute_deadlines(grace_seconds, sigterm_at, None if before is None else sigterm_at - before)
+    assert sigterm_at + 1 <= deadlines.sync_until
+    assert deadlines.main_until <= deadlines.sync_until
+    assert deadlines.sync_until + 0.25 <= deadlines.exit_until
+    assert deadlines.exit_until <= sigterm_at + max(grace_seconds, MIN_GRACE_SECONDS)

@@ -124,13 +124,13 @@ def test_a_job_whose_metadata_cannot_be_written_is_incomplete(job: Job, folder: 
 def test_a_foreign_folder_in_place_of_a_copy_is_preserved_and_reported(job: Job) -> None:
     job.write("a", "x")
     job.write("b", "y")
-    theirs = job.folder / "a" / "theirs"
-    theirs.parent.mkdir(parents=True)
-    theirs.write_text("keep")
+    foreign = job.folder / "a" / "foreign"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("keep")
     with running(job, grace_seconds=2) as sidecar:
         until(lambda: "b" in job.copies(), "the other file")
         assert sidecar.end(6) == 0
-    assert job.copies() == {"a/theirs": b"keep", "b": b"y"}
+    assert job.copies() == {"a/foreign": b"keep", "b": b"y"}
     report = job.report()
     assert (report.state, report.skipped["store_conflict"].paths) == ("incomplete", ["a"])
 

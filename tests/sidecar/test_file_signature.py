@@ -17,10 +17,10 @@ NUMBERS = st.tuples(st.integers(0, 2**63 - 1), TIME, TIME, st.integers(0, 2**64 
 
 @given(NUMBERS, st.binary(max_size=32))
 def test_a_signature_is_unpacked_also_if_a_digest_follows(numbers: tuple[int, ...], digest: bytes) -> None:
-    made = file_signature.pack(*numbers)
-    assert len(made) == file_signature.SIGNATURE_BYTES == 32
-    assert file_signature.unpack(made) == numbers
-    assert (size_of(made + digest), changed_at_ns(made + digest)) == (numbers[0], numbers[2])
+    signature = file_signature.pack(*numbers)
+    assert len(signature) == file_signature.SIGNATURE_BYTES == 32
+    assert file_signature.unpack(signature) == numbers
+    assert (size_of(signature + digest), changed_at_ns(signature + digest)) == (numbers[0], numbers[2])
 
 
 @given(NUMBERS, NUMBERS)

@@ -23,7 +23,7 @@ FOLDER = os.O_PATH | os.O_DIRECTORY
 READ = os.O_RDONLY | os.O_NONBLOCK
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
-Tree = list[tuple[str, str]]  # path -> "folder", "file", or what a link points at
+Tree = list[tuple[str, str]]  # path -> "folder", "file", or the target of a link
 NAMES = ["a", "b", "c"]
 SPELLED = st.lists(st.sampled_from([*NAMES, *NAMES, "..", ".", ""]), max_size=5).map("/".join)
 TARGET = st.builds("{}{}".format, st.sampled_from(["", "/", "../"]), SPELLED).filter(bool)

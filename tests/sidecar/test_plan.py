@@ -52,7 +52,7 @@ def manifest_of(
 
 
 def work(plan: SyncPlan) -> tuple[list[str], list[str], list[str]]:
-    """Return what the plan removes first, copies, and removes."""
+    """Return the three lists of the plan: remove_first, copy, remove."""
     return plan.remove_first, plan.copy, plan.remove
 
 

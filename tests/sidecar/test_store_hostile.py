@@ -24,9 +24,9 @@ def test_a_link_in_place_of_a_folder_is_removed_and_never_followed(
     link = tmp_path / JOB / path
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(str(tmp_path / "outside") if target.endswith("outside") else target)
-    store.write("d/e/secret", lambda fd: write_all(fd, b"ours"), exists=exists)
+    store.write("d/e/secret", lambda fd: write_all(fd, b"own"), exists=exists)
     assert not link.is_symlink()
-    assert artifacts(tmp_path) == {"d/e/secret": "ours"}
+    assert artifacts(tmp_path) == {"d/e/secret": "own"}
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -35,8 +35,8 @@ def test_a_link_in_place_of_a_file_is_replaced_and_never_followed(
 ) -> None:
     (tmp_path / JOB).mkdir(parents=True)
     (tmp_path / JOB / "a").symlink_to(tmp_path / "outside/secret")
-    store.write("a", lambda fd: write_all(fd, b"ours"), exists=exists)
-    assert artifacts(tmp_path) == {"a": "ours"}
+    store.write("a", lambda fd: write_all(fd, b"own"), exists=exists)
+    assert artifacts(tmp_path) == {"a": "own"}
 
 
 @pytest.mark.parametrize("path", [".primehub", ".primehub/metadata", TEMPORARY, f"{TEMPORARY}/0"])
@@ -67,29 +67,29 @@ def test_a_folder_in_place_of_a_file_is_a_conflict_and_stays(
     tmp_path: Path, store: JobFolderStore, exists: bool
 ) -> None:
     (tmp_path / JOB / "a").mkdir(parents=True)
-    (tmp_path / JOB / "a/users").write_text("theirs")
+    (tmp_path / JOB / "a/users").write_text("foreign")
     with pytest.raises(StoreConflict):
-        store.write("a", lambda fd: write_all(fd, b"ours"), exists=exists)
-    assert artifacts(tmp_path) == {"a/users": "theirs"}
+        store.write("a", lambda fd: write_all(fd, b"own"), exists=exists)
+    assert artifacts(tmp_path) == {"a/users": "foreign"}
 
 
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_file_in_place_of_a_folder_is_a_conflict_and_stays(
     tmp_path: Path, store: JobFolderStore, exists: bool
 ) -> None:
-    store.write_bytes("a", b"theirs")
+    store.write_bytes("a", b"foreign")
     with pytest.raises(StoreConflict):
-        store.write("a/b/c", lambda fd: write_all(fd, b"ours"), exists=exists)
-    assert artifacts(tmp_path) == {"a": "theirs"}
+        store.write("a/b/c", lambda fd: write_all(fd, b"own"), exists=exists)
+    assert artifacts(tmp_path) == {"a": "foreign"}
 
 
 def test_remove_never_follows_a_link_and_never_removes_a_folder(tmp_path: Path, store: JobFolderStore) -> None:
     (tmp_path / JOB / "full").mkdir(parents=True)
-    (tmp_path / JOB / "full/theirs").write_text("theirs")
+    (tmp_path / JOB / "full/foreign").write_text("foreign")
     (tmp_path / JOB / "link").symlink_to(tmp_path / "outside")
     store.remove("link/secret")
     store.remove("full")
-    assert artifacts(tmp_path) == {"full/theirs": "theirs", "link": f"-> {tmp_path / 'outside'}"}
+    assert artifacts(tmp_path) == {"full/foreign": "foreign", "link": f"-> {tmp_path / 'outside'}"}
 
 
 @pytest.mark.parametrize("kind", ["absent", "folder", "fifo", "link", "link above"])

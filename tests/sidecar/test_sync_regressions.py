@@ -101,7 +101,7 @@ def test_a_dry_run_does_not_list_unreadable_files_as_copies(tmp_path: Path, monk
     assert scan.skipped["unreadable"].paths == ["b"]
 
 
-def deny_reading_b(syncer: Syncer):  # type: ignore[no-untyped-def]  # a source that cannot read one file, as without root
+def deny_reading_b(syncer: Syncer):  # type: ignore[no-untyped-def]  # "b" is unreadable
     open_file = syncer.source.open_file
 
     def deny(path: str):  # type: ignore[no-untyped-def]

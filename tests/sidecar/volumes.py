@@ -24,11 +24,11 @@ class Volumes:
             self.at(folder).mkdir(parents=True, exist_ok=True)
 
     def at(self, path: str) -> Path:
-        """Return where the sidecar sees a path of main."""
+        """Return the path below `root` for a path in main."""
         return Path(f"{self.root}{path}")
 
     def artifact(self, path: str) -> Path:
-        """Return where the sidecar sees an artifact."""
+        """Return the path below `root` for a path in the artifacts folder."""
         return self.at("/home/jovyan/artifacts") / path
 
     def write(self, path: str | Path, content: str = "x") -> Path:
