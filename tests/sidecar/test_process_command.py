@@ -91,7 +91,8 @@ def test_help_lists_every_setting_and_the_start_command(job: Job) -> None:
 def test_ctrl_c_interrupts_a_sync(job: Job) -> None:
     with open(job.write("endless", ""), "r+b") as file:
         file.truncate(2**40)  # a hole: no space on the disk, but much to read
-    command = [sys.executable, "-m", "sidecar", "--once"]
+    # A shell without job control starts background jobs with SIGINT ignored, and children inherit that.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "sidecar", "--once"]
     environ = job.environ(limit_size_mb=2**30)
     with subprocess.Popen(command, env=environ, cwd=REPOSITORY, stdout=subprocess.DEVNULL) as process:
         try:
