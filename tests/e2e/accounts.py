@@ -1,4 +1,4 @@
-"""Service accounts on a real cluster: rights and tokens."""
+"""Creates service accounts on a real cluster, with roles and tokens."""
 
 import uuid
 from collections.abc import Sequence
@@ -12,12 +12,13 @@ from kube.objects import Resource, ResourceClient
 RBAC = ("rbac.authorization.k8s.io", "v1")
 
 
-def make_account(admin: Client, namespace: str, name: str) -> None:
+def create_service_account(admin: Client, namespace: str, name: str) -> None:
+    """Create a service account without rights."""
     ResourceClient(admin, Resource("", "v1", "serviceaccounts", namespace)).create({"metadata": {"name": name}})
 
 
-def token_of(admin: Client, namespace: str, name: str, audiences: Sequence[str] = ()) -> str:
-    """A new token of the account; for the API server itself where no audience is named."""
+def create_token(admin: Client, namespace: str, name: str, audiences: Sequence[str] = ()) -> str:
+    """Return a new token of the account. Without audiences, it is for the API server."""
     path = Resource("", "v1", "serviceaccounts", namespace).path(name, "token")
     spec = {"audiences": list(audiences) or None, "expirationSeconds": 600}
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
@@ -25,8 +26,8 @@ def token_of(admin: Client, namespace: str, name: str, audiences: Sequence[str] 
     return token
 
 
-def grant(admin: Client, namespace: str, account: str, rules: list[dict[str, Any]]) -> str:
-    """Let the account do what `rules` say in its namespace; gives the binding's name."""
+def grant_role(admin: Client, namespace: str, account: str, rules: list[dict[str, Any]]) -> str:
+    """Grant the account `rules` in its namespace. Returns the name of the binding."""
     name = f"{account}-{uuid.uuid4().hex[:6]}"
     ResourceClient(admin, Resource(*RBAC, "roles", namespace)).create({"metadata": {"name": name}, "rules": rules})
     return _bind(
@@ -34,8 +35,8 @@ def grant(admin: Client, namespace: str, account: str, rules: list[dict[str, Any
     )
 
 
-def grant_cluster_role(admin: Client, namespace: str, account: str, role: str) -> str:
-    """Let the account do what the cluster's `role` says, everywhere; gives the binding's name, to be removed."""
+def bind_cluster_role(admin: Client, namespace: str, account: str, role: str) -> str:
+    """Bind the account to a cluster role. Returns the name of the binding, which the caller must delete."""
     bindings = ResourceClient(admin, Resource(*RBAC, "clusterrolebindings"))
     return _bind(bindings, f"{namespace}-{account}", "ClusterRole", role, (namespace, account))
 
@@ -47,8 +48,8 @@ def _bind(bindings: ResourceClient, name: str, kind: str, role: str, account: tu
     return name
 
 
-def client_of(access: Configuration, token: str) -> Client:
-    """A client that shows that token and nothing else."""
+def client_with_token(access: Configuration, token: str) -> Client:
+    """Return a client that authenticates only with this token."""
     configuration = Configuration(host=access.host, ssl_ca_cert=access.ssl_ca_cert)
     configuration.api_key["BearerToken"] = f"Bearer {token}"
     return Client(configuration)

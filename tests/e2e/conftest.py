@@ -1,7 +1,8 @@
-"""What the tests on a real cluster share: its API server as an administrator, a namespace of their own, the product.
+"""Fixtures of the tests on a real cluster: clients as administrator, a namespace, and the installed product.
 
-They run where KUBECONFIG names a cluster that may be used so; plain `pytest` leaves this folder alone. The product is
-installed when the first test asks for it, and removed at the end. With KEEP set one that is there is used, and stays.
+The tests require KUBECONFIG with a cluster for tests; plain `pytest` does not collect this folder. The product is
+installed for the first test that uses it and removed at the end. With KEEP set, an existing installation is used and
+not removed.
 """
 
 import json
@@ -19,51 +20,52 @@ from kube import errors
 from kube.client import Client
 from kube.config import load_configuration
 from kube.objects import Resource, ResourceClient
-from tests.e2e import hub
+from tests.e2e import fake_primehub
+from tests.e2e.api_client import E2eApiClient, create_api_token, reachable_api
 from tests.e2e.diagnosis import diagnose
-from tests.e2e.installation import NAMESPACE, ROOT, end_jobs, install, leftovers, remove, write_overlay
+from tests.e2e.installation import NAMESPACE, ROOT, install, kill_jobs, leftovers, uninstall, write_overlay
 from tests.e2e.kubectl import kubectl
-from tests.e2e.service import Service, make_token, reach
-from tests.e2e.store import READER, Store, reader
+from tests.e2e.store import READER_POD, StoreReader, reader_pod
 from tests.e2e.system import System
 from tests.machine import require
 
 NAMESPACES = Resource("", "v1", "namespaces")
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
-PATIENCE_SECONDS = 60.0
-TEST_SECONDS = 420  # a test's own time, its fixtures' included: pods take theirs
+TIMEOUT_SECONDS = 60.0
+TEST_TIMEOUT_SECONDS = 420  # includes the fixtures, which wait for pods
 IMAGE = os.environ.get("JOB_IMAGE") or "docker.io/library/python:3.11-slim"
-NAMESPACES_OF = {"system": NAMESPACE, "hub": hub.NAMESPACE}  # by the fixture that installs the product there
+# Namespaces of the product, by the fixture that installs it.
+FIXTURE_NAMESPACES = {"system": NAMESPACE, "hub": fake_primehub.NAMESPACE}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those first that need a cluster without the product."""
+    """Run the tests first that need a cluster without the product, and set timeouts."""
     items.sort(key=lambda item: "hub" not in getattr(item, "fixturenames", ()))
     for item in items:
         if not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_SECONDS))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What the cluster looks like when a test fails goes into its report."""
+    """Add a diagnosis of the cluster to the report of a failed test."""
     report = yield
-    for fixture in NAMESPACES_OF.keys() & getattr(item, "fixturenames", ()):
+    for fixture in FIXTURE_NAMESPACES.keys() & getattr(item, "fixturenames", ()):
         if report.failed:
-            report.sections.append(("the cluster", diagnose(NAMESPACES_OF[fixture], report.longreprtext)))
+            report.sections.append(("the cluster", diagnose(FIXTURE_NAMESPACES[fixture], report.longreprtext)))
     return report
 
 
-def until(holds: Callable[[], object], what: str) -> None:
-    """Return once `holds()`; fail, naming `what`, when it does not in good time."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS:g} s: {what}"
+def wait_until(condition: Callable[[], object], description: str) -> None:
+    """Wait until `condition()` is true; fail with the description after a timeout."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {TIMEOUT_SECONDS:g} s: {description}"
         time.sleep(0.05)
 
 
 def crd(group: str, plural: str, kind: str) -> dict[str, Any]:
-    """A resource with a status of its own that takes any field."""
+    """Return a CRD with a status subresource and without a schema for its fields."""
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
     version = {"served": True, "storage": True, "schema": schema, "subresources": {"status": {}}}
     names = {"plural": plural, "singular": kind.lower(), "kind": kind}
@@ -75,16 +77,16 @@ def crd(group: str, plural: str, kind: str) -> dict[str, Any]:
     }
 
 
-def establish(client: Client, definition: dict[str, Any]) -> bool:
-    """Have the resource served; tells whether it was made for that."""
+def ensure_crd(client: Client, definition: dict[str, Any]) -> bool:
+    """Create the CRD if necessary and wait until it is served. Returns whether it was created."""
     definitions, name = ResourceClient(client, CRDS), definition["metadata"]["name"]
     try:
         definitions.create(definition)
-        made = True
+        created = True
     except errors.AlreadyExists:
-        made = False
-    until(lambda: "Established" in _true_conditions(definitions.get(name)), f"{name} is served")
-    return made
+        created = False
+    wait_until(lambda: "Established" in _true_conditions(definitions.get(name)), f"{name} is served")
+    return created
 
 
 def _true_conditions(document: dict[str, Any]) -> list[str]:
@@ -94,12 +96,14 @@ def _true_conditions(document: dict[str, Any]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def access() -> Configuration:
+    """The cluster of KUBECONFIG."""
     require(os.environ.get("KUBECONFIG"), "KUBECONFIG, naming a cluster for tests")
     return load_configuration()
 
 
 @pytest.fixture
 def admin(access: Configuration) -> Iterator[Client]:
+    """A client with the rights of KUBECONFIG."""
     client = Client(access)
     yield client
     client.close()
@@ -107,16 +111,17 @@ def admin(access: Configuration) -> Iterator[Client]:
 
 @pytest.fixture
 def namespace(admin: Client) -> Iterator[str]:
-    """A new namespace, removed at the end with all in it."""
+    """A new namespace, deleted at the end."""
     name = f"e2e-{uuid.uuid4().hex[:8]}"
     namespaces = ResourceClient(admin, NAMESPACES)
     namespaces.create({"metadata": {"name": name}})
-    until(lambda: exists(admin, Resource("", "v1", "serviceaccounts", name), "default"), "a default account")
+    wait_until(lambda: exists(admin, Resource("", "v1", "serviceaccounts", name), "default"), "a default account")
     yield name
     namespaces.delete(name)
 
 
 def exists(client: Client, resource: Resource, name: str) -> bool:
+    """Whether the object exists."""
     try:
         ResourceClient(client, resource).get(name)
     except errors.NotFound:
@@ -126,38 +131,38 @@ def exists(client: Client, resource: Resource, name: str) -> bool:
 
 @pytest.fixture
 def phjobs(admin: Client) -> None:
-    """PhJobs are served. They stay so: others may use them."""
-    establish(admin, crd("primehub.io", "phjobs", "PhJob"))
+    """Make sure that the CRD of PhJobs exists. It is not deleted, because other tests may use it."""
+    ensure_crd(admin, crd("primehub.io", "phjobs", "PhJob"))
 
 
 @pytest.fixture
 def authority(access: Configuration) -> Path:
-    """The file that the API server's certificate is checked against."""
+    """The CA file of the API server."""
     assert access.ssl_ca_cert
     return Path(access.ssl_ca_cert)
 
 
 @pytest.fixture(scope="session")
 def system(access: Configuration, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The product, installed and working."""
+    """The installed product, after its first injection has succeeded."""
     keep = os.environ.get("KEEP")
     folder = tmp_path_factory.mktemp("overlay")
     overlay = write_overlay(folder, ROOT / "tests/e2e/overlay", "localhost", os.environ)
     if not keep:
-        assert f"namespace/{NAMESPACE}" not in leftovers(), f"there is a namespace {NAMESPACE}: remove it, or set KEEP"
+        assert f"namespace/{NAMESPACE}" not in leftovers(), f"the namespace {NAMESPACE} exists: delete it, or set KEEP"
     install(overlay)
-    group = NAMESPACE  # so its service accounts are members
-    kubectl("-n", NAMESPACE, "apply", "-f", "-", given=json.dumps(reader(IMAGE)))
-    kubectl("-n", NAMESPACE, "wait", f"pod/{READER}", "--for=condition=Ready", "--timeout=60s", seconds=70)
-    with reach(NAMESPACE) as url:
-        service = Service(url, make_token(NAMESPACE, "phjob-artifacts-admin"))
-        system = System(access, overlay, NAMESPACE, IMAGE, group, Store(NAMESPACE, group), service)
-        system.wait(system.injects, "a pod gets its sidecar")
-        system.wait(system.store.is_open_to_all, "PHFS may be written to")
+    group = NAMESPACE  # service accounts of the namespace are members of this group
+    kubectl("-n", NAMESPACE, "apply", "-f", "-", stdin=json.dumps(reader_pod(IMAGE)))
+    kubectl("-n", NAMESPACE, "wait", f"pod/{READER_POD}", "--for=condition=Ready", "--timeout=60s", timeout_seconds=70)
+    with reachable_api(NAMESPACE) as url:
+        api = E2eApiClient(url, create_api_token(NAMESPACE, "phjob-artifacts-admin"))
+        system = System(access, overlay, NAMESPACE, IMAGE, group, StoreReader(NAMESPACE, group), api)
+        system.wait(system.is_injecting, "a new pod gets a sidecar")
+        system.wait(system.store.is_writable_by_all, "PHFS is writable")
         yield system
     if keep:
         return
-    end_jobs(NAMESPACE)
-    system.store.empty()
-    remove(overlay)
+    kill_jobs(NAMESPACE)
+    system.store.clear()
+    uninstall(overlay)
     assert leftovers() == []

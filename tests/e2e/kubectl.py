@@ -1,4 +1,4 @@
-"""kubectl, as the project installs it: what a user types, and what the raw API is too low for."""
+"""Runs the kubectl that the project installs."""
 
 import subprocess
 import sys
@@ -7,17 +7,19 @@ from pathlib import Path
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
 
-def kubectl(*words: str, given: str = "", seconds: float = 60.0) -> str:
-    """What it prints; a failure, with what it says, where it fails."""
-    done = subprocess.run([KUBECTL, *words], input=given, capture_output=True, text=True, timeout=seconds, check=False)
-    assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr.strip()}"
-    return done.stdout
+def kubectl(*words: str, stdin: str = "", timeout_seconds: float = 60.0) -> str:
+    """Run kubectl and return its stdout. Fails the test with its stderr if it fails."""
+    process = subprocess.run(
+        [KUBECTL, *words], input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False
+    )
+    assert process.returncode == 0, f"kubectl {' '.join(words)}: {process.stderr.strip()}"
+    return process.stdout
 
 
 def try_kubectl(*words: str) -> str:
-    """What it prints, or says; for people to read."""
+    """Run kubectl and return stdout and stderr, whether it succeeds or not."""
     try:
-        done = subprocess.run([KUBECTL, *words], capture_output=True, text=True, timeout=30, check=False)
+        process = subprocess.run([KUBECTL, *words], capture_output=True, text=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:
-        return f"kubectl {' '.join(words)}: no answer"
-    return done.stdout + done.stderr
+        return f"kubectl {' '.join(words)}: timeout"
+    return process.stdout + process.stderr

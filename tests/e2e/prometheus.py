@@ -1,6 +1,6 @@
-"""A real Prometheus beside the cluster: it scrapes what components/prometheus tells its operator to, and has the rules.
+"""Runs a real Prometheus that scrapes the targets of components/prometheus and evaluates its rules.
 
-`python -m tests.e2e.prometheus [NAMESPACE]` runs one until Ctrl-C, for people and for `make dashboards-check`.
+`python -m tests.e2e.prometheus [NAMESPACE]` runs one until Ctrl-C, for example for `make dashboards-check`.
 """
 
 import json
@@ -22,62 +22,62 @@ from kubernetes.client import Configuration
 
 from kube.config import load_configuration
 from tests.e2e.installation import NAMESPACE
-from tests.e2e.targets import Document, kept_up, monitors, scrape
+from tests.e2e.scrape_targets import Document, monitors, scrape_config, updated_targets
 from tests.prometheus.rules import RULES
 
-_ANSWERS_SECONDS = 30.0
+_START_TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Prometheus:
-    """`url`: of its API."""
+    """A client of a Prometheus at `url`."""
 
     url: str
 
-    def ask(self, expression: str) -> list[Document]:
-        """The series that it answers now. Raises ValueError with its words where it refuses."""
+    def query(self, expression: str) -> list[Document]:
+        """Evaluate an expression now. Raises ValueError with the error message."""
         series: list[Document] = self._get("query", query=expression)["result"]
         return series
 
     def values(self, expression: str, *labels: str) -> dict[tuple[str, ...], float]:
-        """The answer's values by the values of these labels."""
+        """Evaluate an expression, and return its values by the values of these labels."""
         return {
             tuple(each["metric"].get(label, "") for label in labels): float(each["value"][1])
-            for each in self.ask(expression)
+            for each in self.query(expression)
         }
 
     def value(self, expression: str) -> float:
-        """The only value; 0 where there is none."""
+        """Evaluate an expression, and return its first value, or 0 if it has none."""
         return next(iter(self.values(expression).values()), 0.0)
 
-    def names(self) -> set[str]:
-        """Of all metrics that it has seen."""
+    def metric_names(self) -> set[str]:
+        """Return the names of all metrics."""
         return set(self._get("label/__name__/values"))
 
     def rules(self) -> list[Document]:
-        """All rules, with what came of their last evaluation."""
+        """Return all rules with the state of their last evaluation."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
-    def has_judged_since(self, moment: float) -> bool:
-        """Whether every rule has been evaluated after that, UNIX seconds."""
+    def has_evaluated_since(self, moment: float) -> bool:
+        """Whether every rule has been evaluated after `moment` (UNIX seconds)."""
         return all(datetime.fromisoformat(rule["lastEvaluation"]).timestamp() > moment for rule in self.rules())
 
-    def answers(self) -> bool:
-        """Whether it is ready."""
+    def is_ready(self) -> bool:
+        """Whether Prometheus is ready."""
         with suppress(OSError, urllib3.exceptions.HTTPError):
             return urllib3.request("GET", f"{self.url}/-/ready", retries=False, timeout=2).status == 200
         return False
 
-    def _get(self, what: str, **fields: str) -> Any:
-        answer = urllib3.request("GET", f"{self.url}/api/v1/{what}", fields=fields, timeout=10).json()
-        if answer["status"] != "success":
-            raise ValueError(f"{answer['error']}: {fields}")
-        return answer["data"]
+    def _get(self, path: str, **fields: str) -> Any:
+        response = urllib3.request("GET", f"{self.url}/api/v1/{path}", fields=fields, timeout=10).json()
+        if response["status"] != "success":
+            raise ValueError(f"{response['error']}: {fields}")
+        return response["data"]
 
 
 @contextmanager
-def prometheus(access: Configuration, namespace: str, folder: Path) -> Iterator[Prometheus]:
-    """One that keeps all it has in `folder`."""
+def running_prometheus(access: Configuration, namespace: str, folder: Path) -> Iterator[Prometheus]:
+    """Run a Prometheus that stores its files in `folder`."""
     config = folder / "prometheus.yaml"
     config.write_text(json.dumps(configuration(folder)))
     with socket.socket() as free:
@@ -86,38 +86,39 @@ def prometheus(access: Configuration, namespace: str, folder: Path) -> Iterator[
     flags = {"config.file": config, "storage.tsdb.path": folder / "data", "web.listen-address": address}
     command = [str(shutil.which("prometheus")), *(f"--{name}={value}" for name, value in flags.items())]
     with (
-        kept_up(access, namespace, folder),
+        updated_targets(access, namespace, folder),
         (folder / "log").open("w") as log,
         subprocess.Popen(command, stdout=log, stderr=log) as process,
     ):
         try:
-            yield _once_it_answers(Prometheus(f"http://{address}"), process, folder / "log")
+            yield _wait_until_ready(Prometheus(f"http://{address}"), process, folder / "log")
         finally:
             process.kill()
 
 
-def _once_it_answers(found: Prometheus, process: subprocess.Popen[bytes], log: Path) -> Prometheus:
-    deadline = time.monotonic() + _ANSWERS_SECONDS
-    while not found.answers():
+def _wait_until_ready(prometheus: Prometheus, process: subprocess.Popen[bytes], log: Path) -> Prometheus:
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+    while not prometheus.is_ready():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
-    return found
+    return prometheus
 
 
 def configuration(folder: Path) -> Document:
-    """Short times, all rules, and the targets that are told in `folder`."""
+    """Return a configuration with short intervals, all rules, and the target files in `folder`."""
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(path) for path in RULES],
-        "scrape_configs": [scrape(monitor, folder) for monitor in monitors()],
+        "scrape_configs": [scrape_config(monitor, folder) for monitor in monitors()],
     }
 
 
 def main(namespace: str = NAMESPACE) -> None:
+    """Run a Prometheus for the cluster of KUBECONFIG until Ctrl-C, and print its URL."""
     access = load_configuration()
-    with tempfile.TemporaryDirectory() as folder, prometheus(access, namespace, Path(folder)) as found:
-        print(found.url, flush=True)
+    with tempfile.TemporaryDirectory() as folder, running_prometheus(access, namespace, Path(folder)) as prometheus:
+        print(prometheus.url, flush=True)
         with suppress(KeyboardInterrupt):
             while True:
                 time.sleep(60)

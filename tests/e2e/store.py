@@ -1,4 +1,4 @@
-"""PHFS as it is, seen from a pod of its own that mounts all of it: works on any cluster, whatever PHFS lies on."""
+"""Reads and changes PHFS through a pod that mounts all of it, so that it works on any cluster and with any volume."""
 
 import json
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Any
 
 from tests.e2e.kubectl import kubectl
 
-READER = "e2e-reader"
+READER_POD = "e2e-reader"
 _METADATA = (".primehub/", ".metadata/")
 
-_LOOK = """
+_LIST_SCRIPT = """
 import hashlib, json, os, sys
-root, found = sys.argv[1], {}
+root, entries = sys.argv[1], {}
 for folder, _, names in os.walk(root):
     for name in names:
         path = os.path.join(folder, name)
@@ -20,70 +20,72 @@ for folder, _, names in os.walk(root):
         if os.path.isfile(path) and not os.path.islink(path):
             with open(path, "rb") as file:
                 entry["text"] = file.read(65536).decode("utf-8", "replace")
-        found[os.path.relpath(path, root)] = entry
-print(json.dumps(found))
+        entries[os.path.relpath(path, root)] = entry
+print(json.dumps(entries))
 """
 
 
 @dataclass(frozen=True)
-class Store:
-    """`group`: the group path of those jobs that are asked for."""
+class StoreReader:
+    """The part of PHFS that belongs to the group path `group`."""
 
     namespace: str
     group: str
 
     def tree(self, job: str) -> dict[str, dict[str, Any]]:
-        """Every file in the job folder, metadata too: size, mode, uid, and the text of those that are not long."""
-        found: dict[str, dict[str, Any]] = json.loads(self._run("python3", "-c", _LOOK, self.folder(job)))
-        return found
+        """Return size, mode, uid and the first 64 KiB of text of all files in the job folder, including metadata."""
+        entries: dict[str, dict[str, Any]] = json.loads(self._run("python3", "-c", _LIST_SCRIPT, self.folder(job)))
+        return entries
 
     def files(self, job: str) -> dict[str, str]:
-        """The artifacts' texts."""
+        """Return the texts of the artifacts, without metadata."""
         return {path: entry.get("text", "") for path, entry in self.tree(job).items() if not _is_metadata(path)}
 
     def report(self, job: str) -> dict[str, Any]:
-        """The collector's report; empty where there is none."""
+        """Return the collector's report, or {} if there is none."""
         entry = self.tree(job).get(".primehub/metadata/report.json")
         return json.loads(entry["text"]) if entry else {}
 
     def expire(self, *jobs: str) -> None:
-        """Have the jobs' artifacts expired long ago."""
+        """Set the expiry of the jobs' artifacts to a time in the past."""
         for job in jobs:
             for file in (".primehub/metadata/expiredAt", ".metadata/expiredAt"):
                 self._run("sh", "-c", f"echo 1700000000 > '{self.folder(job)}/{file}'")
 
     def touch(self, path: str) -> None:
-        """Have an empty file of the group."""
+        """Create an empty file in the group's folder."""
         self._run("touch", f"/phfs/groups/{self.group}/{path}")
 
     def read(self, path: str) -> str:
-        """A file of the group."""
+        """Return the content of a file in the group's folder."""
         return self._run("cat", f"/phfs/groups/{self.group}/{path}")
 
-    def is_open_to_all(self) -> bool:
+    def is_writable_by_all(self) -> bool:
+        """Whether PHFS has mode 0777."""
         return self._run("stat", "-c", "%a", "/phfs").strip() == "777"
 
-    def empty(self) -> None:
-        """Remove everything: what lies in PHFS stays when the product goes."""
+    def clear(self) -> None:
+        """Delete all files, because uninstalling the product does not."""
         self._run("find", "/phfs", "-mindepth", "1", "-delete")
 
     def folder(self, job: str) -> str:
+        """Return the path of the job folder in the reader's pod."""
         return f"/phfs/groups/{self.group}/jobArtifacts/{job}"
 
     def _run(self, *command: str) -> str:
-        return kubectl("-n", self.namespace, "exec", READER, "--", *command)
+        return kubectl("-n", self.namespace, "exec", READER_POD, "--", *command)
 
 
 def _is_metadata(path: str) -> bool:
     return path.startswith(_METADATA)
 
 
-def reader(image: str, claim: str = "phfs") -> dict[str, Any]:
-    """The pod that looks."""
+def reader_pod(image: str, claim: str = "phfs") -> dict[str, Any]:
+    """Return the pod that mounts PHFS."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": READER},
+        "metadata": {"name": READER_POD},
         "spec": {
             "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": False,

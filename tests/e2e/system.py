@@ -1,4 +1,4 @@
-"""PhJobs on the installed product: made, waited for, and what is told of them."""
+"""The installed product: creates PhJobs and pods, waits for them, and reads their status, Events and metrics."""
 
 import json
 import time
@@ -14,37 +14,40 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
+from tests.e2e.api_client import E2eApiClient
 from tests.e2e.kubectl import kubectl
-from tests.e2e.service import Service
-from tests.e2e.store import Store
+from tests.e2e.store import StoreReader
 
 Document = dict[str, Any]
 
-FINAL = ("Succeeded", "Failed", "Cancelled", "Unknown")
-PENDING = (None, "syncing", "collecting")
+FINAL_PHASES = ("Succeeded", "Failed", "Cancelled", "Unknown")
+UNFINISHED_STATES = (None, "syncing", "collecting")
 SIDECAR = "phjob-artifacts"
 PORTS = {"api": "8080", "controller": "8081", "webhook": "8443"}
-PATIENCE_SECONDS = 240.0
+TIMEOUT_SECONDS = 240.0
 _POLL_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
 class System:
-    """`overlay`: what is installed; `image`: what jobs run; `group`: whose they are; `service`: asked by an
-    administrator; `claim`: PHFS's."""
+    """The product in one namespace.
+
+    `overlay`: the installed overlay; `image`: of the jobs; `group`: that owns the jobs; `api`: a client with the rights
+    of an administrator; `claim`: the claim of PHFS.
+    """
 
     access: Configuration
     overlay: Path
     namespace: str
     image: str
     group: str
-    store: Store
-    service: Service
+    store: StoreReader
+    api: E2eApiClient
     claim: str = "phfs"
 
     @contextmanager
     def objects(self, plural: str, group: str = "", version: str = "v1") -> Iterator[ResourceClient]:
-        """Of the product's namespace. Connections last no longer than the block."""
+        """Yield a client for objects in the product's namespace, and close its connections at the end."""
         client = Client(self.access)
         try:
             yield ResourceClient(client, Resource(group, version, plural, self.namespace))
@@ -52,7 +55,7 @@ class System:
             client.close()
 
     def create_job(self, name: str, command: str, annotations: Mapping[str, str] | None = None, **spec: Any) -> str:
-        """Create a PhJob; gives its name."""
+        """Create a PhJob and return its name."""
         document = {
             "apiVersion": "primehub.io/v1alpha1",
             "kind": "PhJob",
@@ -64,50 +67,54 @@ class System:
         return name
 
     def job(self, name: str) -> Document:
+        """Return a PhJob."""
         with self.objects("phjobs", "primehub.io", "v1alpha1") as phjobs:
             return phjobs.get(name)
 
     def jobs(self) -> dict[str, Document]:
+        """Return all PhJobs by name."""
         with self.objects("phjobs", "primehub.io", "v1alpha1") as phjobs:
             return _by_name(phjobs)
 
     def pods(self) -> dict[str, Document]:
+        """Return all pods by name."""
         with self.objects("pods") as pods:
             return _by_name(pods)
 
-    def ended(self, name: str) -> Document:
-        """The status of the PhJob, once it has ended and all is told of its artifacts."""
-        return self.all_ended([name])[name]
+    def wait_ended(self, name: str) -> Document:
+        """Wait until the PhJob has ended and its artifacts have a final state. Returns its status."""
+        return self.wait_all_ended([name])[name]
 
-    def all_ended(self, names: list[str], seconds: float = PATIENCE_SECONDS) -> dict[str, Document]:
-        """The statuses of the PhJobs, once they all have."""
+    def wait_all_ended(self, names: list[str], seconds: float = TIMEOUT_SECONDS) -> dict[str, Document]:
+        """Wait as `wait_ended` does for several PhJobs. Returns their statuses by name."""
 
-        def open_ones() -> list[str]:
+        def unfinished() -> list[str]:
             statuses.update({name: job.get("status", {}) for name, job in self.jobs().items()})
             return [name for name in names if not _is_over(statuses.get(name, {}))]
 
         statuses: dict[str, Document] = {}
-        self.wait(lambda: not open_ones(), lambda: f"the end of {', '.join(open_ones()[:5])}", seconds)
+        self.wait(lambda: not unfinished(), lambda: f"the end of {', '.join(unfinished()[:5])}", seconds)
         return {name: statuses[name] for name in names}
 
     def wait(
-        self, holds: Callable[[], object], what: str | Callable[[], str], seconds: float = PATIENCE_SECONDS
+        self, condition: Callable[[], object], description: str | Callable[[], str], seconds: float = TIMEOUT_SECONDS
     ) -> None:
-        """Return once `holds()`; fail, naming `what`, when it does not in good time."""
+        """Wait until `condition()` is true; fail with the description after `seconds`."""
         deadline = time.monotonic() + seconds
-        while not holds():
+        while not condition():
             if time.monotonic() > deadline:
-                raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
+                text = description if isinstance(description, str) else description()
+                raise AssertionError(f"not within {seconds:g} s: {text}")
             time.sleep(_POLL_SECONDS)
 
     def events(self, name: str) -> dict[str, str]:
-        """What was told on the PhJob: messages by reason."""
+        """Return the messages of the PhJob's Events by reason."""
         with self.objects("events") as events:
             selected = {"fieldSelector": f"involvedObject.kind=PhJob,involvedObject.name={name}"}
             return {each["reason"]: each["message"] for page in events.pages(selected) for each in page.items}
 
     def metrics(self, part: str) -> dict[str, float]:
-        """The samples of all pods of the part, added up, by name and labels: `x_total{state="sealed"}`."""
+        """Return the sums over all pods of a part, by name and labels, such as `x_total{state="sealed"}`."""
         sums: dict[str, float] = defaultdict(float)
         for pod in self.pods_of(part):
             for name, value in self.metrics_of(part, pod).items():
@@ -115,27 +122,28 @@ class System:
         return dict(sums)
 
     def metrics_of(self, part: str, pod: str) -> dict[str, float]:
+        """Return the metrics of one pod, by name and labels."""
         scheme = "https" if part == "webhook" else "http"
         path = f"/api/v1/namespaces/{self.namespace}/pods/{scheme}:{pod}:{PORTS[part]}/proxy/metrics"
         return read_metrics(kubectl("get", "--raw", path))
 
     def pods_of(self, part: str) -> list[str]:
-        """The names of the part's pods that run and are to stay."""
+        """Return the names of the part's pods that run and are not being deleted."""
         selector = f"app.kubernetes.io/component={part}"
         with self.objects("pods") as pods:
-            found = [pod for page in pods.pages({"labelSelector": selector}) for pod in page.items]
+            all_pods = [pod for page in pods.pages({"labelSelector": selector}) for pod in page.items]
         return [
             pod["metadata"]["name"]
-            for pod in found
+            for pod in all_pods
             if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
         ]
 
-    def injects(self) -> bool:
-        """Whether a pod that were created now would get its sidecar."""
+    def is_injecting(self) -> bool:
+        """Whether a new pod would get a sidecar (with a dry run)."""
         return bool(self.injected_image())
 
     def injected_image(self) -> str:
-        """The image of the sidecar that a pod would get now; "" for none."""
+        """Return the image of the sidecar that a new pod would get, or "" for none."""
         client = Client(self.access)
         path = Resource("", "v1", "pods", self.namespace).path()
         try:
@@ -146,7 +154,7 @@ class System:
         return str(sidecars[0]["image"]) if sidecars else ""
 
     def pod(self, name: str, *command: str) -> Document:
-        """A job's pod that nobody reconciles, of the group."""
+        """Return a pod as that of a PhJob, but without a PhJob."""
         return {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -176,24 +184,25 @@ class System:
         }
 
     def create_pod(self, pod: Document) -> str:
+        """Create a pod and return its name."""
         with self.objects("pods") as pods:
             name: str = pods.create(pod)["metadata"]["name"]
         return name
 
-    def pod_ended(self, name: str) -> Document:
-        """The pod, once it has."""
-        self.wait(lambda: self.pods()[name]["status"].get("phase") in FINAL, f"the end of pod {name}")
+    def wait_pod_ended(self, name: str) -> Document:
+        """Wait until the pod has ended, and return it."""
+        self.wait(lambda: self.pods()[name]["status"].get("phase") in FINAL_PHASES, f"the end of pod {name}")
         return self.pods()[name]
 
 
-def summary_of(pod: Document) -> Document:
-    """What the sidecar said at its end; empty where it said nothing."""
-    said = ended_state(pod, SIDECAR).get("message")
-    return json.loads(said) if said else {}
+def termination_summary(pod: Document) -> Document:
+    """Return the sidecar's termination summary, or {} if there is none."""
+    message = terminated_state(pod, SIDECAR).get("message")
+    return json.loads(message) if message else {}
 
 
-def ended_state(pod: Document, container: str) -> Document:
-    """How a container ended; empty where it has not."""
+def terminated_state(pod: Document, container: str) -> Document:
+    """Return the container's `terminated` state, or {} if it has not ended."""
     status = pod.get("status", {})
     for each in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         if each["name"] == container:
@@ -203,6 +212,7 @@ def ended_state(pod: Document, container: str) -> Document:
 
 
 def read_metrics(text: str) -> dict[str, float]:
+    """Parse metrics in text format. Returns values by name and labels."""
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return {sample.name + _labels(sample.labels): sample.value for sample in samples}
 
@@ -212,8 +222,8 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _is_over(status: Mapping[str, Any]) -> bool:
-    return status.get("phase") in FINAL and (status.get("artifact") or {}).get("state") not in PENDING
+    return status.get("phase") in FINAL_PHASES and (status.get("artifact") or {}).get("state") not in UNFINISHED_STATES
 
 
 def _by_name(objects: ResourceClient) -> dict[str, Document]:
-    return {each["metadata"]["name"]: each for page in objects.pages({}) for each in page.items}
+    return {item["metadata"]["name"]: item for page in objects.pages({}) for item in page.items}

@@ -1,4 +1,4 @@
-"""Jobs end in many ways; each keeps what its end leaves time for, and what is told is what it is."""
+"""Jobs that end in different ways: the files are collected if there is time, and the result is reported correctly."""
 
 import re
 from collections.abc import Iterator
@@ -8,42 +8,42 @@ from typing import Any
 import pytest
 
 from tests.e2e.kubectl import kubectl
-from tests.e2e.system import SIDECAR, System, ended_state, summary_of
+from tests.e2e.system import SIDECAR, System, terminated_state, termination_summary
 
-LEAVE = "mkdir -p artifacts; echo kept > artifacts/f"
+WRITE_FILE = "mkdir -p artifacts; echo kept > artifacts/f"
 FILES = {"f": "kept\n"}
-STAY = f"trap 'exit 0' TERM; {LEAVE}; sleep 1000 & wait"
-# A shell as the container's first process ignores SIGTERM by itself.
-DEAF = f"{LEAVE}; sleep 1000; true"
+RUN_UNTIL_SIGTERM = f"trap 'exit 0' TERM; {WRITE_FILE}; sleep 1000 & wait"
+# A shell that is a container's first process ignores SIGTERM.
+IGNORE_SIGTERM = f"{WRITE_FILE}; sleep 1000; true"
 COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "end-evicted": (f"{LEAVE}; sleep 8; head -c 300M /dev/zero > big; sleep 1000; true", {}),
+    "end-evicted": (f"{WRITE_FILE}; sleep 8; head -c 300M /dev/zero > big; sleep 1000; true", {}),
     "end-true": ("true", {}),
-    "end-quick": (LEAVE, {}),
-    "end-seven": (f"{LEAVE}; exit 7", {}),
-    "end-overdue": (STAY, {"activeDeadlineSeconds": 6}),
-    "end-cancelled": (STAY, {}),
-    "end-deaf": (DEAF, {}),
-    "end-at-once": (DEAF, {}),
+    "end-quick": (WRITE_FILE, {}),
+    "end-seven": (f"{WRITE_FILE}; exit 7", {}),
+    "end-overdue": (RUN_UNTIL_SIGTERM, {"activeDeadlineSeconds": 6}),
+    "end-cancelled": (RUN_UNTIL_SIGTERM, {}),
+    "end-ignores-sigterm": (IGNORE_SIGTERM, {}),
+    "end-forced": (IGNORE_SIGTERM, {}),
 }
-HUNGRY = f"{LEAVE}; exec python3 -c 'x = bytearray(10**9)'"
+USE_MEMORY = f"{WRITE_FILE}; exec python3 -c 'x = bytearray(10**9)'"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def jobs(system: System) -> None:
-    """All of them, started together."""
+    """Start all jobs together."""
     for name, (command, spec) in COMMANDS.items():
         system.create_job(name, command, **spec)
-    with little_memory(system):
-        system.create_job("end-hungry", HUNGRY)
+    with memory_limit(system):
+        system.create_job("end-hungry", USE_MEMORY)
         system.wait(lambda: "end-hungry" in system.pods(), "the pod of end-hungry")
-    pod = system.pod("end-pod-overdue", "sh", "-c", STAY)
-    pod["spec"]["activeDeadlineSeconds"] = 15  # the pod's time, not main's
+    pod = system.pod("end-pod-overdue", "sh", "-c", RUN_UNTIL_SIGTERM)
+    pod["spec"]["activeDeadlineSeconds"] = 15  # of the pod, not of the PhJob
     system.create_pod(pod)
 
 
 @contextmanager
-def little_memory(system: System) -> Iterator[None]:
-    """Containers that ask for no other limit get 64 MiB."""
+def memory_limit(system: System) -> Iterator[None]:
+    """Limit containers without their own limit to 64 MiB."""
     limit = {"type": "Container", "default": {"memory": "64Mi"}, "defaultRequest": {"memory": "16Mi"}}
     with system.objects("limitranges") as ranges:
         ranges.create({"metadata": {"name": "little"}, "spec": {"limits": [limit]}})
@@ -51,110 +51,113 @@ def little_memory(system: System) -> Iterator[None]:
         ranges.delete("little")
 
 
-def test_a_job_that_leaves_nothing_has_nothing_in_the_store(system: System) -> None:
-    status = system.ended("end-true")
+def test_job_without_artifacts_stores_nothing(system: System) -> None:
+    status = system.wait_ended("end-true")
     assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "empty")
     assert system.store.tree("end-true") == {}
     assert "NoArtifacts" in system.events("end-true")
 
 
-def test_a_job_that_ends_before_its_sidecar_is_ready_is_collected(system: System) -> None:
-    status = system.ended("end-quick")
+def test_job_that_ends_before_its_sidecar_is_ready_is_collected(system: System) -> None:
+    status = system.wait_ended("end-quick")
     assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "sealed")
     assert system.store.files("end-quick") == FILES
 
 
-def test_a_job_that_fails_is_collected(system: System) -> None:
-    status = system.ended("end-seven")
+def test_failed_job_is_collected(system: System) -> None:
+    status = system.wait_ended("end-seven")
     assert (status["phase"], status["reason"], status["exitCode"]) == ("Failed", "PodFailed", 7)
     assert status["artifact"]["state"] == "sealed"
     assert system.store.files("end-seven") == FILES
 
 
-def test_a_job_out_of_memory_is_collected(system: System) -> None:
-    status = system.ended("end-hungry")
+def test_job_out_of_memory_is_collected(system: System) -> None:
+    status = system.wait_ended("end-hungry")
     assert (status["phase"], status["exitCode"], status["artifact"]["state"]) == ("Failed", 137, "sealed")
-    # Killed right after its start, its runtime may not know why (containerd's issue 8180).
+    # If main is killed right after its start, containerd may not report the reason (its issue 8180).
     assert re.search(r"\((OOMKilled|killed, probably out of memory)\)$", status["message"])
     assert system.store.files("end-hungry") == FILES
 
 
-def test_a_job_that_is_cancelled_is_collected(system: System) -> None:
+def test_cancelled_job_is_collected(system: System) -> None:
     system.wait(lambda: system.job("end-cancelled").get("status", {}).get("phase") == "Running", "end-cancelled runs")
-    system.service.ask('mutation { cancelPhJob(where: {id: "end-cancelled"}) { id } }')
-    status = system.ended("end-cancelled")
+    system.api.query('mutation { cancelPhJob(where: {id: "end-cancelled"}) { id } }')
+    status = system.wait_ended("end-cancelled")
     assert (status["phase"], status["reason"], status["artifact"]["state"]) == ("Cancelled", "Cancelled", "sealed")
     assert system.store.files("end-cancelled") == FILES
 
 
-def test_a_job_past_its_deadline_is_collected(system: System) -> None:
-    status = system.ended("end-overdue")
+def test_job_past_its_deadline_is_collected(system: System) -> None:
+    status = system.wait_ended("end-overdue")
     assert (status["phase"], status["reason"]) == ("Failed", "OverActivateDeadline")
     assert status["artifact"]["state"] == "sealed"
     assert system.store.files("end-overdue") == FILES
     assert "OverActivateDeadline" in system.events("end-overdue")
 
 
-def test_a_pod_past_its_own_deadline_is_collected(system: System) -> None:
-    pod = system.pod_ended("end-pod-overdue")
+def test_pod_past_its_own_deadline_is_collected(system: System) -> None:
+    pod = system.wait_pod_ended("end-pod-overdue")
     assert (pod["status"]["phase"], pod["status"]["reason"]) == ("Failed", "DeadlineExceeded")
-    assert summary_of(pod)["state"] == "sealed"
+    assert termination_summary(pod)["state"] == "sealed"
     assert system.store.files("end-pod-overdue") == FILES
 
 
-def test_a_deleted_pod_whose_main_does_not_listen_is_collected(system: System) -> None:
-    system.wait(lambda: system.job("end-deaf").get("status", {}).get("phase") == "Running", "end-deaf runs")
-    kubectl("-n", system.namespace, "delete", "pod", "end-deaf", "--grace-period=8")
-    status = system.ended("end-deaf")
+def test_deleted_pod_whose_main_ignores_sigterm_is_collected(system: System) -> None:
+    system.wait(
+        lambda: system.job("end-ignores-sigterm").get("status", {}).get("phase") == "Running",
+        "end-ignores-sigterm runs",
+    )
+    kubectl("-n", system.namespace, "delete", "pod", "end-ignores-sigterm", "--grace-period=8")
+    status = system.wait_ended("end-ignores-sigterm")
     assert (status["phase"], status["artifact"]["state"]) == ("Failed", "sealed")
-    assert system.store.files("end-deaf") == FILES
-    assert system.store.report("end-deaf")["sealedAt"]
+    assert system.store.files("end-ignores-sigterm") == FILES
+    assert system.store.report("end-ignores-sigterm")["sealedAt"]
 
 
-def test_a_pod_that_is_killed_at_once_keeps_what_had_been_copied(system: System) -> None:
-    system.wait(lambda: system.store.files("end-at-once") == FILES, "the first copy of end-at-once")
-    kubectl("-n", system.namespace, "delete", "pod", "end-at-once", "--grace-period=0", "--force")
-    status = system.ended("end-at-once")
+def test_force_deleted_pod_keeps_the_files_copied_before(system: System) -> None:
+    system.wait(lambda: system.store.files("end-forced") == FILES, "the first copy of end-forced")
+    kubectl("-n", system.namespace, "delete", "pod", "end-forced", "--grace-period=0", "--force")
+    status = system.wait_ended("end-forced")
     assert status["phase"] == "Failed"
     assert status["artifact"]["state"] in ("unknown", "incomplete")
-    assert {"ArtifactsUnknown", "ArtifactsIncomplete"} & system.events("end-at-once").keys()
-    assert system.store.files("end-at-once") == FILES
-    assert system.service.names("end-at-once") == {"f"}
+    assert {"ArtifactsUnknown", "ArtifactsIncomplete"} & system.events("end-forced").keys()
+    assert system.store.files("end-forced") == FILES
+    assert system.api.names("end-forced") == {"f"}
 
 
-def test_an_evicted_job_keeps_what_had_been_copied(system: System) -> None:
-    status = system.ended("end-evicted")
+def test_evicted_job_keeps_the_files_copied_before(system: System) -> None:
+    status = system.wait_ended("end-evicted")
     assert (status["phase"], status["reason"]) == ("Failed", "PodFailed")
     assert "Evicted" in status["message"]
-    # On a busy node the kubelet may lose sight of containers that it evicts, and says so.
-    is_lost = ended_state(system.pods()["end-evicted"], SIDECAR).get("reason") == "ContainerStatusUnknown"
+    # On a busy node, the kubelet may not know the status of evicted containers, and reports that.
+    is_lost = terminated_state(system.pods()["end-evicted"], SIDECAR).get("reason") == "ContainerStatusUnknown"
     assert status["artifact"]["state"] in (["unknown"] if is_lost else ["sealed", "incomplete"])
     assert system.store.files("end-evicted") == FILES
-    assert system.service.names("end-evicted") == {"f"}
+    assert system.api.names("end-evicted") == {"f"}
 
 
-def test_every_end_is_told_alike_by_the_phjob_by_graphql_and_by_the_report(system: System) -> None:
-    for name, status in system.all_ended([*COMMANDS, "end-hungry"]).items():
-        told, report = status["artifact"], system.store.report(name)
-        if told["state"] != "unknown":  # when the report is all that is left
-            assert system.service.artifact(name)["state"] == told["state"], name
-        if told["state"] == "sealed":
-            assert (report["state"], report["collected"]["files"]) == ("sealed", told["files"])
+def test_phjob_graphql_and_report_agree_on_every_end(system: System) -> None:
+    for name, status in system.wait_all_ended([*COMMANDS, "end-hungry"]).items():
+        artifact, report = status["artifact"], system.store.report(name)
+        if artifact["state"] != "unknown":  # then the API can use only the report
+            assert system.api.artifact(name)["state"] == artifact["state"], name
+        if artifact["state"] == "sealed":
+            assert (report["state"], report["collected"]["files"]) == ("sealed", artifact["files"])
         assert report.get("state") != "sealed" or report["sealedAt"]
     assert system.store.report("end-true") == {}
 
 
 def test_every_end_is_counted(system: System) -> None:
-    system.all_ended([*COMMANDS, "end-hungry"])
-    counted = system.metrics("controller")
-    assert counted['phjob_artifact_results_total{reason="none",state="sealed"}'] >= 5
-    assert counted['phjob_artifact_results_total{reason="none",state="empty"}'] >= 1
-    assert counted["phjob_artifact_collected_files_total"] >= 5
-    assert counted['phjob_artifact_reconciles_total{result="error"}'] == 0
+    system.wait_all_ended([*COMMANDS, "end-hungry"])
+    metrics = system.metrics("controller")
+    assert metrics['phjob_artifact_results_total{reason="none",state="sealed"}'] >= 5
+    assert metrics['phjob_artifact_results_total{reason="none",state="empty"}'] >= 1
+    assert metrics["phjob_artifact_collected_files_total"] >= 5
+    assert metrics['phjob_artifact_reconciles_total{result="error"}'] == 0
 
 
-def test_the_sidecar_ends_well_whatever_became_of_main(system: System) -> None:
-    system.all_ended(["end-quick", "end-seven", "end-hungry"])
+def test_sidecar_exits_with_0_whether_main_succeeds_or_fails(system: System) -> None:
+    system.wait_all_ended(["end-quick", "end-seven", "end-hungry"])
     pods = system.pods()
     for name in ("end-quick", "end-seven", "end-hungry"):
-        assert ended_state(pods[name], SIDECAR)["exitCode"] == 0
+        assert terminated_state(pods[name], SIDECAR)["exitCode"] == 0

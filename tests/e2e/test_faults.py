@@ -1,4 +1,4 @@
-"""Parts of the product fail while jobs run: no job fails for it, and what was missed is said."""
+"""Faults of the product while jobs run: no job fails, and missing artifacts are reported."""
 
 import base64
 import json
@@ -8,82 +8,82 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.installation import roll_out
+from tests.e2e.installation import wait_for_rollout
 from tests.e2e.kubectl import kubectl
 from tests.e2e.system import System
 
-LEAVE = "mkdir artifacts; echo kept > artifacts/f"
+WRITE_FILE = "mkdir artifacts; echo kept > artifacts/f"
 FILES = {"f": "kept\n"}
 WEBHOOK = "deployment/phjob-artifacts-webhook"
 SECRET = "phjob-artifacts-webhook"
 EXPIRY = "phjob_artifact_webhook_certificate_expiry_timestamp_seconds"
 BREAKER = "primehub.io/artifact-injection"
-# Sends a signal that cannot be caught to the reconciler's process in the pod of that uid, from the node.
+# Runs on the node: sends SIGKILL to the reconciler's process in the pod with the uid in argv[1].
 KILL = """
 import glob, os, signal, sys
 for folder in glob.glob("/proc/[0-9]*"):
     try:
         words = open(folder + "/cmdline").read().split(chr(0))
-        ours = sys.argv[1].replace("-", "_") in open(folder + "/cgroup").read().replace("-", "_")
+        in_pod = sys.argv[1].replace("-", "_") in open(folder + "/cgroup").read().replace("-", "_")
     except OSError:
         continue
-    if ours and "reconcile" in words:
+    if in_pod and "reconcile" in words:
         os.kill(int(folder.rpartition("/")[2]), signal.SIGKILL)
         print("killed", words)
 """
 
 
-def test_while_the_webhook_is_down_jobs_run_and_their_owners_are_told(system: System) -> None:
+def test_jobs_run_without_sidecar_and_with_an_event_while_the_webhook_is_down(system: System) -> None:
     kubectl("-n", system.namespace, "scale", WEBHOOK, "--replicas=0")
     try:
-        system.wait(lambda: not system.injects(), "the webhook is down")
-        status = system.ended(system.create_job("fault-webhook", LEAVE))
+        system.wait(lambda: not system.is_injecting(), "the webhook is down")
+        status = system.wait_ended(system.create_job("fault-webhook", WRITE_FILE))
     finally:
         kubectl("-n", system.namespace, "scale", WEBHOOK, "--replicas=2")
     assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")
     assert status["artifact"]["reason"] == "webhook"
     assert "webhook" in system.events("fault-webhook")["ArtifactsNotCollected"]
     assert system.metrics("controller")['phjob_artifact_results_total{reason="webhook",state="not-injected"}'] >= 1
-    roll_out("webhook")
-    system.wait(system.injects, "the webhook is back")
-    assert system.ended(system.create_job("fault-webhook-back", LEAVE))["artifact"]["state"] == "sealed"
+    wait_for_rollout("webhook")
+    system.wait(system.is_injecting, "the webhook is back")
+    assert system.wait_ended(system.create_job("fault-webhook-back", WRITE_FILE))["artifact"]["state"] == "sealed"
 
 
-def test_no_pod_misses_its_sidecar_while_the_certificate_is_replaced(system: System) -> None:
+def test_every_pod_gets_a_sidecar_while_the_certificate_is_replaced(system: System) -> None:
     before = certificates(system)
     with system.objects("secrets") as secrets:
         secrets.merge(SECRET, {"data": None})
     names: list[str] = []
 
     def is_replaced() -> bool:
-        names.append(system.create_job(f"fault-certificate-{len(names)}", LEAVE))
+        names.append(system.create_job(f"fault-certificate-{len(names)}", WRITE_FILE))
         time.sleep(2)
         now = certificates(system)
         return now.keys() == before.keys() and all(now[pod] != expiry for pod, expiry in before.items())
 
     system.wait(is_replaced, "every replica serves the new certificate", 300)
-    names += [system.create_job(f"fault-certificate-{len(names) + n}", LEAVE) for n in range(3)]
-    statuses = system.all_ended(names)
+    names += [system.create_job(f"fault-certificate-{len(names) + n}", WRITE_FILE) for n in range(3)]
+    statuses = system.wait_all_ended(names)
     assert {status["artifact"]["state"] for status in statuses.values()} == {"sealed"}
     with system.objects("secrets") as secrets:
         assert base64.b64decode(secrets.get(SECRET)["data"]["tls.crt"]).startswith(b"-----BEGIN CERTIFICATE")
 
 
 def certificates(system: System) -> dict[str, float]:
-    """When the certificate that each replica serves expires."""
+    """Return the expiry of the certificate of each replica, by pod."""
     return {pod: system.metrics_of("webhook", pod)[EXPIRY] for pod in system.pods_of("webhook")}
 
 
-def test_jobs_reach_their_end_once_although_the_controller_is_killed(system: System, namespace: str) -> None:
+def test_jobs_end_exactly_once_if_the_controller_is_killed(system: System, namespace: str) -> None:
     names = [f"fault-killed-{number}" for number in range(50)]
     for name in names:
-        system.create_job(name, f"{LEAVE}; sleep 2")
-    system.wait(lambda: sum(is_succeeded(system.jobs()[name]) for name in names) >= 10, "the first ends")
-    leader, before = leading(system), holder(system)
+        system.create_job(name, f"{WRITE_FILE}; sleep 2")
+    system.wait(lambda: sum(has_succeeded(system.jobs()[name]) for name in names) >= 10, "the first ends")
+    leader, before = leader_pod(system), lease_holder(system)
     kill(system, namespace, system.pods()[leader]["metadata"]["uid"])
-    # Mostly the other replica; but the one that is started again in the same pod may be as quick.
-    system.wait(lambda: holder(system) not in ("", before) and leading(system), "another one leads")
-    statuses = system.all_ended(names)
+    # Usually the other replica takes over, but the process restarted in the same pod may be faster.
+    system.wait(lambda: lease_holder(system) not in ("", before) and leader_pod(system), "a new leader")
+    statuses = system.wait_all_ended(names)
     assert {(status["phase"], status["artifact"]["state"]) for status in statuses.values()} == {("Succeeded", "sealed")}
     pods = system.pods()
     for name, status in statuses.items():
@@ -94,28 +94,29 @@ def test_jobs_reach_their_end_once_although_the_controller_is_killed(system: Sys
     assert killed["restartCount"] == 1
 
 
-def is_succeeded(job: dict[str, Any]) -> bool:
+def has_succeeded(job: dict[str, Any]) -> bool:
     phase = job.get("status", {}).get("phase")
     return bool(phase == "Succeeded")
 
 
-def leading(system: System) -> str:
-    """The pod of the leader; "" where there is none."""
-    found = {
+def leader_pod(system: System) -> str:
+    """Return the leader's pod, or "" if there is none."""
+    leads_by_pod = {
         pod: system.metrics_of("controller", pod)["phjob_artifact_leader"] for pod in ready_pods(system, "controller")
     }
-    return next((pod for pod, leads in found.items() if leads), "")
+    return next((pod for pod, leads in leads_by_pod.items() if leads), "")
 
 
-def holder(system: System) -> str:
-    """Who holds the controllers' Lease: a process, not a pod."""
+def lease_holder(system: System) -> str:
+    """Return the holder of the controllers' Lease, which identifies a process, not a pod."""
     with system.objects("leases", "coordination.k8s.io") as leases:
-        found = leases.get("phjob-artifacts-controller")["spec"].get("holderIdentity", "")
-    assert isinstance(found, str)
-    return found
+        holder = leases.get("phjob-artifacts-controller")["spec"].get("holderIdentity", "")
+    assert isinstance(holder, str)
+    return holder
 
 
 def ready_pods(system: System, part: str) -> list[str]:
+    """Return the names of the part's pods whose containers are ready."""
     pods = system.pods()
     return [
         pod for pod in system.pods_of(part) if all(each["ready"] for each in pods[pod]["status"]["containerStatuses"])
@@ -123,7 +124,7 @@ def ready_pods(system: System, part: str) -> list[str]:
 
 
 def kill(system: System, namespace: str, pod_uid: str) -> None:
-    """kill -9, which only the node can do to a container's first process."""
+    """Kill the reconciler with SIGKILL, which reaches a container's first process only from the node."""
     container = {
         "name": "killer",
         "image": system.image,
@@ -137,21 +138,21 @@ def kill(system: System, namespace: str, pod_uid: str) -> None:
         "metadata": {"name": "killer", "namespace": namespace},
         "spec": {"hostPID": True, "restartPolicy": "Never", "containers": [container]},
     }
-    kubectl("create", "-f", "-", given=json.dumps(pod))
+    kubectl("create", "-f", "-", stdin=json.dumps(pod))
     kubectl("-n", namespace, "wait", "pod/killer", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
     assert "killed" in kubectl("-n", namespace, "logs", "killer")
 
 
 @pytest.fixture
 def sidecar_image(system: System) -> Iterator[Any]:
-    """Has new pods get another image as their sidecar's; at the end all is as it was."""
+    """A function that sets the sidecar's image for new pods. The old image and injection are restored at the end."""
     name = "PHJOB_SIDECAR_IMAGE"
     path = '{.spec.template.spec.containers[0].env[?(@.name=="' + name + '")].value}'
     before = kubectl("-n", system.namespace, "get", WEBHOOK, "-o", f"jsonpath={path}")
 
     def use(image: str) -> None:
         kubectl("-n", system.namespace, "set", "env", WEBHOOK, f"{name}={image}")
-        roll_out("webhook")
+        wait_for_rollout("webhook")
         system.wait(lambda: system.injected_image() == image, f"pods get {image}")
 
     yield use
@@ -159,58 +160,56 @@ def sidecar_image(system: System) -> Iterator[Any]:
     use(before)
 
 
-def test_sidecars_that_end_at_once_hold_no_job_for_long_and_are_switched_off(
-    system: System, sidecar_image: Any
-) -> None:
-    sidecar_image(system.image)  # in which there is no sidecar
-    names = [system.create_job(f"fault-crash-{number}", LEAVE) for number in range(3)]
-    for name, status in system.all_ended(names).items():
+def test_crashing_sidecars_do_not_block_jobs_and_switch_injection_off(system: System, sidecar_image: Any) -> None:
+    sidecar_image(system.image)  # an image without the sidecar
+    names = [system.create_job(f"fault-crash-{number}", WRITE_FILE) for number in range(3)]
+    for name, status in system.wait_all_ended(names).items():
         assert status["phase"] == "Succeeded"
-        # It may have run just long enough for the kubelet to start main.
+        # The sidecar may have run long enough for the kubelet to start main.
         assert status["artifact"]["state"] in ("not-injected", "unknown")
         assert {"ArtifactsNotCollected", "ArtifactsUnknown"} & system.events(name).keys()
-    found = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
-    assert found["metadata"]["labels"][BREAKER] == "off"  # three in a row
-    told = [event for name in names for event in system.events(name).items() if event[0] == "CollectorSwitchedOff"]
-    assert len(told) == 1
-    assert f"kubectl label namespace {system.namespace} {BREAKER}-" in told[0][1]
+    document = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
+    assert document["metadata"]["labels"][BREAKER] == "off"  # after three failures in a row
+    events = [event for name in names for event in system.events(name).items() if event[0] == "CollectorSwitchedOff"]
+    assert len(events) == 1
+    assert f"kubectl label namespace {system.namespace} {BREAKER}-" in events[0][1]
 
 
-def test_sidecars_whose_image_is_missing_hold_no_job_for_long_and_are_switched_off(
+def test_missing_sidecar_image_does_not_block_jobs_and_switches_injection_off(
     system: System, sidecar_image: Any
 ) -> None:
     sidecar_image("localhost/no-such-image:1")
-    names = [system.create_job(f"fault-no-image-{number}", LEAVE) for number in range(3)]
-    for name, status in system.all_ended(names).items():
+    names = [system.create_job(f"fault-no-image-{number}", WRITE_FILE) for number in range(3)]
+    for name, status in system.wait_all_ended(names).items():
         assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")
         assert status["artifact"]["reason"] == "start"
         assert "could not be started" in system.events(name)["ArtifactsNotCollected"]
-    found = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
-    assert found["metadata"]["labels"][BREAKER] == "off"  # three in a row
-    status = system.ended(system.create_job("fault-off", LEAVE))
+    document = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
+    assert document["metadata"]["labels"][BREAKER] == "off"  # after three failures in a row
+    status = system.wait_ended(system.create_job("fault-off", WRITE_FILE))
     assert (status["phase"], status["artifact"]["reason"]) == ("Succeeded", "webhook")
-    counted = system.metrics("controller")
-    assert counted["phjob_artifact_sidecar_start_failures_total"] >= 3
-    assert counted["phjob_artifact_injection_off"] == 1
+    metrics = system.metrics("controller")
+    assert metrics["phjob_artifact_sidecar_start_failures_total"] >= 3
+    assert metrics["phjob_artifact_injection_off"] == 1
 
 
-def test_what_was_mended_is_not_switched_off_by_who_comes_to_lead(system: System) -> None:
-    """To a new controller all the pods above are new."""
+def test_new_leader_does_not_switch_off_repaired_injection(system: System) -> None:
+    """A new controller has not seen the failed pods of the tests above before."""
     kubectl("-n", system.namespace, "rollout", "restart", "deployment/phjob-artifacts-controller")
-    roll_out("controller")
-    system.wait(lambda: leading(system), "a new one leads")
-    assert system.ended(system.create_job("fault-mended", LEAVE))["artifact"]["state"] == "sealed"
-    found = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
-    assert BREAKER not in found["metadata"]["labels"]
+    wait_for_rollout("controller")
+    system.wait(lambda: leader_pod(system), "a new leader")
+    assert system.wait_ended(system.create_job("fault-repaired", WRITE_FILE))["artifact"]["state"] == "sealed"
+    document = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
+    assert BREAKER not in document["metadata"]["labels"]
 
 
-def test_a_limit_that_the_sidecar_breaks_costs_the_artifacts_not_the_job(system: System) -> None:
-    """The API server refuses a pod for any of its containers."""
+def test_job_runs_without_sidecar_if_a_limit_range_rejects_the_sidecar(system: System) -> None:
+    """The API server rejects a pod if any of its containers violates a LimitRange."""
     limit = {"type": "Container", "max": {"memory": "128Mi"}, "default": {"memory": "128Mi"}}
     with system.objects("limitranges") as ranges:
         ranges.create({"metadata": {"name": "small"}, "spec": {"limits": [limit]}})
         try:
-            status = system.ended(system.create_job("fault-limit", LEAVE))
+            status = system.wait_ended(system.create_job("fault-limit", WRITE_FILE))
         finally:
             ranges.delete("small")
     assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")

@@ -1,4 +1,4 @@
-"""kube/ on a real API server: what the tests of kube/ take for granted of it, and the same faults on the way to it."""
+"""kube/ on a real API server: checks what the tests of kube/ assume about it, and connection faults."""
 
 import copy
 import json
@@ -18,8 +18,8 @@ from kube.informer import Informer, InformerTiming
 from kube.leader_election import LeaderElection, hold_lease
 from kube.lease import Lease, LeaseTiming
 from kube.objects import Resource, ResourceClient
-from tests.e2e.accounts import client_of, grant, make_account, token_of
-from tests.e2e.conftest import CRDS, crd, establish, until
+from tests.e2e.accounts import client_with_token, create_service_account, create_token, grant_role
+from tests.e2e.conftest import CRDS, crd, ensure_crd, wait_until
 from tests.e2e.kubectl import KUBECTL
 from tests.kube.proxy import Proxy
 
@@ -28,9 +28,9 @@ QUICK = InformerTiming(page_size=50, idle_seconds=3.0, initial_delay_seconds=0.0
 
 @pytest.fixture(scope="module")
 def group(access: Configuration) -> Iterator[str]:
-    """A group with the resource widgets, which nobody else uses."""
+    """A new API group with the resource widgets."""
     client, name = Client(access), f"{uuid.uuid4().hex[:8]}.example.io"
-    establish(client, crd(name, "widgets", "Widget"))
+    ensure_crd(client, crd(name, "widgets", "Widget"))
     yield name
     ResourceClient(client, CRDS).delete(f"widgets.{name}")
     client.close()
@@ -93,14 +93,14 @@ def test_objects_are_created_changed_and_deleted_under_preconditions(widgets: Re
         widgets.get("a")
 
 
-def test_status_is_changed_apart_from_the_rest(widgets: ResourceClient) -> None:
+def test_status_is_a_subresource(widgets: ResourceClient) -> None:
     widgets.create(widget(widgets, "a", size=1))
     assert "status" not in widgets.merge("a", {"status": {"phase": "x"}})
     changed = widgets.merge("a", {"status": {"phase": "x"}, "spec": {"size": 9}}, "status")
     assert (changed["status"], changed["spec"]) == ({"phase": "x"}, {"size": 1})
 
 
-def test_a_resource_that_is_missing_is_told(admin: Client, group: str, namespace: str) -> None:
+def test_missing_resource_raises_not_found(admin: Client, group: str, namespace: str) -> None:
     for missing in (
         Resource("none.example.io", "v1", "widgets", namespace),
         Resource(group, "v9", "widgets", namespace),
@@ -109,95 +109,95 @@ def test_a_resource_that_is_missing_is_told(admin: Client, group: str, namespace
             list(ResourceClient(admin, missing).pages({}))
 
 
-def test_a_list_in_pages_and_a_watch_tell_of_everything(
-    widgets: ResourceClient, admin: Client, resource: Resource
-) -> None:
+def test_paged_list_and_watch_report_all_objects(widgets: ResourceClient, admin: Client, resource: Resource) -> None:
     for number in range(180):
         widgets.create(widget(widgets, f"w{number}", size=number))
     with running(admin, resource) as cache:
-        until(lambda: cache.has_synced, "the list")
+        wait_until(lambda: cache.has_synced, "the list")
         assert sizes(cache) == {f"w{number}": number for number in range(180)}
         for number in range(0, 180, 2):
             widgets.delete(f"w{number}")
         widgets.merge("w1", {"spec": {"size": "one"}})
         expected = {f"w{number}": number for number in range(3, 180, 2)} | {"w1": "one"}
-        until(lambda: sizes(cache) == expected, "the changes")
+        wait_until(lambda: sizes(cache) == expected, "the changes")
         cache.objects.record_write(widgets.create(widget(widgets, "new", size=5)))
         assert sizes(cache)["new"] == 5
 
 
-def test_a_connection_that_dies_in_silence_or_is_cut_loses_nothing(
+def test_stalled_and_cut_connections_lose_no_change(
     widgets: ResourceClient, access: Configuration, resource: Resource
 ) -> None:
-    where = urlsplit(access.host)
-    proxy = Proxy((str(where.hostname), where.port or 443))
+    address = urlsplit(access.host)
+    proxy = Proxy((str(address.hostname), address.port or 443))
     proxied = copy.deepcopy(access)
     proxied.host = f"https://127.0.0.1:{proxy.port}"
     client = Client(proxied)
     try:
         with running(client, resource) as cache:
-            until(lambda: cache.has_synced, "the list")
+            wait_until(lambda: cache.has_synced, "the list")
             widgets.create(widget(widgets, "a", size=1))
-            until(lambda: sizes(cache) == {"a": 1}, "the watch")
+            wait_until(lambda: sizes(cache) == {"a": 1}, "the watch")
             proxy.frozen.set()
             widgets.create(widget(widgets, "b", size=2))
             widgets.delete("a")
-            until(lambda: cache.error, "the silence was noticed")
+            wait_until(lambda: cache.error, "the stalled connection is noticed")
             proxy.frozen.clear()
-            until(lambda: sizes(cache) == {"b": 2}, "what happened in silence")
+            wait_until(lambda: sizes(cache) == {"b": 2}, "the changes during the stall")
             for number in range(10):
                 proxy.cut()
                 widgets.merge("b", {"spec": {"size": number}})
-            until(lambda: sizes(cache) == {"b": 9}, "what happened between cuts")
+            wait_until(lambda: sizes(cache) == {"b": 9}, "the changes between the cuts")
     finally:
         client.close()
         proxy.close()
 
 
-def test_an_object_nested_too_deep_hides_no_other(widgets: ResourceClient, admin: Client, resource: Resource) -> None:
+def test_deeply_nested_object_does_not_hide_other_objects(
+    widgets: ResourceClient, admin: Client, resource: Resource
+) -> None:
     widgets.create(widget(widgets, "good", size=1))
     deep = b'{"size": 2, "deep": ' + b"[" * 3000 + b"]" * 3000 + b"}"
     body = json.dumps(widget(widgets, "deep")).encode().replace(b'"spec": {}', b'"spec": ' + deep)
     create = [str(KUBECTL), "create", "--raw", resource.path(), "-f", "-"]
     subprocess.run(create, input=body, check=True, capture_output=True)
     with running(admin, resource) as cache:
-        until(lambda: sizes(cache) == {"good": 1, "deep": 2}, "both, by list")
+        wait_until(lambda: sizes(cache) == {"good": 1, "deep": 2}, "both, by list")
     with running(admin, resource) as cache:
-        until(lambda: cache.has_synced, "the list")
+        wait_until(lambda: cache.has_synced, "the list")
         widgets.merge("good", {"spec": {"size": 3}})
-        until(lambda: sizes(cache)["good"] == 3, "the watch goes on")
+        wait_until(lambda: sizes(cache)["good"] == 3, "the watch goes on")
 
 
-def test_rights_that_are_taken_and_given_back_are_noticed(
+def test_granted_rights_are_noticed(
     widgets: ResourceClient, admin: Client, access: Configuration, resource: Resource
 ) -> None:
-    make_account(admin, resource.namespace, "reader")
+    create_service_account(admin, resource.namespace, "reader")
     rules = [{"apiGroups": [resource.group], "resources": ["widgets"], "verbs": ["list", "watch"]}]
-    client = client_of(access, token_of(admin, resource.namespace, "reader"))
+    client = client_with_token(access, create_token(admin, resource.namespace, "reader"))
     with running(client, resource) as cache:
-        until(lambda: isinstance(cache.error, errors.Forbidden), "forbidden")
-        grant(admin, resource.namespace, "reader", rules)
-        until(lambda: cache.has_synced, "the list, once allowed")
+        wait_until(lambda: isinstance(cache.error, errors.Forbidden), "forbidden")
+        grant_role(admin, resource.namespace, "reader", rules)
+        wait_until(lambda: cache.has_synced, "the list, once allowed")
         widgets.create(widget(widgets, "a", size=1))
-        until(lambda: sizes(cache) == {"a": 1}, "the watch")
+        wait_until(lambda: sizes(cache) == {"a": 1}, "the watch")
     client.close()
 
 
-def test_one_leads_at_a_time_and_a_run_keeps_others_out(admin: Client, namespace: str) -> None:
-    told: list[tuple[str, bool]] = []
+def test_only_one_leads_and_a_held_lease_excludes_others(admin: Client, namespace: str) -> None:
+    changes: list[tuple[str, bool]] = []
 
     def election(name: str) -> LeaderElection:
         lease = Lease(admin, namespace, "leader", name, LeaseTiming(3.0))
-        return LeaderElection(lease, lambda leads: told.append((name, leads)))
+        return LeaderElection(lease, lambda leads: changes.append((name, leads)))
 
     first, second = election("a"), election("b")
     first.start()
-    until(lambda: first.is_leader, "a leads")
+    wait_until(lambda: first.is_leader, "a leads")
     second.start()
     first.stop()
-    until(lambda: second.is_leader, "b leads")
+    wait_until(lambda: second.is_leader, "b leads")
     second.stop()
-    assert told == [("a", True), ("a", False), ("b", True), ("b", False)]
+    assert changes == [("a", True), ("a", False), ("b", True), ("b", False)]
     with hold_lease(admin, namespace, "run", "pod") as held:
         assert held
         with hold_lease(admin, namespace, "run", "pod") as other:

@@ -1,4 +1,4 @@
-"""A hundred jobs at once, and what the collector costs: numbers are printed, only what must hold is asserted."""
+"""A hundred concurrent jobs, and the collector's costs. Measurements are printed; only correctness is asserted."""
 
 import json
 import statistics
@@ -11,61 +11,65 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.kubectl import kubectl
-from tests.e2e.system import SIDECAR, System, ended_state, summary_of
+from tests.e2e.system import SIDECAR, System, terminated_state, termination_summary
 
 JOBS = 100
-LEAVE = "mkdir artifacts; for n in 1 2 3; do echo $n > artifacts/$n; done"
+WRITE_FILE = "mkdir artifacts; for n in 1 2 3; do echo $n > artifacts/$n; done"
 PAIRS = 5
-RESIDENT = f"trap 'exit 0' TERM; {LEAVE}; sleep 1000 & wait"
+RESIDENT = f"trap 'exit 0' TERM; {WRITE_FILE}; sleep 1000 & wait"
 STARTED = "mkdir -p /phfs/started; date +%s.%N > /phfs/started/$PHJOB_NAME"
 PARTS = ("webhook", "controller", "api")
 
 
-def test_a_hundred_jobs_at_once_are_all_collected(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hundred_concurrent_jobs_are_collected(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     resident = system.create_job("scale-resident", RESIDENT)
     names = [f"scale-{number}" for number in range(JOBS)]
-    before, began = requests(), time.monotonic()
+    before, started_at = requests(), time.monotonic()
     for name in names:
-        system.create_job(name, LEAVE)
-    statuses = system.all_ended(names)
-    took, after = time.monotonic() - began, requests()
+        system.create_job(name, WRITE_FILE)
+    statuses = system.wait_all_ended(names)
+    duration, after = time.monotonic() - started_at, requests()
     assert {status["artifact"]["state"] for status in statuses.values()} == {"sealed"}
     assert {status["artifact"]["files"] for status in statuses.values()} == {3}
     pods = system.pods()
-    said = [
-        f"{JOBS} jobs at once: all collected after {took:.0f} s",
-        f"main's end told to the sidecar, to sealed: {quantiles(lags(pods, names))}",
-        f"main's end to the sidecar's, by the kubelet's clock of whole seconds: {quantiles(gaps(pods, names))}",
+    lines = [
+        f"{JOBS} concurrent jobs: all collected after {duration:.0f} s",
+        f"from SIGTERM of the sidecar to the seal: {quantiles(lags(pods, names))}",
+        f"from main's end to the sidecar's end, in the kubelet's whole seconds: {quantiles(gaps(pods, names))}",
         f"memory: {', '.join(memory(system, resident))}",
-        f"API calls per job, and one for its event: {calls(after - before)}",
+        f"API calls per job, plus one for its Event: {calls(after - before)}",
     ]
-    system.service.ask("mutation($id: ID!) { cancelPhJob(where: {id: $id}) { id } }", id=resident)
+    system.api.query("mutation($id: ID!) { cancelPhJob(where: {id: $id}) { id } }", id=resident)
     with capsys.disabled():
-        print("\n" + "\n".join(said))
+        print("\n" + "\n".join(lines))
 
 
-def test_what_a_sidecar_adds_to_a_pods_start(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+def test_measure_the_start_delay_of_a_sidecar(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     seconds: dict[str, list[float]] = {"with": [], "without": []}
     for number in range(PAIRS):
-        for kind, collected in seconds.items():
+        for kind, durations in seconds.items():
             name = f"scale-{kind}-{number}"
-            began = time.time()
+            started_at = time.time()
             system.create_job(name, STARTED, {"primehub.io/artifact-enabled": str(kind == "with").lower()})
             wait_for_end(system, name)
-            collected.append(float(system.store.read(f"started/{name}")) - began)
+            durations.append(float(system.store.read(f"started/{name}")) - started_at)
             assert (SIDECAR in started_containers(system.pods()[name])) == (kind == "with")
-    more = statistics.median(seconds["with"]) - statistics.median(seconds["without"])
+    difference = statistics.median(seconds["with"]) - statistics.median(seconds["without"])
     with capsys.disabled():
-        print(f"\nfrom a PhJob to its main's first command: {more:+.2f} s with a sidecar (median of {PAIRS})", seconds)
+        print(
+            f"\nfrom creating a PhJob to its first command: {difference:+.2f} s with a sidecar (median of {PAIRS})",
+            seconds,
+        )
 
 
 def started_containers(pod: dict[str, Any]) -> list[str]:
+    """Return the names of the containers with a status."""
     status = pod["status"]
     return [each["name"] for each in [*status.get("initContainerStatuses", []), *status["containerStatuses"]]]
 
 
 def wait_for_end(system: System, name: str) -> None:
-    """Of a job that may have no sidecar, of which nothing is told then."""
+    """Wait for the end of a job that may have no sidecar and therefore no result."""
 
     def has_ended() -> bool:
         status = system.job(name).get("status", {})
@@ -75,49 +79,54 @@ def wait_for_end(system: System, name: str) -> None:
 
 
 def lags(pods: dict[str, Any], names: list[str]) -> list[float]:
-    return [summary_of(pods[name])["lagSeconds"] for name in names]
+    """Return the seconds from the sidecars' SIGTERM to the seal."""
+    return [termination_summary(pods[name])["lagSeconds"] for name in names]
 
 
 def gaps(pods: dict[str, Any], names: list[str]) -> list[float]:
+    """Return the seconds from main's end to the sidecar's end."""
     return [ended_at(pods[name], SIDECAR) - ended_at(pods[name], "main") for name in names]
 
 
 def ended_at(pod: dict[str, Any], container: str) -> float:
-    return datetime.fromisoformat(ended_state(pod, container)["finishedAt"]).timestamp()
+    """Return the time of the container's end in UNIX seconds."""
+    return datetime.fromisoformat(terminated_state(pod, container)["finishedAt"]).timestamp()
 
 
 def quantiles(values: list[float]) -> str:
+    """Format median and 99th percentile."""
     ordered = sorted(values)
     return f"p50 {statistics.median(ordered):.2f} s, p99 {ordered[int(len(ordered) * 0.99) - 1]:.2f} s"
 
 
 def memory(system: System, resident: str) -> list[str]:
-    """The working set of each part, as the kubelets measure it: of pods, and of the sidecar in the pod `resident`."""
-    found: dict[str, Any] = {}
+    """Return the working sets of the parts' pods and of the sidecar in the pod `resident`, as the kubelets report."""
+    pods_by_name: dict[str, Any] = {}
     for node in kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split():
         summary = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
         pods = [pod for pod in summary["pods"] if pod["podRef"]["namespace"] == system.namespace]
-        found |= {pod["podRef"]["name"]: pod for pod in pods}
-    [sidecar] = [each for each in found[resident]["containers"] if each["name"] == SIDECAR]
-    used = {part: max(map(megabytes, (found[pod] for pod in system.pods_of(part)))) for part in PARTS}
+        pods_by_name |= {pod["podRef"]["name"]: pod for pod in pods}
+    [sidecar] = [each for each in pods_by_name[resident]["containers"] if each["name"] == SIDECAR]
+    used = {part: max(map(megabytes, (pods_by_name[pod] for pod in system.pods_of(part)))) for part in PARTS}
     return [f"{part} {amount} MB" for part, amount in (used | {"a sidecar": megabytes(sidecar)}).items()]
 
 
-def megabytes(measured: dict[str, Any]) -> int:
-    return int(measured.get("memory", {}).get("workingSetBytes", 0)) >> 20
+def megabytes(stats: dict[str, Any]) -> int:
+    """Return the working set in MB."""
+    return int(stats.get("memory", {}).get("workingSetBytes", 0)) >> 20
 
 
 def requests() -> Counter[str]:
-    """How often the API server was asked for what is asked for each job, by verb and resource."""
-    asked: Counter[str] = Counter()
+    """Return the API server's request counts by verb and resource."""
+    counts: Counter[str] = Counter()
     for family in text_string_to_metric_families(kubectl("get", "--raw", "/metrics")):
         for sample in family.samples if family.name == "apiserver_request" else []:
             labels = sample.labels
-            asked[f"{labels['verb']} {labels['resource']} {labels['subresource']}".strip()] += int(sample.value)
-    return asked
+            counts[f"{labels['verb']} {labels['resource']} {labels['subresource']}".strip()] += int(sample.value)
+    return counts
 
 
-def calls(made: Counter[str]) -> str:
-    """Those that the product makes, though others make some of them too. The test's own lists are left out."""
+def calls(counts: Counter[str]) -> str:
+    """Format the calls per job of the kinds that the product makes; others may make some of them too."""
     names = ("PATCH phjobs status", "PATCH phjobs", "GET phjobs", "POST pods", "GET pods", "DELETE pods")
-    return ", ".join(f"{made[name] / JOBS:.2f} {name}" for name in names)
+    return ", ".join(f"{counts[name] / JOBS:.2f} {name}" for name in names)

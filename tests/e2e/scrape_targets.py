@@ -1,6 +1,6 @@
-"""What the monitors of components/prometheus lead to on a cluster, as its operator has Prometheus find it.
+"""Writes the scrape targets of the monitors in components/prometheus to files, as the Prometheus operator finds them.
 
-Debian's Prometheus cannot ask Kubernetes itself. It is given files of targets, which are written anew all the time.
+Debian's Prometheus has no Kubernetes service discovery, so it reads target files, which are updated continually.
 """
 
 import json
@@ -20,15 +20,16 @@ from tests.prometheus.rules import COMPONENT
 
 Document = dict[str, Any]
 
-_EVERY_SECONDS = 0.5
+_UPDATE_SECONDS = 0.5
 
 
 def monitors() -> list[Document]:
+    """Return the ServiceMonitors and PodMonitors of components/prometheus."""
     return list(yaml.safe_load_all((COMPONENT / "monitors.yaml").read_text()))
 
 
-def scrape(monitor: Document, folder: Path) -> Document:
-    """How Prometheus is told to scrape what the monitor leads to."""
+def scrape_config(monitor: Document, folder: Path) -> Document:
+    """Return the scrape configuration of a monitor, with a target file in `folder`."""
     name, endpoint = monitor["metadata"]["name"], _endpoint(monitor)
     return {
         "job_name": name,
@@ -40,17 +41,17 @@ def scrape(monitor: Document, folder: Path) -> Document:
 
 
 @contextmanager
-def kept_up(access: Configuration, namespace: str, folder: Path) -> Iterator[None]:
-    """The files are there, and as the cluster is, until the end of the block."""
+def updated_targets(access: Configuration, namespace: str, folder: Path) -> Iterator[None]:
+    """Write the target files, and update them until the end of the block."""
     stop = threading.Event()
     client = Client(access)
 
-    def keep_up() -> None:
-        while not stop.wait(_EVERY_SECONDS):
+    def update() -> None:
+        while not stop.wait(_UPDATE_SECONDS):
             _write(client, namespace, folder)
 
     _write(client, namespace, folder)
-    thread = threading.Thread(target=keep_up, name="targets")
+    thread = threading.Thread(target=update, name="targets")
     thread.start()
     try:
         yield
@@ -62,17 +63,17 @@ def kept_up(access: Configuration, namespace: str, folder: Path) -> Iterator[Non
 
 def _write(client: Client, namespace: str, folder: Path) -> None:
     for monitor in monitors():
-        find = _of_services if monitor["kind"] == "ServiceMonitor" else _of_pods
+        find = _service_targets if monitor["kind"] == "ServiceMonitor" else _pod_targets
         text = json.dumps(list(find(client, namespace, monitor)))
         path = folder / f"{monitor['metadata']['name']}.json"
         if not path.exists() or path.read_text() != text:
-            written = path.with_suffix(".new")
-            written.write_text(text)
-            written.rename(path)
+            temporary = path.with_suffix(".new")
+            temporary.write_text(text)
+            temporary.rename(path)
 
 
-def _of_services(client: Client, namespace: str, monitor: Document) -> Iterator[Document]:
-    """Every pod behind the services, ready or not."""
+def _service_targets(client: Client, namespace: str, monitor: Document) -> Iterator[Document]:
+    """Yield every pod behind the services, ready or not."""
     endpoints = {each["metadata"]["name"]: each for each in _list(client, "endpoints", namespace)}
     for service in _list(client, "services", namespace, monitor):
         labels = _labels(service, monitor["spec"].get("targetLabels", []))
@@ -83,8 +84,8 @@ def _of_services(client: Client, namespace: str, monitor: Document) -> Iterator[
                 yield from (_target(address["ip"], port, labels | {"pod": pod}) for port in ports)
 
 
-def _of_pods(client: Client, namespace: str, monitor: Document) -> Iterator[Document]:
-    """Every pod that has an address and has not ended."""
+def _pod_targets(client: Client, namespace: str, monitor: Document) -> Iterator[Document]:
+    """Yield every pod that has an address and has not ended."""
     for pod in _list(client, "pods", namespace, monitor):
         status, spec = pod.get("status", {}), pod["spec"]
         if status.get("phase") in ("Succeeded", "Failed") or "podIP" not in status:
@@ -97,10 +98,10 @@ def _of_pods(client: Client, namespace: str, monitor: Document) -> Iterator[Docu
 
 
 def _list(client: Client, plural: str, namespace: str, monitor: Document | None = None) -> list[Document]:
-    wanted = monitor["spec"]["selector"]["matchLabels"] if monitor else {}
-    selector = {"labelSelector": ",".join(f"{name}={value}" for name, value in wanted.items())}
-    found = ResourceClient(client, Resource("", "v1", plural, namespace))
-    return [each for page in found.pages(selector) for each in page.items]
+    labels = monitor["spec"]["selector"]["matchLabels"] if monitor else {}
+    selector = {"labelSelector": ",".join(f"{name}={value}" for name, value in labels.items())}
+    objects = ResourceClient(client, Resource("", "v1", plural, namespace))
+    return [item for page in objects.pages(selector) for item in page.items]
 
 
 def _endpoint(monitor: Document) -> Document:
@@ -110,7 +111,7 @@ def _endpoint(monitor: Document) -> Document:
 
 
 def _labels(document: Document, names: list[str]) -> dict[str, str]:
-    """Labels of the object under names that Prometheus can write."""
+    """Return labels of the object, with names that are valid in Prometheus."""
     return {re.sub(r"\W", "_", name): document["metadata"]["labels"][name] for name in names}
 
 

@@ -1,4 +1,4 @@
-"""The API as its users reach it: through the Service, with tokens of service accounts."""
+"""A client of the API through its Service, with tokens of service accounts."""
 
 import json
 import socket
@@ -19,56 +19,59 @@ ARTIFACT = """query($id: ID!) { phJob(where: {id: $id}) { phase reason finishTim
 
 
 @dataclass(frozen=True)
-class Service:
-    """`url`: of the service; `token`: of who asks."""
+class E2eApiClient:
+    """A client of the API at `url` that authenticates with `token`."""
 
     url: str
     token: str
 
-    def ask(self, query: str, **variables: Any) -> Any:
-        """The answer's data; a failure where it has errors."""
-        answer = self.answer(query, **variables)
-        assert "errors" not in answer, answer
-        return answer["data"]
+    def query(self, query: str, **variables: Any) -> Any:
+        """Execute a GraphQL document and return its data. Fails if the response has errors."""
+        response = self.execute(query, **variables)
+        assert "errors" not in response, response
+        return response["data"]
 
-    def answer(self, query: str, **variables: Any) -> dict[str, Any]:
+    def execute(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Execute a GraphQL document and return the response."""
         body = json.dumps({"query": query, "variables": variables}).encode()
-        answer: dict[str, Any] = json.loads(self._fetch("/api/graphql", body))
-        return answer
+        response: dict[str, Any] = json.loads(self._fetch("/api/graphql", body))
+        return response
 
     def artifact(self, job: str) -> dict[str, Any]:
-        """What is told of the job's artifacts."""
-        found: dict[str, Any] = self.ask(ARTIFACT, id=job)["phJob"]["artifact"]
-        return found
+        """Return the job's `artifact` field."""
+        artifact: dict[str, Any] = self.query(ARTIFACT, id=job)["phJob"]["artifact"]
+        return artifact
 
     def names(self, job: str) -> set[str]:
+        """Return the names of the job's artifacts."""
         return {item["name"] for item in self.artifact(job)["items"]}
 
     def download(self, path: str) -> bytes:
-        """What lies there; `path`: the prefix of a job's artifacts and what follows."""
+        """Download a file. `path`: the prefix of a job's artifacts, and the file's name."""
         return self._fetch(f"/api/files/{path}")
 
-    def as_account(self, namespace: str, account: str) -> "Service":
-        """The same service, asked by another."""
-        return replace(self, token=make_token(namespace, account))
+    def as_account(self, namespace: str, account: str) -> "E2eApiClient":
+        """Return a client that authenticates as another service account."""
+        return replace(self, token=create_api_token(namespace, account))
 
     def _fetch(self, path: str, body: bytes | None = None) -> bytes:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        with urlopen(Request(self.url + path, body, headers), timeout=30) as answer:
-            content: bytes = answer.read()
+        with urlopen(Request(self.url + path, body, headers), timeout=30) as response:
+            content: bytes = response.read()
         return content
 
 
-def make_token(namespace: str, account: str) -> str:
+def create_api_token(namespace: str, account: str) -> str:
+    """Create a token of a service account for the API's audience."""
     words = ("create", "token", account, "--audience", AUDIENCE, "--duration", "2h")
     return kubectl("-n", namespace, *words).strip()
 
 
 @contextmanager
-def reach(namespace: str) -> Iterator[str]:
-    """The service's URL: by its cluster IP, where that can be reached; else kubectl leads there."""
+def reachable_api(namespace: str) -> Iterator[str]:
+    """Yield a URL of the API: with its cluster IP if that is reachable, else through `kubectl port-forward`."""
     address = kubectl("-n", namespace, "get", "service", SERVICE, "-o", "jsonpath={.spec.clusterIP}")
-    if _answers(address, 80):
+    if _is_listening(address, 80):
         yield f"http://{address}"
         return
     command = [str(KUBECTL), "-n", namespace, "port-forward", f"service/{SERVICE}", ":80"]
@@ -81,7 +84,7 @@ def reach(namespace: str) -> Iterator[str]:
             forward.kill()
 
 
-def _answers(host: str, port: int) -> bool:
+def _is_listening(host: str, port: int) -> bool:
     try:
         socket.create_connection((host, port), timeout=2).close()
     except OSError:
