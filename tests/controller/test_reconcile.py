@@ -235,7 +235,7 @@ def test_malformed_objects_do_not_affect_others(server: ApiServer) -> None:
             until(
                 lambda: cluster.status("malformed-0").get("reason") == "PodCreationFailed", "the end of a malformed job"
             )
-            assert "no valid group name" in cluster.status("malformed-0")["message"]
+            assert "is not a valid group name" in cluster.status("malformed-0")["message"]
             until(lambda: cluster.phase("malformed-4") == ("Succeeded", "sealed"), "the end of another one")
 
 
