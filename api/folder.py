@@ -89,9 +89,9 @@ def folder_by_group(jobs: JobSource, caller: Caller, group: str, job: str) -> Jo
 
 
 def stored_folder(jobs: JobSource, group: str, job: str) -> JobFolder:
-    """Return the folder found in the store at a group path and a job name, whoever may see it.
+    """Return the folder at a group path and a job name found in the store. Does not check any caller's rights.
 
-    A PhJob of the same name in another group is not the folder's.
+    `phjob` is None if the PhJob of that name belongs to another group.
     """
     phjob = jobs.get(job)
     return JobFolder(group, job, phjob if phjob is not None and _is_of_group(phjob, group) else None)

@@ -1,6 +1,6 @@
 """Limits how much one request may read from the store and return.
 
-The cost of reading is known only afterwards, because a job folder may be of any size. So a request that has spent its
+A job folder may be of any size, so the cost of reading it can only be charged afterwards: a request that has spent its
 budget may finish the current listing, but not begin another.
 """
 
