@@ -42,10 +42,10 @@ class Client:
         self._host = configuration.host.rstrip("/")
         self._agent = agent
         self._configuration = copy.deepcopy(configuration)
-        self._configuration.proxy = None  # the API server is near: the environment's proxies are not for it
-        self._configuration.retries = False  # the transport follows no redirects then, either
+        self._configuration.proxy = None  # proxies in the environment are for the internet, not for the API server
+        self._configuration.retries = False  # disables redirects too
         self._transport = RESTClientObject(self._configuration, maxsize=max_connections + _MAX_IDLE_STREAMS)
-        self._free_connections = threading.BoundedSemaphore(max_connections)  # the transport has no limit
+        self._free_connections = threading.BoundedSemaphore(max_connections)  # the transport does not limit connections
         self._refreshing = threading.Lock()
         self._observer: RequestObserver = lambda method, seconds, error: None
 
@@ -113,7 +113,7 @@ class Client:
     def _authorization(self) -> str:
         """Return the Authorization header's value, or "" if the configuration has no credentials."""
         try:
-            with self._refreshing:  # a refresh may run a plugin, once is enough
+            with self._refreshing:  # a refresh can run a plugin, which must not run several times at once
                 value = self._configuration.get_api_key_with_prefix("BearerToken")
         except Exception as error:  # the package's refresh hooks raise errors of any kind
             raise NotConfigured(

@@ -1,8 +1,8 @@
 """An in-memory copy of a resource's objects, kept current by list and watch in a thread.
 
-It copes with watches that end, connections that die silently, expired resource versions, and an API server that is
-down, overloaded or refuses requests. Retries are always delayed. Deleted objects disappear as soon as the server can be
-reached, and `seconds_since_activity` lets readers judge how current the objects are.
+It handles watches that end, connections that die silently, expired resource versions, and an API server that is down,
+overloaded or refuses requests. Every retry is delayed. Readers can judge by `seconds_since_activity` how current the
+objects are.
 """
 
 import json

@@ -81,9 +81,9 @@ class ApiServer(ThreadingHTTPServer):
             with suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
-    def client(self, **given: Any) -> Client:
+    def client(self, **options: Any) -> Client:
         """Return a client of this server, which the caller must close."""
-        return Client(configuration_of(self.url), **given)
+        return Client(configuration_of(self.url), **options)
 
     def put(self, path: str, document: Document) -> Document:
         """Create or replace the object, including its status, as another client."""

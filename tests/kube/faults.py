@@ -56,10 +56,10 @@ class Script:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
 
-    def add(self, kind: str, when: Callable[[Request], bool], **given: Any) -> None:
+    def add(self, kind: str, when: Callable[[Request], bool], **options: Any) -> None:
         """Add a fault for the requests that `when` matches. `times` limits how many requests it affects."""
         with self._lock:
-            self._faults.append(Fault(kind, when, **given))
+            self._faults.append(Fault(kind, when, **options))
 
     def next_fault(self, request: Request) -> Fault | None:
         """Return the fault for this request, or None."""

@@ -60,11 +60,11 @@ class Mirror:
 
 @contextmanager
 def running(
-    client: Client, *, timing: InformerTiming = QUICK, timeout: float = 10.0, synced: bool = True, **given: Any
+    client: Client, *, timing: InformerTiming = QUICK, timeout: float = 10.0, synced: bool = True, **options: Any
 ) -> Iterator[tuple[Informer[Spec], Mirror]]:
     """Run an informer and a mirror of it. Waits for the first list if `synced`."""
     source, mirror = ResourceClient(client, WIDGETS, timeout=timeout), Mirror()
-    informer = Informer(source, trim, timing=timing, **given)
+    informer = Informer(source, trim, timing=timing, **options)
     informer.objects.add_handler(mirror.apply)
     informer.start()
     try:
