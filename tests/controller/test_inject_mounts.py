@@ -151,6 +151,6 @@ def test_mount_propagation_is_never_bidirectional(propagation: str, expected: st
 def test_the_token_is_masked() -> None:
     token = {"name": "kube-api-access", "projected": {"sources": []}}
     container = sidecar(make_pod([mount("/var/run/secrets/kubernetes.io/serviceaccount", "kube-api-access")], [token]))
-    at_token = [each for each in container["volumeMounts"] if "secrets" in each["mountPath"]]
+    at_token = [mount for mount in container["volumeMounts"] if "secrets" in mount["mountPath"]]
     assert [mount["name"] for mount in at_token] == ["phjob-artifacts-no-token"]
     assert SETTINGS.image == container["image"]

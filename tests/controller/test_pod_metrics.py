@@ -37,7 +37,7 @@ CASES = {
     "all files excluded": (finished("empty", skipped={"excluded": 3}), "empty", "excluded"),
     "killed between two syncs": (finished("syncing", 137), "incomplete", "interrupted"),
     "killed in its last sync": (finished("incomplete", 137), "incomplete", "interrupted"),
-    "wrong settings": (finished("incomplete", 0), "incomplete", "not_started"),
+    "invalid settings": (finished("incomplete", 0), "incomplete", "not_started"),
     "no time left": (finished("incomplete", **LATE), "incomplete", "not_reached"),
     "store unavailable": (finished("incomplete", **LATE, skipped={"store_error": 1}), "incomplete", "store_error"),
     "reason of most files": (
