@@ -23,7 +23,7 @@ def refresh_metrics(store: Store, metrics: ApiMetrics) -> float | None:
     if usage := read_usage(store):
         metrics.usage.snapshot = usage
     with suppress(StoreError):  # the store's metrics have counted the error, and it does not prevent a cleanup
-        metrics.set_store_space(store.capacity())
+        metrics.set_store_capacity(store.capacity())
     return last_success
 
 
