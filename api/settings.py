@@ -1,6 +1,6 @@
-"""The API's settings: one table of environment variables, and the frozen object it makes.
+"""The API's settings: one table of environment variables, parsed into a frozen object.
 
-What is the sidecar's too (retention) has the sidecar's name. docs/api.md and a test are held to this table.
+The retention settings have the same names as the sidecar's. A test compares docs/api.md with this table.
 """
 
 import re
@@ -15,7 +15,7 @@ from artifacts.log import LOG_FORMAT
 from artifacts.settings import MAX_RETENTION_SECONDS, METRICS_GROUPS
 
 PREFIX = "PHJOB_API_"
-CLEANUP = "PHJOB_CLEANUP_"
+CLEANUP_PREFIX = "PHJOB_CLEANUP_"
 AUTHENTICATORS = ("none", "oidc", "kubernetes", "secret")
 
 
@@ -47,7 +47,9 @@ def _url(text: str) -> str:
 
 def _origin(text: str) -> str:
     if text and not re.fullmatch(r"https?://[^\s/?#@,*]+", text, re.ASCII | re.IGNORECASE):
-        raise ValueError("use scheme and host (and port, if not the usual one) alone, such as https://hub.example.com")
+        raise ValueError(
+            "use only scheme and host (and port, unless it is the default), such as https://hub.example.com"
+        )
     return text
 
 
@@ -77,56 +79,74 @@ def _row(field: str, default: str | None, parse: object, text: str, secret: bool
     return Setting(field, PREFIX + field.upper(), default, parse, text, secret)  # type: ignore[arg-type]
 
 
-def _cleanup(field: str, default: str, parse: object, text: str) -> Setting:
-    return Setting(field, CLEANUP + field.removeprefix("cleanup_").upper(), default, parse, text)  # type: ignore[arg-type]
+def _cleanup_row(field: str, default: str, parse: object, text: str) -> Setting:
+    return Setting(field, CLEANUP_PREFIX + field.removeprefix("cleanup_").upper(), default, parse, text)  # type: ignore[arg-type]
 
 
 SETTINGS_TABLE = (
     _row("listen", "127.0.0.1:8080", _address, "host:port of the service"),
-    _row("store", None, _store, "where PHFS lies: a directory, or s3://, gs:// or az:// with bucket and path"),
+    _row("store", None, _store, "location of PHFS: a directory, or s3://, gs:// or az:// with bucket and path"),
     _row("namespace", "", str, "namespace of the PhJobs; empty: the pod's own"),
-    _row("auth", None, _authenticators, "who is let in: none (loopback alone), or some of oidc, kubernetes, secret"),
-    _row("oidc_issuer", "", _url, "oidc: the issuer, exactly as in its tokens"),
-    _row("oidc_audiences", "", words, "oidc: the clients whose tokens are accepted, by aud or azp"),
-    _row("oidc_client_id", "", str, "oidc: the client that people sign in with, and that exchanges API tokens"),
-    _row("oidc_client_secret", "", str, "oidc: its secret", secret=True),
-    _row("oidc_groups_claim", "groups", str, "oidc: the claim with the user's groups; dots lead into objects"),
+    _row(
+        "auth",
+        None,
+        _authenticators,
+        "accepted authentication: none (on loopback only), or some of oidc, kubernetes, secret",
+    ),
+    _row("oidc_issuer", "", _url, "oidc: the issuer's URL, exactly as in its tokens"),
+    _row("oidc_audiences", "", words, "oidc: accepted audiences of tokens, in aud or azp"),
+    _row("oidc_client_id", "", str, "oidc: id of the client for sign-in and for exchanging API tokens"),
+    _row("oidc_client_secret", "", str, "oidc: the client's secret; empty for a public client", secret=True),
+    _row("oidc_groups_claim", "groups", str, "oidc: claim with the user's groups; dots separate nested names"),
     _row(
         "oidc_admin_claim",
         "resource_access.realm-management.roles",
         str,
-        "oidc: the claim with the roles that may hold the administrator's",
+        "oidc: claim with the user's roles; dots separate nested names",
     ),
-    _row("oidc_admin_role", "realm-admin", str, "oidc: the administrator's role; empty: none"),
-    _row("token_audiences", "phjob-artifacts", words, "kubernetes: audiences of tokens that are accepted"),
-    _row("group_prefix", "phjob:", str, "kubernetes: what the names of groups start with among the token's groups"),
-    _row("shared_secret", "", _secret, "secret: the services' token; they may read everything", secret=True),
-    _row("link_key", "", _key, "signs links and sign-ins; the same on every replica; empty: a new one", secret=True),
-    _row("link_seconds", "300", number(1, 86400), "seconds for which a signed link works"),
-    _row("introspection", "false", flag, "whether the schema may be asked for"),
-    _row("origin", "", _origin, "the service as browsers see it, such as https://hub.example.com"),
+    _row("oidc_admin_role", "realm-admin", str, "oidc: role of administrators; empty: no administrators"),
+    _row("token_audiences", "phjob-artifacts", words, "kubernetes: accepted audiences of tokens"),
+    _row("group_prefix", "phjob:", str, "kubernetes: prefix of the token's groups that are PrimeHub groups"),
+    _row("shared_secret", "", _secret, "secret: token of services, which may read everything", secret=True),
+    _row(
+        "link_key",
+        "",
+        _key,
+        "key that signs links and sign-ins; the same on every replica; empty: a random one",
+        secret=True,
+    ),
+    _row("link_seconds", "300", number(1, 86400), "lifetime of signed links in seconds"),
+    _row("introspection", "false", flag, "whether clients may query the GraphQL schema"),
+    _row("origin", "", _origin, "the service's origin as browsers see it, such as https://hub.example.com"),
     _row("cors_origins", "", _origins, "origins of other web sites that may call the API; empty: none"),
-    _row("threads", "160", number(4, 4096), "requests served at once"),
-    _row("downloads", "128", number(1, 4000), "downloads at once among them; one more is told to come again"),
+    _row("threads", "160", number(4, 4096), "maximum number of concurrent requests"),
+    _row(
+        "downloads",
+        "128",
+        number(1, 4000),
+        "maximum number of concurrent downloads, less than the threads; others get 503",
+    ),
     Setting(
         "retention_seconds",
         "PHJOB_ARTIFACT_RETENTION_SECONDS",
         "604800",
         number(1, MAX_RETENTION_SECONDS),
-        "seconds from the job's end to its artifacts' expiry, where nothing else is known",
+        "default retention: seconds from the job's end to the expiry of its artifacts",
     ),
     Setting(
         "max_retention_seconds",
         "PHJOB_ARTIFACT_MAX_RETENTION_SECONDS",
         "31536000",
         number(1, MAX_RETENTION_SECONDS),
-        "most seconds from the job's end for which jobs and people may keep artifacts; pins know no bound",
+        "maximum retention in seconds from the job's end; pinned artifacts are exempt",
     ),
-    _cleanup("cleanup_enabled", "true", flag, "false: nothing is removed by schedule"),
-    _cleanup("cleanup_at", "03:00", _time_of_day, "time of the daily run, UTC"),
-    _cleanup("cleanup_workers", "96", number(1, 256), "jobs looked at or removed at once"),
-    _cleanup("cleanup_max_share", "0.5", number(0, 1, float), "share of all jobs that one run removes"),
-    _cleanup("cleanup_floor", "100", number(0, 10**9), "jobs that one run may remove whatever their share"),
+    _cleanup_row("cleanup_enabled", "true", flag, "whether to remove expired artifacts every day"),
+    _cleanup_row("cleanup_at", "03:00", _time_of_day, "time of the daily cleanup, UTC"),
+    _cleanup_row("cleanup_workers", "96", number(1, 256), "maximum number of jobs examined or removed concurrently"),
+    _cleanup_row("cleanup_max_share", "0.5", number(0, 1, float), "maximum share of all jobs that one run may remove"),
+    _cleanup_row(
+        "cleanup_floor", "100", number(0, 10**9), "number of jobs that one run may remove regardless of their share"
+    ),
     METRICS_GROUPS,
     LOG_FORMAT,
 )
@@ -134,7 +154,7 @@ SETTINGS_TABLE = (
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """What one service was told. Fields are SETTINGS_TABLE's rows."""
+    """The parsed settings: one field per row of SETTINGS_TABLE."""
 
     listen: tuple[str, int]
     store: str
@@ -169,14 +189,15 @@ class ApiSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "ApiSettings":
-        """Read every row from `environ`; raise one ConfigError that names all that is wrong."""
+        """Parse every setting. Raises one ConfigError that lists all problems."""
         settings = cls(**read_settings(SETTINGS_TABLE, environ))
         if problems := _problems(settings):
             raise ConfigError(problems)
         return settings
 
 
-_NEEDED = (
+# The authentication method, and a setting that it requires.
+_REQUIRED = (
     ("oidc", "oidc_issuer"),
     ("oidc", "oidc_audiences"),
     ("kubernetes", "token_audiences"),
@@ -185,24 +206,30 @@ _NEEDED = (
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
-    """Names in `environ` that look like the service's settings and are none."""
+    """Return the names in `environ` that have a prefix of the service's settings but are not settings."""
     known = {row.env for row in SETTINGS_TABLE} | {f"{row.env}_FILE" for row in SETTINGS_TABLE if row.secret}
-    return sorted(name for name in environ if name.startswith((PREFIX, CLEANUP)) and name not in known)
+    return sorted(name for name in environ if name.startswith((PREFIX, CLEANUP_PREFIX)) and name not in known)
 
 
 def _problems(settings: ApiSettings) -> list[str]:
-    """What each setting alone does not tell."""
+    """Return the problems that concern more than one setting."""
     problems = []
     if settings.auth == ("none",) and not is_loopback(settings.listen[0]):
-        problems.append(f"{PREFIX}AUTH=none lets everybody in: listen on 127.0.0.1, or choose who is let in")
-    for word, field in _NEEDED:
-        if word in settings.auth and not getattr(settings, field):
-            problems.append(f"{PREFIX}{field.upper()} is not set, which {PREFIX}AUTH={word} needs")
+        problems.append(
+            f"{PREFIX}AUTH=none requires {PREFIX}LISTEN on loopback, such as 127.0.0.1:8080, "
+            f"because it gives everybody all rights"
+        )
+    for method, field in _REQUIRED:
+        if method in settings.auth and not getattr(settings, field):
+            problems.append(f"{PREFIX}{field.upper()} is required because {PREFIX}AUTH contains {method}")
     if settings.downloads >= settings.threads:
-        problems.append(f"{PREFIX}DOWNLOADS must be less than {PREFIX}THREADS: others are to be served too")
+        problems.append(
+            f"{PREFIX}DOWNLOADS ({settings.downloads}) must be less than {PREFIX}THREADS ({settings.threads}), "
+            "to leave threads for other requests"
+        )
     return problems
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is reached from this machine alone."""
+    """Whether a listen address can be reached from this machine only."""
     return host in ("localhost", "::1", "[::1]") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from api.settings import CLEANUP
+from api.settings import CLEANUP_PREFIX
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, format_expiry, job_prefix
 from local.api_server import address_file
 from local.environment import module_environ
@@ -105,7 +105,7 @@ def _run_requests(api: ApiClient, folder: Path, group: str, job: str, files: Map
 def _serving(data: Path, environ: Mapping[str, str]) -> Iterator[ApiClient]:
     command = [sys.executable, "-P", "-m", "local", "serve", "--data", str(data), "--port", "0"]
     # Disable the scheduled cleanup, which would run at the start; the demo runs the cleanup with a mutation.
-    settings = module_environ(environ) | {f"{CLEANUP}ENABLED": "false"}
+    settings = module_environ(environ) | {f"{CLEANUP_PREFIX}ENABLED": "false"}
     process = subprocess.Popen(command, env=settings, stderr=subprocess.DEVNULL)
     try:
         yield _wait_for_address(address_file(data), process)

@@ -1,6 +1,6 @@
-"""docs/api.md is held to the service: every query there is asked, in their order, and answers what it shows there.
+"""Compares docs/api.md with the service: every query there, in order, must return the documented response.
 
-Times, signatures and new names differ from day to day, so their form is compared.
+Times, signatures and generated names vary, so only their form is compared.
 """
 
 import json
@@ -20,8 +20,8 @@ from tests.test_docs import rows
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text()
 EXAMPLE = re.compile(r"```graphql\n(.*?)```\n+```json\n(.*?)```", re.DOTALL)
 JOB = "job-202609250153-34s0ti"
-UNTIL = "2026-12-31T12:00:00Z"  # in the page; a day to come when it is asked
-# What differs from run to run -> what stands for it.
+UNTIL = "2026-12-31T12:00:00Z"  # in the page; replaced by a future day
+# Patterns that vary between runs, and their placeholders.
 VARYING = {
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z": "MILLISECONDS",
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ": "TIME",
@@ -33,7 +33,7 @@ VARYING = {
 
 
 def make_world(root: Path) -> Api:
-    """What the page's examples ask about."""
+    """Create the jobs and files of the page's examples."""
     api = Api(root)
     files = {"model.bin": b"m" * 2048, "plots/loss.png": b"p" * 512, "plots/naïve.csv": b"a,b\n"}
     skipped = {"outside_volumes": Skipped(1, 0, ["link"], "")}
@@ -52,27 +52,29 @@ def make_world(root: Path) -> Api:
     return api
 
 
-def same_form(text: str) -> str:
+def replace_varying(text: str) -> str:
     for pattern, word in VARYING.items():
         text = re.sub(pattern, word, text)
     return text
 
 
-def normal(document: Any) -> Any:
-    return json.loads(same_form(json.dumps(document, ensure_ascii=False)))
+def normalized(document: Any) -> Any:
+    return json.loads(replace_varying(json.dumps(document, ensure_ascii=False)))
 
 
-def test_every_example_answers_what_the_page_shows(tmp_path: Path) -> None:
+def test_every_example_returns_the_documented_response(tmp_path: Path) -> None:
     api = make_world(tmp_path / "phfs")
     examples = EXAMPLE.findall(PAGE)
     assert len(examples) >= 15
-    for query, shown in examples:
+    for query, documented in examples:
         user = "root" if "# as an administrator" in query else "alice"
         until = format_time(api.clock() + 30 * DAY)
         _, answer = api.post({"query": query.replace(UNTIL, until)}, user)
         for error in answer.get("errors", []):
             error.pop("locations", None)
-        assert normal(answer) == normal(json.loads(shown)), f"{query}\nanswers\n{json.dumps(answer, indent=2)}"
+        assert normalized(answer) == normalized(json.loads(documented)), (
+            f"{query}\nreturns\n{json.dumps(answer, indent=2)}"
+        )
 
 
 @pytest.mark.parametrize("root", ["Query", "Mutation"])

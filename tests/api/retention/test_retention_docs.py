@@ -5,7 +5,7 @@ from pathlib import Path
 
 from api.retention.expiry import MAX_EXPIRY_FILE_BYTES, MIN_EXPIRY
 from api.retention.record import FOREVER, MAX_NOTE_CHARACTERS
-from api.settings import CLEANUP, SETTINGS_TABLE
+from api.settings import CLEANUP_PREFIX, SETTINGS_TABLE
 
 PAGE = (Path(__file__).parents[3] / "docs/retention.md").read_text()
 
@@ -16,7 +16,7 @@ def rows(cells: int) -> set[tuple[str, ...]]:
 
 
 def test_the_page_lists_exactly_the_settings_of_retention_and_cleanup() -> None:
-    settings = [row for row in SETTINGS_TABLE if row.env.startswith((CLEANUP, "PHJOB_ARTIFACT_"))]
+    settings = [row for row in SETTINGS_TABLE if row.env.startswith((CLEANUP_PREFIX, "PHJOB_ARTIFACT_"))]
     expected = {(f"`{row.env}`", f"`{row.default}`", row.help) for row in settings}
     assert {row for row in rows(3) if row[0].startswith("`PHJOB_")} == expected
 
