@@ -1,4 +1,4 @@
-"""The service in a cluster: jobs, lock and users' tokens are Kubernetes'."""
+"""Creates the service for a cluster: jobs, the cleanup lock and users' tokens come from Kubernetes."""
 
 from dataclasses import dataclass
 
@@ -21,21 +21,21 @@ from kube.metrics import KubeMetrics
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """The parts in a cluster: jobs are watched from `start` to `stop`."""
+class ClusterApi:
+    """The API's components in a cluster. Jobs are watched from `start` to `stop`."""
 
-    parts: ApiComponents
+    components: ApiComponents
     jobs: KubernetesJobs
     authenticators: Authenticators
 
     def start(self) -> None:
-        """Watch, and clean by schedule."""
+        """Start watching jobs, and the scheduled cleanup."""
         self.jobs.start()
-        self.parts.start()
+        self.components.start()
 
     def stop(self) -> None:
-        """End both."""
-        self.parts.stop()
+        """Stop both."""
+        self.components.stop()
         self.jobs.stop()
 
 
@@ -51,17 +51,17 @@ def find_cluster(settings: ApiSettings) -> tuple[Configuration, str]:
         raise ConfigError([str(error)]) from error
 
 
-def compose_cluster(settings: ApiSettings, configuration: Configuration, namespace: str) -> Cluster:
-    """The parts over a cluster."""
+def compose_cluster(settings: ApiSettings, configuration: Configuration, namespace: str) -> ClusterApi:
+    """Create the components for the cluster."""
     agent = f"phjob-artifacts-api/{__version__}"
     client = Client(configuration, agent=agent)
     reviews = Client(configuration, agent=agent)  # its own connections: a flood of tokens must not delay the Lease
     registry = CollectorRegistry()
     metrics = KubeMetrics(registry, PREFIX)
-    for each in (client, reviews):
-        each.observe(metrics.observe_request)
+    for observed in (client, reviews):
+        observed.observe(metrics.observe_request)
     jobs = KubernetesJobs(client, namespace)
     metrics.export_ages({"phjobs": lambda: jobs.seconds_since_activity})
     authenticator = KubernetesAuthenticator(reviews, namespace, settings.token_audiences, settings.group_prefix)
-    parts = compose(settings, jobs, LeaseLock(client, namespace), registry=registry)
-    return Cluster(parts, jobs, make_authenticators(settings, authenticator))
+    components = compose(settings, jobs, LeaseLock(client, namespace), registry=registry)
+    return ClusterApi(components, jobs, make_authenticators(settings, authenticator))

@@ -1,4 +1,4 @@
-"""The command line: `serve`, `cleanup`, `schema`. Arguments and environment in, exit code out."""
+"""The command line: `serve`, `cleanup` and `schema`."""
 
 import argparse
 import os
@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 import flask
 
 from api.app import create_app
-from api.auth.signin import what_lacks
+from api.auth.signin import missing_settings
 from api.cleanup.command import add_cleanup_options, run_cleanup
-from api.cluster import Cluster, compose_cluster, find_cluster
+from api.cluster import ClusterApi, compose_cluster, find_cluster
 from api.schema.schema import SCHEMA
-from api.server import Server
+from api.server import HttpServer
 from api.settings import SETTINGS_TABLE, ApiSettings, unknown_settings
 from artifacts import __version__
-from artifacts.environment import Setting, configured_settings
+from artifacts.environment import configured_settings
 from artifacts.errors import ConfigError
 from artifacts.log import LOG_FORMAT, configure_log, get_logger
 
@@ -23,11 +23,11 @@ logger = get_logger("api")
 
 _CONFIG_ERROR = 2
 _SYNC_SECONDS = 30.0
-_ABOUT = "Lists, serves and cleans up what jobs left in the shared store. Told by environment variables:"
+_DESCRIPTION = "List, serve and clean up the artifacts of jobs in the shared store. Environment variables configure it:"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Exit code 2: settings that are wrong."""
+    """Run the command line and return the exit code: 2 if settings are wrong."""
     options = _parser().parse_args(arguments)
     if options.command == "schema":
         print(SCHEMA)
@@ -43,22 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: ApiSettings, environ: Mapping[str, str]) -> int:
-    _tell_start(settings, environ)
-    found = find_cluster(settings)  # here, so that what is wrong ends the command
-    served: list[Cluster] = []
+    _log_start(settings, environ)
+    access = find_cluster(settings)  # before the fork, so that an error ends the command
+    running: list[ClusterApi] = []
 
     def start() -> flask.Flask:
-        """In the process that serves: neither threads nor connections live through a fork."""
-        cluster = compose_cluster(settings, *found)
-        served.append(cluster)
+        # In the worker process: threads and connections do not survive a fork.
+        cluster = compose_cluster(settings, *access)
+        running.append(cluster)
         cluster.start()
-        return create_app(cluster.parts.services, cluster.authenticators)
+        return create_app(cluster.components.services, cluster.authenticators)
 
     def stop() -> None:
-        for cluster in served:
+        for cluster in running:
             cluster.stop()
 
-    Server(settings.listen, settings.threads, start, stop).run()
+    HttpServer(settings.listen, settings.threads, start, stop).run()
     return 0
 
 
@@ -67,23 +67,19 @@ def _cleanup(settings: ApiSettings, options: argparse.Namespace) -> int:
     cluster.jobs.start()
     try:
         cluster.jobs.wait(_SYNC_SECONDS)
-        return run_cleanup(cluster.parts.cleaner, options, sys.stdout)
+        return run_cleanup(cluster.components.cleaner, options, sys.stdout)
     finally:
         cluster.jobs.stop()
 
 
-def _tell_start(settings: ApiSettings, environ: Mapping[str, str]) -> None:
+def _log_start(settings: ApiSettings, environ: Mapping[str, str]) -> None:
     for name in unknown_settings(environ):
-        logger.warning("unknown setting, it has no effect", name=name)
+        logger.warning("unknown setting ignored", name=name)
     logger.info("starting", version=__version__)
     for name, text in configured_settings(SETTINGS_TABLE, environ):
         logger.info("setting", name=name, value=text)
-    for name in what_lacks(settings):
-        logger.warning("nobody can sign in at the issuer, the page takes tokens", not_set=name)
-
-
-def _default(row: Setting) -> str:
-    return "required" if row.default is None else row.default or "empty"
+    for name in missing_settings(settings):
+        logger.warning("sign-in at the issuer is disabled, the page accepts tokens only", missing_setting=name)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,13 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(
         prog="python -m api",
-        description=_ABOUT,
-        epilog=f"settings, by environment (of a secret, _FILE may name the file):\n{settings}",
+        description=_DESCRIPTION,
+        epilog=f"environment variables (for a secret, NAME_FILE can name a file that contains it):\n{settings}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parts = parser.add_subparsers(dest="command", required=True, metavar="serve | cleanup | schema")
-    parts.add_parser("serve", help="run the service, in a cluster", description="Run the service until SIGTERM.")
-    cleanup = parts.add_parser("cleanup", help="remove what has expired, or show what would go")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | cleanup | schema")
+    commands.add_parser("serve", help="run the service in a cluster", description="Run the service until SIGTERM.")
+    cleanup = commands.add_parser("cleanup", help="remove expired artifacts, or list what would be removed")
     add_cleanup_options(cleanup)
-    parts.add_parser("schema", help="print the GraphQL schema")
+    commands.add_parser("schema", help="print the GraphQL schema")
     return parser

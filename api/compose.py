@@ -1,4 +1,4 @@
-"""Puts the parts together, over the jobs and the lock of whoever composes: `cluster`, or local mode."""
+"""Creates the API's components for a job source and a cleanup lock. `cluster` and local mode call it."""
 
 import time
 from collections.abc import Callable
@@ -22,18 +22,18 @@ from api.store.instrumented import InstrumentedStore
 
 @dataclass(frozen=True)
 class ApiComponents:
-    """The services, and what works in threads of its own beside the requests."""
+    """The services for requests, and the cleanup, which runs in its own thread."""
 
     services: Services
     cleaner: Cleaner
     scheduler: CleanupScheduler
 
     def start(self) -> None:
-        """Begin to clean by schedule."""
+        """Start the scheduled cleanup."""
         self.scheduler.start()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the scheduled cleanup."""
         self.scheduler.stop()
 
 
@@ -44,7 +44,7 @@ def compose(
     clock: Callable[[], float] = time.time,
     registry: CollectorRegistry | None = None,
 ) -> ApiComponents:
-    """The parts over these jobs, with the store that the settings name. `registry`: the process's, if it has one."""
+    """Create the components. `clock`: UNIX seconds. `registry`: for the metrics; a new one if None."""
     metrics = ApiMetrics(registry or CollectorRegistry(), settings.metrics_groups, clock)
     store = InstrumentedStore(open_store(settings.store), metrics.store_seconds, metrics.store_errors)
     policy = RetentionPolicy(settings.retention_seconds, settings.max_retention_seconds)

@@ -1,17 +1,17 @@
-"""What the API refuses, as errors that know their HTTP status and their code. One body tells them all.
+"""The API's errors, each with its HTTP status and code.
 
     ApiError
-    ├── BadInput            400 BAD_USER_INPUT    the request cannot be understood; says what to do
-    ├── NotAuthenticated    401 UNAUTHENTICATED   no token, or one that is not accepted
-    ├── NotAuthorized       403 NOT_AUTH          a group that is foreign, or a right that the caller lacks
-    ├── NotFoundError            404 NOT_FOUND         absent, or of a foreign group: the two look alike
-    ├── ConflictError            409 CONFLICT          not now: another run, a job that has not ended
-    │   └── CleanupRefused         409 REFUSED_BY_GUARD  a cleanup that would remove suspiciously much, or a wrong clock
-    ├── Expired             410 EXPIRED           artifacts whose time is over, removed or not
-    ├── TooLarge            413 TOO_LARGE         more than the API takes or gives at once
-    └── ServiceUnavailable         503 UNAVAILABLE       the store or the jobs cannot be reached; try again
+    ├── BadInput                400 BAD_USER_INPUT    invalid request; the message says what to change
+    ├── NotAuthenticated        401 UNAUTHENTICATED   no token, or an invalid one
+    ├── NotAuthorized           403 NOT_AUTH          a group or an action that the caller has no right to
+    ├── NotFoundError           404 NOT_FOUND         absent, or in another group: the response is the same
+    ├── ConflictError           409 CONFLICT          not possible now: another run, a job that has not ended
+    │   └── CleanupRefused      409 REFUSED_BY_GUARD  a cleanup that would remove suspiciously much, or a wrong clock
+    ├── Expired                 410 EXPIRED           the artifacts have expired, whether removed or not
+    ├── TooLarge                413 TOO_LARGE         more than the API accepts or returns at once
+    └── ServiceUnavailable      503 UNAVAILABLE       the store or the jobs cannot be read now; retry
 
-GraphQL carries `code` in `extensions.code`, REST the body of `error_body`. Neither shows a stack trace.
+GraphQL has `code` in `extensions.code`, REST in the body that `error_body` returns. Neither contains a stack trace.
 """
 
 from collections.abc import Iterator
@@ -25,96 +25,99 @@ logger = get_logger(__name__)
 
 
 class ApiError(ArtifactError):
-    """A refusal. Its text is for the caller: it says what is wrong and what to do, and holds no secret."""
+    """An error for the caller. The text says what is wrong and what to do, and contains no secret."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
 
 
 class BadInput(ApiError):
-    """The request cannot be understood."""
+    """The request is invalid."""
 
     status = 400
     code = "BAD_USER_INPUT"
 
 
 class NotAuthenticated(ApiError):
-    """No token, or one that is not accepted."""
+    """The request has no token, or an invalid one."""
 
     status = 401
     code = "UNAUTHENTICATED"
 
 
 class NotAuthorized(ApiError):
-    """The caller may not do this. `NOT_AUTH` is PrimeHub's code."""
+    """The caller has no right to do this. `NOT_AUTH` is PrimeHub's code."""
 
     status = 403
     code = "NOT_AUTH"
 
 
 class NotFoundError(ApiError):
-    """Absent, or of a foreign group."""
+    """The job or file does not exist, or belongs to a group that the caller may not see."""
 
     status = 404
     code = "NOT_FOUND"
 
 
 class ConflictError(ApiError):
-    """Not now."""
+    """The request conflicts with the current state."""
 
     status = 409
     code = "CONFLICT"
 
 
 class CleanupRefused(ConflictError):
-    """A cleanup stopped before it removed anything: it would remove suspiciously much, or a clock is wrong."""
+    """The guard stopped a cleanup before it removed anything: suspiciously much is due, or a clock is wrong."""
 
     code = "REFUSED_BY_GUARD"
 
 
 class Expired(ApiError):
-    """The artifacts' time is over."""
+    """The artifacts have expired."""
 
     status = 410
     code = "EXPIRED"
 
 
 class TooLarge(ApiError):
-    """More than the API takes or gives at once."""
+    """The request or its response exceeds a limit."""
 
     status = 413
     code = "TOO_LARGE"
 
 
 class ServiceUnavailable(ApiError):
-    """The store or the jobs cannot be reached at the moment."""
+    """The store, the jobs or the issuer cannot be reached now."""
 
     status = 503
     code = "UNAVAILABLE"
 
 
-# What errors are told with, GraphQL's own included.
+# All error codes, including those of GraphQL itself.
 CODES = (
     *("BAD_USER_INPUT", "UNAUTHENTICATED", "NOT_AUTH", "NOT_FOUND", "CONFLICT", "REFUSED_BY_GUARD", "EXPIRED"),
     *("TOO_LARGE", "UNAVAILABLE", "INTERNAL_SERVER_ERROR", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"),
 )
 
 
+STORE_UNAVAILABLE = "the store does not answer; try again later"
+
+
 @contextmanager
 def store_errors_as_unavailable() -> Iterator[None]:
-    """Tell a store that fails within as ServiceUnavailable; what failed is for the log."""
+    """Log a StoreError of the block, and raise ServiceUnavailable instead."""
     try:
         yield
     except StoreError as error:
         logger.warning("store failed", error=error)
-        raise ServiceUnavailable("the store does not answer as it should; try again in a while") from error
+        raise ServiceUnavailable(STORE_UNAVAILABLE) from error
 
 
 def job_not_found(job: str) -> NotFoundError:
-    """The error for a job that is absent or foreign, in the words that PrimeHub's clients look for."""
+    """Return the error for a job that is absent or not visible, with the text that PrimeHub's clients search for."""
     return NotFoundError(f'phjobs.primehub.io "{job[:253]}" not found')
 
 
 def error_body(status: int, code: str, message: str) -> dict[str, Any]:
-    """The one JSON body of every REST error."""
+    """Return the JSON body of a REST error."""
     return {"error": {"status": status, "code": code, "message": message}}

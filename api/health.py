@@ -1,4 +1,4 @@
-"""The probes and `/metrics`: what Kubernetes and Prometheus ask, without a token."""
+"""The probes and `/metrics`, which Kubernetes and Prometheus request without a token."""
 
 import time
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from artifacts.log import get_logger
 
 logger = get_logger(__name__)
 
-# Whoever may reach the port may ask; the store is asked no more often than this.
-_FRESH_SECONDS = 2.0
+_CACHE_SECONDS = 2.0  # anybody who reaches the port can request the probes; this limits requests to the store
+_KEY = "problem"
 
 
 def health_blueprint(services: Services) -> flask.Blueprint:
-    """`/healthz` (the process answers), `/readyz` (store and jobs are reached), `/metrics`."""
+    """`/healthz` (the process responds), `/readyz` (the store and the jobs can be read), `/metrics`."""
     blueprint = flask.Blueprint("health", __name__)
     readiness = Readiness([services.store.check, services.jobs.check], time.monotonic)
 
@@ -46,31 +46,31 @@ def _text(text: str) -> flask.Response:
 
 
 class Readiness:
-    """Remembers for a moment what the checks said. `clock` is monotonic seconds."""
+    """Runs the checks and caches their result briefly. `clock`: monotonic seconds."""
 
     def __init__(self, checks: list[Callable[[], None]], clock: Callable[[], float]) -> None:
         self._checks, self._last_problem = checks, ""
-        self._problem: ExpiringCache[str, str] = ExpiringCache(1, clock)
+        self._cache: ExpiringCache[str, str] = ExpiringCache(1, clock)
 
     def problem(self) -> str:
-        """What is not reached, or ""."""
-        return self._problem.get_or_load("", self._load)
+        """Return the error of the first check that fails, or ""."""
+        return self._cache.get_or_load(_KEY, self._load)
 
     def _load(self) -> tuple[str, float]:
-        problem = self._ask()
+        problem = self._run_checks()
         if problem and problem != self._last_problem:
             logger.warning("not ready", reason=problem)
         elif self._last_problem and not problem:
             logger.info("ready again")
         self._last_problem = problem
-        return problem, _FRESH_SECONDS
+        return problem, _CACHE_SECONDS
 
-    def _ask(self) -> str:
+    def _run_checks(self) -> str:
         for check in self._checks:
             try:
                 check()
             except ApiError as error:
                 return str(error)
-            except ArtifactError:  # names the store's place, which is nobody's business here
+            except ArtifactError:  # its text contains the store's location, which must not be public
                 return "the store cannot be reached"
         return ""

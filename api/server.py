@@ -1,7 +1,7 @@
-"""The HTTP server: gunicorn with one process, so that `/metrics` is whole, and a thread for each request.
+"""The HTTP server: gunicorn with one worker process, so that `/metrics` is complete, and a thread per request.
 
-A download to a slow reader holds its thread; those are counted (`downloads`), so that the others are always served.
-A slow writer holds none (`worker`). A peer that takes nothing is let go after a while.
+A download to a slow reader occupies its thread; the setting `downloads` limits those, so that other requests are always
+served. Slow senders occupy none (`worker`). Peers that accept no data are disconnected after a while.
 """
 
 import logging
@@ -19,15 +19,15 @@ from api.auth.tokens import MAX_TOKEN_BYTES
 from api.worker import Worker
 from artifacts.log import adopt
 
-# Seconds a peer may go without taking or giving a byte in the middle of a request or an answer.
+# How long a peer may neither send nor accept a byte within a request or response.
 STALLED_SECONDS = 60
-_MOST_CONNECTIONS = 10_000  # most of them wait for a request, which costs no thread
-_INVALID = "Invalid request from ip="  # gunicorn's line, which ends with what is wrong in the peer's words
-_GRACE_SECONDS = 25  # within a pod's usual 30
+_MAX_CONNECTIONS = 10_000  # most are idle, and an idle connection needs no thread
+_INVALID = "Invalid request from ip="  # start of gunicorn's message, which ends with text that the peer sent
+_GRACE_SECONDS = 25  # within a pod's default of 30
 
 
-class Server(BaseApplication):  # type: ignore[misc]
-    """Serves what `compose` makes in the worker process. Returns from `run` when told to end (SIGTERM, SIGINT)."""
+class HttpServer(BaseApplication):  # type: ignore[misc]
+    """Serves the application that `compose` creates in the worker process. `run` returns after SIGTERM or SIGINT."""
 
     def __init__(
         self,
@@ -48,44 +48,47 @@ class Server(BaseApplication):  # type: ignore[misc]
             "workers": 1,
             "worker_class": Worker,
             "threads": self._threads,
-            "worker_connections": _MOST_CONNECTIONS,
+            "worker_connections": _MAX_CONNECTIONS,
             "graceful_timeout": _GRACE_SECONDS,
-            "keepalive": 75,  # longer than a proxy's, so that it is the proxy that closes
+            "keepalive": 75,  # longer than a proxy's, so that the proxy closes idle connections
             "limit_request_line": 8190,
             "limit_request_fields": 64,
             "limit_request_field_size": MAX_TOKEN_BYTES + 1024,
             "proc_name": "phjob-artifacts-api",
             "loglevel": "warning",
-            "control_socket_disable": True,  # nobody is to control it but by signals
+            "control_socket_disable": True,  # the server is controlled by signals only
             "on_starting": lambda _: adopt("gunicorn.error"),
-            "when_ready": self._bound_waiting,
+            "when_ready": self._set_socket_timeouts,
             "worker_exit": lambda server, worker: self._stop(),
         }
         for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> flask.Flask:
-        logging.getLogger("gunicorn.error").addFilter(_tell_briefly)
+        logging.getLogger("gunicorn.error").addFilter(_shorten)
         return self._compose()
 
-    def _bound_waiting(self, arbiter: Arbiter) -> None:
-        """Sockets that are accepted inherit this from the one that listens."""
-        bound = struct.pack("ll", self._stalled_seconds, 0)
+    def _set_socket_timeouts(self, arbiter: Arbiter) -> None:
+        """Set the timeouts on the listening sockets; accepted sockets inherit them."""
+        timeout = struct.pack("ll", self._stalled_seconds, 0)
         for listener in arbiter.LISTENERS:
             for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-                listener.sock.setsockopt(socket.SOL_SOCKET, option, bound)
+                listener.sock.setsockopt(socket.SOL_SOCKET, option, timeout)
 
 
-def _tell_briefly(record: logging.LogRecord) -> bool:
-    """A line for a peer that was let go, where gunicorn has a trace; nothing of what peers send, which may be a secret:
-    a token in a header that is none, a link's signature."""
+def _shorten(record: logging.LogRecord) -> bool:
+    """Shorten gunicorn's log records and remove text that peers sent.
+
+    Such text may be a secret: a token in a malformed header, or a link's signature. A stalled peer gets one line, not
+    a traceback.
+    """
     begin, found, rest = str(record.msg).partition(_INVALID)
     if found and not begin:
         record.msg, record.args = "invalid request", ()
         record.fields = {"peer": rest.partition(": ")[0], "kind": type(sys.exc_info()[1]).__name__}
     elif isinstance(record.args, tuple):
-        record.args = tuple(each.partition("?")[0] if isinstance(each, str) else each for each in record.args)
+        record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
     if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
-        record.msg, record.args, record.exc_info = "let go a peer that had stalled", (), None
+        record.msg, record.args, record.exc_info = "stalled peer disconnected", (), None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return True

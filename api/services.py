@@ -1,4 +1,4 @@
-"""What a request is served with: every part of the API, made once by whoever composes it."""
+"""The objects that serve requests. `compose` creates them once per process."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from api.store.store import Store
 
 @dataclass(frozen=True)
 class Services:
-    """The parts. `clock` tells UNIX seconds."""
+    """Everything that a request handler needs. `clock`: UNIX seconds."""
 
     settings: ApiSettings
     jobs: JobSource

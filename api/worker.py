@@ -1,8 +1,8 @@
-"""gunicorn's threaded worker, but that a thread is given to whole requests alone.
+"""gunicorn's threaded worker, changed so that a thread gets complete requests only.
 
-gunicorn reads a request in the thread that answers it, so whoever sends one slowly holds a thread, and as many as there
-are threads hold the service. Here a connection waits in the poller, which costs nothing, until its request is there:
-what has come is peeked at, and the kernel is told (SO_RCVLOWAT) how much more is worth a wake-up.
+gunicorn reads a request in the thread that answers it, so a slow sender occupies a thread, and as many slow senders as
+threads block the service. In this worker, a connection waits in the poller, without a thread, until its request is
+complete: the worker peeks at the received bytes and sets SO_RCVLOWAT to the number of bytes worth a wake-up.
 """
 
 import re
@@ -10,34 +10,35 @@ import socket
 import time
 from typing import Any
 
-from gunicorn.workers.gthread import _DEFER, ThreadWorker  # held to by tests/api/test_server.py
+from gunicorn.workers.gthread import _DEFER, ThreadWorker  # private; tests/api/test_server.py detects changes
 
 from api.schema.request import MAX_BODY_BYTES
 
-# Seconds in which a request must have come, once it has begun.
-REQUEST_SECONDS = 30.0
+REQUEST_SECONDS = 30.0  # from a request's first byte to its last
 
-_MOST_PEEKED = 2 * MAX_BODY_BYTES  # headers and body; what is longer is for the parser to refuse
+_MAX_PEEK_BYTES = 2 * MAX_BODY_BYTES  # headers and body; the parser refuses longer requests
 _HEADERS_END = b"\r\n\r\n"
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*\r\n", re.IGNORECASE)
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*\r\n", re.IGNORECASE)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Answers whole requests, and says goodbye in the request's own thread: gunicorn does in the one that accepts, and
-    waits two seconds there for each peer that does not close."""
+    """Answers complete requests, and closes connections in the request's thread.
+
+    gunicorn closes them in the accepting thread, where it waits two seconds for each peer that does not close.
+    """
 
     def handle(self, conn: Any) -> Any:
-        """As gunicorn's; a connection that ends here is closed when this returns."""
-        goes_on = self._handle_whole(conn)
-        if not goes_on:
+        """Override gunicorn's method. A connection that ends here is closed before this returns."""
+        is_open = self._handle_complete(conn)
+        if not is_open:
             conn.close(graceful=True)
             conn.close = _do_nothing
-        return goes_on
+        return is_open
 
-    def _handle_whole(self, conn: Any) -> Any:
+    def _handle_complete(self, conn: Any) -> Any:
         read_ahead = conn.parser is not None and conn.parser.unreader.buf.getvalue()
-        missing = 0 if read_ahead else _missing(conn.sock)
-        if missing:
+        is_incomplete = not read_ahead and _await_rest(conn.sock)
+        if is_incomplete:
             conn.begun_at = getattr(conn, "begun_at", None) or time.monotonic()
             if time.monotonic() - conn.begun_at > REQUEST_SECONDS:
                 return False
@@ -46,31 +47,31 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return super().handle(conn)
 
 
-def _missing(sock: socket.socket) -> bool:
-    """Whether more of the request is to come. The poller then wakes up for that alone."""
+def _await_rest(sock: socket.socket) -> bool:
+    """Return whether the request is incomplete, and let the poller wake up only for the missing bytes."""
     try:
-        come = sock.recv(_MOST_PEEKED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        received = sock.recv(_MAX_PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         wanted = 1
     except OSError:
-        return False  # the parser finds out what it is
+        return False  # the parser will report the error
     else:
-        if not come:
-            return False  # the peer has gone
-        wanted = wanted_bytes(come)
+        if not received:
+            return False  # the peer has closed the connection
+        wanted = wanted_bytes(received)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, max(1, wanted))
     return bool(wanted)
 
 
-def wanted_bytes(come: bytes) -> int:
-    """How many bytes must have come before it is worth looking again; 0: the request is whole, or for the parser."""
-    end = come.find(_HEADERS_END)
+def wanted_bytes(received: bytes) -> int:
+    """Return how many bytes must have arrived before the next check; 0 if the request can go to the parser."""
+    end = received.find(_HEADERS_END)
     if end < 0:
-        return len(come) + 1 if len(come) < _MOST_PEEKED else 0
-    length = _LENGTH.search(come, 0, end + 2)
-    whole = end + len(_HEADERS_END) + (int(length[1]) if length else 0)
-    return whole if len(come) < whole <= _MOST_PEEKED else 0
+        return len(received) + 1 if len(received) < _MAX_PEEK_BYTES else 0
+    length = _CONTENT_LENGTH.search(received, 0, end + 2)
+    total = end + len(_HEADERS_END) + (int(length[1]) if length else 0)
+    return total if len(received) < total <= _MAX_PEEK_BYTES else 0
 
 
 def _do_nothing(graceful: bool = False) -> None:
-    """Closing what is closed already."""
+    """Replace the close method of a connection that is already closed."""

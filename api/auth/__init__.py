@@ -1,1 +1,1 @@
-"""Who calls and what they may: authenticators, rules, signed links."""
+"""Authentication and authorization: authenticators, callers' rights, sign-in at the issuer, signed links."""

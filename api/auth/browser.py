@@ -1,6 +1,6 @@
-"""What holds for every request and answer because browsers exist: Host, Origin, CORS, headers that bound an answer.
+"""Protection against hostile web pages, for every request and response: Host, Origin, CORS, security headers.
 
-Apart from who calls: these refuse a web site that makes its visitor's browser ask, whatever it asks for.
+These checks do not depend on the caller: they refuse requests that another web site makes a visitor's browser send.
 """
 
 import flask
@@ -11,13 +11,13 @@ from api.errors import NotAuthorized
 
 _CORS_METHODS = "GET, HEAD, POST"
 _CORS_REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range"
-_CORS_ANSWER_HEADERS = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Retry-After"
-_CORS_SECONDS = "600"
+_CORS_RESPONSE_HEADERS = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Retry-After"
+_CORS_MAX_AGE_SECONDS = "600"
 
-# For an answer that does not set its own; a download's are stricter.
+# Defaults; a view may set stricter ones, as downloads do.
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",  # an address may hold a token or a link's signature
+    "Referrer-Policy": "no-referrer",  # a URL may contain a token or a link's signature
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "frame-ancestors 'none'",
     "Cache-Control": "no-store",
@@ -25,33 +25,36 @@ _HEADERS = {
 
 
 def protect(app: flask.Flask, origins: Origins) -> None:
-    """Have every request to `app` checked, and every answer bounded. To be called before other hooks are added."""
+    """Check every request to `app` and add security headers to every response. Call it before adding other hooks."""
 
     @app.before_request
-    def check() -> flask.Response | None:
+    def check_request() -> flask.Response | None:
         request = flask.request
         host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
-        if not origins.is_host(host):
-            raise NotAuthorized("the Host header names another host: use localhost, or set PHJOB_API_ORIGIN")
+        if not origins.is_allowed_host(host):
+            raise NotAuthorized(
+                "the Host header names a host that is not this service: use localhost, or set PHJOB_API_ORIGIN"
+            )
         if origin is None or origins.is_own(origin, request.scheme, host):
             return None
-        other = origins.is_other(origin)
-        if other and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        is_allowed = origins.is_allowed(origin)
+        if is_allowed and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             return _preflight()
-        if request.method not in SAFE_METHODS and not (other and "Authorization" in request.headers):
+        if request.method not in SAFE_METHODS and not (is_allowed and "Authorization" in request.headers):
             raise NotAuthorized(
-                "the request comes from the page of another web site (Origin); behind a proxy set PHJOB_API_ORIGIN"
+                "the Origin header names another web site, which may not change anything; "
+                "if the service is behind a proxy, set PHJOB_API_ORIGIN"
             )
         return None
 
     @app.after_request
-    def bound(response: flask.Response) -> flask.Response:
+    def add_headers(response: flask.Response) -> flask.Response:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         if response.status_code == 401:
             response.headers.setdefault("WWW-Authenticate", "Bearer")
-        if origins.has_others:
-            _allow_other(response, flask.request.headers.get("Origin", ""), origins)
+        if origins.has_allowed:
+            _add_cors_headers(response, flask.request.headers.get("Origin", ""), origins)
         return response
 
 
@@ -59,13 +62,13 @@ def _preflight() -> flask.Response:
     response = flask.Response(status=204)
     response.headers["Access-Control-Allow-Methods"] = _CORS_METHODS
     response.headers["Access-Control-Allow-Headers"] = _CORS_REQUEST_HEADERS
-    response.headers["Access-Control-Max-Age"] = _CORS_SECONDS
+    response.headers["Access-Control-Max-Age"] = _CORS_MAX_AGE_SECONDS
     return response
 
 
-def _allow_other(response: flask.Response, origin: str, origins: Origins) -> None:
-    """Let the named site, never all, read the answer; never with credentials that its visitor's browser adds."""
+def _add_cors_headers(response: flask.Response, origin: str, origins: Origins) -> None:
+    """Let the allowed site read the response. Never `*`, and never with the browser's own credentials."""
     response.vary.add("Origin")
-    if origins.is_other(origin):
+    if origins.is_allowed(origin):
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = _CORS_ANSWER_HEADERS
+        response.headers["Access-Control-Expose-Headers"] = _CORS_RESPONSE_HEADERS

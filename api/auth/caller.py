@@ -1,6 +1,6 @@
-"""Whoever sends a request, once authenticated, and the interface of what authenticates.
+"""The authenticated sender of a request, its rights, and the interface of authenticators.
 
-Rights are told by groups: compared by group path, as PrimeHub does.
+Rights depend on the caller's groups, which are compared by group path, as in PrimeHub.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,11 @@ from artifacts.names import group_path
 
 @dataclass(frozen=True)
 class Caller:
-    """A user or service. `groups`: the names of the user's groups; `is_admin`: all groups, and what only an
-    administrator may; `is_service`: sees all groups and changes nothing."""
+    """A user or a service.
+
+    `groups`: names of the caller's groups. `is_admin`: may see and change everything. `is_service`: may see all
+    groups and change nothing.
+    """
 
     id: str
     username: str
@@ -23,7 +26,7 @@ class Caller:
     is_service: bool = False
 
     def can_see(self, group: str) -> bool:
-        """Whether what belongs to `group` (a name or a path) may be shown to the caller."""
+        """Whether the caller may see data of `group` (a name or a path)."""
         return self.is_admin or self.is_service or self._is_member(group)
 
     def can_change(self, group: str) -> bool:
@@ -36,10 +39,15 @@ class Caller:
 
 
 class Authenticator(Protocol):
-    """Turns a token into a caller. One authenticator decides: what it refuses no other is asked about."""
+    """Turns a token into a caller. Its decision is final: no other authenticator is tried with a refused token."""
 
     def authenticate(self, token: str) -> Caller:
-        """The token's owner; raises NotAuthenticated, and Unavailable where that cannot be found out now."""
+        """Return the token's owner.
+
+        Raises:
+            NotAuthenticated: the token is invalid.
+            ServiceUnavailable: the token cannot be checked now.
+        """
 
 
 def _path(group: str) -> str | None:

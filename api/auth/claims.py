@@ -1,6 +1,6 @@
-"""The user in a token's claims. Pure; the claims are those of a token whose signature was checked.
+"""Maps the claims of a verified token to a caller. Pure.
 
-Values of the wrong type count as missing, and what is no group's name is no group.
+Claims of the wrong type are treated as missing, and invalid group names are ignored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,28 +13,31 @@ from artifacts.names import group_path
 
 
 @dataclass(frozen=True)
-class Claims:
-    """Which claims tell a user's groups, and that one is the administrator. `admin_role`: "" for none."""
+class ClaimMapping:
+    """The names of the claims with the user's groups and roles. `admin_role`: the administrator's; "" for none."""
 
-    groups: str
-    admin: str
+    groups_claim: str
+    admin_claim: str
     admin_role: str
 
-    def caller(self, claims: Mapping[str, Any]) -> Caller | None:
-        """The user; None where the claims name none."""
+    def to_caller(self, claims: Mapping[str, Any]) -> Caller | None:
+        """Return the user, or None if the claims have no usable `sub`."""
         user = _text(claims.get("sub"))
         if not user:
             return None
         return Caller(
             id=user,
             username=_text(claims.get("preferred_username")) or user,
-            groups=_group_names(_texts(find_claim(claims, self.groups))),
-            is_admin=bool(self.admin_role) and self.admin_role in _texts(find_claim(claims, self.admin)),
+            groups=_group_names(_texts(find_claim(claims, self.groups_claim))),
+            is_admin=bool(self.admin_role) and self.admin_role in _texts(find_claim(claims, self.admin_claim)),
         )
 
 
 def find_claim(claims: Any, path: str) -> Any:
-    """The claim at `path`, where a dot leads into an object or is part of a name, as client ids and URLs have it."""
+    """Return the claim at `path`, or None.
+
+    A dot separates nested names, or is part of a name: client ids and URLs contain dots.
+    """
     if not isinstance(claims, Mapping):
         return None
     if path in claims:
@@ -54,7 +57,7 @@ def _splits(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _group_names(values: Sequence[str]) -> tuple[str, ...]:
-    """The groups' names. Keycloak may write `/a`; a group within a group (`/a/b`) is none of PrimeHub's."""
+    """Return the valid group names. Keycloak may write `/a`; PrimeHub has no nested groups (`/a/b`)."""
     names: dict[str, str] = {}
     for value in values:
         name = value.removeprefix("/")
@@ -67,7 +70,7 @@ def _group_names(values: Sequence[str]) -> tuple[str, ...]:
 
 def _texts(value: Any) -> Sequence[str]:
     values = value if isinstance(value, list) else [value]
-    return [each for each in values if isinstance(each, str)]
+    return [text for text in values if isinstance(text, str)]
 
 
 def _text(value: Any) -> str:

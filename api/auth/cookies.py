@@ -1,6 +1,6 @@
-"""The cookies that hold a browser's tokens: no script can read them, and no other site's page makes them be sent.
+"""The cookies with a browser's tokens: hidden from scripts, and not sent with requests of other sites' pages.
 
-Browsers take 4096 bytes in a cookie, and a token that names many groups is longer: it goes on in `phjob_token_1`, ...
+Browsers limit a cookie to 4096 bytes. A token with many groups is longer and continues in `phjob_token_1`, ...
 """
 
 from collections.abc import Iterator
@@ -12,54 +12,61 @@ from api.errors import NotAuthenticated
 
 COOKIE = "phjob_token"
 _NAMES = (COOKIE, *(f"{COOKIE}_{number}" for number in range(1, 5)))
-_PIECE = 3800  # leaves room for the name, and for what is said of the cookie
-# The token that gets the next ones; only the session's own address is sent it.
-_RENEWAL, _RENEWAL_PATH = "phjob_renewal", "/api/session"
+_MAX_PART_LENGTH = 3800  # leaves room for the cookie's name and attributes
+# The refresh token. The browser sends it to the session endpoint only.
+_REFRESH_COOKIE, _REFRESH_PATH = "phjob_renewal", "/api/session"
 
 Cookies = MultiDict[str, str]
 
 
 def has_token(cookies: Cookies) -> bool:
-    """Whether a browser has sent a token."""
+    """Whether the browser has sent a token."""
     return COOKIE in cookies
 
 
 def read_token(cookies: Cookies) -> str:
-    """The token that a browser has sent; "" for none. Raises NotAuthenticated where two sites have set one."""
-    return "".join(_pieces(cookies))
+    """Return the token that the browser has sent, or "".
+
+    Raises:
+        NotAuthenticated: a cookie was sent twice, so another site may have set one of them.
+    """
+    return "".join(_parts(cookies))
 
 
-def read_renewal(cookies: Cookies) -> str:
-    """The token that gets the next ones; "" for none."""
-    return cookies.get(_RENEWAL, "")
+def read_refresh_token(cookies: Cookies) -> str:
+    """Return the refresh token that the browser has sent, or ""."""
+    return cookies.get(_REFRESH_COOKIE, "")
 
 
 def write_tokens(
-    response: flask.Response, token: str, renewal: str = "", *, secure: bool, unseen: bool = False
+    response: flask.Response, token: str, refresh_token: str = "", *, secure: bool, delete_unsent: bool = False
 ) -> None:
-    """Have the browser keep these, "" being none, in place of what it has, until it is closed. `secure`: by https.
+    """Set the token cookies for this browser session; an empty token deletes its cookies.
 
-    `unseen`: it may have more than it sent, as when another site leads here: a Strict cookie is kept back then.
+    `secure`: send them over HTTPS only. `delete_unsent`: also delete cookies that this request did not carry. Needed
+    after a redirect from another site, as browsers withhold Strict cookies from such a request.
     """
-    pieces = [token[at : at + _PIECE] for at in range(0, len(token), _PIECE)]
+    parts = [token[at : at + _MAX_PART_LENGTH] for at in range(0, len(token), _MAX_PART_LENGTH)]
     for number, name in enumerate(_NAMES):
-        _write(response, name, pieces[number] if number < len(pieces) else "", "/", secure, unseen)
-    _write(response, _RENEWAL, renewal if len(renewal) <= _PIECE else "", _RENEWAL_PATH, secure, unseen)
+        _write(response, name, parts[number] if number < len(parts) else "", "/", secure, delete_unsent)
+    stored = refresh_token if len(refresh_token) <= _MAX_PART_LENGTH else ""
+    _write(response, _REFRESH_COOKIE, stored, _REFRESH_PATH, secure, delete_unsent)
 
 
-def _pieces(cookies: Cookies) -> Iterator[str]:
+def _parts(cookies: Cookies) -> Iterator[str]:
     for name in _NAMES:
         values = set(cookies.getlist(name))
-        if len(values) > 1:  # another site of the same domain may have added one of its own
-            raise NotAuthenticated(f"there are several cookies {name}; remove them and sign in again")
+        if len(values) > 1:  # another site of the same domain may have set one
+            raise NotAuthenticated(f"there are several cookies {name}; delete them and sign in again")
         if not values:
             return
         yield values.pop()
 
 
-def _write(response: flask.Response, name: str, value: str, path: str, secure: bool, unseen: bool) -> None:
-    """Strict: the page itself needs no cookie, so a link from elsewhere opens it, and what it asks for has it."""
+def _write(response: flask.Response, name: str, value: str, path: str, secure: bool, delete_unsent: bool) -> None:
+    # Strict works although links from elsewhere open the page: the page itself needs no cookie, and the requests of
+    # its script are same-site.
     if value:
         response.set_cookie(name, value, path=path, secure=secure, httponly=True, samesite="Strict")
-    elif unseen or name in flask.request.cookies:
+    elif delete_unsent or name in flask.request.cookies:
         response.delete_cookie(name, path=path, secure=secure, httponly=True, samesite="Strict")

@@ -1,6 +1,6 @@
-"""PrimeHub's API tokens: Keycloak's offline refresh tokens, each exchanged for an access token that tells its user.
+"""Exchanges PrimeHub's API tokens (Keycloak's offline refresh tokens) for access tokens, which identify the user.
 
-An answer is remembered for a moment by the token's SHA-256, so neither a token nor its access token stays in memory.
+Outcomes are cached briefly by the token's SHA-256, so that neither token stays in memory.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.auth.caller import Caller
-from api.auth.fetch import Answer, Fetcher, FetchFailed
+from api.auth.fetch import Fetcher, FetchError, JsonResponse
 from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
 from api.cache import ExpiringCache
@@ -21,10 +21,10 @@ logger = get_logger(__name__)
 
 ACCEPTED_SECONDS = 30.0
 REFUSED_SECONDS = 5.0
-_UNREACHED_SECONDS = 1.0  # so that those who wait for one exchange do not each wait for another that fails
+_UNAVAILABLE_SECONDS = 1.0  # so that requests that waited for a failed exchange do not each start another
 _MAX_ENTRIES = 4096
-# Refresh tokens cannot be checked here before they are sent, so strangers can cause exchanges: no more than these hold
-# a thread each, and who comes next waits no longer than this.
+# Refresh tokens cannot be verified before they are sent to the issuer, so strangers can cause exchanges. These limit
+# how many threads exchanges can block, and for how long the next request waits.
 _MAX_CONCURRENT = 16
 _WAIT_SECONDS = 2.0
 
@@ -39,15 +39,15 @@ class _Outcome:
 
 
 @dataclass(frozen=True)
-class Client:
-    """The client that the tokens were issued to. `secret`: "" for a public one."""
+class OAuthClient:
+    """The service's registration with the issuer. `secret`: "" for a public client."""
 
     id: str
     secret: str
 
 
 class ExchangeAuthenticator:
-    """Exchanges refresh tokens as `client`, and has `oidc` check what they are exchanged for.
+    """Exchanges refresh tokens as `client` and lets `oidc` verify the resulting access tokens.
 
     `clock`: monotonic seconds; `now`: UNIX seconds.
     """
@@ -55,7 +55,7 @@ class ExchangeAuthenticator:
     def __init__(
         self,
         issuer: Issuer,
-        client: Client,
+        client: OAuthClient,
         oidc: OidcAuthenticator,
         fetcher: Fetcher,
         clock: Callable[[], float] = time.monotonic,
@@ -81,42 +81,42 @@ class ExchangeAuthenticator:
         except NotAuthenticated as error:
             return _Outcome(None, NotAuthenticated, str(error)), REFUSED_SECONDS
         except ServiceUnavailable as error:
-            return _Outcome(None, ServiceUnavailable, str(error)), _UNREACHED_SECONDS
+            return _Outcome(None, ServiceUnavailable, str(error)), _UNAVAILABLE_SECONDS
         return _Outcome(caller), seconds
 
     def _exchange(self, token: str) -> tuple[Caller, float]:
-        """The user, and for how many seconds to remember."""
+        """Return the user and the seconds to cache it for."""
         if not self._slots.acquire(timeout=_WAIT_SECONDS):
-            raise ServiceUnavailable("too many API tokens are being checked now; try again")
+            raise ServiceUnavailable("too many API tokens are being checked; retry")
         try:
-            access_token = _read_answer(self._post(token))
+            access_token = _read_access_token(self._post(token))
         finally:
             self._slots.release()
         verified = self._oidc.verify(access_token)
         return verified.caller, min(ACCEPTED_SECONDS, verified.expires_at - self._now())
 
-    def _post(self, token: str) -> Answer:
+    def _post(self, token: str) -> JsonResponse:
         fields = {"grant_type": "refresh_token", "refresh_token": token, "client_id": self._client.id}
         if self._client.secret:
             fields["client_secret"] = self._client.secret
         try:
             return self._fetcher.post(self._issuer.endpoint("token_endpoint"), fields)
-        except FetchFailed as error:
-            logger.warning("exchange failed", reason=error)
-            raise _not_now() from error
+        except FetchError as error:
+            logger.warning("token exchange failed", reason=error)
+            raise _unavailable() from error
 
 
-def _read_answer(answer: Answer) -> str:
-    """The access token. The issuer's word for what is wrong is one of a few known ones; nothing else is told on."""
-    token, problem = answer.document.get("access_token"), answer.document.get("error")
-    if answer.status == 200 and isinstance(token, str):
+def _read_access_token(response: JsonResponse) -> str:
+    """Return the access token. Logs the issuer's error code only if it is one of a few known ones."""
+    token, error_code = response.document.get("access_token"), response.document.get("error")
+    if response.status == 200 and isinstance(token, str):
         return token
-    if answer.status == 400 and problem == "invalid_grant":
-        raise NotAuthenticated("the API token has expired or was revoked; get a new one")
-    ours = problem in ("invalid_client", "unauthorized_client", "unsupported_grant_type")
-    logger.warning("exchange failed", status=answer.status, error=problem if ours else "unknown")
-    raise _not_now()
+    if response.status == 400 and error_code == "invalid_grant":
+        raise NotAuthenticated("the API token has expired or was revoked; create a new one")
+    is_known = error_code in ("invalid_client", "unauthorized_client", "unsupported_grant_type")
+    logger.warning("token exchange failed", status=response.status, error=error_code if is_known else "unknown")
+    raise _unavailable()
 
 
-def _not_now() -> ServiceUnavailable:
-    return ServiceUnavailable("the issuer does not exchange API tokens now; try again in a while")
+def _unavailable() -> ServiceUnavailable:
+    return ServiceUnavailable("the API token cannot be checked because the issuer does not answer; try again later")

@@ -1,7 +1,7 @@
-"""An OpenID Connect issuer: where its endpoints are and the keys that it signs with, found by discovery.
+"""An OpenID Connect issuer: its endpoints and signing keys, found by discovery.
 
-Not PyJWT's own PyJWKClient: that one loses its keys when the issuer is out for longer than they are fresh, asks again
-on each request until it is back, and lets every request wait for the one that asks.
+PyJWT's PyJWKClient is not used: it loses its keys if the issuer is down for longer than their lifetime, then fetches
+on every request until the issuer is back, and makes all requests wait for that fetch.
 """
 
 import time
@@ -11,79 +11,78 @@ from typing import Any
 
 import jwt
 
-from api.auth.fetch import Fetcher, FetchFailed
-from api.auth.kept import Kept
+from api.auth.cached_value import CachedValue
+from api.auth.fetch import Fetcher, FetchError
 
-# What issuers sign with unless told otherwise, RS256 being the one that each must know. With HS256 whoever can check
-# a token can make one, "none" signs nothing, and each further one would be one more that a forger may try.
+# RS256 is mandatory for issuers and their default. HS256 is excluded because whoever can verify a token could also
+# sign one, "none" because it signs nothing, and others because each would be one more for a forger to try.
 ALGORITHMS = ("RS256", "ES256")
 
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "end_session_endpoint")
 
 
 @dataclass(frozen=True)
-class Provider:
-    """What the issuer publishes. `keys`: those that may sign, by key id. `endpoints`: URLs, by the names it has them
-    under."""
+class ProviderMetadata:
+    """What the issuer publishes: its signing keys by key id, and its endpoints' URLs by their discovery names."""
 
     keys: Mapping[str, jwt.PyJWK]
     endpoints: Mapping[str, str]
 
 
 class Issuer:
-    """The issuer at the URL `name`, asked when it is first needed. Every method raises FetchFailed."""
+    """The issuer with the identifier `url`. Fetched on first use. Every method raises FetchError."""
 
-    def __init__(self, name: str, fetcher: Fetcher, clock: Callable[[], float] = time.monotonic) -> None:
-        self.name, self._fetcher = name, fetcher
-        self._provider = Kept(name, self._load, clock)
+    def __init__(self, url: str, fetcher: Fetcher, clock: Callable[[], float] = time.monotonic) -> None:
+        self.url, self._fetcher = url, fetcher
+        self._metadata = CachedValue(url, self._load, clock)
 
     def key(self, kid: str) -> jwt.PyJWK | None:
-        """The key of that id; None where the issuer has none."""
-        found = self._provider.get().keys.get(kid)
-        return found or self._provider.renewed().keys.get(kid)
+        """Return the key with that id, or None if the issuer does not publish it."""
+        key = self._metadata.get().keys.get(kid)
+        return key or self._metadata.reload().keys.get(kid)
 
     def endpoint(self, name: str) -> str:
-        """The URL of that name, such as `token_endpoint`. Raises FetchFailed too where the issuer has none."""
+        """Return the URL of an endpoint, such as `token_endpoint`. Raises FetchError if the issuer has none."""
         if url := self.find_endpoint(name):
             return url
-        raise FetchFailed(f"it names no {name}")
+        raise FetchError(f"its discovery document has no {name}")
 
     def find_endpoint(self, name: str) -> str:
-        """The same, but "" where the issuer has none."""
-        return self._provider.get().endpoints.get(name, "")
+        """Return the URL of an endpoint, or "" if the issuer has none."""
+        return self._metadata.get().endpoints.get(name, "")
 
-    def _load(self) -> Provider:
-        document = self._fetcher.get(self.name.rstrip("/") + "/.well-known/openid-configuration")
-        if document.get("issuer") != self.name:
-            raise FetchFailed("it calls itself by another name than PHJOB_API_OIDC_ISSUER")
-        keys = _read_keys(self._fetcher.get(self._url(document, "jwks_uri")))
-        return Provider(keys, {name: self._url(document, name) for name in _ENDPOINTS if name in document})
+    def _load(self) -> ProviderMetadata:
+        document = self._fetcher.get(self.url.rstrip("/") + "/.well-known/openid-configuration")
+        if document.get("issuer") != self.url:
+            raise FetchError("the issuer in its discovery document differs from PHJOB_API_OIDC_ISSUER")
+        keys = _parse_keys(self._fetcher.get(self._url(document, "jwks_uri")))
+        return ProviderMetadata(keys, {name: self._url(document, name) for name in _ENDPOINTS if name in document})
 
     def _url(self, document: Mapping[str, Any], name: str) -> str:
-        """A URL that the issuer names, which is no less protected than the issuer itself."""
+        """Return a URL of the discovery document. It must use HTTPS if the issuer itself does."""
         url = document.get(name)
-        schemes = ("https://",) if self.name.startswith("https:") else ("https://", "http://")
+        schemes = ("https://",) if self.url.startswith("https:") else ("https://", "http://")
         if not isinstance(url, str) or not url.startswith(schemes):
-            raise FetchFailed(f"its {name} does not start with {' or '.join(schemes)}")
+            raise FetchError(f"its {name} does not start with {' or '.join(schemes)}")
         return url
 
 
-def _read_keys(document: Mapping[str, Any]) -> Mapping[str, jwt.PyJWK]:
-    """The keys that may sign. Raises FetchFailed where there is none, so that nothing known is lost for it."""
+def _parse_keys(document: Mapping[str, Any]) -> Mapping[str, jwt.PyJWK]:
+    """Return the signing keys. Raises FetchError if there are none, so that the cached keys stay in use."""
     listed = document.get("keys")
     keys: dict[str, jwt.PyJWK] = {}
     for member in listed if isinstance(listed, list) else ():
-        key = _read_key(member)
+        key = _parse_key(member)
         if key is not None and isinstance(key.key_id, str):
             keys.setdefault(key.key_id, key)
     if not keys:
-        raise FetchFailed(f"it publishes no key for {' or '.join(ALGORITHMS)}")
+        raise FetchError(f"it publishes no key for {' or '.join(ALGORITHMS)}")
     return keys
 
 
-def _read_key(member: Any) -> jwt.PyJWK | None:
+def _parse_key(member: Any) -> jwt.PyJWK | None:
     try:
         key = jwt.PyJWK(member)
-    except (jwt.PyJWTError, TypeError, ValueError, AttributeError):  # one that is odd hides no other
+    except (jwt.PyJWTError, TypeError, ValueError, AttributeError):  # a malformed key must not hide the others
         return None
     return key if key.public_key_use in ("sig", None) and key.algorithm_name in ALGORITHMS else None

@@ -1,12 +1,12 @@
-"""Users whom Kubernetes knows, by the tokens that its API server accepts. It decides, we ask.
+"""Authenticates Kubernetes tokens with the API server's TokenReview.
 
-A token must be made for one of our audiences (`kubectl create token --audience`): one that was made for the API server
-itself, or for another service, would give whoever it is shown to the owner's rights there. The names of groups that
-start with `prefix` are, without it, the user's groups. Administrator is who may `delete phjobs.primehub.io/artifacts`
-in the PhJobs' namespace (`verbs: [delete]`, `resources: [phjobs/artifacts]`): the right is asked about, never used.
-Answers are kept for a moment, the tokens never: only their digests.
+A token must be issued for one of our audiences (`kubectl create token --audience`). A token for the API server itself
+or for another service is refused: its owner must not show us a token that is valid there. The user's groups are the
+Kubernetes groups that start with `prefix`, without the prefix. An administrator is a user who may `delete
+phjobs.primehub.io/artifacts` in the PhJobs' namespace (`verbs: [delete]`, `resources: [phjobs/artifacts]`); a
+SubjectAccessReview checks the right, which is never used. Results are cached briefly by the token's digest.
 
-What the service account must be allowed to: create tokenreviews and subjectaccessreviews (system:auth-delegator).
+The service account must be allowed to create tokenreviews and subjectaccessreviews (system:auth-delegator).
 """
 
 import hashlib
@@ -28,15 +28,13 @@ logger = get_logger(__name__)
 
 ACCEPTED_SECONDS = 10.0
 REFUSED_SECONDS = 2.0
-MAX_ENTRIES = (
-    4096  # of each cache: there are two, so that refused tokens, which anybody can send, evict no accepted one
-)
+MAX_ENTRIES = 4096  # per cache; refused tokens have their own, so that strangers cannot evict accepted ones
 _TIMEOUT_SECONDS = 5.0
-_REFUSED = "the token is not accepted: it has expired, or was not made for this service"
+_REFUSED = "invalid token: it has expired, or was not issued for this service's audience"
 
 
 class KubernetesAuthenticator:
-    """Asks the API server. `namespace`: of the PhJobs; without `audiences` no token is accepted."""
+    """Reviews tokens at the API server. `namespace`: the PhJobs'. With empty `audiences`, no token is accepted."""
 
     def __init__(
         self,
@@ -53,7 +51,7 @@ class KubernetesAuthenticator:
         self._refused: ExpiringCache[bytes, str] = ExpiringCache(MAX_ENTRIES, clock)
 
     def authenticate(self, token: str) -> Caller:
-        """The token's owner. Raises NotAuthenticated, and ServiceUnavailable where the API server cannot be asked."""
+        """Return the token's owner. Raises NotAuthenticated, or ServiceUnavailable if the review fails."""
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
         return self._accepted.get_or_load(digest, lambda: self._load(digest, token))
 
@@ -66,39 +64,45 @@ class KubernetesAuthenticator:
             caller = user and self._caller(user)
         except errors.KubeError as error:
             logger.warning("token not reviewed", error=error)
-            raise ServiceUnavailable("whose token it is cannot be found out at the moment: try again later") from error
+            raise ServiceUnavailable(
+                "the token cannot be checked because the Kubernetes API server does not answer; try again later"
+            ) from error
         if caller:
             return caller, ACCEPTED_SECONDS
         self._refused.put(digest, _REFUSED, REFUSED_SECONDS)
         raise NotAuthenticated(_REFUSED)
 
     def _review(self, token: str) -> Mapping[str, Any] | None:
-        """The user, where the token is good, and good for us; a server that knows no audiences names none."""
-        answer = _create(self._tokens, "TokenReview", {"token": token, "audiences": self._audiences})
-        status = _part(answer, "status")
-        named = status.get("audiences")
-        ours = isinstance(named, list) and any(audience in self._audiences for audience in named)
-        user = _part(status, "user")
-        return user if status.get("authenticated") is True and ours and _text(user, "username") else None
+        """Return the user if the token is valid for one of our audiences.
+
+        An API server that does not support audiences returns none, so its tokens are refused.
+        """
+        review = _create(self._tokens, "TokenReview", {"token": token, "audiences": self._audiences})
+        status = _object(review, "status")
+        audiences = status.get("audiences")
+        is_for_us = isinstance(audiences, list) and any(audience in self._audiences for audience in audiences)
+        user = _object(status, "user")
+        return user if status.get("authenticated") is True and is_for_us and _text(user, "username") else None
 
     def _caller(self, user: Mapping[str, Any]) -> Caller:
         username = _text(user, "username")
         groups = [group for group in _list(user, "groups") if isinstance(group, str)]
         own = [group.removeprefix(self._prefix) for group in groups if group.startswith(self._prefix)]
         is_admin = self._is_admin(user, username, groups)
-        return Caller(_text(user, "uid") or username, username, tuple(filter(_is_group, own)), is_admin)
+        return Caller(_text(user, "uid") or username, username, tuple(filter(_is_group_name, own)), is_admin)
 
     def _is_admin(self, user: Mapping[str, Any], username: str, groups: list[str]) -> bool:
-        right = {
+        attributes = {
             "namespace": self._namespace,
             "verb": "delete",
             "group": "primehub.io",
             "resource": "phjobs",
             "subresource": "artifacts",
         }
-        about = {"user": username, "uid": _text(user, "uid"), "groups": groups, "extra": dict(_part(user, "extra"))}
-        answer = _create(self._accesses, "SubjectAccessReview", {"resourceAttributes": right, **about})
-        status = _part(answer, "status")
+        extra = dict(_object(user, "extra"))
+        subject = {"user": username, "uid": _text(user, "uid"), "groups": groups, "extra": extra}
+        review = _create(self._accesses, "SubjectAccessReview", {"resourceAttributes": attributes, **subject})
+        status = _object(review, "status")
         return status.get("allowed") is True and not status.get("denied")
 
 
@@ -111,21 +115,21 @@ def _create(reviews: ResourceClient, kind: str, spec: Mapping[str, Any]) -> Mapp
     return reviews.create({"apiVersion": version, "kind": kind, "spec": spec})
 
 
-def _is_group(name: str) -> bool:
+def _is_group_name(name: str) -> bool:
     try:
         return bool(group_path(name))
     except InvalidName:
         return False
 
 
-def _part(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = document.get(name)
-    return part if isinstance(part, Mapping) else {}
+def _object(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = document.get(name)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _list(document: Mapping[str, Any], name: str) -> list[Any]:
-    found = document.get(name)
-    return found if isinstance(found, list) else []
+    value = document.get(name)
+    return value if isinstance(value, list) else []
 
 
 def _text(document: Mapping[str, Any], name: str) -> str:

@@ -1,4 +1,4 @@
-"""Access tokens of an OpenID Connect issuer: whether one is to be believed, and who its user is."""
+"""Verifies the access tokens of an OpenID Connect issuer."""
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
@@ -8,78 +8,83 @@ from typing import Any
 import jwt
 
 from api.auth.caller import Caller
-from api.auth.claims import Claims
-from api.auth.fetch import FetchFailed
+from api.auth.claims import ClaimMapping
+from api.auth.fetch import FetchError
 from api.auth.issuer import ALGORITHMS, Issuer
 from api.errors import NotAuthenticated, ServiceUnavailable
 
 LEEWAY_SECONDS = 30
-_FOR_EVER = 2**53  # an issuer may write more, which no clock can count with
+_MAX_EXPIRY = 2**53  # clamps absurd `exp` values, which float arithmetic cannot handle
 _REQUIRED = ("exp", "iat", "iss", "sub")
 
-# What an access token calls itself, if anything: in its header, and in its claims as Keycloak does, whose ID tokens
-# (typ ID), refresh tokens and tokens bound to a key that the sender must prove (DPoP) are signed by the same keys.
+# The types that an access token may declare, if any, in its header (RFC 9068) and in its claims (Keycloak). Keycloak
+# signs ID tokens (typ ID), refresh tokens and key-bound tokens (DPoP) with the same keys.
 _HEADER_TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
 _CLAIM_TYPES = (None, "bearer", "jwt")
-# Only an ID token holds these. (`nonce` tells nothing: Keycloak's access tokens had it for years.)
+# Only ID tokens have these. `nonce` proves nothing: Keycloak's access tokens had it for years.
 _ID_TOKEN_CLAIMS = frozenset(("at_hash", "c_hash"))
 
 
 @dataclass(frozen=True)
-class Verified:
-    """The owner of a token that was checked, and when it expires, UNIX seconds."""
+class VerifiedToken:
+    """The owner of a verified token, and the time of its expiry (UNIX seconds)."""
 
     caller: Caller
     expires_at: int
 
 
 class OidcAuthenticator:
-    """Believes the issuer's access tokens for one of `audiences`, by `aud` or `azp`: Keycloak often tells the client
-    by `azp` alone."""
+    """Accepts the issuer's access tokens for one of `audiences`.
 
-    def __init__(self, issuer: Issuer, audiences: Collection[str], claims: Claims) -> None:
+    The audience may be in `aud` or `azp`: Keycloak often names the client in `azp` only.
+    """
+
+    def __init__(self, issuer: Issuer, audiences: Collection[str], claims: ClaimMapping) -> None:
         self._issuer, self._audiences, self._claims = issuer, frozenset(audiences), claims
 
     def authenticate(self, token: str) -> Caller:
-        """The token's user. Raises NotAuthenticated, and ServiceUnavailable where the issuer's keys cannot be had."""
+        """Return the token's user. Raises NotAuthenticated, or ServiceUnavailable if the keys cannot be fetched."""
         return self.verify(token).caller
 
-    def verify(self, token: str) -> Verified:
-        """The same, and for how long."""
-        header, claims = read_signed(self._issuer, token)
-        self._check_kind(header, claims)
+    def verify(self, token: str) -> VerifiedToken:
+        """Return the token's user and expiry. Raises as `authenticate` does."""
+        header, claims = decode_signed(self._issuer, token)
+        self._check_type(header, claims)
         self._check_audience(claims)
-        caller = self._claims.caller(claims)
+        caller = self._claims.to_caller(claims)
         if caller is None:
-            raise NotAuthenticated("the token names no user (sub)")
-        return Verified(caller, min(int(claims["exp"]), _FOR_EVER))
+            raise NotAuthenticated("invalid token: it has no user (sub)")
+        return VerifiedToken(caller, min(int(claims["exp"]), _MAX_EXPIRY))
 
-    def _check_kind(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
-        kinds = _lower(header.get("typ")), _lower(claims.get("typ"))
-        if kinds[0] not in _HEADER_TYPES or kinds[1] not in _CLAIM_TYPES or _ID_TOKEN_CLAIMS & claims.keys():
-            raise NotAuthenticated("the token is of another kind: send an access token")
+    def _check_type(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
+        header_type, claim_type = _lower(header.get("typ")), _lower(claims.get("typ"))
+        is_access_token = header_type in _HEADER_TYPES and claim_type in _CLAIM_TYPES
+        if not is_access_token or _ID_TOKEN_CLAIMS & claims.keys():
+            raise NotAuthenticated("invalid token: it is not an access token; send an access token")
         if "cnf" in claims:
-            raise NotAuthenticated("the token is bound to its sender's key, which cannot be checked here")
+            raise NotAuthenticated("invalid token: it is bound to a key (cnf), which is not supported")
 
     def _check_audience(self, claims: Mapping[str, Any]) -> None:
         aud = claims.get("aud")
-        named = [*(aud if isinstance(aud, list) else [aud]), claims.get("azp")]
-        if not any(isinstance(each, str) and each in self._audiences for each in named):
-            raise NotAuthenticated("the token was issued for another service (see its aud and azp)")
+        audiences = [*(aud if isinstance(aud, list) else [aud]), claims.get("azp")]
+        if not any(isinstance(audience, str) and audience in self._audiences for audience in audiences):
+            raise NotAuthenticated("invalid token: it was issued for another service (see its aud and azp)")
 
 
-def read_signed(issuer: Issuer, token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Header and claims of a token of any kind that `issuer` has signed and that is valid now.
+def decode_signed(issuer: Issuer, token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Verify the signature, issuer and times of a token of any type, and return its header and claims.
 
-    Raises NotAuthenticated, and ServiceUnavailable where the issuer's keys cannot be had.
+    Raises:
+        NotAuthenticated: the token is invalid.
+        ServiceUnavailable: the issuer's keys cannot be fetched.
     """
-    with _refusing():
+    with _translate_jwt_errors():
         header = jwt.get_unverified_header(token)
         claims = jwt.decode(
             token,
             _find_key(issuer, header.get("kid")),
             algorithms=ALGORITHMS,
-            issuer=issuer.name,
+            issuer=issuer.url,
             leeway=LEEWAY_SECONDS,
             options={"require": list(_REQUIRED), "verify_aud": False, "enforce_minimum_key_length": True},
         )
@@ -87,35 +92,35 @@ def read_signed(issuer: Issuer, token: str) -> tuple[Mapping[str, Any], Mapping[
 
 
 def _find_key(issuer: Issuer, kid: Any) -> jwt.PyJWK:
-    """The issuer's key of that id. What else a token's header says of keys (jwk, jku, x5u) is not looked at."""
+    """Return the issuer's key with that id. Keys in or linked from the token's header (jwk, jku, x5u) are ignored."""
     if not isinstance(kid, str):
-        raise NotAuthenticated("the token names no key (kid)")
+        raise NotAuthenticated("invalid token: its header has no key id (kid)")
     try:
         key = issuer.key(kid)
-    except FetchFailed as error:
+    except FetchError as error:
         raise ServiceUnavailable(
-            "the issuer's keys cannot be read now, so tokens cannot be checked; try again"
+            "the token cannot be checked because the issuer's keys cannot be fetched; try again later"
         ) from error
     if key is None:
-        raise NotAuthenticated("the token is signed by a key that is not the issuer's; sign in again")
+        raise NotAuthenticated("invalid token: the issuer does not publish the key that signed it; sign in again")
     return key
 
 
 @contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """Tell what PyJWT finds wrong in words of our own: its texts quote the token."""
+def _translate_jwt_errors() -> Iterator[None]:
+    """Replace PyJWT's errors: their texts quote the token."""
     try:
         yield
     except jwt.ExpiredSignatureError:
         raise NotAuthenticated("the token has expired; get a new one") from None
     except jwt.ImmatureSignatureError:
-        raise NotAuthenticated("the token is not valid yet; see whether the clocks are right") from None
+        raise NotAuthenticated("the token is not valid yet; check the clocks of the issuer and this service") from None
     except jwt.MissingRequiredClaimError as error:
-        raise NotAuthenticated(f"the token lacks the claim {error.claim}") from None
+        raise NotAuthenticated(f"invalid token: the claim {error.claim} is missing") from None
     except jwt.InvalidAlgorithmError:
-        raise NotAuthenticated(f"the token's algorithm is not accepted; use {' or '.join(ALGORITHMS)}") from None
+        raise NotAuthenticated(f"invalid token: its algorithm must be {' or '.join(ALGORITHMS)}") from None
     except jwt.PyJWTError:
-        raise NotAuthenticated("the token is not accepted; sign in again") from None
+        raise NotAuthenticated("invalid token; sign in again") from None
 
 
 def _lower(value: Any) -> Any:

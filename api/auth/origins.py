@@ -1,7 +1,7 @@
-"""Whose web page sent a request: the service's own, one that the settings name, or a foreign one.
+"""Decides which Host and Origin headers are the service's own, and which other origins may call it.
 
-`X-Forwarded-*` are not looked at: anybody may send them. A proxy that changes the Host makes PHJOB_API_ORIGIN needed;
-one that only ends TLS does not, since a page of https://<Host> is taken for the service's own too.
+`X-Forwarded-*` headers are ignored, as anybody can send them. A proxy that changes the Host header requires
+PHJOB_API_ORIGIN. A proxy that only terminates TLS does not: https://<Host> is accepted as the service's own origin.
 """
 
 from collections.abc import Collection
@@ -14,29 +14,32 @@ _DEFAULT_PORT = 80
 
 
 class Origins:
-    """What is known of origins. `origin`: the service's own as browsers see it, where that must be told, or ""."""
+    """The service's own origin and those allowed to call it.
 
-    def __init__(self, listen: tuple[str, int], origin: str, others: Collection[str]) -> None:
-        self._origin, self._others = origin.lower(), frozenset(each.lower() for each in others)
+    `origin`: the service's own as browsers see it, or "" if its Host header suffices. `allowed`: other web sites.
+    """
+
+    def __init__(self, listen: tuple[str, int], origin: str, allowed: Collection[str]) -> None:
+        self._origin, self._allowed = origin.lower(), frozenset(site.lower() for site in allowed)
         self._hosts = _loopback_hosts(*listen, self._origin) if is_loopback(listen[0]) else None
 
     @property
-    def has_others(self) -> bool:
-        """Whether the settings name other web sites."""
-        return bool(self._others)
+    def has_allowed(self) -> bool:
+        """Whether the settings allow other web sites."""
+        return bool(self._allowed)
 
-    def is_host(self, host: str) -> bool:
-        """Whether a Host header may lead here: on loopback a foreign name is one that was made to point at it."""
+    def is_allowed_host(self, host: str) -> bool:
+        """Whether to serve a request with this Host header. On loopback, a foreign name indicates DNS rebinding."""
         return self._hosts is None or host.lower() in self._hosts
 
     def is_own(self, origin: str, scheme: str, host: str) -> bool:
-        """Whether `origin` is the service's own, for a request that came by `scheme` to `host`."""
+        """Whether `origin` is the service's own, for a request to `host` over `scheme`."""
         own = (self._origin, f"{scheme}://{host}".lower(), f"https://{host}".lower())
         return bool(origin) and origin.lower() in own
 
-    def is_other(self, origin: str) -> bool:
-        """Whether `origin` is a web site that may call with a token of its user."""
-        return origin.lower() in self._others
+    def is_allowed(self, origin: str) -> bool:
+        """Whether `origin` is another web site that may call with its user's token."""
+        return origin.lower() in self._allowed
 
 
 def _loopback_hosts(host: str, port: int, origin: str) -> frozenset[str]:

@@ -1,8 +1,9 @@
-"""From a request to its caller: by the token in the Authorization header, or by a cookie under the rules below.
+"""Finds the caller of the current request, by the Authorization header or by a cookie.
 
-A browser sends a cookie by itself, whoever made the page that asks, so a cookie reads only for pages of our own, and
-changes only what came as JSON (which no form can send) from our own origin. The same holds for who needs no token.
-A header decides alone: no browser sends it by itself.
+A browser sends cookies with any page's request, so a request with a cookie is subject to CSRF checks: it may read only
+for pages of our own, and change something only as JSON (which no form can send) from our own origin. The same holds
+if no token is required. A request with an Authorization header is exempt, as browsers do not add that header by
+themselves; its cookies are ignored.
 """
 
 from collections.abc import Callable
@@ -16,48 +17,49 @@ from api.errors import NotAuthenticated, NotAuthorized
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
-_NO_TOKEN = "a token is needed: send the header Authorization: Bearer <token>"
+_TOKEN_MISSING = "a token is required: send the header Authorization: Bearer <token>"
 
 
-def request_caller(
+def request_authenticator(
     authenticator: Authenticator, origins: Origins, anonymous: Caller | None = None
 ) -> Callable[[], Caller]:
-    """What tells the current request's caller. `anonymous`: who calls without a token; None: nobody may.
+    """Return a function that authenticates the current Flask request.
 
-    It raises NotAuthenticated, NotAuthorized for a page that is not ours, Unavailable.
+    `anonymous`: the caller of requests without a token; None refuses them. The function raises NotAuthenticated,
+    ServiceUnavailable, or NotAuthorized for a request of another site's page.
     """
 
     def authenticate() -> Caller:
         request = flask.request
         header = request.headers.get("Authorization")
         if header is not None:
-            return authenticator.authenticate(_bearer(header))
+            return authenticator.authenticate(_bearer_token(header))
         if has_token(request.cookies):
-            check_sent_by_itself(request, origins, needs_origin=True)
+            check_csrf(request, origins, needs_origin=True)
             return authenticator.authenticate(read_token(request.cookies))
         if anonymous is None:
-            raise NotAuthenticated(_NO_TOKEN)
-        check_sent_by_itself(request, origins, needs_origin=False)
+            raise NotAuthenticated(_TOKEN_MISSING)
+        check_csrf(request, origins, needs_origin=False)
         return anonymous
 
     return authenticate
 
 
-def _bearer(header: str) -> str:
+def _bearer_token(header: str) -> str:
     scheme, _, token = header.strip().partition(" ")
     if scheme.lower() != "bearer":
-        raise NotAuthenticated(_NO_TOKEN)
+        raise NotAuthenticated(_TOKEN_MISSING)
     return token.strip(" ")
 
 
-def check_sent_by_itself(request: flask.Request, origins: Origins, needs_origin: bool) -> None:
-    """Refuse what another site's page may have made a browser send, with what it sends by itself: NotAuthorized."""
+def check_csrf(request: flask.Request, origins: Origins, needs_origin: bool) -> None:
+    """Refuse a request that another site's page may have made the browser send. Raises NotAuthorized."""
     if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        raise NotAuthorized("a page of another web site asked for this; open it from the service's own page")
+        raise NotAuthorized("the request comes from another web site (Sec-Fetch-Site); use the service's own page")
     if request.method in SAFE_METHODS:
         return
     if request.mimetype != "application/json":
-        raise NotAuthorized("without the Authorization header a request that changes anything must be JSON")
+        raise NotAuthorized("a request that changes something must be JSON, or have the Authorization header")
     origin = request.headers.get("Origin", "")
     if needs_origin and not origins.is_own(origin, request.scheme, request.headers.get("Host", "")):
-        raise NotAuthorized("with a cookie a request must come from the service's own page (Origin)")
+        raise NotAuthorized("a request with a cookie must come from the service's own page (Origin)")

@@ -1,7 +1,6 @@
-"""Signing in at the issuer, for a browser: OpenID Connect's code flow with PKCE, whose rules Authlib knows.
+"""Signs browsers in at the issuer: OpenID Connect's code flow with PKCE, implemented by Authlib.
 
-Nothing is kept here between the browser's leaving and its coming back: what must be the same is an `Attempt`, which the
-browser brings along.
+The service stores nothing between the redirect to the issuer and the callback: the browser carries the `LoginState`.
 """
 
 import hmac
@@ -17,148 +16,146 @@ from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
-from api.auth.exchange import Client
-from api.auth.fetch import Fetcher, FetchFailed
+from api.auth.exchange import OAuthClient
+from api.auth.fetch import Fetcher, FetchError
 from api.auth.issuer import Issuer
+from api.auth.login_state import LoginState
 from api.auth.oauth import oauth_client
-from api.auth.oidc import LEEWAY_SECONDS, read_signed
+from api.auth.oidc import LEEWAY_SECONDS, decode_signed
 from api.errors import NotAuthenticated, ServiceUnavailable
 from api.settings import PREFIX, ApiSettings
 from artifacts.log import get_logger
 
 logger = get_logger(__name__)
 
-# What an issuer may say is wrong, and the log then tells.
-_ERRORS = frozenset(
+# The issuer's error codes that the log may contain; others could be a caller's text.
+_ERROR_CODES = frozenset(
     (
         "access_denied", "interaction_required", "invalid_client", "invalid_grant", "invalid_request", "invalid_scope",
         "login_required", "server_error", "temporarily_unavailable", "unauthorized_client", "unsupported_grant_type",
         "unsupported_response_type",
     )
 )  # fmt: skip
-_NOT_NOW = "the sign-in service cannot be reached now; try again in a while"
-_NOT_OURS = "signing in took too long, or was begun in another browser"
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What a browser that was sent to the issuer must bring back. `then`: the path to show afterwards."""
-
-    state: str
-    nonce: str
-    verifier: str
-    then: str
+_UNAVAILABLE = "the sign-in service does not answer; try again later"
+_STATE_MISMATCH = "the sign-in took too long, or was started in another browser"
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What the issuer gives. `renewal`: the token that gets the next ones, "" for none."""
+    """The tokens that the issuer returns. `refresh_token`: "" if there is none."""
 
-    access: str
-    renewal: str
+    access_token: str
+    refresh_token: str
 
 
 class SignIn:
-    """Signs people in at `issuer` as `client`. `origin`: ours, as browsers see it. Methods raise ServiceUnavailable."""
+    """Signs people in at `issuer` as `client`. Every method raises ServiceUnavailable.
 
-    def __init__(self, issuer: Issuer, client: Client, origin: str, callback: str, fetcher: Fetcher) -> None:
-        self.issuer = issuer.name
-        self._issuer, self._client, self._home = issuer, client, origin + "/"
-        self._callback, self._fetcher = origin + callback, fetcher
+    `origin`: the service's own, as browsers see it. `callback`: the path that the issuer redirects to.
+    """
 
-    def begin(self, then: str) -> tuple[str, Attempt]:
-        """The URL that the browser is sent to, and what it must bring back."""
-        attempt = Attempt(generate_token(43), generate_token(43), generate_token(64), then)
-        with _reaching():
+    def __init__(self, issuer: Issuer, client: OAuthClient, origin: str, callback: str, fetcher: Fetcher) -> None:
+        self.issuer_url = issuer.url
+        self._issuer, self._client, self._home_url = issuer, client, origin + "/"
+        self._redirect_uri, self._fetcher = origin + callback, fetcher
+
+    def start(self, next_path: str) -> tuple[str, LoginState]:
+        """Return the issuer's URL to redirect the browser to, and the state that its callback must match."""
+        login = LoginState(generate_token(43), generate_token(43), generate_token(64), next_path)
+        with _translate_fetch_errors():
             url, _ = self._oauth().create_authorization_url(
                 self._issuer.endpoint("authorization_endpoint"),
-                state=attempt.state,
-                nonce=attempt.nonce,
-                code_verifier=attempt.verifier,
+                state=login.state,
+                nonce=login.nonce,
+                code_verifier=login.code_verifier,
             )
-        return url, attempt
+        return url, login
 
-    def finish(self, query: Mapping[str, str], attempt: Attempt | None) -> Tokens:
-        """The tokens of the user who comes back with `query`, and brings `attempt`. Raises NotAuthenticated too."""
-        if attempt is None or not hmac.compare_digest(query.get("state", "").encode(), attempt.state.encode()):
-            raise NotAuthenticated(_NOT_OURS)
+    def complete(self, query: Mapping[str, str], login: LoginState | None) -> Tokens:
+        """Return the user's tokens for the callback's `query`. Raises NotAuthenticated."""
+        if login is None or not hmac.compare_digest(query.get("state", "").encode(), login.state.encode()):
+            raise NotAuthenticated(_STATE_MISMATCH)
         code = query.get("code")
         if "error" in query or not code:
-            logger.warning("sign-in refused by the issuer", error=_known(query.get("error", "no code")))
-            raise NotAuthenticated("the sign-in service let nobody in: it was cancelled there, or refused")
-        document = self._ask(lambda oauth, url: oauth.fetch_token(url, code=code, code_verifier=attempt.verifier))
+            logger.warning("sign-in refused by the issuer", error=_loggable(query.get("error", "no code")))
+            raise NotAuthenticated("the sign-in was cancelled, or refused by the sign-in service")
+        document = self._request_tokens(
+            lambda oauth, url: oauth.fetch_token(url, code=code, code_verifier=login.code_verifier)
+        )
         tokens = _read_tokens(document)
-        self._check_id_token(document.get("id_token"), tokens.access, attempt)
+        self._check_id_token(document.get("id_token"), tokens.access_token, login)
         return tokens
 
-    def renew(self, renewal: str) -> Tokens:
-        """The next tokens. Raises NotAuthenticated too, where there are none to be had."""
-        return _read_tokens(self._ask(lambda oauth, url: oauth.refresh_token(url, refresh_token=renewal)))
+    def refresh(self, refresh_token: str) -> Tokens:
+        """Return new tokens. Raises NotAuthenticated if the refresh token is no longer accepted."""
+        return _read_tokens(
+            self._request_tokens(lambda oauth, url: oauth.refresh_token(url, refresh_token=refresh_token))
+        )
 
     def sign_out_url(self) -> str:
-        """Where the browser ends its session with the issuer; "" where that offers no such place."""
-        with _reaching():
+        """Return the URL that ends the browser's session with the issuer, or "" if the issuer has none."""
+        with _translate_fetch_errors():
             url = self._issuer.find_endpoint("end_session_endpoint")
-        query = urlencode({"client_id": self._client.id, "post_logout_redirect_uri": self._home})
+        query = urlencode({"client_id": self._client.id, "post_logout_redirect_uri": self._home_url})
         return f"{url}{'&' if '?' in url else '?'}{query}" if url else ""
 
     def _oauth(self) -> OAuth2Client:
-        return oauth_client(self._client, self._callback, self._fetcher)
+        return oauth_client(self._client, self._redirect_uri, self._fetcher)
 
-    def _ask(self, send: Callable[[OAuth2Client, str], dict[str, Any]]) -> Mapping[str, Any]:
-        """What the token endpoint answers to one of Authlib's requests."""
+    def _request_tokens(self, send: Callable[[OAuth2Client, str], dict[str, Any]]) -> Mapping[str, Any]:
+        """Return the token endpoint's response to a request of Authlib's client."""
         try:
-            with _reaching():
+            with _translate_fetch_errors():
                 return send(self._oauth(), self._issuer.endpoint("token_endpoint"))
-        except (OAuth2Error, ValueError, TypeError) as error:  # the last two: an answer that is odd within
-            logger.warning("sign-in failed", error=_known(getattr(error, "error", None)))
-            raise NotAuthenticated("the sign-in service refused; sign in again") from None
+        except (OAuth2Error, ValueError, TypeError) as error:  # the last two: a response with malformed fields
+            logger.warning("sign-in failed", error=_loggable(getattr(error, "error", None)))
+            raise NotAuthenticated("the sign-in service refused the request; sign in again") from None
 
-    def _check_id_token(self, token: Any, access: str, attempt: Attempt) -> None:
+    def _check_id_token(self, token: Any, access_token: str, login: LoginState) -> None:
         try:
-            header, claims = read_signed(self._issuer, token if isinstance(token, str) else "")
+            header, claims = decode_signed(self._issuer, token if isinstance(token, str) else "")
             CodeIDToken(
                 dict(claims),
                 dict(header),
                 {"aud": {"essential": True, "value": self._client.id}},
-                {"nonce": attempt.nonce, "client_id": self._client.id, "access_token": access},
+                {"nonce": login.nonce, "client_id": self._client.id, "access_token": access_token},
             ).validate(leeway=LEEWAY_SECONDS)
         except (JoseError, NotAuthenticated) as error:
-            logger.warning("sign-in failed", reason=f"the ID token is not accepted: {type(error).__name__}")
-            raise NotAuthenticated("the sign-in service's answer is not accepted; sign in again") from None
+            logger.warning("sign-in failed", reason=f"invalid ID token: {type(error).__name__}")
+            raise NotAuthenticated("the sign-in service returned an invalid ID token; sign in again") from None
 
 
-def what_lacks(settings: ApiSettings) -> list[str]:
-    """The settings without which nobody can sign in at the issuer."""
-    wanted = ("oidc_client_id", "origin") if "oidc" in settings.auth else ()
-    return [f"{PREFIX}{field.upper()}" for field in wanted if not getattr(settings, field)]
+def missing_settings(settings: ApiSettings) -> list[str]:
+    """Return the names of the settings that are missing for people to sign in at the issuer."""
+    required = ("oidc_client_id", "origin") if "oidc" in settings.auth else ()
+    return [f"{PREFIX}{field.upper()}" for field in required if not getattr(settings, field)]
 
 
 def make_sign_in(settings: ApiSettings, callback: str) -> SignIn | None:
-    """What the settings choose. `callback`: the path that the browser comes back to."""
-    if "oidc" not in settings.auth or what_lacks(settings):
+    """Return the sign-in that the settings configure, or None. `callback`: the path that the issuer redirects to."""
+    if "oidc" not in settings.auth or missing_settings(settings):
         return None
     fetcher = Fetcher()
-    client = Client(settings.oidc_client_id, settings.oidc_client_secret)
+    client = OAuthClient(settings.oidc_client_id, settings.oidc_client_secret)
     return SignIn(Issuer(settings.oidc_issuer, fetcher), client, settings.origin, callback, fetcher)
 
 
 @contextmanager
-def _reaching() -> Iterator[None]:
+def _translate_fetch_errors() -> Iterator[None]:
     try:
         yield
-    except FetchFailed as error:
+    except FetchError as error:
         logger.warning("sign-in failed", reason=error)
-        raise ServiceUnavailable(_NOT_NOW) from error
+        raise ServiceUnavailable(_UNAVAILABLE) from error
 
 
 def _read_tokens(document: Mapping[str, Any]) -> Tokens:
-    access, renewal = document.get("access_token"), document.get("refresh_token")
-    if not isinstance(access, str):
-        logger.warning("sign-in failed", reason="the issuer gave no access_token")
-        raise ServiceUnavailable(_NOT_NOW)
-    return Tokens(access, renewal if isinstance(renewal, str) else "")
+    access_token, refresh_token = document.get("access_token"), document.get("refresh_token")
+    if not isinstance(access_token, str):
+        logger.warning("sign-in failed", reason="the issuer's response has no access_token")
+        raise ServiceUnavailable(_UNAVAILABLE)
+    return Tokens(access_token, refresh_token if isinstance(refresh_token, str) else "")
 
 
-def _known(error: object) -> str:
-    return error if isinstance(error, str) and error in _ERRORS else "unknown"
+def _loggable(error: object) -> str:
+    return error if isinstance(error, str) and error in _ERROR_CODES else "unknown"

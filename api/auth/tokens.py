@@ -1,45 +1,61 @@
-"""Which authenticator decides about a token: told by the token's form alone, before anything in it is believed.
+"""Selects the authenticator for a token by the token's form alone, before trusting anything in it.
 
 | form | authenticator |
 | --- | --- |
-| a JWT of the issuer | `oidc` |
-| a JWT of the issuer that calls itself a refresh token | the exchange, where `oidc` has a client for it |
-| any other refresh token | none: it is shown to nobody |
+| JWT of the issuer | `oidc` |
+| JWT of the issuer that declares itself a refresh token | the exchange, if `oidc` has a client for it |
+| any other refresh token | none; it is sent nowhere |
 | any other JWT | `kubernetes` |
 | anything else | the shared secret |
 
-One that is not enabled refuses, and no second one is asked: what one has refused, another might believe for a reason
-that nobody thought of.
+If that authenticator is disabled or refuses the token, no other one is tried: a second opinion could accept a token
+for a reason that the first one rules out.
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from api.auth.caller import Authenticator, Caller
-from api.auth.claims import Claims
-from api.auth.exchange import Client, ExchangeAuthenticator
+from api.auth.claims import ClaimMapping
+from api.auth.exchange import ExchangeAuthenticator, OAuthClient
 from api.auth.fetch import Fetcher
 from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
-from api.auth.shared_secret import SharedSecretAuthenticator
 from api.errors import NotAuthenticated
 from api.settings import ApiSettings
 
 MAX_TOKEN_BYTES = 16 * 1024
 ANONYMOUS_ADMIN = Caller("anonymous", "anonymous", is_admin=True)
+SERVICE = Caller("service", "service", is_service=True)
 
-# RFC 6750's characters: no space, no comma (which joins headers sent twice), nothing outside of ASCII.
+# RFC 6750's characters: no space, no comma (which joins repeated headers), nothing outside ASCII.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _REFRESH_TYPES = ("Offline", "Refresh")  # Keycloak's
 
 
-class Authenticators:
-    """The authenticators by the form of token that each decides about; None: such tokens are refused.
+class SharedSecretAuthenticator:
+    """Accepts one secret as the token of `caller`. Compares digests, in constant time for any length."""
 
-    `issuer`: whose JWTs are `oidc`'s; "": nobody's. `anonymous`: who calls without a token; None: nobody may.
+    def __init__(self, secret: bytes, caller: Caller = SERVICE) -> None:
+        self._digest, self._caller = hashlib.sha256(secret).digest(), caller
+
+    def authenticate(self, token: str) -> Caller:
+        """Return the caller. Raises NotAuthenticated."""
+        if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._digest):
+            raise NotAuthenticated("invalid token: it is not the shared secret")
+        return self._caller
+
+
+class Authenticators:
+    """One authenticator per form of token; None refuses tokens of that form.
+
+    `issuer`: the issuer whose JWTs go to `oidc`; "" for none. `anonymous`: the caller of requests without a token;
+    None refuses them.
     """
 
     def __init__(
@@ -57,27 +73,31 @@ class Authenticators:
         self.anonymous = anonymous
 
     def authenticate(self, token: str) -> Caller:
-        """The token's owner, by the one authenticator for its form. Takes hostile input. Raises NotAuthenticated."""
-        if len(token) > MAX_TOKEN_BYTES or not _TOKEN.fullmatch(token):
-            raise NotAuthenticated(f"the token is none: it is empty, over {MAX_TOKEN_BYTES} bytes or not plain ASCII")
+        """Return the token's owner. Accepts hostile input.
+
+        Raises:
+            NotAuthenticated: the token is invalid, or tokens of its form are disabled.
+            ServiceUnavailable: the token cannot be checked now.
+        """
+        _check_syntax(token)
         if self.anonymous is not None:
             return self.anonymous
-        authenticator = self._pick(unverified_claims(token))
+        authenticator = self._select(unverified_claims(token))
         if authenticator is None:
-            raise NotAuthenticated("tokens of this kind are not accepted here")
+            raise NotAuthenticated("tokens of this type are not accepted by this service")
         return authenticator.authenticate(token)
 
-    def _pick(self, claims: Mapping[str, Any] | None) -> Authenticator | None:
+    def _select(self, claims: Mapping[str, Any] | None) -> Authenticator | None:
         if claims is None:
             return self._opaque
-        own = bool(self._issuer) and claims.get("iss") == self._issuer
+        is_of_issuer = bool(self._issuer) and claims.get("iss") == self._issuer
         if claims.get("typ") in _REFRESH_TYPES:
-            return self._exchange if own else None
-        return self._oidc if own else self._kubernetes
+            return self._exchange if is_of_issuer else None
+        return self._oidc if is_of_issuer else self._kubernetes
 
 
 def make_authenticators(settings: ApiSettings, kubernetes: Authenticator | None) -> Authenticators:
-    """What the settings choose. `kubernetes`: its authenticator, where PHJOB_API_AUTH names it."""
+    """Return the authenticators that the settings choose. `kubernetes`: used if PHJOB_API_AUTH contains it."""
     if settings.auth == ("none",):
         return Authenticators(anonymous=ANONYMOUS_ADMIN)
     issuer, oidc, exchange = "", None, None
@@ -96,24 +116,33 @@ def make_authenticators(settings: ApiSettings, kubernetes: Authenticator | None)
 def _make_oidc(settings: ApiSettings) -> tuple[OidcAuthenticator, ExchangeAuthenticator | None]:
     fetcher = Fetcher()
     issuer = Issuer(settings.oidc_issuer, fetcher)
-    claims = Claims(settings.oidc_groups_claim, settings.oidc_admin_claim, settings.oidc_admin_role)
+    claims = ClaimMapping(settings.oidc_groups_claim, settings.oidc_admin_claim, settings.oidc_admin_role)
     oidc = OidcAuthenticator(issuer, settings.oidc_audiences, claims)
     if not settings.oidc_client_id:
         return oidc, None
-    client = Client(settings.oidc_client_id, settings.oidc_client_secret)
+    client = OAuthClient(settings.oidc_client_id, settings.oidc_client_secret)
     return oidc, ExchangeAuthenticator(issuer, client, oidc, fetcher)
 
 
 def unverified_claims(token: str) -> Mapping[str, Any] | None:
-    """The claims of what has the form of a JWT, as yet believed by nobody; None for any other text."""
+    """Return the claims of a token that has the form of a JWT, without verifying it; None for any other text."""
     segments = token.split(".")
     if len(segments) != 3:
         return None
-    header, claims = (_read_segment(segment) for segment in segments[:2])
+    header, claims = (_decode_segment(segment) for segment in segments[:2])
     return claims if header is not None else None
 
 
-def _read_segment(segment: str) -> Mapping[str, Any] | None:
+def _check_syntax(token: str) -> None:
+    if not token:
+        raise NotAuthenticated("invalid token: it is empty")
+    if len(token) > MAX_TOKEN_BYTES:
+        raise NotAuthenticated(f"invalid token: it is longer than {MAX_TOKEN_BYTES} bytes")
+    if not _TOKEN.fullmatch(token):
+        raise NotAuthenticated("invalid token: it contains characters that tokens cannot have (RFC 6750)")
+
+
+def _decode_segment(segment: str) -> Mapping[str, Any] | None:
     try:
         value = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
     except (ValueError, RecursionError):

@@ -5,7 +5,7 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
-from api.errors import ApiError, ServiceUnavailable
+from api.errors import STORE_UNAVAILABLE, ApiError, ServiceUnavailable
 from artifacts.errors import StoreError
 from artifacts.log import get_logger
 
@@ -39,7 +39,7 @@ def field_error(error: GraphQLError) -> dict[str, Any]:
         formatted = request_error(cause)
     elif isinstance(cause, StoreError):
         logger.warning("store failed", error=cause)
-        formatted = request_error(ServiceUnavailable("the store failed to answer; retry in a while"))
+        formatted = request_error(ServiceUnavailable(STORE_UNAVAILABLE))
     elif cause is None:
         formatted = _format_error(error.message, BAD_USER_INPUT)
     else:

@@ -1,1 +1,1 @@
-"""The page: what a browser is served, and how one signs in with it."""
+"""The web page: its files and addresses, the browser's session, and sign-in at the issuer."""

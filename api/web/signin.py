@@ -1,6 +1,6 @@
-"""Signing in at the issuer: `/api/session/login` leads there, `/api/session/callback` is where it leads back to.
+"""Sign-in at the issuer: `/api/session/login` redirects there, and the issuer redirects to `/api/session/callback`.
 
-Whatever comes to the callback is answered with a page that says what to do, and an attempt counts once.
+Every callback gets an HTML page or a redirect, and each login state is used once.
 """
 
 import re
@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 import flask
 from flask import Blueprint
 
-from api.auth.attempts import SECONDS, Attempts
 from api.auth.caller import Authenticator
 from api.auth.cookies import write_tokens
+from api.auth.login_state import LOGIN_SECONDS, LoginStateSigner
 from api.auth.signin import SignIn
 from api.errors import ApiError
-from api.web.plain import START, plain_page
+from api.web.error_page import HOME, error_page
 from artifacts.log import get_logger
 
 logger = get_logger(__name__)
@@ -22,60 +22,65 @@ logger = get_logger(__name__)
 LOGIN = "/api/session/login"
 CALLBACK = "/api/session/callback"
 
-_ATTEMPT = "phjob_signin"
-_LONGEST_PATH = 1500  # the attempt is to fit into a cookie
-# A path of ours: browsers take `//host` and `/\host` for another host's, and drop tabs and newlines first. What is
-# below /api is no page; the login itself would go round in circles.
-_OWN_PATH = re.compile(r"/(?![/\\]|api/)[!-\[\]-~]*", re.ASCII)
+_STATE_COOKIE = "phjob_signin"
+_MAX_PATH_LENGTH = 1500  # the login state must fit into a cookie
+# Browsers resolve `//host` and `/\host` to another host, after removing tabs and newlines. Paths below /api are not
+# pages, and the login itself would be a loop.
+_PAGE_PATH = re.compile(r"/(?![/\\]|api/)[!-\[\]-~]*", re.ASCII)
 
 
-def signin_blueprint(sign_in: SignIn, attempts: Attempts, authenticator: Authenticator, has_tls: bool) -> Blueprint:
-    """Both addresses. `authenticator` decides whether a token is taken. `has_tls`: browsers come by https."""
+def signin_blueprint(
+    sign_in: SignIn, states: LoginStateSigner, authenticator: Authenticator, has_tls: bool
+) -> Blueprint:
+    """The login and callback views.
+
+    `authenticator` decides whether the issuer's token is accepted. `has_tls`: whether browsers use HTTPS.
+    """
     blueprint = Blueprint("signin", __name__)
 
     @blueprint.get(LOGIN)
     def login() -> flask.Response:
-        then = own_path(flask.request.args.get("next", ""))
+        next_path = page_path(flask.request.args.get("next", ""))
         try:
-            url, attempt = sign_in.begin(then)
+            url, state = sign_in.start(next_path)
         except ApiError as error:
-            return _failed(error, then)
+            return _sign_in_failed(error, next_path)
         response = _redirect(url)
-        keep(response, attempts.pack(attempt), SECONDS)
+        set_state_cookie(response, states.encode(state), LOGIN_SECONDS)
         return response
 
     @blueprint.get(CALLBACK)
     def callback() -> flask.Response:
-        attempt = attempts.unpack(flask.request.cookies.get(_ATTEMPT, ""))
-        then = attempt.then if attempt else "/"
+        state = states.decode(flask.request.cookies.get(_STATE_COOKIE, ""))
+        next_path = state.next_path if state else "/"
         try:
-            tokens = sign_in.finish(flask.request.args, attempt)
-            caller = authenticator.authenticate(tokens.access)
+            tokens = sign_in.complete(flask.request.args, state)
+            caller = authenticator.authenticate(tokens.access_token)
         except ApiError as error:
-            response = _failed(error, then)
+            response = _sign_in_failed(error, next_path)
         else:
             logger.info("signed in", user=caller.username)
-            response = _redirect(then)
-            write_tokens(response, tokens.access, tokens.renewal, secure=has_tls, unseen=True)
-        keep(response, "", 0)
+            response = _redirect(next_path)
+            write_tokens(response, tokens.access_token, tokens.refresh_token, secure=has_tls, delete_unsent=True)
+        set_state_cookie(response, "", 0)
         return response
 
-    def keep(response: flask.Response, packed: str, seconds: int) -> None:
-        """Lax: it is to be sent although another site leads here."""
-        response.set_cookie(_ATTEMPT, packed, seconds, path=CALLBACK, secure=has_tls, httponly=True, samesite="Lax")
+    def set_state_cookie(response: flask.Response, text: str, seconds: int) -> None:
+        # Lax, as the browser must send it although the issuer's site redirects here.
+        response.set_cookie(_STATE_COOKIE, text, seconds, path=CALLBACK, secure=has_tls, httponly=True, samesite="Lax")
 
     return blueprint
 
 
-def own_path(text: str) -> str:
-    """The path of a page of ours, with its query; "/" for whatever else."""
-    return text if len(text) <= _LONGEST_PATH and _OWN_PATH.fullmatch(text) else "/"
+def page_path(text: str) -> str:
+    """Return `text` if it is the path (and query) of one of the service's pages, otherwise "/"."""
+    return text if len(text) <= _MAX_PATH_LENGTH and _PAGE_PATH.fullmatch(text) else "/"
 
 
 def _redirect(url: str) -> flask.Response:
     return flask.Response(status=303, headers={"Location": url})
 
 
-def _failed(error: ApiError, then: str) -> flask.Response:
-    again = f"{LOGIN}?{urlencode({'next': then})}"
-    return plain_page(error.status, "Signing in did not work", str(error), [(again, "Try again"), START])
+def _sign_in_failed(error: ApiError, next_path: str) -> flask.Response:
+    retry_url = f"{LOGIN}?{urlencode({'next': next_path})}"
+    return error_page(error.status, "Sign-in failed", str(error), [(retry_url, "Try again"), HOME])

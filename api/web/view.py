@@ -1,6 +1,6 @@
-"""The page's addresses, all of which are one document, and the files that it is made of.
+"""Serves the page: one HTML document for all of its addresses, and its static files.
 
-What an address shows is asked of the API by the page's script: the document is the same for everybody.
+The document is the same for everybody; its script requests the content from the API.
 """
 
 import re
@@ -9,15 +9,15 @@ from pathlib import PurePosixPath
 import flask
 from werkzeug.exceptions import NotFound
 
-from api.web.assets import FOLDER, TYPES, Assets
-from api.web.headers import PAGE
+from api.web.assets import CONTENT_TYPES, FOLDER, Assets
+from api.web.error_page import PAGE_HEADERS
 
 _VERSION = re.compile(r"v[0-9a-f]{16}")
-_FOR_EVER = "public, max-age=31536000, immutable"
+_IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 def page_blueprint() -> flask.Blueprint:
-    """`/`, `/jobs`, `/jobs/<id>`, `/jobs/<id>/artifacts`, and `/static/`. No address needs a token."""
+    """`/`, `/jobs`, `/jobs/<id>`, `/jobs/<id>/artifacts`, and `/static/`. None of them requires a token."""
     blueprint = flask.Blueprint("page", __name__)
     assets = Assets()
 
@@ -26,7 +26,7 @@ def page_blueprint() -> flask.Blueprint:
     @blueprint.get("/jobs/<job>", strict_slashes=False)
     @blueprint.get("/jobs/<job>/artifacts", strict_slashes=False)
     def page(job: str = "") -> flask.Response:
-        response = flask.Response(assets.shell(), content_type="text/html; charset=utf-8", headers=PAGE)
+        response = flask.Response(assets.shell(), content_type="text/html; charset=utf-8", headers=PAGE_HEADERS)
         response.add_etag()
         response.make_conditional(flask.request)
         return response
@@ -36,13 +36,13 @@ def page_blueprint() -> flask.Blueprint:
         version, _, rest = name.partition("/")
         is_versioned = bool(_VERSION.fullmatch(version))
         path = rest if is_versioned else name
-        kind = TYPES.get(PurePosixPath(path).suffix)
-        if kind is None:
+        content_type = CONTENT_TYPES.get(PurePosixPath(path).suffix)
+        if content_type is None:
             raise NotFound
-        response = flask.send_from_directory(FOLDER, path, mimetype=kind)
-        # Of another version, as while replicas are being replaced: what there is now, for now.
-        lasts = is_versioned and version == assets.version()
-        response.headers["Cache-Control"] = _FOR_EVER if lasts else "no-cache"
+        response = flask.send_from_directory(FOLDER, path, mimetype=content_type)
+        # While replicas are being replaced, a browser may request another version: it gets this one, uncached.
+        is_current = is_versioned and version == assets.version()
+        response.headers["Cache-Control"] = _IMMUTABLE if is_current else "no-cache"
         return response
 
     return blueprint

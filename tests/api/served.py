@@ -1,4 +1,4 @@
-"""The service as it runs in a cluster: the real command in a process, before an API server of the tests' own."""
+"""The service as in a cluster: the real command in a process, with a fake API server."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 30.0
 
 
 class Answer(NamedTuple):
-    """An answer, read to its end."""
+    """A complete response."""
 
     status: int
     headers: Mapping[str, str]
@@ -31,18 +31,18 @@ class Answer(NamedTuple):
 
 @dataclass
 class Served:
-    """A running service. `store`: its directory; `cluster`: the API server it asks; `said`: its log, once ended."""
+    """A running service. `store`: its directory; `cluster`: its API server; `log`: its log, once it has ended."""
 
     store: Path
     cluster: ApiServer
     port: int
     process: subprocess.Popen[str]
-    said: str = ""
+    log: str = ""
 
     def ask(
         self, method: str, path: str, body: str | None = None, timeout: float = PATIENCE_SECONDS, **headers: str
     ) -> Answer:
-        """Send a request over a connection of its own. In names of headers `_` is `-`."""
+        """Send a request over a new connection. `_` in header names stands for `-`."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): text for name, text in headers.items()})
@@ -59,7 +59,7 @@ class Served:
         return json.loads(self.ask("POST", "/api/graphql", body, Content_Type="application/json").body)
 
     def add_job(self, job: str, files: dict[str, bytes], **status: object) -> Path:
-        """A PhJob that has ended, and what it left; returns its folder."""
+        """Add a PhJob that has ended, with its artifacts; return its folder."""
         spec = {"groupName": GROUP, "displayName": job, "command": "true"}
         ended = {"phase": "Succeeded", "finishTime": "2026-01-02T03:04:05Z"}
         self.cluster.put(f"{PHJOBS}/{job}", {"metadata": {"name": job}, "spec": spec, "status": ended | status})
@@ -75,7 +75,7 @@ class Served:
 
 @contextlib.contextmanager
 def serving(folder: Path, **settings: str) -> Iterator[Served]:
-    """Start the service and wait until it is ready; end it at the end. In settings `PORT` is its port."""
+    """Run the service, once it is ready. `PORT` in settings stands for its port."""
     store = folder / "phfs"
     (store / "groups").mkdir(parents=True)
     with ApiServer() as cluster, socket.create_server(("127.0.0.1", 0)) as probe:
@@ -99,7 +99,7 @@ def serving(folder: Path, **settings: str) -> Iterator[Served]:
             yield served
         finally:
             process.terminate()
-            _, served.said = process.communicate(timeout=PATIENCE_SECONDS)
+            _, served.log = process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def _wait_ready(served: Served) -> None:

@@ -1,4 +1,4 @@
-"""What the API shows a scraper over HTTP, and which errors it counts."""
+"""The API's /metrics over HTTP, and the errors that it counts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def served(tmp_path: Path) -> Iterator[DownloadServer]:
 
 
 def errors(served: DownloadServer) -> dict[str, float]:
-    """Those counted, by code."""
+    """Return the counted errors by code."""
     counts = {code: served.counted("request_errors_total", code=code) for code in (*CODES, "other")}
     return {code: count for code, count in counts.items() if count}
 
@@ -37,7 +37,7 @@ def ask(served: DownloadServer, body: bytes, user: str = "alice") -> int:
         return response.status
 
 
-def test_errors_are_counted_by_the_code_that_is_told_the_probes_apart(served: DownloadServer) -> None:
+def test_errors_are_counted_by_code_except_for_probes(served: DownloadServer) -> None:
     served.get("/nowhere")
     served.get("x", user="")
     served.get("x")
@@ -58,21 +58,21 @@ def test_errors_are_counted_by_the_code_that_is_told_the_probes_apart(served: Do
     }
 
 
-def test_every_code_that_errors_have_is_counted_by_its_name() -> None:
-    told = {ApiError.code, BadInput.code, *(each.code for each in _subclasses(ApiError))}
-    told |= {graphql_errors.PARSE_FAILED, graphql_errors.VALIDATION_FAILED, graphql_errors.BAD_USER_INPUT}
-    assert told == set(CODES)
+def test_every_error_code_has_its_own_label() -> None:
+    codes = {ApiError.code, BadInput.code, *(error.code for error in _subclasses(ApiError))}
+    codes |= {graphql_errors.PARSE_FAILED, graphql_errors.VALIDATION_FAILED, graphql_errors.BAD_USER_INPUT}
+    assert codes == set(CODES)
 
 
 def _subclasses(of: type[Any]) -> Iterator[type[Any]]:
-    for each in of.__subclasses__():
-        if each.__module__.startswith("api."):
-            yield each
-            yield from _subclasses(each)
+    for subclass in of.__subclasses__():
+        if subclass.__module__.startswith("api."):
+            yield subclass
+            yield from _subclasses(subclass)
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", "text/plain", "application/openmetrics-text; version=x", "\x7f;=,;;"])
-def test_a_scraper_is_given_plain_text(served: DownloadServer, accept: str) -> None:
+def test_metrics_are_plain_text_by_default(served: DownloadServer, accept: str) -> None:
     answer = served.get("/metrics", headers={"Accept": accept})
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     names = {family.name for family in read_text(answer.body.decode())}
@@ -80,7 +80,7 @@ def test_a_scraper_is_given_plain_text(served: DownloadServer, accept: str) -> N
     assert not [name for name in names if name.endswith("_created")]
 
 
-def test_a_scraper_that_asks_for_openmetrics_is_given_that(served: DownloadServer) -> None:
+def test_openmetrics_is_returned_on_request(served: DownloadServer) -> None:
     answer = served.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0,*/*;q=0.1"})
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
     families = {family.name: family.type for family in read_openmetrics(answer.body.decode())}  # type: ignore[no-untyped-call]

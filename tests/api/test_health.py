@@ -1,4 +1,4 @@
-"""The probes: what is reached is told, not where it is, and no faster than it may be asked."""
+"""The readiness probe: its checks, their rate, and its messages without locations."""
 
 import pytest
 
@@ -9,14 +9,14 @@ from tests.lines import lines_of
 
 
 class Check:
-    """A check that counts, and fails while told to."""
+    """A check that counts its calls, and fails while `error` is set."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
         self.error: Exception | None = None
 
     def __call__(self) -> None:
-        self.asked += 1
+        self.calls += 1
         if self.error:
             raise self.error
 
@@ -35,13 +35,13 @@ class Clock:
         (StoreError("list", "/secret/place", OSError(5, "Input/output error")), "the store cannot be reached"),
     ],
 )
-def test_what_is_not_reached_is_told_and_not_where_it_is(error: Exception, problem: str) -> None:
+def test_problem_names_what_fails_but_not_its_location(error: Exception, problem: str) -> None:
     good, bad = Check(), Check()
     bad.error = error
     assert Readiness([good, bad], Clock()).problem() == problem
 
 
-def test_that_it_is_not_ready_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_readiness_changes_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     check, clock = Check(), Clock()
     readiness = Readiness([check], clock)
@@ -55,15 +55,15 @@ def test_that_it_is_not_ready_is_logged_once(caplog: pytest.LogCaptureFixture) -
     assert lines_of(caplog.records) == ["not ready reason=gone", "ready again"]
 
 
-def test_checks_are_asked_no_more_often_than_every_two_seconds() -> None:
+def test_checks_run_at_most_every_two_seconds() -> None:
     check, clock = Check(), Clock()
     readiness = Readiness([check], clock)
     for clock.now in (0.0, 1.0, 1.9, 2.0, 3.9):
         assert readiness.problem() == ""
-    assert check.asked == 2
+    assert check.calls == 2
 
 
-def test_what_comes_back_is_ready_again() -> None:
+def test_recovered_check_is_ready_again() -> None:
     check, clock = Check(), Clock()
     readiness = Readiness([check], clock)
     check.error = ServiceUnavailable("gone")

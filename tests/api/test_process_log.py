@@ -1,4 +1,4 @@
-"""What the API's process logs: its own lines and those of the server, in one form, and no secret."""
+"""The log of the API's process: its own lines and gunicorn's, in one format, without secrets."""
 
 import json
 import re
@@ -14,40 +14,40 @@ SECRETS = {"PHJOB_API_LINK_KEY": "link-key-" * 5, "PHJOB_API_AUTH": "secret", "P
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) .*")
 
 
-NONSENSE = [
+MALFORMED = [
     b"GET /\x1b[2J\njob=x HTTP/9.9\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization Bearer HEADERSECRET\r\n\r\n",
     b"GET /api/files/a b?user=x&signature=LINKSECRET HTTP/1.1\r\nHost: a\r\n\r\n",
 ]
 
 
-def send_nonsense(served: Served) -> None:
-    """What the server itself has to say something of."""
-    for request in NONSENSE:
+def send_malformed(served: Served) -> None:
+    """Send requests that gunicorn itself logs."""
+    for request in MALFORMED:
         with socket.create_connection(("127.0.0.1", served.port)) as client:
             client.sendall(request)
             client.recv(1000)
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
-def test_every_line_has_the_form_that_is_set_and_none_a_secret(tmp_path: Path, form: str) -> None:
-    with serving(tmp_path, PHJOB_LOG_FORMAT=form, **SECRETS) as served:
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_every_log_line_has_the_configured_format_and_no_secret(tmp_path: Path, log_format: str) -> None:
+    with serving(tmp_path, PHJOB_LOG_FORMAT=log_format, **SECRETS) as served:
         served.add_job("job-1", {"a.txt": b"x"})
         bearer = f"Bearer {SECRETS['PHJOB_API_SHARED_SECRET']}"
         path = "/api/files/groups/phusers/jobArtifacts/job-1/a.txt"
         until(lambda: served.ask("GET", path, Authorization=bearer).status == 200, "the job is known")
-        send_nonsense(served)
-    lines = served.said.splitlines()
+        send_malformed(served)
+    lines = served.log.splitlines()
     assert all(line.isprintable() for line in lines)
     for secret in (SECRETS["PHJOB_API_LINK_KEY"], SECRETS["PHJOB_API_SHARED_SECRET"], "HEADERSECRET", "LINKSECRET"):
-        assert secret not in served.said
-    if form == "text":
+        assert secret not in served.log
+    if log_format == "text":
         assert [line for line in lines if not LINE.fullmatch(line)] == []
         assert any("INFO setting name=PHJOB_API_LINK_KEY value=***" in line for line in lines)
         assert any("INFO download group=phusers job=job-1 path=a.txt" in line for line in lines)
         assert any("WARNING invalid request peer=127.0.0.1 kind=InvalidHeader" in line for line in lines)
     else:
-        told = [json.loads(line) for line in lines]
-        assert {"setting", "download"} <= {each["event"] for each in told}
-        invalid = [each for each in told if each["event"] == "invalid request"]
-        assert [(each["level"], each["peer"]) for each in invalid] == [("warning", "127.0.0.1")] * len(NONSENSE)
+        records = [json.loads(line) for line in lines]
+        assert {"setting", "download"} <= {record["event"] for record in records}
+        invalid = [record for record in records if record["event"] == "invalid request"]
+        assert [(record["level"], record["peer"]) for record in invalid] == [("warning", "127.0.0.1")] * len(MALFORMED)

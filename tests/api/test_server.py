@@ -1,4 +1,4 @@
-"""The service as a process: what it says at its start and end, and that slow readers do not stop the others."""
+"""The service as a process: its start and end, and slow clients that do not block others."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import flask
 import pytest
 
-from api.server import Server
+from api.server import HttpServer
 from tests.api.served import GROUP, PATIENCE_SECONDS, Served, serving
 
 QUERY = '{ phJob(where: {id: "job-1"}) { id artifact { items { name size } } } }'
@@ -38,7 +38,7 @@ def wait_for_job(served: Served) -> None:
 
 
 def begin_download(served: Served) -> socket.socket:
-    """Ask for the big file, read the answer's first bytes, and then nothing."""
+    """Request the big file, read the first bytes of the response, and then nothing."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(PATIENCE_SECONDS)
@@ -54,7 +54,7 @@ def active(served: Served) -> float:
     return float(value)
 
 
-def test_a_hundred_slow_downloads_leave_the_others_served(served: Served) -> None:
+def test_other_requests_are_served_during_a_hundred_slow_downloads(served: Served) -> None:
     slow = [begin_download(served) for _ in range(100)]
     try:
         assert active(served) == 100
@@ -67,11 +67,11 @@ def test_a_hundred_slow_downloads_leave_the_others_served(served: Served) -> Non
             client.close()
     deadline = time.monotonic() + PATIENCE_SECONDS
     while active(served):
-        assert time.monotonic() < deadline, "slots are not given back"
+        assert time.monotonic() < deadline, "downloads are still active"
         time.sleep(0.05)
 
 
-def test_peers_that_do_not_close_keep_nobody_waiting(served: Served) -> None:
+def test_peers_that_do_not_close_delay_nobody(served: Served) -> None:
     lingering = []
     for _ in range(30):
         client = socket.create_connection(("127.0.0.1", served.port), PATIENCE_SECONDS)
@@ -80,7 +80,7 @@ def test_peers_that_do_not_close_keep_nobody_waiting(served: Served) -> None:
     try:
         for client in lingering:
             assert client.recv(12) == b"HTTP/1.1 200"
-        assert served.text("/healthz") == "ok\n"  # gunicorn's own way: two seconds for each of them, so a time-out
+        assert served.text("/healthz") == "ok\n"  # plain gunicorn waits two seconds for each of them
     finally:
         for client in lingering:
             client.close()
@@ -95,24 +95,24 @@ def test_peers_that_do_not_close_keep_nobody_waiting(served: Served) -> None:
     ],
     ids=["nothing", "half a header", "half a body"],
 )
-def test_more_slow_senders_than_threads_keep_nobody_waiting(served: Served, begun: str) -> None:
+def test_more_slow_senders_than_threads_delay_nobody(served: Served, begun: str) -> None:
     slow = []
     for _ in range(200):
         client = socket.create_connection(("127.0.0.1", served.port), PATIENCE_SECONDS)
         client.sendall(begun.encode())
         slow.append(client)
     try:
-        assert served.ask("GET", "/healthz", timeout=4).status == 200  # gunicorn's own way: a minute, or five seconds
+        assert served.ask("GET", "/healthz", timeout=4).status == 200  # plain gunicorn takes five seconds to a minute
     finally:
         for client in slow:
             client.close()
 
 
-def test_a_request_that_comes_byte_by_byte_is_answered(served: Served) -> None:
+def test_request_sent_byte_by_byte_is_answered(served: Served) -> None:
     body = json.dumps({"query": QUERY})
     head = f"POST /api/graphql HTTP/1.1\r\nHost: localhost:{served.port}\r\nContent-Type: application/json\r\n"
     with socket.create_connection(("127.0.0.1", served.port), PATIENCE_SECONDS) as client:
-        for _ in range(2):  # the second one over the same connection
+        for _ in range(2):  # both over the same connection
             for byte in f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode():
                 client.sendall(bytes([byte]))
             answer = b""
@@ -121,7 +121,7 @@ def test_a_request_that_comes_byte_by_byte_is_answered(served: Served) -> None:
             assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_requests_sent_at_once_are_answered_one_after_another(served: Served) -> None:
+def test_pipelined_requests_are_answered_in_order(served: Served) -> None:
     request = f"GET /healthz HTTP/1.1\r\nHost: localhost:{served.port}\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", served.port), PATIENCE_SECONDS) as client:
         client.sendall(request * 3)
@@ -130,7 +130,7 @@ def test_requests_sent_at_once_are_answered_one_after_another(served: Served) ->
             answers += client.recv(65536)
 
 
-def test_one_download_too_many_is_told_to_come_again(tmp_path: Path) -> None:
+def test_download_over_the_limit_gets_retry_after(tmp_path: Path) -> None:
     with serving(tmp_path, PHJOB_API_DOWNLOADS="2") as served:
         os.truncate(served.add_job("job-1", {"big.bin": b""}) / "big.bin", BIG_BYTES)
         wait_for_job(served)
@@ -142,7 +142,7 @@ def test_one_download_too_many_is_told_to_come_again(tmp_path: Path) -> None:
             client.close()
 
 
-def test_what_is_under_way_is_ended_well_when_the_service_is_told_to_end(tmp_path: Path) -> None:
+def test_running_download_is_completed_on_sigterm(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         os.truncate(served.add_job("job-1", {"big.bin": b""}) / "big.bin", BIG_BYTES)
         wait_for_job(served)
@@ -155,77 +155,77 @@ def test_what_is_under_way_is_ended_well_when_the_service_is_told_to_end(tmp_pat
         assert served.process.wait(PATIENCE_SECONDS) == 0
 
 
-def test_all_wrong_settings_are_told_at_once() -> None:
+def test_all_invalid_settings_are_reported_at_once() -> None:
     environ = {"PATH": os.environ["PATH"], "PHJOB_API_AUTH": "none", "PHJOB_API_LISTEN": "0.0.0.0:80"}
     environ |= {"PHJOB_API_STORE": "phfs", "PHJOB_CLEANUP_AT": "25:00", "PHJOB_API_SHARED_SECRET": "hunter2"}
     command = [sys.executable, "-m", "api", "serve"]
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    for told in (
+    for problem in (
         "PHJOB_API_STORE='phfs': use an absolute path",
         "PHJOB_CLEANUP_AT='25:00'",
         "PHJOB_API_SHARED_SECRET: ",
     ):
-        assert told in ended.stderr
+        assert problem in ended.stderr
     assert "hunter2" not in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
-def test_an_ipv6_address_may_stand_with_and_without_brackets(host: str) -> None:
-    server = Server((host, 8080), 4, lambda: flask.Flask("none"), lambda: None)
+def test_ipv6_address_is_accepted_with_and_without_brackets(host: str) -> None:
+    server = HttpServer((host, 8080), 4, lambda: flask.Flask("none"), lambda: None)
     assert server.cfg.address == [("::1", 8080)]
 
 
-def test_without_a_cluster_the_command_says_so_and_ends() -> None:
+def test_without_a_cluster_the_command_fails() -> None:
     environ = {"PATH": os.environ["PATH"], "PHJOB_API_AUTH": "none", "PHJOB_API_STORE": "/tmp"}
     command = [sys.executable, "-m", "api", "serve"]
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert 'not started problem="no cluster is named' in ended.stderr
+    assert 'not started problem="no cluster is configured' in ended.stderr
 
 
-def test_everybody_is_let_in_on_loopback_alone() -> None:
+def test_auth_none_is_refused_beyond_loopback() -> None:
     environ = {"PATH": os.environ["PATH"], "PHJOB_API_AUTH": "none", "PHJOB_API_STORE": "/tmp"}
     command = [sys.executable, "-m", "api", "serve"]
     listen = environ | {"PHJOB_API_LISTEN": "0.0.0.0:8080"}
     ended = subprocess.run(command, env=listen, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert "lets everybody in" in ended.stderr
+    assert "requires PHJOB_API_LISTEN on loopback" in ended.stderr
 
 
 ENDLESS = """
 import itertools, sys
 import flask
-from api.server import Server
+from api.server import HttpServer
 
 def compose():
     app = flask.Flask("endless")
     app.add_url_rule("/", "endless", lambda: flask.Response(itertools.repeat(b"x" * 65536)))
     return app
 
-Server(("127.0.0.1", int(sys.argv[1])), 2, compose, lambda: None, stalled_seconds=1).run()
+HttpServer(("127.0.0.1", int(sys.argv[1])), 2, compose, lambda: None, stalled_seconds=1).run()
 """
 
 
-def test_a_reader_that_takes_nothing_any_more_is_let_go() -> None:
+def test_stalled_reader_is_disconnected() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     server = subprocess.Popen([sys.executable, "-c", ENDLESS, str(port)], stderr=subprocess.PIPE, text=True)
     try:
         stalled = [stop_reading(port) for _ in range(2)]  # as many as there are threads
-        stop_reading(port).close()  # served once they are let go
+        stop_reading(port).close()  # served once they are disconnected
         for client in stalled:
             client.close()
     finally:
         server.terminate()
-        said = server.communicate(timeout=PATIENCE_SECONDS)[1]
-    assert said.count("let go a peer that had stalled") == 2
-    assert "Traceback" not in said, said
+        log = server.communicate(timeout=PATIENCE_SECONDS)[1]
+    assert log.count("stalled peer disconnected") == 2
+    assert "Traceback" not in log, log
 
 
 def stop_reading(port: int) -> socket.socket:
-    """Ask, read the beginning of an answer that has no end, and no more."""
+    """Send a request, read the start of an endless response, and no more."""
     client = socket.socket()
     client.settimeout(PATIENCE_SECONDS)
     deadline = time.monotonic() + PATIENCE_SECONDS

@@ -110,7 +110,7 @@ def test_whoever_is_refused_there_can_try_again(browse: Browse, hub: str, oidc: 
     oidc.codes.denies = "access_denied"
     page = browse(hub, PLACE)
     page.get_by_role("main").get_by_role("link", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Signing in did not work")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign-in failed")).to_be_visible()
     expect(page.get_by_text("The sign-in service let nobody in: it was cancelled there, or refused.")).to_be_visible()
     oidc.codes.denies = ""
     page.get_by_role("link", name="Try again").click()

@@ -1,4 +1,4 @@
-"""The code flow of the tests' issuer: whoever asks is let in at once, but all that an issuer checks is checked."""
+"""The code flow of the tests' issuer: it signs everybody in without asking, but makes all of an issuer's checks."""
 
 import hashlib
 import secrets
@@ -15,17 +15,17 @@ _REFUSED: Answer = (400, {"error": "invalid_grant", "error_description": "Code n
 
 
 class Codes:
-    """`access(**claims)` makes an access token, `sign(claims)` an ID token; `made` is told whatever is a secret.
+    """`access(**claims)` makes an access token, `sign(claims)` an ID token; secrets are appended to `made`.
 
-    `redirects`: the client's registered addresses. `denies`: the error that everybody is sent back with. `seconds`:
-    how long access tokens live. `rotates`: whether a refresh token works once. `id_claims`, `answer`: laid over what
-    the ID token and the token endpoint say.
+    `redirects`: the client's registered redirect URIs. `denies`: the error that every login returns. `seconds`: the
+    lifetime of access tokens. `rotates`: whether a refresh token works once only. `id_claims`, `answer`: override the
+    claims of the ID token and the fields of the token endpoint's response.
     """
 
     def __init__(self, access: Callable[..., str], sign: Callable[[dict[str, Any]], str], made: list[str]) -> None:
         self._access, self._sign, self._made = access, sign, made
         self._codes: dict[str, Query] = {}
-        self._renewals: set[str] = set()
+        self._refresh_tokens: set[str] = set()
         self.redirects: set[str] = set()
         self.denies = ""
         self.seconds = 300
@@ -36,7 +36,7 @@ class Codes:
         self.asked: list[Query] = []
 
     def authorize(self, query: Query) -> str:
-        """Where the browser is sent back to. Raises AssertionError for what an issuer shows a page of its own about."""
+        """Return the URL to redirect the browser to. Raises AssertionError if an issuer would show an error page."""
         self.asked.append(query)
         assert query["redirect_uri"] in self.redirects, "Invalid parameter: redirect_uri"
         assert query["response_type"] == "code"
@@ -51,7 +51,7 @@ class Codes:
         return f"{query['redirect_uri']}?{urlencode(back | {'state': query['state'], 'session_state': 'x'})}"
 
     def exchange(self, form: Query) -> Answer:
-        """What a code is exchanged for, once; its client has been checked."""
+        """Exchange a code, once, for tokens. The client has been checked."""
         asked = self._codes.pop(form["code"], None)
         challenge = urlsafe_b64encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest()).rstrip(b"=")
         if asked is None or challenge.decode() != asked["code_challenge"]:
@@ -60,22 +60,22 @@ class Codes:
             return _REFUSED
         return self._tokens(form["client_id"], asked["nonce"])
 
-    def renew(self, form: Query) -> Answer:
-        """What a refresh token is exchanged for."""
-        if form["refresh_token"] not in self._renewals:
+    def refresh(self, form: Query) -> Answer:
+        """Exchange a refresh token for new tokens."""
+        if form["refresh_token"] not in self._refresh_tokens:
             return _REFUSED
         if self.rotates:
-            self._renewals.remove(form["refresh_token"])
+            self._refresh_tokens.remove(form["refresh_token"])
         return self._tokens(form["client_id"], "")
 
     def end_sessions(self) -> None:
-        """As when the administrator signs everybody out."""
-        self._renewals.clear()
+        """Invalidate all refresh tokens, as if an administrator signed everybody out."""
+        self._refresh_tokens.clear()
 
     def sign_out(self, query: Query) -> str:
-        """Where the browser is sent back to."""
+        """Return the URL to redirect the browser to."""
         back = query["post_logout_redirect_uri"]
-        assert urlsplit(back).netloc in {urlsplit(each).netloc for each in self.redirects}
+        assert urlsplit(back).netloc in {urlsplit(uri).netloc for uri in self.redirects}
         self.end_sessions()
         return back
 
@@ -85,12 +85,12 @@ class Codes:
         half = hashlib.sha256(access.encode()).digest()[:16]
         identity = {"aud": client, "azp": client, "typ": "ID", "nonce": nonce, "exp": now + 300}
         identity["at_hash"] = urlsafe_b64encode(half).rstrip(b"=").decode()
-        renewal = self._make()
-        self._renewals.add(renewal)
+        refresh_token = self._make()
+        self._refresh_tokens.add(refresh_token)
         answer = {
             "access_token": access,
             "id_token": self._sign(identity | self.id_claims),
-            "refresh_token": renewal,
+            "refresh_token": refresh_token,
             "expires_in": self.seconds,
             "token_type": "Bearer",
         } | self.answer

@@ -1,4 +1,4 @@
-"""An issuer per test, and what holds for every test here: no token is in the log."""
+"""An issuer per test, and a check of every test here: no token is logged."""
 
 import logging
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def oidc() -> Iterator[OidcServer]:
 
 @pytest.fixture(autouse=True)
 def no_token_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whole, or by its signature or claims, in a message or a trace."""
+    """Neither a whole token nor its signature or claims, in a message or a traceback."""
     caplog.set_level(logging.DEBUG)
     yield
     formatter = logging.Formatter()

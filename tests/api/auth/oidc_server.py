@@ -1,6 +1,6 @@
 """A small real OpenID Connect issuer on loopback, in the manner of Keycloak: discovery, keys, tokens, the code flow.
 
-It can be told to be out, slow, endless, to send elsewhere, and to change its keys.
+Tests can make it fail, hang, send endless responses or redirects, and change its keys.
 """
 
 import base64
@@ -23,11 +23,11 @@ from tests.api.auth.codes import Codes
 
 CLIENT, CLIENT_SECRET = "phjob-api", "s3cr3t-of-the-client"
 AUDIENCE = "hub"
-_REFRESH_KEY = "what only the issuer knows, and signs its refresh tokens with, as Keycloak does" * 2
+_REFRESH_KEY = "known only to the issuer, which signs its refresh tokens with it, as Keycloak" * 2
 
 _REALM = "/realms/hub"
 
-# Every token and secret that a test made: none of them may be logged.
+# Every token and secret that a test made; none may be logged.
 MADE: list[str] = [CLIENT_SECRET]
 
 Answer = Callable[["_Handler"], None]
@@ -35,7 +35,7 @@ Answer = Callable[["_Handler"], None]
 
 @cache
 def rsa_key(name: str) -> rsa.RSAPrivateKey:
-    """An RSA key, made once per session."""
+    """Return an RSA key, generated once per session."""
     return rsa.generate_private_key(public_exponent=65537, key_size=1024 if name == "weak" else 2048)
 
 
@@ -49,7 +49,7 @@ def public_pem(key: rsa.RSAPrivateKey) -> bytes:
 
 
 def jwk(kid: str, key: Any, **more: Any) -> dict[str, Any]:
-    """The public half as an issuer publishes it."""
+    """Return the public key as an issuer publishes it."""
     algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
     published: dict[str, Any] = algorithm.to_jwk(key.public_key(), as_dict=True)
     return published | {"kid": kid, "use": "sig"} | more
@@ -62,7 +62,7 @@ def signed(claims: dict[str, Any], key: Any, algorithm: str, **header: Any) -> s
 
 
 def unsigned(header: Any, claims: Any, signature: str = "") -> str:
-    """Three segments of whatever is given."""
+    """Return a token of three segments with any header and claims."""
 
     def segment(value: Any) -> str:
         data = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -74,7 +74,7 @@ def unsigned(header: Any, claims: Any, signature: str = "") -> str:
 
 
 class OidcServer:
-    """The issuer. `answers`: by path, what is answered in place of the ordinary; `asked`: how often each path was."""
+    """The issuer. `answers`: responses by path that replace the normal ones. `asked`: number of requests by path."""
 
     def __init__(self) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -98,7 +98,7 @@ class OidcServer:
         self.may_end = threading.Event()
 
     def claims(self, **more: Any) -> dict[str, Any]:
-        """An access token's claims as Keycloak writes them; a value of None leaves the claim out."""
+        """Return an access token's claims as Keycloak writes them; None omits a claim."""
         now = int(time.time())
         ordinary = {
             "iss": self.issuer,
@@ -115,29 +115,29 @@ class OidcServer:
         return {name: value for name, value in (ordinary | more).items() if value is not None}
 
     def token(self, *, kid: str = "rsa-1", **more: Any) -> str:
-        """An access token."""
+        """Return an access token."""
         if kid.startswith("ec"):
             return signed(self.claims(**more), ec_key("1"), "ES256", kid=kid)
         return signed(self.claims(**more), rsa_key("1"), "RS256", kid=kid)
 
     def id_token(self, claims: dict[str, Any]) -> str:
-        """An ID token; a value of None leaves the claim out."""
+        """Return an ID token; None omits a claim."""
         return self.token(**claims)
 
     def offline(self, **more: Any) -> str:
-        """An API token: an offline refresh token, which the issuer alone can check."""
+        """Return an API token: an offline refresh token, which only the issuer can verify."""
         claims = {"iss": self.issuer, "aud": self.issuer, "sub": "4f1c", "typ": "Offline", "azp": CLIENT}
         return signed(claims | {"jti": str(time.monotonic_ns())} | more, _REFRESH_KEY, "HS512", kid="internal")
 
     def exchange(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        """What the token endpoint says to a form."""
+        """Return the token endpoint's response to a form."""
         token = form.get("refresh_token", "")
         if (form.get("client_id"), form.get("client_secret")) != (CLIENT, self.client_secret):
             return 401, {"error": "unauthorized_client", "error_description": f"Invalid client for {token}"}
         if form["grant_type"] == "authorization_code":
             return self.codes.exchange(form)
         if token.count(".") != 2:
-            return self.codes.renew(form)
+            return self.codes.refresh(form)
         try:
             claims = jwt.decode(token, _REFRESH_KEY, ["HS512"], audience=self.issuer)
         except jwt.PyJWTError:
@@ -158,7 +158,7 @@ class OidcServer:
 
 @contextmanager
 def oidc_server() -> Iterator[OidcServer]:
-    """A running issuer."""
+    """Run an issuer."""
     server = OidcServer()
     thread = threading.Thread(target=server.serve, name="oidc")
     thread.start()
@@ -170,7 +170,7 @@ def oidc_server() -> Iterator[OidcServer]:
 
 
 def status(code: int, body: bytes = b"{}", **headers: str) -> Answer:
-    """An answer of that status."""
+    """Answer with this status."""
 
     def answer(handler: "_Handler") -> None:
         handler.send(code, body, **headers)
@@ -179,23 +179,23 @@ def status(code: int, body: bytes = b"{}", **headers: str) -> Answer:
 
 
 def hang(handler: "_Handler") -> None:
-    """No answer until the server ends."""
+    """Do not answer until the server stops."""
     handler.server.oidc.may_end.wait(30)
 
 
-def held(asking: threading.Event, go_on: threading.Event) -> Answer:
-    """No answer until told to go on, and then that the server is out."""
+def wait_then_fail(asking: threading.Event, go_on: threading.Event) -> Answer:
+    """Answer with 503, but only when `go_on` is set."""
 
     def answer(handler: "_Handler") -> None:
         asking.set()
-        go_on.wait(90)  # longer than a test may take
+        go_on.wait(90)  # longer than a test's timeout
         handler.send(503, b"{}")
 
     return answer
 
 
 def trickle(start: bytes) -> Answer:
-    """`start`, then a byte every now and then for ever."""
+    """Send `start`, then single bytes for ever."""
 
     def answer(handler: "_Handler") -> None:
         handler.wfile.write(start)
@@ -211,7 +211,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is what some tests are about."""
+        """Ignore clients that disconnect, as some tests do."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -219,10 +219,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         oidc, url = self.server.oidc, urlsplit(self.path)
-        ways = {"/auth": oidc.codes.authorize, "/logout": oidc.codes.sign_out}
-        if way := ways.get(name := url.path.removeprefix(_REALM)):
+        redirects = {"/auth": oidc.codes.authorize, "/logout": oidc.codes.sign_out}
+        if redirect := redirects.get(name := url.path.removeprefix(_REALM)):
             oidc.asked[name] += 1
-            self._lead(lambda: way(dict(parse_qsl(url.query, strict_parsing=True))))
+            self._redirect(lambda: redirect(dict(parse_qsl(url.query, strict_parsing=True))))
             return
         documents = {"/.well-known/openid-configuration": oidc.discovery, "/certs": {"keys": oidc.published}}
         self._answer(lambda name: (200, documents[name]))
@@ -240,12 +240,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: tests look for tokens in what is logged."""
+        """Log nothing, as tests search the log for tokens."""
 
-    def _lead(self, way: Callable[[], str]) -> None:
-        """Send the browser on, or show it a page that says what is wrong."""
+    def _redirect(self, redirect: Callable[[], str]) -> None:
+        """Redirect the browser, or show an error page."""
         try:
-            self.send(302, b"", Location=way())
+            self.send(302, b"", Location=redirect())
         except AssertionError as error:
             self.send(400, f"We are sorry: {error}".encode(), Content_Type="text/plain")
 

@@ -1,4 +1,4 @@
-"""A real Flask application behind a real HTTP server that says who calls, and a client that sends what it is told."""
+"""A Flask application behind a real HTTP server that returns its caller, and a client that sends arbitrary headers."""
 
 import http.client
 import json
@@ -14,12 +14,12 @@ from werkzeug.serving import make_server
 from api.auth.browser import protect
 from api.auth.caller import Authenticator, Caller
 from api.auth.origins import Origins
-from api.auth.request import request_caller
+from api.auth.request import request_authenticator
 from api.errors import ApiError, NotAuthenticated, error_body
 from api.settings import ApiSettings
 from tests.api.auth.oidc_server import MADE
 
-SITE = "https://console.example.com"  # another web site that the settings name
+SITE = "https://console.example.com"  # another web site, allowed by the settings
 
 
 def settings(**more: str) -> ApiSettings:
@@ -29,7 +29,7 @@ def settings(**more: str) -> ApiSettings:
 
 @dataclass
 class Spy:
-    """An authenticator that notes what it is asked."""
+    """An authenticator that records the tokens it gets."""
 
     caller: Caller | None = None
     asked: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Service:
-    """Where it listens."""
+    """A running service."""
 
     port: int
 
@@ -70,7 +70,7 @@ class Service:
         body: bytes = b"",
         host: str | None = None,
     ) -> Answer:
-        """Send exactly these headers (besides Host and the body's length)."""
+        """Send a request with exactly these headers, Host and Content-Length."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
@@ -83,8 +83,8 @@ class Service:
             answer = Answer(response.status, response.headers, response.read())
         finally:
             connection.close()
-        told = answer.body.decode() + str(answer.headers)
-        assert not [made for made in MADE if made in told or made.rpartition(".")[2] in told.split()]
+        text = answer.body.decode() + str(answer.headers)
+        assert not [made for made in MADE if made in text or made.rpartition(".")[2] in text.split()]
         return answer
 
     def bearer(self, token: str, method: str = "GET", path: str = "/me") -> Answer:
@@ -95,12 +95,12 @@ class Service:
 def serving(
     authenticator: Authenticator, anonymous: Caller | None = None, origin: str = "", others: Sequence[str] = ()
 ) -> Iterator[Service]:
-    """A running service. `/me` tells the caller and `/change` changes something; `/open` asks for nobody."""
+    """Run a service: `/me` returns the caller, `/change` requires one, `/open` does not."""
     app = flask.Flask("tested", static_folder=None)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     server.daemon_threads, server.block_on_close = False, True  # type: ignore[attr-defined]
     origins = Origins(("127.0.0.1", server.server_port), origin, others)
-    authenticate = request_caller(authenticator, origins, anonymous)
+    authenticate = request_authenticator(authenticator, origins, anonymous)
     protect(app, origins)
 
     @app.errorhandler(ApiError)

@@ -1,4 +1,4 @@
-"""Host, Origin and CORS, for every request whoever sends it; and the headers that bound every answer."""
+"""Host, Origin and CORS checks of every request, and the security headers of every response."""
 
 from collections.abc import Iterator
 
@@ -20,14 +20,14 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture
-def shared() -> Iterator[Service]:
-    """A service whose settings name another web site."""
+def cors_service() -> Iterator[Service]:
+    """A service whose settings allow another web site."""
     with serving(Spy(Caller("4f1c", "ann")), others=[SITE]) as running:
         yield running
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LocalHost:{port}", "[::1]:{port}"])
-def test_a_host_that_names_loopback_is_served(service: Service, host: str) -> None:
+def test_loopback_hosts_are_served(service: Service, host: str) -> None:
     assert service.ask(path="/open", host=host.replace("{port}", str(service.port))).status == 200
 
 
@@ -47,19 +47,19 @@ def test_a_host_that_names_loopback_is_served(service: Service, host: str) -> No
         "",
     ],
 )
-def test_a_host_that_was_made_to_point_here_is_not(service: Service, host: str) -> None:
+def test_foreign_hosts_are_refused(service: Service, host: str) -> None:
     for method in ("GET", "POST", "OPTIONS"):
-        for path in ("/open", "/me", "/nothing-here"):
-            asked = service.ask(method, path, [HEADER], host=host.replace("{port}", str(service.port)))
-            assert (asked.status, asked.json["error"]["code"]) == (403, "NOT_AUTH")
+        for path in ("/open", "/me", "/missing"):
+            response = service.ask(method, path, [HEADER], host=host.replace("{port}", str(service.port)))
+            assert (response.status, response.json["error"]["code"]) == (403, "NOT_AUTH")
 
 
-def test_two_hosts_are_none(service: Service) -> None:
+def test_two_host_headers_are_refused(service: Service) -> None:
     assert service.ask(path="/open", headers=[("Host", "evil.example.com")]).status == 403
 
 
 @pytest.mark.parametrize(
-    ("listen", "origin", "host", "served"),
+    ("listen", "origin", "host", "allowed"),
     [
         (("127.0.0.1", 80), "", "localhost", True),
         (("127.0.0.1", 80), "", "localhost:80", True),
@@ -68,11 +68,11 @@ def test_two_hosts_are_none(service: Service) -> None:
         (("127.0.0.1", 8080), "http://localhost:9000", "localhost:9000", True),
         (("127.0.0.1", 8080), "https://Hub.example.com", "hub.example.com", True),
         (("127.0.0.1", 8080), "https://hub.example.com", "evil.example.com", False),
-        (("0.0.0.0", 8080), "", "hub.example.com", True),  # a pod's: whoever has no token gets nothing there
+        (("0.0.0.0", 8080), "", "hub.example.com", True),  # in a pod, where tokens protect the service
     ],
 )
-def test_which_hosts_lead_here(listen: tuple[str, int], origin: str, host: str, served: bool) -> None:
-    assert Origins(listen, origin, ()).is_host(host) is served
+def test_allowed_hosts(listen: tuple[str, int], origin: str, host: str, allowed: bool) -> None:
+    assert Origins(listen, origin, ()).is_allowed_host(host) is allowed
 
 
 @pytest.mark.parametrize(
@@ -80,77 +80,77 @@ def test_which_hosts_lead_here(listen: tuple[str, int], origin: str, host: str, 
     [
         ("http://hub:8080", "http", "hub:8080", True),
         ("HTTP://Hub:8080", "http", "hub:8080", True),
-        ("https://hub", "http", "hub", True),  # TLS ended before us
+        ("https://hub", "http", "hub", True),  # a proxy terminates TLS
         ("http://hub", "https", "hub", False),
         ("https://hub:8443", "http", "hub", False),
-        ("https://told.example.com", "http", "inner:8080", True),
-        ("http://told.example.com", "http", "inner:8080", False),
+        ("https://configured.example.com", "http", "inner:8080", True),
+        ("http://configured.example.com", "http", "inner:8080", False),
         ("", "http", "", False),
         ("null", "http", "null", False),
     ],
 )
-def test_which_origins_are_our_own(origin: str, scheme: str, host: str, own: bool) -> None:
-    assert Origins(("0.0.0.0", 8080), "https://told.example.com", ()).is_own(origin, scheme, host) is own
+def test_own_origins(origin: str, scheme: str, host: str, own: bool) -> None:
+    assert Origins(("0.0.0.0", 8080), "https://configured.example.com", ()).is_own(origin, scheme, host) is own
 
 
 @pytest.mark.parametrize("origin", [EVIL, "null", "", SITE])
-def test_a_foreign_page_changes_nothing_even_with_a_token(service: Service, origin: str) -> None:
+def test_foreign_page_cannot_change_anything_even_with_a_token(service: Service, origin: str) -> None:
     answer = service.ask("POST", "/change", [HEADER, ("Origin", origin)])
     assert answer.status == 403
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_a_foreign_page_reads_nothing(service: Service) -> None:
-    assert service.ask(headers=[HEADER, ("Origin", EVIL)]).status == 200  # which its browser does not let it read
+def test_foreign_page_cannot_read(service: Service) -> None:
+    assert service.ask(headers=[HEADER, ("Origin", EVIL)]).status == 200  # the browser hides the response from the page
     for headers in ([HEADER, ("Origin", EVIL)], [("Origin", EVIL), *PREFLIGHT]):
         for method in ("GET", "OPTIONS"):
             answer = service.ask(method, headers=headers)
             assert not [name for name in answer.headers if name.startswith("Access-Control-Allow")]
 
 
-def test_our_own_page_changes(service: Service) -> None:
+def test_own_page_can_change(service: Service) -> None:
     assert service.ask("POST", "/change", [HEADER, ("Origin", f"http://{service.host}")]).status == 200
 
 
-def test_who_is_no_browser_changes(service: Service) -> None:
+def test_client_without_origin_can_change(service: Service) -> None:
     assert service.ask("POST", "/change", [HEADER]).status == 200
 
 
-def test_a_named_site_is_told_what_it_may(shared: Service) -> None:
-    answer = shared.ask("OPTIONS", "/change", [("Origin", SITE), *PREFLIGHT])
+def test_preflight_of_allowed_site_succeeds(cors_service: Service) -> None:
+    answer = cors_service.ask("OPTIONS", "/change", [("Origin", SITE), *PREFLIGHT])
     assert (answer.status, answer.body) == (204, b"")
     assert answer.headers["Access-Control-Allow-Origin"] == SITE
     assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
     assert answer.headers["Vary"] == "Origin"
 
 
-def test_a_named_site_reads_and_changes_with_a_token(shared: Service) -> None:
+def test_allowed_site_reads_and_changes_with_a_token(cors_service: Service) -> None:
     for method, path in (("GET", "/me"), ("POST", "/change")):
-        answer = shared.ask(method, path, [HEADER, ("Origin", SITE)])
+        answer = cors_service.ask(method, path, [HEADER, ("Origin", SITE)])
         assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, SITE)
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_a_named_site_changes_nothing_without_a_token(shared: Service) -> None:
-    assert shared.ask("POST", "/change", [("Origin", SITE)]).status == 403
+def test_allowed_site_changes_nothing_without_a_token(cors_service: Service) -> None:
+    assert cors_service.ask("POST", "/change", [("Origin", SITE)]).status == 403
 
 
 @pytest.mark.parametrize(
     "origin", [EVIL, SITE + ".evil.example.com", SITE + "/", SITE.replace("https", "http"), "null"]
 )
-def test_another_site_than_the_named_one_gets_nothing(shared: Service, origin: str) -> None:
+def test_other_sites_get_no_cors_headers(cors_service: Service, origin: str) -> None:
     for method, headers in (("OPTIONS", PREFLIGHT), ("GET", [HEADER]), ("POST", [HEADER])):
-        answer = shared.ask(method, "/me", [("Origin", origin), *headers])
+        answer = cors_service.ask(method, "/me", [("Origin", origin), *headers])
         assert not [name for name in answer.headers if name.startswith("Access-Control-Allow")]
         assert "Origin" in answer.headers["Vary"]
 
 
-def test_a_refusal_can_be_read_by_the_named_site(shared: Service) -> None:
-    assert shared.ask(headers=[("Origin", SITE)]).headers["Access-Control-Allow-Origin"] == SITE
+def test_refusal_is_readable_by_the_allowed_site(cors_service: Service) -> None:
+    assert cors_service.ask(headers=[("Origin", SITE)]).headers["Access-Control-Allow-Origin"] == SITE
 
 
-@pytest.mark.parametrize("path", ["/me", "/nothing-here"])
-def test_every_answer_is_bounded(service: Service, path: str) -> None:
+@pytest.mark.parametrize("path", ["/me", "/missing"])
+def test_every_response_has_security_headers(service: Service, path: str) -> None:
     headers = service.ask(path=path).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
@@ -159,7 +159,7 @@ def test_every_answer_is_bounded(service: Service, path: str) -> None:
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_what_an_answer_says_itself_stays(shared: Service) -> None:
-    headers = shared.ask(path="/open").headers
+def test_headers_set_by_a_view_stay(cors_service: Service) -> None:
+    headers = cors_service.ask(path="/open").headers
     assert headers.get_all("Content-Security-Policy") == ["sandbox"]
     assert headers["Vary"] == "Accept, Origin"

@@ -1,4 +1,4 @@
-"""Where a user's groups and role are found in the claims, whatever else is in there."""
+"""How a user's groups and roles are found in arbitrary claims."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.auth.claims import Claims, find_claim
+from api.auth.claims import ClaimMapping, find_claim
 from artifacts.names import group_path
 
 
@@ -24,7 +24,7 @@ from artifacts.names import group_path
         ({}, "", None),
     ],
 )
-def test_where_a_claim_is(claims: Any, path: str, found: Any) -> None:
+def test_claim_is_found_at_its_path(claims: Any, path: str, found: Any) -> None:
     assert find_claim(claims, path) == found
 
 
@@ -40,14 +40,14 @@ def test_where_a_claim_is(claims: Any, path: str, found: Any) -> None:
         ([["a"], 1, None, {"a": 1}], ()),
     ],
 )
-def test_which_groups_are_groups(value: Any, groups: tuple[str, ...]) -> None:
-    caller = Claims("groups", "", "").caller({"sub": "1", "groups": value})
+def test_only_valid_group_names_are_groups(value: Any, groups: tuple[str, ...]) -> None:
+    caller = ClaimMapping("groups", "", "").to_caller({"sub": "1", "groups": value})
     assert caller is not None
     assert caller.groups == groups
 
 
-def test_without_a_role_nobody_is_administrator() -> None:
-    caller = Claims("groups", "roles", "").caller({"sub": "1", "roles": ["", "realm-admin"]})
+def test_without_an_admin_role_there_is_no_administrator() -> None:
+    caller = ClaimMapping("groups", "roles", "").to_caller({"sub": "1", "roles": ["", "realm-admin"]})
     assert caller is not None
     assert not caller.is_admin
 
@@ -63,8 +63,8 @@ _JSON = st.recursive(
 
 @settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.sampled_from(["groups", "roles", "sub", "a", "preferred_username"]), _JSON))
-def test_no_claims_break_it_and_every_group_is_a_name(claims: dict[str, Any]) -> None:
-    caller = Claims("a.groups", "a.b.roles", "admin").caller(claims)
+def test_any_claims_give_valid_groups_or_no_caller(claims: dict[str, Any]) -> None:
+    caller = ClaimMapping("a.groups", "a.b.roles", "admin").to_caller(claims)
     if caller is not None:
         assert caller.id == claims["sub"]
         assert caller.username.isprintable()

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from api.auth import exchange
-from api.auth.claims import Claims
-from api.auth.exchange import ACCEPTED_SECONDS, REFUSED_SECONDS, Client, ExchangeAuthenticator
+from api.auth.claims import ClaimMapping
+from api.auth.exchange import ACCEPTED_SECONDS, REFUSED_SECONDS, ExchangeAuthenticator, OAuthClient
 from api.auth.fetch import Fetcher
 from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
 from api.auth.tokens import make_authenticators
 from api.errors import NotAuthenticated, ServiceUnavailable
-from tests.api.auth.oidc_server import CLIENT, CLIENT_SECRET, OidcServer, hang, held, status
+from tests.api.auth.oidc_server import CLIENT, CLIENT_SECRET, OidcServer, hang, status, wait_then_fail
 from tests.api.auth.service import Service, serving, settings
 from tests.api.auth.test_issuer import Clock
 
@@ -24,8 +24,8 @@ from tests.api.auth.test_issuer import Clock
 def make(oidc: OidcServer, clock: Clock, secret: str = CLIENT_SECRET, seconds: float = 20) -> ExchangeAuthenticator:
     fetcher = Fetcher(seconds)
     issuer = Issuer(oidc.issuer, fetcher)
-    believed = OidcAuthenticator(issuer, [CLIENT], Claims("groups", "", ""))
-    return ExchangeAuthenticator(issuer, Client(CLIENT, secret), believed, fetcher, clock)
+    oidc_authenticator = OidcAuthenticator(issuer, [CLIENT], ClaimMapping("groups", "", ""))
+    return ExchangeAuthenticator(issuer, OAuthClient(CLIENT, secret), oidc_authenticator, fetcher, clock)
 
 
 @pytest.fixture
@@ -40,25 +40,25 @@ def authenticator(oidc: OidcServer, clock: Clock) -> ExchangeAuthenticator:
 
 @pytest.fixture
 def service(oidc: OidcServer) -> Iterator[Service]:
-    told = settings(
+    configured = settings(
         PHJOB_API_AUTH="oidc",
         PHJOB_API_OIDC_ISSUER=oidc.issuer,
         PHJOB_API_OIDC_AUDIENCES=CLIENT,
         PHJOB_API_OIDC_CLIENT_ID=CLIENT,
         PHJOB_API_OIDC_CLIENT_SECRET=CLIENT_SECRET,
     )
-    with serving(make_authenticators(told, None)) as running:
+    with serving(make_authenticators(configured, None)) as running:
         yield running
 
 
-def test_an_api_token_tells_its_user(service: Service, oidc: OidcServer) -> None:
+def test_api_token_identifies_its_user(service: Service, oidc: OidcServer) -> None:
     token = oidc.offline()
     for _ in range(3):
         assert service.bearer(token).json["groups"] == ["research", "Team_A"]
     assert oidc.asked["/token"] == 1
 
 
-def test_a_revoked_and_a_made_up_token_are_refused(service: Service, oidc: OidcServer) -> None:
+def test_revoked_and_forged_tokens_are_refused(service: Service, oidc: OidcServer) -> None:
     revoked = oidc.offline()
     oidc.revoked.add(revoked)
     for token in (revoked, revoked[:-30]):
@@ -66,12 +66,12 @@ def test_a_revoked_and_a_made_up_token_are_refused(service: Service, oidc: OidcS
         assert (answer.status, answer.json["error"]["code"]) == (401, "UNAUTHENTICATED")
 
 
-def test_an_issuer_that_is_out_is_no_refusal(service: Service, oidc: OidcServer) -> None:
+def test_failing_issuer_gives_unavailable(service: Service, oidc: OidcServer) -> None:
     oidc.answers["/token"] = status(502, b"<html>Bad Gateway</html>")
     assert service.bearer(oidc.offline()).status == 503
 
 
-def test_an_answer_is_remembered_for_thirty_seconds_at_most(
+def test_accepted_token_is_cached_for_thirty_seconds(
     oidc: OidcServer, authenticator: ExchangeAuthenticator, clock: Clock
 ) -> None:
     token = oidc.offline()
@@ -86,7 +86,7 @@ def test_an_answer_is_remembered_for_thirty_seconds_at_most(
     assert oidc.asked["/token"] == 2
 
 
-def test_an_answer_is_not_remembered_past_the_access_tokens_end(
+def test_accepted_token_is_not_cached_beyond_the_access_tokens_expiry(
     oidc: OidcServer, authenticator: ExchangeAuthenticator, clock: Clock
 ) -> None:
     oidc.access_claims = {"exp": int(time.time()) + 10}
@@ -96,12 +96,12 @@ def test_an_answer_is_not_remembered_past_the_access_tokens_end(
     authenticator.authenticate(token)
     oidc.access_claims = {"exp": int(time.time()) - 5}  # within the leeway
     clock.seconds += 10
-    for asked in (3, 4):
+    for exchanges in (3, 4):
         authenticator.authenticate(token)
-        assert oidc.asked["/token"] == asked
+        assert oidc.asked["/token"] == exchanges
 
 
-def test_an_access_token_with_an_end_that_no_clock_counts_with_is_remembered_as_others_are(
+def test_absurd_expiry_does_not_extend_the_cache(
     oidc: OidcServer, authenticator: ExchangeAuthenticator, clock: Clock
 ) -> None:
     oidc.access_claims = {"exp": 10**400}
@@ -112,7 +112,7 @@ def test_an_access_token_with_an_end_that_no_clock_counts_with_is_remembered_as_
     assert oidc.asked["/token"] == 2
 
 
-def test_a_refusal_is_remembered_for_five_seconds(
+def test_refused_token_is_cached_for_five_seconds(
     oidc: OidcServer, authenticator: ExchangeAuthenticator, clock: Clock
 ) -> None:
     token = oidc.offline()
@@ -126,7 +126,7 @@ def test_a_refusal_is_remembered_for_five_seconds(
     authenticator.authenticate(token)
 
 
-NO_ANSWERS: dict[str, Any] = {
+UNUSABLE: dict[str, Any] = {
     "status 500": status(500),
     "a page": status(502, b"<html>"),
     "too many requests": status(429),
@@ -135,18 +135,18 @@ NO_ANSWERS: dict[str, Any] = {
     "another status": status(401, b'{"error": "invalid_grant"}'),
     "an error in a list": status(400, b'{"error": ["invalid_grant"]}'),
     "a redirect": status(307, Location="http://127.0.0.1:1/"),
-    "a token that is none": status(200, b'{"access_token": 7}'),
+    "a token that is not a string": status(200, b'{"access_token": 7}'),
     "no token": status(200, b'{"error": "invalid_grant"}'),
     "endless": status(400, b" " * 600_000),
 }
 
 
-@pytest.mark.parametrize("case", NO_ANSWERS)
-def test_what_is_no_answer_about_the_token_is_no_refusal_and_not_remembered(
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_response_gives_unavailable_for_a_second_only(
     oidc: OidcServer, authenticator: ExchangeAuthenticator, clock: Clock, case: str
 ) -> None:
     token = oidc.offline()
-    oidc.answers["/token"] = NO_ANSWERS[case]
+    oidc.answers["/token"] = UNUSABLE[case]
     with pytest.raises(ServiceUnavailable):
         authenticator.authenticate(token)
     oidc.answers.clear()
@@ -154,13 +154,13 @@ def test_what_is_no_answer_about_the_token_is_no_refusal_and_not_remembered(
     authenticator.authenticate(token)
 
 
-def test_an_issuer_that_says_nothing_is_no_refusal(oidc: OidcServer, clock: Clock) -> None:
+def test_hanging_issuer_gives_unavailable(oidc: OidcServer, clock: Clock) -> None:
     oidc.answers["/token"] = hang
     with pytest.raises(ServiceUnavailable):
         make(oidc, clock, seconds=0.5).authenticate(oidc.offline())
 
 
-def test_the_access_token_is_held_to_the_same_rules(
+def test_exchanged_access_token_is_verified(
     oidc: OidcServer, authenticator: ExchangeAuthenticator, clock: Clock
 ) -> None:
     for claims in ({"azp": "other"}, {"typ": "ID"}, {"iss": "https://evil.example.com"}):
@@ -169,12 +169,12 @@ def test_the_access_token_is_held_to_the_same_rules(
             authenticator.authenticate(oidc.offline())
 
 
-def test_a_client_that_the_issuer_does_not_know_is_our_fault(oidc: OidcServer, clock: Clock) -> None:
+def test_wrong_client_secret_gives_unavailable(oidc: OidcServer, clock: Clock) -> None:
     with pytest.raises(ServiceUnavailable):
         make(oidc, clock, "wrong secret").authenticate(oidc.offline())
 
 
-def test_an_issuer_without_a_token_endpoint_is_no_refusal(
+def test_issuer_without_a_token_endpoint_gives_unavailable(
     oidc: OidcServer, authenticator: ExchangeAuthenticator
 ) -> None:
     del oidc.discovery["token_endpoint"]
@@ -182,7 +182,9 @@ def test_an_issuer_without_a_token_endpoint_is_no_refusal(
         authenticator.authenticate(oidc.offline())
 
 
-def test_many_requests_with_one_token_make_one_exchange(oidc: OidcServer, authenticator: ExchangeAuthenticator) -> None:
+def test_concurrent_requests_with_one_token_share_one_exchange(
+    oidc: OidcServer, authenticator: ExchangeAuthenticator
+) -> None:
     token, ready = oidc.offline(), threading.Barrier(16)
 
     def ask(_: int) -> str:
@@ -194,11 +196,11 @@ def test_many_requests_with_one_token_make_one_exchange(oidc: OidcServer, authen
     assert oidc.asked["/token"] == 1
 
 
-def test_one_token_does_not_wait_for_another(oidc: OidcServer, authenticator: ExchangeAuthenticator) -> None:
+def test_tokens_do_not_wait_for_one_another(oidc: OidcServer, authenticator: ExchangeAuthenticator) -> None:
     first, second = oidc.offline(), oidc.offline()
     authenticator.authenticate(second)
     asking, go_on = threading.Event(), threading.Event()
-    oidc.answers["/token"] = held(asking, go_on)
+    oidc.answers["/token"] = wait_then_fail(asking, go_on)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(authenticator.authenticate, first)
         assert asking.wait(10)
@@ -210,12 +212,12 @@ def test_one_token_does_not_wait_for_another(oidc: OidcServer, authenticator: Ex
             waiting.result(20)
 
 
-def test_strangers_hold_a_few_threads_at_most(oidc: OidcServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_exchanges_are_limited(oidc: OidcServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "_MAX_CONCURRENT", 2)
     monkeypatch.setattr(exchange, "_WAIT_SECONDS", 0.01)
     authenticator = make(oidc, clock)
     go_on = threading.Event()
-    oidc.answers["/token"] = held(threading.Event(), go_on)
+    oidc.answers["/token"] = wait_then_fail(threading.Event(), go_on)
 
     def ask(token: str) -> str:
         with pytest.raises(ServiceUnavailable) as refused:
@@ -223,15 +225,15 @@ def test_strangers_hold_a_few_threads_at_most(oidc: OidcServer, clock: Clock, mo
         return str(refused.value)
 
     with ThreadPoolExecutor(8) as pool:
-        told = as_completed([pool.submit(ask, oidc.offline()) for _ in range(8)])
+        refusals = as_completed([pool.submit(ask, oidc.offline()) for _ in range(8)])
         try:
-            assert all(next(told).result().startswith("too many") for _ in range(6))
+            assert all(next(refusals).result().startswith("too many") for _ in range(6))
         finally:
             go_on.set()
     assert oidc.asked["/token"] == 2
 
 
-def test_what_is_remembered_is_bounded(oidc: OidcServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_is_bounded(oidc: OidcServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "_MAX_ENTRIES", 3)
     authenticator = make(oidc, clock)
     tokens = [oidc.offline() for _ in range(5)]

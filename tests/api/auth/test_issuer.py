@@ -1,4 +1,4 @@
-"""An issuer that changes its keys, is out, slow, endless or strange; and strangers who make up key ids."""
+"""Issuers that change their keys or are down, slow, endless or malformed; and strangers who invent key ids."""
 
 import threading
 from collections.abc import Callable
@@ -7,20 +7,31 @@ from typing import Any
 
 import pytest
 
-from api.auth import kept
-from api.auth.claims import Claims
-from api.auth.fetch import MAX_BYTES, Fetcher, FetchFailed
+from api.auth import cached_value
+from api.auth.cached_value import FRESH_SECONDS, PAUSE_SECONDS, USABLE_SECONDS
+from api.auth.claims import ClaimMapping
+from api.auth.fetch import MAX_BYTES, Fetcher, FetchError
 from api.auth.issuer import Issuer
-from api.auth.kept import FRESH_SECONDS, PAUSE_SECONDS, USABLE_SECONDS
 from api.auth.oidc import OidcAuthenticator
 from api.errors import NotAuthenticated, ServiceUnavailable
-from tests.api.auth.oidc_server import AUDIENCE, OidcServer, ec_key, hang, held, jwk, rsa_key, signed, status, trickle
+from tests.api.auth.oidc_server import (
+    AUDIENCE,
+    OidcServer,
+    ec_key,
+    hang,
+    jwk,
+    rsa_key,
+    signed,
+    status,
+    trickle,
+    wait_then_fail,
+)
 
 DISCOVERY = "/.well-known/openid-configuration"
 
 
 class Clock:
-    """Monotonic seconds that pass when told to."""
+    """Monotonic seconds that a test advances."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -41,10 +52,10 @@ def issuer(oidc: OidcServer, clock: Clock) -> Issuer:
 
 @pytest.fixture
 def authenticator(issuer: Issuer) -> OidcAuthenticator:
-    return OidcAuthenticator(issuer, [AUDIENCE], Claims("groups", "", ""))
+    return OidcAuthenticator(issuer, [AUDIENCE], ClaimMapping("groups", "", ""))
 
 
-def test_the_issuer_is_not_asked_before_a_token_comes_and_once_for_many(
+def test_metadata_is_fetched_on_first_use_and_once_for_many_tokens(
     oidc: OidcServer, authenticator: OidcAuthenticator
 ) -> None:
     assert not oidc.asked
@@ -53,25 +64,25 @@ def test_the_issuer_is_not_asked_before_a_token_comes_and_once_for_many(
     assert oidc.asked == {DISCOVERY: 1, "/certs": 1}
 
 
-def test_made_up_key_ids_do_not_make_a_fetch_per_request(
+def test_unknown_key_ids_do_not_cause_a_fetch_per_request(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock
 ) -> None:
-    forged = [signed(oidc.claims(), rsa_key("2"), "RS256", kid=f"made-up-{each}") for each in range(50)]
+    forged = [signed(oidc.claims(), rsa_key("2"), "RS256", kid=f"unknown-{number}") for number in range(50)]
 
     def refused(token: str) -> bool:
         with pytest.raises(NotAuthenticated):
             authenticator.authenticate(token)
         return True
 
-    for most in (1, 2, 3):
+    for fetches in (1, 2, 3):
         with ThreadPoolExecutor(16) as pool:
             assert all(pool.map(refused, forged))
-        assert oidc.asked["/certs"] == most
+        assert oidc.asked["/certs"] == fetches
         authenticator.authenticate(oidc.token())
         clock.seconds += PAUSE_SECONDS
 
 
-def test_a_new_key_is_found_once_the_pause_is_over_and_an_old_one_goes(
+def test_new_key_is_found_after_the_pause_and_replaces_the_old_one(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock
 ) -> None:
     old, new = oidc.token(), signed(oidc.claims(), rsa_key("2"), "RS256", kid="rsa-2")
@@ -85,7 +96,7 @@ def test_a_new_key_is_found_once_the_pause_is_over_and_an_old_one_goes(
         authenticator.authenticate(old)
 
 
-def test_a_withdrawn_key_is_not_believed_for_longer_than_keys_are_fresh(
+def test_withdrawn_key_is_refused_after_the_refresh(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock
 ) -> None:
     authenticator.authenticate(oidc.token())
@@ -95,7 +106,7 @@ def test_a_withdrawn_key_is_not_believed_for_longer_than_keys_are_fresh(
         authenticator.authenticate(oidc.token())
 
 
-def no_http(handler: Any) -> None:
+def not_http(handler: Any) -> None:
     handler.wfile.write(b"\x00\xff\r\n\r\n")
 
 
@@ -107,18 +118,18 @@ OUTAGES: dict[str, Callable[[Any], None]] = {
     "a JSON list": status(200, b"[]"),
     "JSON too deep": status(200, b"[" * 100_000),
     "endless": status(200, b" " * (MAX_BYTES + 1) + b"{}"),
-    "no HTTP": no_http,
+    "no HTTP": not_http,
     "closed": lambda handler: handler.connection.close(),
 }
 
 
 @pytest.mark.parametrize("path", [DISCOVERY, "/certs"])
 @pytest.mark.parametrize("case", OUTAGES)
-def test_an_issuer_that_does_not_answer_as_it_should_is_no_refusal(
+def test_unusable_response_gives_unavailable_and_no_immediate_retry(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock, case: str, path: str
 ) -> None:
     oidc.answers[path] = OUTAGES[case]
-    for _ in range(2):  # the second one does not ask
+    for _ in range(2):  # the second attempt does not fetch
         with pytest.raises(ServiceUnavailable):
             authenticator.authenticate(oidc.token())
     assert oidc.asked[path] == 1
@@ -127,7 +138,7 @@ def test_an_issuer_that_does_not_answer_as_it_should_is_no_refusal(
     authenticator.authenticate(oidc.token())
 
 
-def test_known_keys_go_on_through_an_outage_and_unknown_ones_are_no_refusal(
+def test_cached_keys_survive_an_outage_until_they_are_too_old(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock
 ) -> None:
     authenticator.authenticate(oidc.token())
@@ -143,7 +154,7 @@ def test_known_keys_go_on_through_an_outage_and_unknown_ones_are_no_refusal(
         authenticator.authenticate(oidc.token())
 
 
-def test_keys_that_are_all_gone_at_once_are_an_outage(
+def test_empty_key_set_is_treated_as_an_outage(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock
 ) -> None:
     authenticator.authenticate(oidc.token())
@@ -152,12 +163,12 @@ def test_keys_that_are_all_gone_at_once_are_an_outage(
     authenticator.authenticate(oidc.token())
 
 
-def test_whoever_has_a_known_key_does_not_wait_for_a_slow_issuer(
+def test_token_with_a_cached_key_does_not_wait_for_a_slow_issuer(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock
 ) -> None:
     authenticator.authenticate(oidc.token())
     asking, go_on = threading.Event(), threading.Event()
-    oidc.answers["/certs"] = held(asking, go_on)
+    oidc.answers["/certs"] = wait_then_fail(asking, go_on)
     clock.seconds += FRESH_SECONDS
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(authenticator.authenticate, oidc.token())
@@ -170,15 +181,15 @@ def test_whoever_has_a_known_key_does_not_wait_for_a_slow_issuer(
         assert first.result().id == "4f1c"
 
 
-def test_strangers_do_not_wait_for_a_slow_issuer_for_long(
+def test_tokens_with_unknown_keys_wait_briefly_for_a_slow_issuer(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(cached_value, "_WAIT_SECONDS", 0.01)
     authenticator.authenticate(oidc.token())
     asking, go_on = threading.Event(), threading.Event()
-    oidc.answers["/certs"] = held(asking, go_on)
+    oidc.answers["/certs"] = wait_then_fail(asking, go_on)
     clock.seconds += PAUSE_SECONDS
-    unknown = [signed(oidc.claims(), rsa_key("2"), "RS256", kid=f"made-up-{each}") for each in range(8)]
+    unknown = [signed(oidc.claims(), rsa_key("2"), "RS256", kid=f"unknown-{number}") for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         waiting = as_completed([pool.submit(authenticator.authenticate, token) for token in unknown])
         try:
@@ -207,15 +218,13 @@ def test_strangers_do_not_wait_for_a_slow_issuer_for_long(
         {"token_endpoint": "ftp://127.0.0.1/"},
     ],
 )
-def test_a_discovery_document_that_is_not_right_is_an_outage(
-    oidc: OidcServer, issuer: Issuer, discovery: dict[str, Any]
-) -> None:
+def test_malformed_discovery_document_is_an_outage(oidc: OidcServer, issuer: Issuer, discovery: dict[str, Any]) -> None:
     oidc.discovery |= discovery
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchError):
         issuer.key("rsa-1")
 
 
-def test_an_issuer_that_is_protected_names_no_unprotected_url() -> None:
+def test_https_issuer_must_not_name_http_urls() -> None:
     name = "https://id.example.com/realms/hub"
 
     class Answering(Fetcher):
@@ -223,12 +232,12 @@ def test_an_issuer_that_is_protected_names_no_unprotected_url() -> None:
             assert url == f"{name}/.well-known/openid-configuration"
             return {"issuer": name, "jwks_uri": "http://id.example.com/certs"}
 
-    with pytest.raises(FetchFailed, match="does not start with https://"):
+    with pytest.raises(FetchError, match="does not start with https://"):
         Issuer(name, Answering()).key("rsa-1")
 
 
-def test_a_key_that_is_odd_hides_no_other(oidc: OidcServer, issuer: Issuer) -> None:
-    odd = [
+def test_malformed_key_does_not_hide_others(oidc: OidcServer, issuer: Issuer) -> None:
+    malformed = [
         7,
         None,
         {},
@@ -242,33 +251,33 @@ def test_a_key_that_is_odd_hides_no_other(oidc: OidcServer, issuer: Issuer) -> N
         jwk("rsa-oaep", rsa_key("2"), use="enc", alg="RSA-OAEP"),
         jwk("rsa-512", rsa_key("2"), alg="RS512"),
     ]
-    oidc.published[:0] = odd
+    oidc.published[:0] = malformed
     assert issuer.key("rsa-1") is not None
     assert [issuer.key(kid) for kid in ("a", "b", "c", "rsa-oaep", "rsa-512")] == [None] * 5
 
 
-def test_the_first_of_two_keys_of_one_id_holds(oidc: OidcServer, authenticator: OidcAuthenticator) -> None:
+def test_first_of_two_keys_with_the_same_id_is_used(oidc: OidcServer, authenticator: OidcAuthenticator) -> None:
     oidc.published.append(jwk("rsa-1", ec_key("2")))
     authenticator.authenticate(oidc.token())
 
 
-def test_nobody_at_the_address_is_told_in_words_without_the_address() -> None:
-    with pytest.raises(FetchFailed, match=r"^Connection refused$"):
+def test_refused_connection_is_reported_without_the_address() -> None:
+    with pytest.raises(FetchError, match=r"^Connection refused$"):
         Fetcher().get("http://127.0.0.1:1")
 
 
-def test_an_answer_past_the_bound_is_none_though_its_start_would_do(oidc: OidcServer) -> None:
+def test_response_over_the_size_limit_is_refused(oidc: OidcServer) -> None:
     oidc.answers["/certs"] = status(200, b"{}" + b" " * (MAX_BYTES - 2))
     assert Fetcher().get(f"{oidc.issuer}/certs") == {}
     oidc.answers["/certs"] = status(200, b"{}" + b" " * (MAX_BYTES - 1))
-    with pytest.raises(FetchFailed, match="more than 512 KiB"):
+    with pytest.raises(FetchError, match="more than 512 KiB"):
         Fetcher().get(f"{oidc.issuer}/certs")
 
 
 @pytest.mark.parametrize("code", [201, 206, 301, 302, 307, 400])
-def test_another_status_is_no_answer_though_its_body_would_do(oidc: OidcServer, code: int) -> None:
+def test_other_statuses_are_refused_despite_a_valid_body(oidc: OidcServer, code: int) -> None:
     oidc.answers["/certs"] = status(code, Location=f"{oidc.issuer}/token")
-    with pytest.raises(FetchFailed, match=f"status {code}"):
+    with pytest.raises(FetchError, match=f"status {code}"):
         Fetcher().get(f"{oidc.issuer}/certs")
     assert oidc.asked == {"/certs": 1}
 
@@ -283,8 +292,8 @@ SLOW: dict[str, Callable[[Any], None]] = {
 
 
 @pytest.mark.parametrize("case", SLOW)
-def test_the_bound_on_time_is_on_the_whole_answer(oidc: OidcServer, case: str) -> None:
-    """Each byte comes well within it."""
+def test_timeout_covers_the_whole_response(oidc: OidcServer, case: str) -> None:
+    """Each byte arrives well before the timeout."""
     oidc.answers["/certs"] = SLOW[case]
-    with pytest.raises(FetchFailed, match=r"within 0\.3 seconds"):
+    with pytest.raises(FetchError, match=r"within 0\.3 seconds"):
         Fetcher(0.3).get(f"{oidc.issuer}/certs")

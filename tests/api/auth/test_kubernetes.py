@@ -1,4 +1,4 @@
-"""Who a token of Kubernetes belongs to: asked of the API server, kept for a moment, refused in doubt."""
+"""Kubernetes tokens: reviewed by the API server, cached briefly, refused in doubt."""
 
 import threading
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ EXTRA = {"authentication.kubernetes.io/pod-name": ["p"]}
 
 
 class Cluster:
-    """The API server's answers: users by token, and who is an administrator."""
+    """The API server's reviews: users by token, and the administrators' names."""
 
     def __init__(self, server: ApiServer) -> None:
         self.server = server
         self.users: dict[str, dict[str, Any]] = {"good": USER}
         self.admins: set[str] = set()
-        self.status: dict[str, Any] = {}  # laid over every review's
+        self.status: dict[str, Any] = {}  # overrides fields of every review's status
         self.hold = threading.Event()
         self.hold.set()
         server.answers |= {"tokenreviews": self._review, "subjectaccessreviews": self._access}
@@ -64,20 +64,18 @@ def authenticator(cluster: Cluster, clock: list[float]) -> Iterator[KubernetesAu
     client.close()
 
 
-def test_the_users_groups_are_those_with_the_prefix_that_may_be_groups(
-    cluster: Cluster, authenticator: KubernetesAuthenticator
-) -> None:
+def test_groups_are_the_valid_names_with_the_prefix(cluster: Cluster, authenticator: KubernetesAuthenticator) -> None:
     assert authenticator.authenticate("good") == Caller("u-1", "ann", ("Team_A", "b"))
     review = cluster.asked("tokenreviews")[0]
     assert review["spec"] == {"token": "good", "audiences": ["phjob-artifacts", "other"]}
 
 
-def test_one_without_a_uid_is_known_by_name(cluster: Cluster, authenticator: KubernetesAuthenticator) -> None:
+def test_user_without_a_uid_is_identified_by_name(cluster: Cluster, authenticator: KubernetesAuthenticator) -> None:
     cluster.users["bare"] = {"username": "bob"}
     assert authenticator.authenticate("bare") == Caller("bob", "bob")
 
 
-def test_the_right_to_delete_artifacts_makes_an_administrator(
+def test_right_to_delete_artifacts_makes_an_administrator(
     cluster: Cluster, authenticator: KubernetesAuthenticator
 ) -> None:
     cluster.users["boss"] = {**USER, "username": "eve", "extra": EXTRA}
@@ -115,7 +113,7 @@ def test_the_right_to_delete_artifacts_makes_an_administrator(
         {"user": []},
     ],
 )
-def test_what_is_not_clearly_a_yes_for_us_is_a_no(
+def test_ambiguous_review_refuses_the_token(
     cluster: Cluster, authenticator: KubernetesAuthenticator, status: dict[str, Any]
 ) -> None:
     cluster.status = status
@@ -125,14 +123,14 @@ def test_what_is_not_clearly_a_yes_for_us_is_a_no(
 
 
 @pytest.mark.parametrize("answer", [{}, {"allowed": "true"}, {"allowed": True, "denied": True}, {"allowed": 1}, []])
-def test_what_is_not_clearly_allowed_makes_no_administrator(
+def test_ambiguous_access_review_makes_no_administrator(
     cluster: Cluster, authenticator: KubernetesAuthenticator, answer: Any
 ) -> None:
     cluster.server.answers["subjectaccessreviews"] = lambda document: {**document, "status": answer}
     assert not authenticator.authenticate("good").is_admin
 
 
-def test_without_an_audience_nobody_is_let_in(cluster: Cluster) -> None:
+def test_without_audiences_every_token_is_refused(cluster: Cluster) -> None:
     cluster.status = {"audiences": ["https://kubernetes.default.svc"]}
     client = cluster.server.client()
     with pytest.raises(NotAuthenticated):
@@ -140,7 +138,7 @@ def test_without_an_audience_nobody_is_let_in(cluster: Cluster) -> None:
     client.close()
 
 
-def test_answers_are_kept_for_ten_seconds_and_refusals_for_two(
+def test_accepted_tokens_are_cached_for_ten_seconds_and_refused_ones_for_two(
     cluster: Cluster, authenticator: KubernetesAuthenticator, clock: list[float]
 ) -> None:
     authenticator.authenticate("good")
@@ -178,7 +176,7 @@ def refuse(authenticator: KubernetesAuthenticator, token: str) -> None:
         ("text", {"text": b"[]"}),
     ],
 )
-def test_a_server_that_cannot_be_asked_lets_nobody_in_and_is_asked_again(
+def test_failed_review_gives_unavailable_and_is_not_cached(
     cluster: Cluster, authenticator: KubernetesAuthenticator, plural: str, kind: str, given: dict[str, Any]
 ) -> None:
     cluster.server.script.add(kind, lambda request: request.path.endswith("/" + plural), **given)
@@ -187,7 +185,7 @@ def test_a_server_that_cannot_be_asked_lets_nobody_in_and_is_asked_again(
     assert authenticator.authenticate("good").username == "ann"
 
 
-def test_tokens_are_in_no_log_and_no_error(
+def test_tokens_are_neither_logged_nor_in_errors(
     cluster: Cluster, authenticator: KubernetesAuthenticator, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.server.script.add("status", lambda _: True, code=403)
@@ -198,7 +196,7 @@ def test_tokens_are_in_no_log_and_no_error(
     assert "s3cret" not in caplog.text + str(unavailable.value) + str(refused.value)
 
 
-def test_many_requests_with_one_token_are_one_question(
+def test_concurrent_requests_with_one_token_share_one_review(
     cluster: Cluster, authenticator: KubernetesAuthenticator
 ) -> None:
     cluster.hold.clear()
@@ -229,6 +227,6 @@ def test_strangers_tokens_evict_no_accepted_one_and_take_bounded_memory(
     assert len(cluster.asked("tokenreviews")) == asked + 1
 
 
-def test_any_text_may_be_sent_as_a_token(authenticator: KubernetesAuthenticator) -> None:
+def test_any_text_is_refused_as_a_token(authenticator: KubernetesAuthenticator) -> None:
     for token in ("", "\ud800", "\0", "a" * 100_000, '{"a": 1}', "Bearer x\r\nX: 1"):
         refuse(authenticator, token)

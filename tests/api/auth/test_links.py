@@ -1,4 +1,4 @@
-"""Signed links: each lets in to one download for a while, and nothing else with it works."""
+"""Signed links: each grants one download until it expires, and nothing else."""
 
 from dataclasses import replace
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,7 +15,7 @@ from api.files.target import DownloadTarget
 KEY = b"k" * 32
 ALICE = Caller("1", "alice", ["Team_A", "other"], is_admin=True)
 TARGET = DownloadTarget("team-a", "job-1", "d/naïve #1 100%.txt")
-MESSAGE = "this link does not work, or not any more: open the job's page for a new one"
+MESSAGE = "this link is invalid or has expired; open the job's page for a new one"
 
 
 class Clock:
@@ -37,7 +37,7 @@ def refused(signer: LinkSigner, target: DownloadTarget, query: dict[str, str]) -
     return False
 
 
-def test_a_link_is_a_path_with_a_query_and_lets_its_signer_in_to_the_group_alone() -> None:
+def test_link_grants_its_signer_access_to_the_group_only() -> None:
     signer = LinkSigner(KEY, 300, Clock())
     url = signer.sign(ALICE, TARGET)
     assert url.isascii()
@@ -47,7 +47,7 @@ def test_a_link_is_a_path_with_a_query_and_lets_its_signer_in_to_the_group_alone
     assert not caller.can_see("other")
 
 
-def test_a_link_ends_when_it_said() -> None:
+def test_link_expires() -> None:
     clock = Clock()
     signer = LinkSigner(KEY, 300, clock)
     query = query_of(signer.sign(ALICE, TARGET))
@@ -57,7 +57,7 @@ def test_a_link_ends_when_it_said() -> None:
     assert refused(signer, TARGET, query)
 
 
-def test_replicas_share_a_key_and_others_do_not() -> None:
+def test_link_is_valid_only_with_the_same_key() -> None:
     query = query_of(LinkSigner(KEY, 300, Clock()).sign(ALICE, TARGET))
     assert not refused(LinkSigner(KEY, 10, Clock()), TARGET, query)
     assert refused(LinkSigner(b"x" * 32, 300, Clock()), TARGET, query)
@@ -79,7 +79,7 @@ def test_replicas_share_a_key_and_others_do_not() -> None:
         replace(TARGET, path=unquote("d/nai%CC%88ve #1 100%.txt")),
     ],
 )
-def test_a_link_works_for_nothing_else(other: DownloadTarget) -> None:
+def test_link_is_valid_for_its_target_only(other: DownloadTarget) -> None:
     signer = LinkSigner(KEY, 300, Clock())
     assert refused(signer, other, query_of(signer.sign(ALICE, TARGET)))
 
@@ -91,7 +91,7 @@ def test_a_link_works_for_nothing_else(other: DownloadTarget) -> None:
         min_size=1,
     )
 )
-def test_whatever_is_changed_or_missing_is_refused_with_the_same_words(changed: dict[str, str]) -> None:
+def test_changed_or_missing_parameters_are_refused_with_one_message(changed: dict[str, str]) -> None:
     signer = LinkSigner(KEY, 300, Clock())
     query = query_of(signer.sign(ALICE, TARGET))
     if {**query, **changed} != query:
@@ -100,6 +100,6 @@ def test_whatever_is_changed_or_missing_is_refused_with_the_same_words(changed: 
         assert refused(signer, TARGET, {key: text for key, text in query.items() if key != name})
 
 
-def test_who_has_no_name_is_told_by_id() -> None:
+def test_caller_without_a_name_is_identified_by_id() -> None:
     signer = LinkSigner(KEY, 300, Clock())
     assert signer.verify(TARGET, query_of(signer.sign(Caller("7", ""), TARGET))).id == "7"

@@ -1,4 +1,4 @@
-"""Which access tokens are believed, and of whom they tell: real tokens, a real issuer, real requests."""
+"""Access tokens: which are accepted, and their users. With real tokens, a real issuer and real requests."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -26,16 +26,16 @@ ADMIN = {"realm-management": {"roles": ["view-users", "realm-admin"]}}
 
 @pytest.fixture
 def service(oidc: OidcServer) -> Iterator[Service]:
-    told = settings(
+    configured = settings(
         PHJOB_API_AUTH="oidc",
         PHJOB_API_OIDC_ISSUER=oidc.issuer,
         PHJOB_API_OIDC_AUDIENCES=f"{AUDIENCE},{CLIENT}",
     )
-    with serving(make_authenticators(told, None)) as running:
+    with serving(make_authenticators(configured, None)) as running:
         yield running
 
 
-def test_a_user_is_told_by_the_claims(service: Service, oidc: OidcServer) -> None:
+def test_user_comes_from_the_claims(service: Service, oidc: OidcServer) -> None:
     assert service.bearer(oidc.token()).json == {
         "id": "4f1c",
         "username": "ann",
@@ -46,11 +46,11 @@ def test_a_user_is_told_by_the_claims(service: Service, oidc: OidcServer) -> Non
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_scheme_is_told_in_any_case(service: Service, oidc: OidcServer, scheme: str) -> None:
+def test_scheme_is_case_insensitive(service: Service, oidc: OidcServer, scheme: str) -> None:
     assert service.ask(headers=[("Authorization", f"{scheme} {oidc.token()}")]).status == 200
 
 
-def test_a_second_algorithm_and_a_user_without_a_name_are_believed(service: Service, oidc: OidcServer) -> None:
+def test_es256_and_a_user_without_a_name_are_accepted(service: Service, oidc: OidcServer) -> None:
     answer = service.bearer(oidc.token(kid="ec-1", preferred_username=None, groups=None))
     assert (answer.json["username"], answer.json["groups"]) == ("4f1c", [])
 
@@ -67,14 +67,14 @@ def test_a_second_algorithm_and_a_user_without_a_name_are_believed(service: Serv
         ("realm-admin", False),
     ],
 )
-def test_the_administrator_is_told_by_one_role_in_one_place(
+def test_only_the_configured_role_makes_an_administrator(
     service: Service, oidc: OidcServer, roles: Any, is_admin: bool
 ) -> None:
     assert service.bearer(oidc.token(resource_access=roles)).json["is_admin"] is is_admin
 
 
 class Now(int):
-    """Seconds from now, whenever that is."""
+    """Seconds relative to the time of the test."""
 
 
 ACCEPTED: dict[str, dict[str, Any]] = {
@@ -85,7 +85,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "not yet valid within the leeway": {"nbf": Now(20)},
     "no typ": {"typ": None},
     "a nonce, as older Keycloaks write": {"nonce": "n"},
-    "an expiry that no clock counts with": {"exp": 10**400},
+    "an absurd expiry": {"exp": 10**400},
 }
 
 REFUSED: dict[str, dict[str, Any]] = {
@@ -99,8 +99,8 @@ REFUSED: dict[str, dict[str, Any]] = {
     "azp in a list": {"azp": [AUDIENCE]},
     "aud in a list in a list": {"aud": [[AUDIENCE]], "azp": None},
     "expired": {"exp": Now(-120)},
-    "expiry that is no number": {"exp": "never"},
-    "expiry not a number": {"exp": float("nan")},
+    "expiry that is a string": {"exp": "never"},
+    "expiry NaN": {"exp": float("nan")},
     "expiry infinite": {"exp": float("inf")},
     "not valid yet": {"nbf": Now(3600)},
     "issued in the future": {"iat": Now(3600)},
@@ -109,32 +109,32 @@ REFUSED: dict[str, dict[str, Any]] = {
     "no sub": {"sub": None},
     "sub empty": {"sub": ""},
     "sub with a line break": {"sub": "a\nb"},
-    "sub no text": {"sub": 7},
+    "sub not a string": {"sub": 7},
     "no iss": {"iss": None},
     "an ID token": {"typ": "ID", "aud": AUDIENCE},
     "an ID token of another make": {"typ": None, "aud": AUDIENCE, "at_hash": "x"},
     "a logout token": {"typ": "Logout", "aud": AUDIENCE},
     "a token bound to a key": {"typ": "DPoP"},
     "a token bound to a certificate": {"cnf": {"x5t#S256": "x"}},
-    "typ no text": {"typ": ["Bearer"]},
+    "typ not a string": {"typ": ["Bearer"]},
     "a refresh token with no client to exchange it": {"typ": "Refresh"},
 }
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_a_token_that_is_believed(service: Service, oidc: OidcServer, case: str) -> None:
+def test_valid_token_is_accepted(service: Service, oidc: OidcServer, case: str) -> None:
     assert service.bearer(oidc.token(**filled(ACCEPTED[case], oidc.issuer))).status == 200
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_token_that_is_not_believed(service: Service, oidc: OidcServer, case: str) -> None:
-    refused = service.bearer(signed_anyhow(oidc.claims(**filled(REFUSED[case], oidc.issuer))))
+def test_invalid_token_is_refused(service: Service, oidc: OidcServer, case: str) -> None:
+    refused = service.bearer(signed_unchecked(oidc.claims(**filled(REFUSED[case], oidc.issuer))))
     assert (refused.status, refused.json["error"]["code"]) == (401, "UNAUTHENTICATED")
     assert refused.headers["WWW-Authenticate"] == "Bearer"
 
 
-def signed_anyhow(claims: dict[str, Any]) -> str:
-    """A token that is rightly signed, with claims that PyJWT would not sign."""
+def signed_unchecked(claims: dict[str, Any]) -> str:
+    """A correctly signed token with claims that PyJWT would refuse to sign."""
     start = unsigned({"alg": "RS256", "kid": "rsa-1", "typ": "JWT"}, claims).rpartition(".")[0]
     algorithm = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
     signature = jwt.utils.base64url_encode(algorithm.sign(start.encode(), rsa_key("1")))
@@ -142,7 +142,7 @@ def signed_anyhow(claims: dict[str, Any]) -> str:
 
 
 def filled(claims: dict[str, Any], issuer: str) -> dict[str, Any]:
-    """The claims for this issuer and this moment."""
+    """Return the claims with the issuer and the current time filled in."""
     return {name: fill(value, issuer) for name, value in claims.items()}
 
 
@@ -151,7 +151,7 @@ def fill(value: Any, issuer: str) -> Any:
         return int(time.time()) + value
     if isinstance(value, str):
         return value.replace("{issuer}", issuer)
-    return [fill(each, issuer) for each in value] if isinstance(value, list) else value
+    return [fill(member, issuer) for member in value] if isinstance(value, list) else value
 
 
 FORGED: dict[str, Callable[[OidcServer], str]] = {
@@ -188,12 +188,12 @@ def _spliced(token: str, other: str) -> str:
 
 
 @pytest.mark.parametrize("case", FORGED)
-def test_a_forged_token_is_refused(service: Service, oidc: OidcServer, case: str) -> None:
+def test_forged_token_is_refused(service: Service, oidc: OidcServer, case: str) -> None:
     assert service.bearer(FORGED[case](oidc)).status == 401
     assert oidc.asked["/mine"] == 0
 
 
-def test_the_public_key_is_no_secret_to_sign_with(service: Service, oidc: OidcServer) -> None:
+def test_public_key_is_not_accepted_as_an_hmac_secret(service: Service, oidc: OidcServer) -> None:
     for secret in (public_pem(rsa_key("1")), jwt.utils.base64url_decode(jwk("", rsa_key("1"))["n"])):
         algorithm = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
         start = unsigned({"alg": "HS256", "kid": "rsa-1"}, oidc.claims()).rpartition(".")[0]
@@ -201,14 +201,14 @@ def test_the_public_key_is_no_secret_to_sign_with(service: Service, oidc: OidcSe
         assert service.bearer(f"{start}.{signature}").status == 401
 
 
-def test_a_published_key_that_is_too_short_is_not_believed(service: Service, oidc: OidcServer) -> None:
+def test_published_key_that_is_too_short_is_refused(service: Service, oidc: OidcServer) -> None:
     oidc.published.append(jwk("weak", rsa_key("weak")))
     with pytest.warns(jwt.InsecureKeyLengthWarning):
         token = signed(oidc.claims(), rsa_key("weak"), "RS256", kid="weak")
     assert service.bearer(token).status == 401
 
 
-def test_a_key_for_other_uses_does_not_sign(service: Service, oidc: OidcServer) -> None:
+def test_keys_for_other_uses_are_refused(service: Service, oidc: OidcServer) -> None:
     oidc.published.append(jwk("enc", rsa_key("2"), use="enc"))
     oidc.published.append({"kty": "oct", "kid": "oct", "k": jwt.utils.base64url_encode(b"k" * 32).decode()})
     assert service.bearer(signed(oidc.claims(), rsa_key("2"), "RS256", kid="enc")).status == 401
@@ -216,7 +216,7 @@ def test_a_key_for_other_uses_does_not_sign(service: Service, oidc: OidcServer) 
 
 
 @pytest.mark.parametrize(
-    ("header", "why"),
+    ("header", "case"),
     [
         ("Bearer", "no token"),
         ("Bearer ", "no token"),
@@ -230,17 +230,17 @@ def test_a_key_for_other_uses_does_not_sign(service: Service, oidc: OidcServer) 
         ("Bearer " + "a" * 16385, "too long"),
     ],
 )
-def test_what_is_no_token_is_refused(service: Service, header: str, why: str) -> None:
-    assert service.ask(headers=[("Authorization", header)]).status == 401, why
+def test_malformed_header_is_refused(service: Service, header: str, case: str) -> None:
+    assert service.ask(headers=[("Authorization", header)]).status == 401, case
 
 
-def test_two_headers_are_refused_though_both_are_good(service: Service, oidc: OidcServer) -> None:
+def test_two_valid_headers_are_refused(service: Service, oidc: OidcServer) -> None:
     header = ("Authorization", f"Bearer {oidc.token()}")
     assert service.ask(headers=[header]).status == 200
     assert service.ask(headers=[header, header]).status == 401
 
 
-def test_no_token_is_refused_with_what_to_do(service: Service) -> None:
+def test_missing_token_is_refused_with_instructions(service: Service) -> None:
     answer = service.ask()
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert "Authorization: Bearer" in answer.json["error"]["message"]

@@ -38,7 +38,7 @@ def own(service: Service) -> tuple[str, str]:
     return "Origin", f"http://{service.host}"
 
 
-def test_a_cookie_tells_the_caller_where_it_reads(service: Service, spy: Spy) -> None:
+def test_cookie_authenticates_reads_of_the_own_page(service: Service, spy: Spy) -> None:
     assert service.ask(headers=[WITH_COOKIE]).json["username"] == "ann"
     assert service.ask("HEAD", headers=[WITH_COOKIE]).status == 200
     assert spy.asked == [TOKEN, TOKEN]
@@ -47,17 +47,17 @@ def test_a_cookie_tells_the_caller_where_it_reads(service: Service, spy: Spy) ->
 @pytest.mark.parametrize(
     ("site", "status"), [("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403)]
 )
-def test_a_cookie_reads_for_no_page_of_another_site(service: Service, spy: Spy, site: str, status: int) -> None:
+def test_cookie_reads_only_for_same_origin_pages(service: Service, spy: Spy, site: str, status: int) -> None:
     assert service.ask(headers=[WITH_COOKIE, ("Sec-Fetch-Site", site)]).status == status
     assert bool(spy.asked) == (status == 200)
 
 
-def test_a_header_reads_for_whoever_has_the_token(service: Service) -> None:
+def test_header_authenticates_requests_of_other_sites(service: Service) -> None:
     assert service.ask(headers=[HEADER, ("Sec-Fetch-Site", "cross-site")]).status == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-def test_a_cookie_changes_what_comes_as_json_from_our_own_page(service: Service, method: str) -> None:
+def test_cookie_authenticates_json_changes_of_the_own_page(service: Service, method: str) -> None:
     assert service.ask(method, "/change", [WITH_COOKIE, JSON, own(service)], b"{}").status == 200
 
 
@@ -83,7 +83,7 @@ def test_a_cookie_changes_what_comes_as_json_from_our_own_page(service: Service,
     ],
     ids=lambda headers: " ".join(value for _, value in headers),
 )
-def test_a_cookie_changes_nothing_otherwise(service: Service, spy: Spy, headers: list[tuple[str, str]]) -> None:
+def test_cookie_changes_nothing_otherwise(service: Service, spy: Spy, headers: list[tuple[str, str]]) -> None:
     sent = [WITH_COOKIE, *((name, value.replace("{host}", service.host)) for name, value in headers)]
     for method in ("POST", "DELETE"):
         answer = service.ask(method, "/change", sent, b"{}")
@@ -91,12 +91,12 @@ def test_a_cookie_changes_nothing_otherwise(service: Service, spy: Spy, headers:
     assert not spy.asked
 
 
-def test_a_form_changes_with_the_header_and_not_without(service: Service) -> None:
+def test_form_requires_the_header(service: Service) -> None:
     assert service.ask("POST", "/change", [HEADER, FORM], b"query=a").status == 200
     assert service.ask("POST", "/change", [FORM], b"query=a").status == 401
 
 
-def test_the_header_decides_alone(service: Service, spy: Spy) -> None:
+def test_header_overrides_the_cookie(service: Service, spy: Spy) -> None:
     other = ("Authorization", "Bearer another")
     for sent in ([other, WITH_COOKIE], [WITH_COOKIE, other]):
         service.ask("POST", "/change", [*sent, FORM], b"query=a")
@@ -107,24 +107,24 @@ def test_the_header_decides_alone(service: Service, spy: Spy) -> None:
     assert TOKEN not in spy.asked
 
 
-def test_what_one_has_refused_a_cookie_does_not_mend(service: Service, spy: Spy) -> None:
+def test_cookie_does_not_replace_a_refused_header(service: Service, spy: Spy) -> None:
     spy.caller = None
     assert service.ask(headers=[HEADER, WITH_COOKIE]).status == 401
     assert len(spy.asked) == 1
 
 
 @pytest.mark.parametrize("cookie", [f"{COOKIE}={TOKEN}; {COOKIE}=other", f"{COOKIE}=other; {COOKIE}={TOKEN}"])
-def test_a_second_cookie_of_the_name_is_refused(service: Service, spy: Spy, cookie: str) -> None:
+def test_duplicate_cookie_is_refused(service: Service, spy: Spy, cookie: str) -> None:
     assert service.ask(headers=[("Cookie", cookie)]).status == 401
     assert not spy.asked
 
 
-def test_cookies_of_other_names_are_no_token(service: Service, spy: Spy) -> None:
+def test_cookies_of_other_names_are_ignored(service: Service, spy: Spy) -> None:
     assert service.ask(headers=[("Cookie", f"x{COOKIE}={TOKEN}; {COOKIE.upper()}={TOKEN}")]).status == 401
     assert not spy.asked
 
 
-def test_where_nobody_needs_a_token_a_page_of_another_site_gets_nothing_done(open_service: Service) -> None:
+def test_without_authentication_other_sites_can_do_nothing(open_service: Service) -> None:
     service = open_service
     assert service.ask().json["is_admin"]
     assert service.ask("POST", "/change", [JSON], b"{}").status == 200

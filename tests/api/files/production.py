@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from api.server import Server
+from api.server import HttpServer
 from artifacts.log import configure_log
 from tests.api.cleanup.environment import directory_environment
 from tests.api.files.download_server import DownloadServer, make_app
@@ -61,7 +61,7 @@ def main(root: str, port: str) -> None:
     """Serve until told to end."""
     configure_log("text", logging.WARNING, start="")
     env = directory_environment(Path(root))
-    Server(("127.0.0.1", int(port)), 8, lambda: make_app(env, int(port)), lambda: None).run()
+    HttpServer(("127.0.0.1", int(port)), 8, lambda: make_app(env, int(port)), lambda: None).run()
 
 
 if __name__ == "__main__":

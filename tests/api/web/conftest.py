@@ -1,4 +1,4 @@
-"""The service with known callers, and with an issuer. No token, code or secret may be in the log."""
+"""Services with fixed callers and with an issuer. No token, code or secret may be logged."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.api.auth.conftest import no_token_is_logged, oidc
 from tests.api.auth.oidc_server import OidcServer
 from tests.api.web.site import Known, Visitor, Web, oidc_settings, serving
 
-ISSUER = "https://id.example.com"  # whose tokens have no user that anything is asked about
+ISSUER = "https://id.example.com"  # its tokens are accepted without verification
 
 __all__ = ["no_token_is_logged", "oidc"]
 
@@ -22,7 +22,7 @@ def known() -> Known:
 
 @pytest.fixture
 def web(tmp_path: Path, known: Known) -> Iterator[Web]:
-    """A service to which the name is the token."""
+    """A service in which a user's name is the token."""
     with serving(tmp_path, authenticators=Authenticators(opaque=known, oidc=known, issuer=ISSUER)) as running:
         yield running
 
@@ -34,7 +34,7 @@ def visitor(web: Web) -> Visitor:
 
 @pytest.fixture
 def hub(tmp_path: Path, oidc: OidcServer) -> Iterator[Web]:
-    """A service where people sign in at the issuer."""
+    """A service in which people sign in at the issuer."""
     with serving(tmp_path, oidc_settings(oidc)) as running:
         oidc.codes.redirects.add(f"{running.url}/api/session/callback")
         yield running
@@ -42,5 +42,5 @@ def hub(tmp_path: Path, oidc: OidcServer) -> Iterator[Web]:
 
 @pytest.fixture
 def ann(hub: Web) -> Visitor:
-    """Somebody who has an account there."""
+    """A visitor with an account at the issuer."""
     return hub.visitor()

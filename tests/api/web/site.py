@@ -1,4 +1,4 @@
-"""The whole application behind a real HTTP server on loopback, and visitors who keep cookies as browsers do."""
+"""The application behind a real HTTP server on loopback, and visitors who keep cookies as browsers do."""
 
 import contextlib
 import logging
@@ -28,11 +28,11 @@ PATIENCE_SECONDS = 20.0
 CALLERS = {"alice": Caller("1", "alice", ["Team_A"]), "root": Caller("2", "root", is_admin=True)}
 KEY = "k" * 32
 
-logging.getLogger("urllib3").setLevel(logging.WARNING)  # the visitors' own: an issuer's code is in an address
+logging.getLogger("urllib3").setLevel(logging.WARNING)  # the visitors' requests have codes in their URLs
 
 
 class Known:
-    """An authenticator to which the name is the token, and anything that is added to `tokens` too."""
+    """An authenticator in which a user's name is the token. Tests can add to `tokens`."""
 
     def __init__(self) -> None:
         self.tokens = dict(CALLERS)
@@ -44,7 +44,7 @@ class Known:
 
 
 class Clock:
-    """The time, and `ahead` seconds more."""
+    """The current time plus `ahead` seconds."""
 
     ahead = 0.0
 
@@ -54,13 +54,13 @@ class Clock:
 
 @dataclass
 class Visitor:
-    """Somebody with a browser on the service's own pages. Follows nothing by itself."""
+    """A browser on the service's own page. Does not follow redirects."""
 
     url: str
     cookies: requests.Session
 
     def ask(self, method: str, path: str, headers: Mapping[str, str | None] = {}, **more: Any) -> requests.Response:
-        """A request of the page's script. `headers`: over those that a browser sends; None leaves one out."""
+        """Send a request of the page's script. `headers` override those of a browser; None omits one."""
         own = {"Sec-Fetch-Site": "same-origin", "Accept": "application/json"}
         if method != "GET":
             own |= {"Origin": self.url, "Content-Type": "application/json"}
@@ -70,12 +70,12 @@ class Visitor:
         return self.cookies.request(method, url, headers=sent, allow_redirects=False, timeout=PATIENCE_SECONDS, **more)
 
     def open(self, path: str, site: str = "cross-site") -> requests.Response:
-        """Follow a link, on another site's page or as `site` says."""
+        """Follow a link. `site`: the value of Sec-Fetch-Site."""
         shown = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Mode": "navigate"}
         return self.ask("GET", path, shown | {"Sec-Fetch-Site": site})
 
     def session(self) -> Any:
-        """What the service says of the session."""
+        """Return the session."""
         answer = self.ask("GET", "/api/session")
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -88,7 +88,7 @@ class Visitor:
         return self.ask("POST", "/api/session", json={"token": token})
 
     def to_callback(self, then: str = "/") -> str:
-        """Begin to sign in at the issuer, and be let in there; answers where it leads back to."""
+        """Sign in at the issuer, and return the callback URL that it redirects to."""
         login = self.ask("GET", "/api/session/login", params={"next": then})
         assert login.status_code == 303, login.text
         back = self.open(login.headers["Location"])
@@ -96,38 +96,41 @@ class Visitor:
         return back.headers["Location"]
 
     def sign_in(self, then: str = "/") -> requests.Response:
-        """Sign in at the issuer; answers the last answer."""
+        """Sign in at the issuer, and return the response of the callback."""
         return self.open(self.to_callback(then))
 
-    def kept(self) -> dict[str, str]:
-        """The cookies that the browser has."""
+    def stored_cookies(self) -> dict[str, str]:
+        """Return the browser's cookies."""
         return {cookie.name: cookie.value or "" for cookie in self.cookies.cookies}
 
 
 @dataclass(frozen=True)
 class Web:
-    """The running service. `clock`: what it takes for the time."""
+    """A running service. `clock`: its clock."""
 
     url: str
     clock: Clock
     open: contextlib.ExitStack
 
     def visitor(self) -> Visitor:
-        """Somebody with a new browser."""
+        """Return a visitor with a new browser."""
         return Visitor(self.url, self.open.enter_context(requests.Session()))
 
 
 class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Nothing, for the same reason."""
+        """Log nothing, for the same reason."""
 
 
 @contextmanager
 def serving(
-    folder: Path, told: Mapping[str, str] = {}, authenticators: Authenticators | None = None, is_local: bool = False
+    folder: Path,
+    configured: Mapping[str, str] = {},
+    authenticators: Authenticators | None = None,
+    is_local: bool = False,
 ) -> Iterator[Web]:
-    """The service. `authenticators`: those that the settings make, unless given. In settings `PORT` is its port."""
-    server = make_server("127.0.0.1", 0, flask.Flask("none yet"), threaded=True, request_handler=_Quiet)
+    """Run the service. `authenticators` override those of the settings. `PORT` in settings stands for its port."""
+    server = make_server("127.0.0.1", 0, flask.Flask("placeholder"), threaded=True, request_handler=_Quiet)
     server.daemon_threads, server.block_on_close = False, True  # type: ignore[attr-defined]
     environ = {
         "PHJOB_API_STORE": str(folder),
@@ -137,7 +140,9 @@ def serving(
         "PHJOB_CLEANUP_ENABLED": "false",
     }
     port = str(server.server_port)
-    settings = ApiSettings.from_env({name: text.replace("PORT", port) for name, text in (environ | dict(told)).items()})
+    settings = ApiSettings.from_env(
+        {name: text.replace("PORT", port) for name, text in (environ | dict(configured)).items()}
+    )
     clock = Clock()
     parts = compose(settings, FakeJobs(), FileLock(folder / ".lock"), clock)
     server.app = create_app(parts.services, authenticators or make_authenticators(settings, None), is_local)
@@ -153,7 +158,7 @@ def serving(
 
 
 def oidc_settings(oidc: OidcServer, **more: str) -> dict[str, str]:
-    """The settings with which people can sign in at the issuer."""
+    """Return settings for sign-in at the issuer."""
     return {
         "PHJOB_API_AUTH": "oidc",
         "PHJOB_API_OIDC_ISSUER": oidc.issuer,

@@ -1,16 +1,15 @@
-"""Callbacks that nobody asked for, that come twice or from elsewhere, and odd answers of an issuer."""
+"""Unsolicited, repeated and foreign callbacks, and malformed responses of an issuer."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from api.auth.attempts import SECONDS, Attempts
-from api.auth.signin import Attempt
+from api.auth.login_state import LOGIN_SECONDS, LoginState, LoginStateSigner
 from tests.api.auth.oidc_server import CLIENT, OidcServer, ec_key, rsa_key, signed, status, unsigned
 from tests.api.web.site import Clock, Visitor, Web
 from tests.api.web.test_session import cookies
-from tests.api.web.test_signin import CALLBACK, NOT_REACHED, failed
+from tests.api.web.test_signin import CALLBACK, UNAVAILABLE, failed
 
 
 @pytest.mark.parametrize(
@@ -26,79 +25,77 @@ from tests.api.web.test_signin import CALLBACK, NOT_REACHED, failed
         "?" + "a" * 4000,
     ],
 )
-def test_a_callback_that_nobody_asked_for_lets_nobody_in(ann: Visitor, oidc: OidcServer, query: str) -> None:
-    again = failed(ann.open(CALLBACK + query), 401, "Signing in took too long, or was begun in another browser.")
+def test_unsolicited_callback_signs_nobody_in(ann: Visitor, oidc: OidcServer, query: str) -> None:
+    again = failed(ann.open(CALLBACK + query), 401, "The sign-in took too long, or was started in another browser.")
     assert again == "/api/session/login?next=%2F"
     ann.ask("GET", "/api/session/login?next=/jobs/job-1")
-    again = failed(ann.open(CALLBACK + query), 401, "Signing in took too long, or was begun in another browser.")
+    again = failed(ann.open(CALLBACK + query), 401, "The sign-in took too long, or was started in another browser.")
     assert again == "/api/session/login?next=%2Fjobs%2Fjob-1"
     assert oidc.asked["/token"] == 0
     assert ann.session()["user"] is None
 
 
-def come_back(visitor: Visitor) -> None:
-    """As browsers do, which send no Strict cookie with what another site leads to."""
+def sign_in_like_a_browser(visitor: Visitor) -> None:
+    """Sign in as browsers do: they send no Strict cookie with a redirect from another site."""
     back = visitor.to_callback()
-    strict = [each for each in visitor.cookies.cookies if each.name != "phjob_signin"]
-    for each in strict:
-        visitor.cookies.cookies.clear(each.domain, each.path, each.name)
+    strict = [cookie for cookie in visitor.cookies.cookies if cookie.name != "phjob_signin"]
+    for cookie in strict:
+        visitor.cookies.cookies.clear(cookie.domain, cookie.path, cookie.name)
     answer = visitor.open(back)
-    told = {text.partition("=")[0] for text in cookies(answer)}
-    for each in strict:
-        if each.name not in told:
-            visitor.cookies.cookies.set_cookie(each)
+    received = {text.partition("=")[0] for text in cookies(answer)}
+    for cookie in strict:
+        if cookie.name not in received:
+            visitor.cookies.cookies.set_cookie(cookie)
 
 
-def test_nothing_of_a_session_before_is_left_though_the_browser_keeps_it_back(
-    hub: Web, ann: Visitor, oidc: OidcServer
-) -> None:
+def test_new_session_replaces_all_cookies_of_the_old_one(hub: Web, ann: Visitor, oidc: OidcServer) -> None:
     oidc.codes.claims = {"groups": [f"group-{number:05}" for number in range(300)]}  # two cookies
-    come_back(ann)
-    assert {"phjob_token_1", "phjob_renewal"} <= ann.kept().keys()
+    sign_in_like_a_browser(ann)
+    assert {"phjob_token_1", "phjob_renewal"} <= ann.stored_cookies().keys()
     oidc.codes.answer = {"refresh_token": None}
     oidc.codes.claims = {"groups": ["research"], "preferred_username": "bob", "sub": "bob"}
-    come_back(ann)
-    assert ann.kept().keys() == {"phjob_token"}
+    sign_in_like_a_browser(ann)
+    assert ann.stored_cookies().keys() == {"phjob_token"}
     assert ann.graphql().status_code == 200
     assert ann.session()["user"]["username"] == "bob"
 
 
-def test_another_s_callback_signs_nobody_in_as_them(hub: Web, ann: Visitor, oidc: OidcServer) -> None:
+def test_callback_of_another_browser_is_refused(hub: Web, ann: Visitor, oidc: OidcServer) -> None:
     mallory = hub.visitor().to_callback()
-    failed(ann.open(mallory), 401, "was begun in another browser")
+    failed(ann.open(mallory), 401, "was started in another browser")
     ann.ask("GET", "/api/session/login")
-    failed(ann.open(mallory), 401, "was begun in another browser")
+    failed(ann.open(mallory), 401, "was started in another browser")
     assert oidc.asked["/token"] == 0
 
 
-def test_a_callback_counts_once(ann: Visitor, oidc: OidcServer) -> None:
+def test_callback_works_once(ann: Visitor, oidc: OidcServer) -> None:
     back = ann.to_callback("/jobs/job-1")
-    attempt = ann.kept()["phjob_signin"]
+    state_cookie = ann.stored_cookies()["phjob_signin"]
     assert ann.open(back).status_code == 303
-    failed(ann.open(back), 401, "was begun in another browser")
-    replayed = ann.ask("GET", back, {"Cookie": f"phjob_signin={attempt}"})
-    failed(replayed, 401, "The sign-in service refused; sign in again.")
+    failed(ann.open(back), 401, "was started in another browser")
+    replayed = ann.ask("GET", back, {"Cookie": f"phjob_signin={state_cookie}"})
+    failed(replayed, 401, "The sign-in service refused the request; sign in again.")
     assert oidc.asked["/token"] == 2
 
 
-def test_a_stolen_code_is_worth_nothing_elsewhere(hub: Web, ann: Visitor, oidc: OidcServer) -> None:
+def test_stolen_code_is_useless_in_another_browser(hub: Web, ann: Visitor, oidc: OidcServer) -> None:
     code = parse_qs(urlsplit(ann.to_callback()).query)["code"][0]
     mallory = hub.visitor()
     mallory.ask("GET", "/api/session/login")
     own = parse_qs(urlsplit(mallory.to_callback()).query)["state"][0]
-    failed(mallory.open(f"{CALLBACK}?code={code}&state={own}"), 401, "The sign-in service refused")
+    failed(mallory.open(f"{CALLBACK}?code={code}&state={own}"), 401, "The sign-in service refused the request")
     assert oidc.asked["/token"] == 1
 
 
-def test_an_attempt_that_is_forged_or_old_is_none(ann: Visitor, hub: Web) -> None:
+def test_forged_or_expired_login_state_is_refused(ann: Visitor, hub: Web) -> None:
     back = ann.to_callback()
     state = parse_qs(urlsplit(back).query)["state"][0]
-    attempt = ann.kept()["phjob_signin"]
-    forged = Attempts(b"another" * 8, Clock()).pack(Attempt(state, "n", "v", "/"))
-    for each in (forged, attempt[:-1], attempt.replace(".", "..", 1), "", "x", "e30.e30", attempt + attempt):
-        failed(ann.ask("GET", back, {"Cookie": f"phjob_signin={each}"}), 401, "was begun in another browser")
-    hub.clock.ahead = SECONDS + 1
-    failed(ann.ask("GET", back, {"Cookie": f"phjob_signin={attempt}"}), 401, "Signing in took too long")
+    state_cookie = ann.stored_cookies()["phjob_signin"]
+    forged = LoginStateSigner(b"another" * 8, Clock()).encode(LoginState(state, "n", "v", "/"))
+    for text in (forged, state_cookie[:-1], state_cookie.replace(".", "..", 1), "", "x", "e30.e30", state_cookie * 2):
+        failed(ann.ask("GET", back, {"Cookie": f"phjob_signin={text}"}), 401, "was started in another browser")
+    hub.clock.ahead = LOGIN_SECONDS + 1
+    failed(ann.ask("GET", back, {"Cookie": f"phjob_signin={state_cookie}"}), 401, "The sign-in took too long")
 
 
 @pytest.mark.parametrize(
@@ -113,10 +110,10 @@ def test_an_attempt_that_is_forged_or_old_is_none(ann: Visitor, hub: Web) -> Non
         (200, b'{"access_token": 7}'),
     ],
 )
-def test_an_issuer_that_goes_away_meanwhile_is_told_too(ann: Visitor, oidc: OidcServer, code: int, body: bytes) -> None:
+def test_issuer_failure_during_the_callback_is_reported(ann: Visitor, oidc: OidcServer, code: int, body: bytes) -> None:
     back = ann.to_callback("/jobs/job-1")
     oidc.answers["/token"] = status(code, body, Location="https://evil.example.com/")
-    again = failed(ann.open(back), 503, NOT_REACHED)
+    again = failed(ann.open(back), 503, UNAVAILABLE)
     assert again == "/api/session/login?next=%2Fjobs%2Fjob-1"
 
 
@@ -132,7 +129,7 @@ def test_an_issuer_that_goes_away_meanwhile_is_told_too(ann: Visitor, oidc: Oidc
     ],
 )
 @pytest.mark.parametrize("code", [200, 400, 401])
-def test_whatever_the_issuer_answers_is_no_fault_of_ours(
+def test_issuer_errors_do_not_become_internal_errors(
     ann: Visitor, oidc: OidcServer, document: bytes, code: int
 ) -> None:
     back = ann.to_callback()
@@ -156,15 +153,13 @@ def test_whatever_the_issuer_answers_is_no_fault_of_ours(
     ],
     ids=str,
 )
-def test_an_id_token_that_is_not_for_this_attempt_lets_nobody_in(
-    ann: Visitor, oidc: OidcServer, claims: dict[str, Any]
-) -> None:
+def test_id_token_with_wrong_claims_is_refused(ann: Visitor, oidc: OidcServer, claims: dict[str, Any]) -> None:
     oidc.codes.id_claims = claims
-    failed(ann.sign_in(), 401, "The sign-in service&#39;s answer is not accepted; sign in again.")
+    failed(ann.sign_in(), 401, "The sign-in service returned an invalid ID token; sign in again.")
 
 
 @pytest.mark.parametrize("key", ["another", "none", "missing", "number"])
-def test_an_id_token_that_is_not_the_issuer_s_lets_nobody_in(ann: Visitor, oidc: OidcServer, key: str) -> None:
+def test_id_token_with_a_wrong_signature_is_refused(ann: Visitor, oidc: OidcServer, key: str) -> None:
     def by_another(claims: dict[str, Any]) -> str:
         if key == "none":
             return unsigned({"alg": "none", "kid": "rsa-1"}, oidc.claims(**claims))
@@ -174,10 +169,10 @@ def test_an_id_token_that_is_not_the_issuer_s_lets_nobody_in(ann: Visitor, oidc:
         oidc.codes.answer = {"id_token": None if key == "missing" else 7}
     else:
         oidc.codes._sign = by_another
-    failed(ann.sign_in(), 401, "answer is not accepted")
+    failed(ann.sign_in(), 401, "invalid ID token")
 
 
-def test_an_id_token_by_another_key_of_the_issuer_s_will_do(ann: Visitor, oidc: OidcServer) -> None:
+def test_id_token_signed_with_another_published_key_is_accepted(ann: Visitor, oidc: OidcServer) -> None:
     def by_curve(claims: dict[str, Any]) -> str:
         return signed(oidc.claims(**claims), ec_key("1"), "ES256", kid="ec-1")
 

@@ -1,4 +1,4 @@
-"""The page's addresses and files: which there are, how long a browser keeps them, and what bounds them there."""
+"""The page's URLs and files, their caching, and their security headers."""
 
 import itertools
 import os
@@ -29,7 +29,7 @@ POLICY = {
 
 
 class Document(HTMLParser):
-    """What a document refers to, and what it has within itself that the policy forbids."""
+    """The URLs that a document refers to, and its inline content that the policy forbids."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -46,8 +46,8 @@ class Document(HTMLParser):
             self.urls.append(given.get("src") or given.get("href") or "")
 
 
-def bounded(headers: object) -> None:
-    """Fail unless an answer has what bounds a page."""
+def assert_security_headers(headers: object) -> None:
+    """Assert that the response has the security headers of a page."""
     given = dict(headers)  # type: ignore[call-overload]
     policy = dict(part.split(" ", 1) for part in given["Content-Security-Policy"].split("; "))
     assert policy == POLICY
@@ -57,27 +57,27 @@ def bounded(headers: object) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_place_has_an_address_which_is_bounded_and_asked_for_anew(visitor: Visitor, path: str) -> None:
+def test_every_page_has_security_headers_and_is_revalidated(visitor: Visitor, path: str) -> None:
     answer = visitor.open(path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    bounded(answer.headers)
+    assert_security_headers(answer.headers)
     assert answer.headers["Cache-Control"] == "no-cache"
     again = visitor.ask("GET", path, {"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_the_document_holds_neither_script_nor_style(visitor: Visitor) -> None:
+def test_document_has_no_inline_script_or_style(visitor: Visitor) -> None:
     assert Document(visitor.open("/").text).forbidden == []
 
 
-def test_all_that_the_page_is_made_of_is_served_for_ever_at_this_version_s_addresses(visitor: Visitor) -> None:
+def test_all_files_are_immutable_at_versioned_urls(visitor: Visitor) -> None:
     waiting = Document(visitor.open("/jobs/job-1").text).urls
-    seen: set[str] = set()
+    visited: set[str] = set()
     while waiting:
         url = waiting.pop()
-        if url in seen:
+        if url in visited:
             continue
-        seen.add(url)
+        visited.add(url)
         answer = visitor.ask("GET", url)
         assert answer.status_code == 200, url
         assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -85,12 +85,12 @@ def test_all_that_the_page_is_made_of_is_served_for_ever_at_this_version_s_addre
         if url.endswith(".js"):
             assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
             waiting += [urljoin(url, a or b) for a, b in IMPORT.findall(answer.text)]
-    assert {url.split("/")[2] for url in seen} == {Assets().version()}
-    scripts = {url.split("/", 3)[3] for url in seen if url.endswith(".js")}
+    assert {url.split("/")[2] for url in visited} == {Assets().version()}
+    scripts = {url.split("/", 3)[3] for url in visited if url.endswith(".js")}
     assert scripts == {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.js")}
 
 
-def test_without_the_version_or_with_another_a_file_is_asked_for_anew(visitor: Visitor) -> None:
+def test_unversioned_or_outdated_urls_are_revalidated(visitor: Visitor) -> None:
     for path in ("/static/main.js", "/static/v0123456789abcdef/main.js"):
         answer = visitor.ask("GET", path)
         assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-cache")
@@ -106,23 +106,23 @@ def test_without_the_version_or_with_another_a_file_is_asked_for_anew(visitor: V
         "v0123456789abcdef/index.html",
         "%2e%2e/view.py",
         "..%2fassets.py",
-        "v0123456789abcdef/..%2f..%2fheaders.py",
+        "v0123456789abcdef/..%2f..%2ferror_page.py",
         "%2fetc/passwd",
         "%00.js",
         "a" * 300 + ".js",
         "jobs",
     ],
 )
-def test_nothing_but_the_page_s_files_is_served(visitor: Visitor, path: str) -> None:
+def test_other_files_are_not_served(visitor: Visitor, path: str) -> None:
     answer = visitor.ask("GET", f"/static/{path}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
-def test_a_link_in_the_folder_leads_nowhere_else(tmp_path: Path) -> None:
+def test_static_folder_contains_no_symlinks(tmp_path: Path) -> None:
     assert not [path for path in FOLDER.rglob("*") if path.is_symlink()]
 
 
-def test_the_version_is_that_of_the_contents(tmp_path: Path) -> None:
+def test_version_depends_on_names_and_contents_only(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "index.html").write_text('<script src="/static/main.js"></script>')
     script = tmp_path / "sub/main.js"
@@ -140,20 +140,20 @@ def test_the_version_is_that_of_the_contents(tmp_path: Path) -> None:
     assert assets.version() not in (first, second)
 
 
-def test_all_modules_are_asked_for_at_once(visitor: Visitor) -> None:
+def test_all_modules_are_preloaded(visitor: Visitor) -> None:
     text = visitor.open("/").text
     preloaded = re.findall(r'<link rel="modulepreload" href="/static/v[0-9a-f]{16}/([^"]+)">', text)
     assert preloaded == sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.js"))
     assert "</head>" in text.split(preloaded[-1])[1]
 
 
-def test_what_a_client_asks_for_in_vain_is_told_in_json_and_to_a_person_on_a_page(visitor: Visitor) -> None:
+def test_not_found_is_json_for_clients_and_a_page_for_people(visitor: Visitor) -> None:
     hostile = "/jobs/a/b/%3Cscript%3Ealert(1)%3C/script%3E"
     assert visitor.ask("GET", hostile, {"Accept": "*/*"}).json()["error"]["code"] == "NOT_FOUND"
     shown = visitor.open(hostile)
     assert (shown.status_code, shown.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
-    bounded(shown.headers)
-    assert "There is no such page" in shown.text
+    assert_security_headers(shown.headers)
+    assert "Page not found" in shown.text
     assert 'href="/"' in shown.text
     assert "alert" not in shown.text
     found = Document(shown.text)
@@ -162,22 +162,22 @@ def test_what_a_client_asks_for_in_vain_is_told_in_json_and_to_a_person_on_a_pag
 
 
 @pytest.mark.parametrize("name", ["none.txt", "%3Cscript%3Ealert(1)%3C%2Fscript%3E"])
-def test_a_link_to_a_file_that_does_not_work_leads_to_the_job(visitor: Visitor, name: str) -> None:
+def test_invalid_download_link_shows_a_page_that_leads_to_the_job(visitor: Visitor, name: str) -> None:
     path = f"/api/files/groups/team-a/jobArtifacts/job-1/{name}?user=a&expires=1&key=b&signature=c"
     assert visitor.ask("GET", path, {"Accept": "*/*"}).json()["error"]["code"] == "UNAUTHENTICATED"
     shown = visitor.open(path)
     assert (shown.status_code, shown.headers["Content-Type"]) == (401, "text/html; charset=utf-8")
-    bounded(shown.headers)
-    assert "This link does not work, or not any more" in shown.text
+    assert_security_headers(shown.headers)
+    assert "This link is invalid or has expired" in shown.text
     assert 'href="/jobs/job-1/artifacts"' in shown.text
     assert "alert" not in shown.text
 
 
-def test_whoever_follows_a_link_without_a_session_is_led_to_where_one_signs_in(visitor: Visitor) -> None:
+def test_download_without_a_session_shows_where_to_sign_in(visitor: Visitor) -> None:
     path = "/api/files/groups/team-a/jobArtifacts/job-1/none.txt"
     shown = visitor.open(path, "none")
     assert shown.status_code == 401
-    assert "It opens from the job&#39;s page, where you may have to sign in first." in shown.text
+    assert "Open the file from the job&#39;s page; you may have to sign in first." in shown.text
     visitor.enter("alice")
     shown = visitor.open(path, "none")
     assert shown.status_code == 404

@@ -1,4 +1,4 @@
-"""The page as the real command serves it: signing in at an issuer in another process, and nothing of it in the log."""
+"""The page served by the real command: sign-in at an issuer in another process, and no secrets in the log."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.api.served import serving
 from tests.api.web.site import Visitor, oidc_settings
 
 
-def test_people_sign_in_and_the_log_tells_who_but_no_secret(tmp_path: Path, oidc: OidcServer) -> None:
+def test_sign_in_logs_the_user_but_no_secret(tmp_path: Path, oidc: OidcServer) -> None:
     with serving(tmp_path, **oidc_settings(oidc)) as served, requests.Session() as cookies:
         visitor = Visitor(f"http://127.0.0.1:{served.port}", cookies)
         oidc.codes.redirects.add(f"{visitor.url}/api/session/callback")
@@ -23,15 +23,15 @@ def test_people_sign_in_and_the_log_tells_who_but_no_secret(tmp_path: Path, oidc
         oidc.codes.denies = "access_denied"
         assert visitor.sign_in().status_code == 401
         assert visitor.open("/api/session/callback?code=hostile-code&state=x").status_code == 401
-    assert "signed in user=ann" in served.said
-    assert "sign-in refused by the issuer error=access_denied" in served.said
-    assert "Traceback" not in served.said
+    assert "signed in user=ann" in served.log
+    assert "sign-in refused by the issuer error=access_denied" in served.log
+    assert "Traceback" not in served.log
     secrets = [*MADE, *(part for made in MADE for part in made.split(".") if len(part) > 8), state, "hostile-code"]
-    assert [secret for secret in secrets if secret in served.said] == []
+    assert [secret for secret in secrets if secret in served.log] == []
 
 
-@pytest.mark.parametrize("lacking", ["PHJOB_API_OIDC_CLIENT_ID", "PHJOB_API_ORIGIN"])
-def test_what_people_lack_to_sign_in_is_told_at_the_start(tmp_path: Path, oidc: OidcServer, lacking: str) -> None:
-    with serving(tmp_path, **oidc_settings(oidc, **{lacking: ""})) as served:
+@pytest.mark.parametrize("missing", ["PHJOB_API_OIDC_CLIENT_ID", "PHJOB_API_ORIGIN"])
+def test_settings_missing_for_sign_in_are_logged_at_start(tmp_path: Path, oidc: OidcServer, missing: str) -> None:
+    with serving(tmp_path, **oidc_settings(oidc, **{missing: ""})) as served:
         pass
-    assert f"nobody can sign in at the issuer, the page takes tokens not_set={lacking}" in served.said
+    assert f"sign-in at the issuer is disabled, the page accepts tokens only missing_setting={missing}" in served.log

@@ -1,4 +1,4 @@
-"""A session with an issuer: it goes on while the issuer renews it, and one that is ended here is ended there too."""
+"""Sessions with an issuer: tokens are refreshed, and sign-out also ends the session at the issuer."""
 
 import time
 from urllib.parse import parse_qs, urlsplit
@@ -14,60 +14,60 @@ TOKEN = "/token"
 
 
 def sign_in(ann: Visitor, oidc: OidcServer, seconds: int) -> None:
-    """Be signed in with a token that expires in so many seconds; the next ones live longer."""
+    """Sign in with a token that expires in `seconds`; refreshed tokens last longer."""
     assert ann.sign_in().status_code == 303
     token = oidc.token(azp=CLIENT, exp=int(time.time()) + seconds)
     ann.cookies.cookies.set("phjob_token", token, domain="127.0.0.1", path="/")
 
 
-def test_what_is_about_to_expire_is_renewed_and_nobody_notices(ann: Visitor, oidc: OidcServer) -> None:
+def test_token_about_to_expire_is_refreshed(ann: Visitor, oidc: OidcServer) -> None:
     sign_in(ann, oidc, 20)
-    before = ann.kept()
-    told = ann.session()
-    assert (told["user"], told["notice"]) == (ANN, None)
-    after = ann.kept()
+    before = ann.stored_cookies()
+    session = ann.session()
+    assert (session["user"], session["notice"]) == (ANN, None)
+    after = ann.stored_cookies()
     assert not [name for name in ("phjob_token", "phjob_renewal") if before[name] == after[name]]
     assert ann.graphql().status_code == 200
     asked = oidc.asked[TOKEN]
-    assert ann.session()["expiresAt"] == told["expiresAt"]
+    assert ann.session()["expiresAt"] == session["expiresAt"]
     assert oidc.asked[TOKEN] == asked == 2
 
 
-def test_what_has_expired_is_renewed_too(ann: Visitor, oidc: OidcServer, hub: Web) -> None:
+def test_expired_token_is_refreshed(ann: Visitor, oidc: OidcServer, hub: Web) -> None:
     sign_in(ann, oidc, -100)
     assert ann.graphql().status_code == 401
-    for _ in range(3):  # each time by the token that the last renewal gave
+    for _ in range(3):  # each time with the refresh token of the last refresh
         assert ann.session()["user"] == ANN
         hub.clock.ahead += 300
     assert oidc.asked[TOKEN] == 4
 
 
-def test_an_issuer_that_gives_no_new_refresh_token_is_asked_with_the_old_one(ann: Visitor, oidc: OidcServer) -> None:
+def test_refresh_token_is_kept_if_the_issuer_returns_no_new_one(ann: Visitor, oidc: OidcServer) -> None:
     sign_in(ann, oidc, -100)
     oidc.codes.rotates, oidc.codes.answer = False, {"refresh_token": None}
-    kept = ann.kept()["phjob_renewal"]
+    stored = ann.stored_cookies()["phjob_renewal"]
     assert ann.session()["user"] == ANN
-    assert ann.kept()["phjob_renewal"] == kept
+    assert ann.stored_cookies()["phjob_renewal"] == stored
 
 
-def test_a_session_that_was_ended_there_has_expired(ann: Visitor, oidc: OidcServer) -> None:
+def test_session_ended_at_the_issuer_expires(ann: Visitor, oidc: OidcServer) -> None:
     sign_in(ann, oidc, 300)
     oidc.codes.end_sessions()
-    assert ann.session()["user"] == ANN  # until the token expires, as for whoever sends it in a header
+    assert ann.session()["user"] == ANN  # until the token expires
     sign_in(ann, oidc, -100)
     oidc.codes.end_sessions()
-    told = ann.session()
-    assert (told["user"], told["notice"]) == (None, "Your session has expired. Sign in again to go on.")
-    assert told["signInUrl"] == "/api/session/login"
+    session = ann.session()
+    assert (session["user"], session["notice"]) == (None, "Your session has expired. Sign in again to go on.")
+    assert session["signInUrl"] == "/api/session/login"
 
 
-def test_while_the_issuer_is_away_a_session_lasts_as_long_as_its_token(ann: Visitor, oidc: OidcServer) -> None:
+def test_session_outlasts_an_issuer_outage_until_its_token_expires(ann: Visitor, oidc: OidcServer) -> None:
     sign_in(ann, oidc, 20)
     oidc.answers[TOKEN] = status(503)
     assert ann.session()["user"] == ANN
 
 
-def test_once_it_has_expired_the_page_may_ask_again(ann: Visitor, oidc: OidcServer) -> None:
+def test_expired_session_during_an_outage_gives_unavailable(ann: Visitor, oidc: OidcServer) -> None:
     sign_in(ann, oidc, -100)
     oidc.answers[TOKEN] = status(503)
     answer = ann.ask("GET", "/api/session")
@@ -76,60 +76,60 @@ def test_once_it_has_expired_the_page_may_ask_again(ann: Visitor, oidc: OidcServ
     assert ann.session()["user"] == ANN
 
 
-def test_whoever_is_no_longer_let_in_is_not_by_a_renewal(ann: Visitor, oidc: OidcServer) -> None:
+def test_refreshed_token_is_verified(ann: Visitor, oidc: OidcServer) -> None:
     sign_in(ann, oidc, -100)
     oidc.codes.claims = {"azp": "another"}
     assert ann.session()["user"] is None
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_another_site_renews_nothing(ann: Visitor, oidc: OidcServer, site: str) -> None:
+def test_other_sites_cannot_cause_a_refresh(ann: Visitor, oidc: OidcServer, site: str) -> None:
     sign_in(ann, oidc, -100)
     assert ann.ask("GET", "/api/session", {"Sec-Fetch-Site": site}).status_code == 403
     assert oidc.asked[TOKEN] == 1
 
 
-def test_the_refresh_token_is_no_session_by_itself(ann: Visitor, oidc: OidcServer) -> None:
+def test_refresh_token_authenticates_only_the_session_endpoint(ann: Visitor, oidc: OidcServer) -> None:
     sign_in(ann, oidc, 300)
-    renewal = ann.kept()["phjob_renewal"]
-    assert ann.ask("GET", "/api/session", {"Cookie": f"phjob_renewal={renewal}"}).json()["user"] == ANN
+    refresh_token = ann.stored_cookies()["phjob_renewal"]
+    assert ann.ask("GET", "/api/session", {"Cookie": f"phjob_renewal={refresh_token}"}).json()["user"] == ANN
     ann.cookies.cookies.clear()
-    assert ann.ask("POST", "/api/graphql", {"Cookie": f"phjob_renewal={renewal}"}, json={}).status_code == 401
-    assert ann.enter(renewal).status_code == 401
+    assert ann.ask("POST", "/api/graphql", {"Cookie": f"phjob_renewal={refresh_token}"}, json={}).status_code == 401
+    assert ann.enter(refresh_token).status_code == 401
 
 
-def test_one_that_no_cookie_can_hold_is_not_kept(ann: Visitor, oidc: OidcServer) -> None:
+def test_oversized_refresh_token_is_not_stored(ann: Visitor, oidc: OidcServer) -> None:
     oidc.codes.answer = {"refresh_token": "x" * 5000}
     ann.sign_in()
-    assert "phjob_renewal" not in ann.kept()
+    assert "phjob_renewal" not in ann.stored_cookies()
     assert ann.session()["user"] == ANN
 
 
-def test_a_header_renews_nothing(ann: Visitor, oidc: OidcServer) -> None:
+def test_request_with_authorization_header_is_not_refreshed(ann: Visitor, oidc: OidcServer) -> None:
     sign_in(ann, oidc, -100)
-    told = ann.ask("GET", "/api/session", {"Authorization": f"Bearer {oidc.token(azp=CLIENT)}"})
-    assert told.json()["user"] == ANN
-    assert cookies(told) == []
+    session = ann.ask("GET", "/api/session", {"Authorization": f"Bearer {oidc.token(azp=CLIENT)}"})
+    assert session.json()["user"] == ANN
+    assert cookies(session) == []
     assert oidc.asked[TOKEN] == 1
 
 
-def test_signing_out_ends_the_session_there_too_and_leads_back(ann: Visitor, oidc: OidcServer) -> None:
+def test_sign_out_ends_the_issuers_session_and_returns(ann: Visitor, oidc: OidcServer) -> None:
     ann.sign_in()
     url = ann.ask("DELETE", "/api/session").json()["signOutUrl"]
     assert url.startswith(f"{oidc.issuer}/logout?")
     assert parse_qs(urlsplit(url).query) == {"client_id": [CLIENT], "post_logout_redirect_uri": [ann.url + "/"]}
-    assert ann.kept() == {}
+    assert ann.stored_cookies() == {}
     assert ann.open(url).headers["Location"] == ann.url + "/"
 
 
-def test_where_the_issuer_has_no_such_place_it_ends_here(ann: Visitor, oidc: OidcServer) -> None:
+def test_sign_out_without_an_end_session_endpoint_is_local(ann: Visitor, oidc: OidcServer) -> None:
     del oidc.discovery["end_session_endpoint"]
     ann.sign_in()
     assert ann.ask("DELETE", "/api/session").json() == {"signOutUrl": None}
-    assert ann.kept() == {}
+    assert ann.stored_cookies() == {}
 
 
-def test_a_session_by_another_token_ends_here(ann: Visitor) -> None:
+def test_sign_out_of_a_foreign_token_is_local(ann: Visitor) -> None:
     for token in ("x", unsigned({"alg": "RS256"}, {"iss": "https://another.example.com"}, "c2ln")):
         answer = ann.ask("DELETE", "/api/session", {"Cookie": f"phjob_token={token}"})
         assert answer.json() == {"signOutUrl": None}

@@ -1,4 +1,4 @@
-"""Who may see and change what, as a matrix: each kind of caller, each group, each way to a job's folder."""
+"""Rights as a matrix: each kind of caller, each group, and each way to a job's folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.auth.caller import Caller
-from api.auth.shared_secret import SERVICE
-from api.auth.tokens import ANONYMOUS_ADMIN
+from api.auth.tokens import ANONYMOUS_ADMIN, SERVICE
 from api.errors import NotFoundError
 from api.folder import JobFolder, folder_by_group, folder_by_id
 from api.jobs.job import Draft, Job
@@ -24,7 +23,7 @@ CALLERS = {
     "member by a-b": Caller("2", "bob", ("x", "a-b")),
     "member of others": Caller("3", "cid", ("other", "ab", "a")),
     "member of none": Caller("4", "dan"),
-    "member of what is no group": Caller("5", "eve", ("", "..", "a/b", "x" * 64)),
+    "member of invalid groups": Caller("5", "eve", ("", "..", "a/b", "x" * 64)),
     "service": SERVICE,
     "administrator": Caller("6", "root", (), is_admin=True),
     "everybody": ANONYMOUS_ADMIN,
@@ -34,7 +33,7 @@ ALL = ("administrator", "everybody")
 
 
 def can_see(who: str, group: str) -> bool:
-    """The rule in other words."""
+    """A second implementation of the rule."""
     if who in (*ALL, "service"):
         return True
     return (who in MEMBERS and group in OURS) or (who == "member of others" and group == "other")
@@ -42,19 +41,19 @@ def can_see(who: str, group: str) -> bool:
 
 @pytest.mark.parametrize("group", NAMES, ids=ascii)
 @pytest.mark.parametrize("who", CALLERS)
-def test_who_sees_and_changes_what_is_whose(who: str, group: str) -> None:
+def test_rights_matrix(who: str, group: str) -> None:
     assert CALLERS[who].can_see(group) is can_see(who, group)
     assert CALLERS[who].can_change(group) is (can_see(who, group) and who != "service")
 
 
-def test_a_service_changes_nothing_even_as_a_member_or_administrator() -> None:
+def test_service_changes_nothing_even_as_member_or_administrator() -> None:
     for is_admin in (True, False):
         assert not Caller("7", "both", ("a_b",), is_admin=is_admin, is_service=True).can_change("a_b")
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.text(max_size=4) | st.sampled_from(NAMES), max_size=4), st.text(max_size=4) | st.sampled_from(NAMES))
-def test_rights_never_fail_and_follow_the_folder(groups: Sequence[str], group: str) -> None:
+def test_rights_follow_the_group_path_for_any_names(groups: Sequence[str], group: str) -> None:
     caller = Caller("8", "any", tuple(groups))
     folders = {folder_name(own) for own in groups} - {None}
     assert caller.can_see(group) is caller.can_change(group) is (folder_name(group) in folders)
@@ -69,12 +68,12 @@ def folder_name(group: str) -> str | None:
 
 @dataclass
 class Jobs:
-    """A source with these PhJobs."""
+    """A job source with these PhJobs."""
 
     jobs: Sequence[Job]
 
     def get(self, job: str) -> Job | None:
-        return next((each for each in self.jobs if each.id == job), None)
+        return next((found for found in self.jobs if found.id == job), None)
 
     def all(self) -> Sequence[Job]:
         return self.jobs
@@ -102,7 +101,7 @@ JOBS = Jobs(
     [
         Job("job-a", "uid-1", "A_B"),
         Job("job-other", "uid-2", "other"),
-        Job("job-none", "uid-3", ""),  # a document without a group, which nobody but an administrator may have made
+        Job("job-none", "uid-3", ""),  # without a group; only an administrator can have created it
         Job("job-odd", "uid-4", "../a-b"),
     ]
 )
@@ -125,7 +124,7 @@ def refusal(job: str) -> str:
         ("", None),
     ],
 )
-def test_a_phjobs_folder_is_its_groups_and_absent_looks_like_foreign(who: str, job: str, group: str | None) -> None:
+def test_folder_by_id_hides_whether_a_foreign_job_exists(who: str, job: str, group: str | None) -> None:
     caller = CALLERS[who]
     if group is not None and can_see(who, group):
         assert folder_by_id(JOBS, caller, job) == JobFolder(group, job, JOBS.get(job))
@@ -138,13 +137,13 @@ def test_a_phjobs_folder_is_its_groups_and_absent_looks_like_foreign(who: str, j
 @pytest.mark.parametrize("who", CALLERS)
 @pytest.mark.parametrize("group", ["a_b", "a-b", "A-B", "other", "", "..", "a/b", "none"])
 @pytest.mark.parametrize("job", ["job-a", "job-other", "job-gone", "job-none", "..", "", "JOB-A", "job-a/../job-gone"])
-def test_a_folder_by_group_and_job(who: str, group: str, job: str) -> None:
-    """The PhJob's group decides; without a PhJob, that of the folder. All that is refused looks the same."""
+def test_folder_by_group_and_job(who: str, group: str, job: str) -> None:
+    """The PhJob's group decides; without a PhJob, the folder's. Every refusal has the same message."""
     caller = CALLERS[who]
     path = {"a_b": "a-b", "a-b": "a-b", "A-B": "a-b", "other": "other", "none": "none"}.get(group)
     owner = {"job-a": "a-b", "job-other": "other", "job-gone": path}.get(job)
-    seen = can_see(who, path or "") if path != "none" else who in (*ALL, "service")
-    if path is not None and path == owner and seen:
+    is_visible = can_see(who, path or "") if path != "none" else who in (*ALL, "service")
+    if path is not None and path == owner and is_visible:
         assert folder_by_group(JOBS, caller, group, job) == JobFolder(path, job, JOBS.get(job))
         return
     with pytest.raises(NotFoundError) as refused:
@@ -152,12 +151,12 @@ def test_a_folder_by_group_and_job(who: str, group: str, job: str) -> None:
     assert (str(refused.value), refused.value.code) == (refusal(job), "NOT_FOUND")
 
 
-def test_a_folders_prefix_ends_with_a_slash() -> None:
+def test_folder_prefix_ends_with_a_slash() -> None:
     folder = folder_by_group(JOBS, CALLERS["member by a_b"], "a_b", "job-a")
     assert folder.prefix == "groups/a-b/jobArtifacts/job-a/"
 
 
-def test_a_message_does_not_grow_with_what_was_asked() -> None:
+def test_error_message_does_not_grow_with_the_job_id() -> None:
     with pytest.raises(NotFoundError) as refused:
         folder_by_id(JOBS, CALLERS["administrator"], "j" * 100_000)
     assert len(str(refused.value)) < 300
