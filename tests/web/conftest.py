@@ -1,4 +1,4 @@
-"""The system's Chromium, the service over made-up jobs, and visitors, whose consoles stay silent."""
+"""Fixtures: the system's Chromium, services over made-up jobs, and pages whose consoles must stay silent."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,26 +9,26 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.machine import require
-from tests.web.site import Site, Stage, make_site, staging
+from tests.web.page_pool import TIMEOUT_MS, USER_PROFILE, PagePool
+from tests.web.site import SharedServer, Site, make_site, shared_server
 from tests.web.states import STATES
-from tests.web.visitors import PATIENCE_MS, READER, Visitors
 
 _CALL = """async ([module, name, given]) => {
-    const made = (await import(module))[name](...given);
-    const { textContent: text, title, outerHTML: html } = made ?? {};
-    return made instanceof Element ? { text, title, html } : made;
+    const result = (await import(module))[name](...given);
+    const { textContent: text, title, outerHTML: html } = result ?? {};
+    return result instanceof Element ? { text, title, html } : result;
 }"""
 
 Call = Callable[..., Any]
-Browse = Callable[..., Page]
-Visit = Callable[..., Page]
+OpenUrl = Callable[..., Page]
+OpenPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     require(chromium, "Chromium")
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
@@ -36,40 +36,40 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def visitors(browser: Browser) -> Iterator[Visitors]:
-    visitors = Visitors(browser)
-    yield visitors
-    visitors.close()
+def pool(browser: Browser) -> Iterator[PagePool]:
+    pool = PagePool(browser)
+    yield pool
+    pool.close()
 
 
 @pytest.fixture(scope="session")
-def stage() -> Iterator[Stage]:
-    with staging() as stage:
-        yield stage
+def server() -> Iterator[SharedServer]:
+    with shared_server() as server:
+        yield server
 
 
 @pytest.fixture
-def site(tmp_path: Path, stage: Stage) -> Site:
-    """A service without any job yet."""
-    return make_site(tmp_path / "data", stage)
+def site(tmp_path: Path, server: SharedServer) -> Site:
+    """A service without jobs."""
+    return make_site(tmp_path / "data", server)
 
 
 @pytest.fixture(scope="session")
-def states(tmp_path_factory: pytest.TempPathFactory, stage: Stage) -> Site:
-    """A service with a job in every state, which tests leave as it is."""
-    site = make_site(tmp_path_factory.mktemp("states"), stage)
+def states(tmp_path_factory: pytest.TempPathFactory, server: SharedServer) -> Site:
+    """A service with a job in every state. Tests must not change it."""
+    site = make_site(tmp_path_factory.mktemp("states"), server)
     for make in STATES.values():
-        make(site.world)
+        make(site.data)
     return site
 
 
 @pytest.fixture(scope="session")
 def call(browser: Browser, states: Site) -> Iterator[Call]:
-    """`call(module, function, *arguments)`: what a function of the page returns; of an element its text and HTML."""
-    with browser.new_context(**READER) as context:
+    """`call(module, function, *arguments)` calls a JavaScript function. Elements are returned as text and HTML."""
+    with browser.new_context(**USER_PROFILE) as context:
         page = context.new_page()
-        states.enter()
-        page.goto(f"{states.url}/static/format.js")  # a page without a script, and none of ours
+        states.activate()
+        page.goto(f"{states.url}/static/format.js")  # a page without scripts
 
         def call(module: str, function: str, *arguments: Any) -> Any:
             return page.evaluate(_CALL, [f"{states.url}/static/{module}.js", function, list(arguments)])
@@ -78,21 +78,21 @@ def call(browser: Browser, states: Site) -> Iterator[Call]:
 
 
 @pytest.fixture
-def browse(visitors: Visitors) -> Iterator[Browse]:
-    """`browse(url, path, token, **options)`: a page in somebody's browser.
+def open_url(pool: PagePool) -> Iterator[OpenUrl]:
+    """`open_url(url, path, token, **options)` opens a page in a browser profile.
 
-    Fails a test in which the page's console had an error, such as one of the content security policy.
+    Fails the test if the page's console shows an error, for example a violation of the content security policy.
     """
-    yield visitors.browse
-    assert visitors.leave() == []
+    yield pool.open_url
+    assert pool.reset() == []
 
 
 @pytest.fixture
-def visit(browse: Browse) -> Visit:
-    """`visit(site, path, user, **options)`: a page of one of the site's people, "" for nobody yet."""
+def open_page(open_url: OpenUrl) -> OpenPage:
+    """`open_page(site, path, user, **options)` opens a page of the site as a user; "" is not signed in."""
 
-    def visit(site: Site, path: str = "/", user: str = "alice", **options: Any) -> Page:
-        site.enter()
-        return browse(site.url, path, user, **options)
+    def open_page(site: Site, path: str = "/", user: str = "alice", **options: Any) -> Page:
+        site.activate()
+        return open_url(site.url, path, user, **options)
 
-    return visit
+    return open_page

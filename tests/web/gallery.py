@@ -1,30 +1,32 @@
-"""A group's afternoon, for the pictures in the README: jobs and files as they might be."""
+"""Realistic jobs and files for the screenshots in the README."""
 
 import json
 import zlib
 
 from artifacts.report import Count
-from tests.web.world import DAY, World, skipped
+from tests.web.job_data import DAY, JobData, skipped
 
 MIB = 1024 * 1024
 
 
-def fill(world: World) -> None:
-    """Several jobs, one of which left what is worth a look."""
-    world.add("job-202611281402-x4k2pq", "Pending", ago=25, name="sweep lr=3e-4", user="bob")
-    running = world.add("job-202611281351-m8s0ti", "Running", ago=11 * 60, name="train resnet50", command="train.py")
-    world.leave(running, {"checkpoints/epoch-1.pt": b"\1" * MIB}, "syncing")
-    world.leave(world.add("job-202611281310-34s0ti", ago=52 * 60, name="train resnet18"), _training())
+def fill(data: JobData) -> None:
+    """Add several jobs, one of them with varied artifacts."""
+    data.add_job("job-202611281402-x4k2pq", "Pending", ago=25, name="sweep lr=3e-4", user="bob")
+    running = data.add_job("job-202611281351-m8s0ti", "Running", ago=11 * 60, name="train resnet50", command="train.py")
+    data.add_artifacts(running, {"checkpoints/epoch-1.pt": b"\1" * MIB}, "syncing")
+    data.add_artifacts(data.add_job("job-202611281310-34s0ti", ago=52 * 60, name="train resnet18"), _training())
     frames = Count(4210, 96 * MIB)
-    rejected = world.add("job-202611281244-q0v7ba", ago=80 * 60, name="render frames", user="carol")
+    rejected = data.add_job("job-202611281244-q0v7ba", ago=80 * 60, name="render frames", user="carol")
     rows = {"over_limit": skipped(frames.files, frames.bytes, ["frames/0001.png"])}
-    world.leave(rejected, {}, "rejected", limit_exceeded=True, found=frames, collected=Count(), skipped=rows)
-    failed = world.add("job-202611281130-b71kzz", "Failed", ago=150 * 60, name="evaluate", message="exit code 1")
+    data.add_artifacts(rejected, {}, "rejected", limit_exceeded=True, found=frames, collected=Count(), skipped=rows)
+    failed = data.add_job("job-202611281130-b71kzz", "Failed", ago=150 * 60, name="evaluate", message="exit code 1")
     rows = {"outside_volumes": skipped(1, 0, ["latest"])}
-    world.leave(failed, {"eval.log": b"x" * 3000}, "incomplete", found=Count(2, 3000), skipped=rows)
-    world.leave(world.add("job-202611280920-kk20se", "Cancelled", ago=5 * 3600, name="tokenize", user="bob"), _tokens())
-    old = world.add("job-202611200815-77aa0d", ago=8 * DAY, name="train resnet18, first try", user="carol")
-    world.leave(old, _training(), expires_in=-3600)
+    data.add_artifacts(failed, {"eval.log": b"x" * 3000}, "incomplete", found=Count(2, 3000), skipped=rows)
+    data.add_artifacts(
+        data.add_job("job-202611280920-kk20se", "Cancelled", ago=5 * 3600, name="tokenize", user="bob"), _tokens()
+    )
+    old = data.add_job("job-202611200815-77aa0d", ago=8 * DAY, name="train resnet18, first try", user="carol")
+    data.add_artifacts(old, _training(), expires_in=-3600)
 
 
 def _training() -> dict[str, bytes]:
@@ -45,7 +47,7 @@ def _tokens() -> dict[str, bytes]:
 
 
 def picture(width: int = 240, height: int = 150) -> bytes:
-    """A PNG of a falling curve."""
+    """Return a PNG with a falling curve."""
     rows = bytearray()
     for y in range(height):
         rows.append(0)

@@ -1,4 +1,4 @@
-"""Pictures of the page in every state, to be looked at: `make screenshots`. Two of them stand in the README."""
+"""Takes screenshots of the page in every state (`make screenshots`), two of them for the README."""
 
 import shutil
 import sys
@@ -12,9 +12,9 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.web import gallery
 from tests.web.artifacts.folders import HOSTILE, MIXED
-from tests.web.site import Site, make_site, staging
+from tests.web.page_pool import PagePool
+from tests.web.site import Site, make_site, shared_server
 from tests.web.states import STATES
-from tests.web.visitors import Visitors
 
 Act = Callable[[Page], object]
 
@@ -26,7 +26,7 @@ ARTIFACTS = "/jobs/job-incomplete/artifacts"
 
 
 class View(NamedTuple):
-    """An address, a browser's profile, what is done there before the picture is taken, and who looks."""
+    """A screenshot: address, browser profile, an action before it is taken, and the user."""
 
     path: str
     profile: dict[str, Any] = DESKTOP
@@ -40,13 +40,13 @@ def click(name: str) -> Act:
 
 def go_offline(page: Page) -> None:
     page.context.set_offline(True)
-    page.evaluate("dispatchEvent(new Event('online'))")  # asks at once
+    page.evaluate("dispatchEvent(new Event('online'))")  # triggers a request
     expect(page.get_by_text("cannot be reached")).to_be_visible()
 
 
-def look(page: Page) -> None:
+def wait_for_dialog(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
-    page.wait_for_timeout(300)  # for what is within
+    page.wait_for_timeout(300)  # for the content of the dialog
 
 
 VIEWS = {
@@ -71,80 +71,82 @@ VIEWS = {
     "offline": View("/jobs/job-running", DESKTOP | {"clock": True}, go_offline),
 }
 
-LEFT = "/jobs/job-mixed/artifacts"
+FILES_URL = "/jobs/job-mixed/artifacts"
 FILES = {
-    "files": View(LEFT),
-    "files-dark": View(LEFT, DARK),
-    "files-folder": View(f"{LEFT}?path=plots%2F"),
-    "files-search": View(f"{LEFT}?search=o&sort=-size"),
-    "files-nothing-found": View(f"{LEFT}?search=zzz"),
-    "preview-image": View(f"{LEFT}?file=plots%2Floss.png", DESKTOP, look),
-    "preview-table": View(f"{LEFT}?file=results.csv", DESKTOP, look),
-    "preview-json": View(f"{LEFT}?file=metrics.json", DARK, look),
-    "preview-text": View(f"{LEFT}?file=README.md", DESKTOP, look),
-    "preview-large": View(f"{LEFT}?file=train.log", DESKTOP, look),
-    "preview-none": View(f"{LEFT}?file=model.bin", DESKTOP, look),
-    "preview-phone": View(f"{LEFT}?file=results.csv", PHONE, look),
+    "files": View(FILES_URL),
+    "files-dark": View(FILES_URL, DARK),
+    "files-folder": View(f"{FILES_URL}?path=plots%2F"),
+    "files-search": View(f"{FILES_URL}?search=o&sort=-size"),
+    "files-nothing-found": View(f"{FILES_URL}?search=zzz"),
+    "preview-image": View(f"{FILES_URL}?file=plots%2Floss.png", DESKTOP, wait_for_dialog),
+    "preview-table": View(f"{FILES_URL}?file=results.csv", DESKTOP, wait_for_dialog),
+    "preview-json": View(f"{FILES_URL}?file=metrics.json", DARK, wait_for_dialog),
+    "preview-text": View(f"{FILES_URL}?file=README.md", DESKTOP, wait_for_dialog),
+    "preview-large": View(f"{FILES_URL}?file=train.log", DESKTOP, wait_for_dialog),
+    "preview-none": View(f"{FILES_URL}?file=model.bin", DESKTOP, wait_for_dialog),
+    "preview-phone": View(f"{FILES_URL}?file=results.csv", PHONE, wait_for_dialog),
     "files-hostile": View("/jobs/job-hostile/artifacts"),
-    "preview-hostile": View("/jobs/job-hostile/artifacts?file=page.html", DESKTOP, look),
+    "preview-hostile": View("/jobs/job-hostile/artifacts?file=page.html", DESKTOP, wait_for_dialog),
 }
 
 
 def main(folder: Path) -> None:
-    """Write them all into `folder`, which is made anew, and those of the README."""
+    """Recreate `folder` with all screenshots, and write those of the README."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     README.mkdir(parents=True, exist_ok=True)
-    with _visiting() as (visitors, states, shown, left, local):
+    with _sites() as (pool, states, gallery_site, files_site, local):
         for name in STATES:
             place = "" if name.startswith(("job-waiting", "job-running")) else "/artifacts"
-            _take(visitors, states, View(f"/jobs/{name}{place}"), folder / f"{name}.png")
+            _take(pool, states, View(f"/jobs/{name}{place}"), folder / f"{name}.png")
         for name, view in VIEWS.items():
-            _take(visitors, states, view, folder / f"{name}.png")
+            _take(pool, states, view, folder / f"{name}.png")
         for name, view in FILES.items():
-            _take(visitors, left, view, folder / f"{name}.png")
-        _take(visitors, local, View("/"), folder / "list-empty.png")
-        _take(visitors, local, View("/", act=click("Run a command")), folder / "dialog-run.png")
+            _take(pool, files_site, view, folder / f"{name}.png")
+        _take(pool, local, View("/"), folder / "list-empty.png")
+        _take(pool, local, View("/", act=click("Run a command")), folder / "dialog-run.png")
         small = {"viewport": {"width": 1000, "height": 400}}
-        _take(visitors, shown, View("/", small), README / "jobs.png")
-        _take(visitors, shown, View("/jobs/job-202611281310-34s0ti/artifacts", small), README / "artifacts.png")
-        for problem in visitors.leave():
-            sys.exit(problem)
-    print(f"{len(list(folder.iterdir()))} pictures are in {folder}/, two in {README}/")
+        _take(pool, gallery_site, View("/", small), README / "jobs.png")
+        _take(pool, gallery_site, View("/jobs/job-202611281310-34s0ti/artifacts", small), README / "artifacts.png")
+        for error in pool.reset():
+            sys.exit(error)
+    print(f"{len(list(folder.iterdir()))} screenshots are in {folder}/, two in {README}/")
 
 
 @contextmanager
-def _visiting() -> Iterator[tuple[Visitors, Site, Site, Site, Site]]:
-    with TemporaryDirectory() as data, staging() as stage, sync_playwright() as playwright:
-        states, shown, left = (make_site(Path(data, name), stage) for name in ("states", "shown", "left"))
-        local = make_site(Path(data, "local"), stage, is_local=True)
+def _sites() -> Iterator[tuple[PagePool, Site, Site, Site, Site]]:
+    with TemporaryDirectory() as data, shared_server() as server, sync_playwright() as playwright:
+        states, gallery_site, files_site = (
+            make_site(Path(data, name), server) for name in ("states", "gallery", "files")
+        )
+        local = make_site(Path(data, "local"), server, is_local=True)
         for make in STATES.values():
-            make(states.world)
-        gallery.fill(shown.world)
+            make(states.data)
+        gallery.fill(gallery_site.data)
         for job, files in {"job-mixed": MIXED, "job-hostile": HOSTILE}.items():
-            left.world.leave(left.world.add(job), files)
-        visitors = Visitors(playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"]))
-        yield visitors, states, shown, left, local
-        visitors.close()
+            files_site.data.add_artifacts(files_site.data.add_job(job), files)
+        pool = PagePool(playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"]))
+        yield pool, states, gallery_site, files_site, local
+        pool.close()
 
 
-def _take(visitors: Visitors, site: Site, view: View, path: Path) -> None:
-    site.enter()
-    page = visitors.browse(site.url, view.path, view.user, **view.profile)
+def _take(pool: PagePool, site: Site, view: View, path: Path) -> None:
+    site.activate()
+    page = pool.open_url(site.url, view.path, view.user, **view.profile)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
     if view.act:
         view.act(page)
     else:
         _make_tall(page)
-    page.wait_for_timeout(150)  # for pictures within
+    page.wait_for_timeout(150)  # for images
     page.screenshot(path=path)
     page.context.clear_cookies()
     page.close()
 
 
 def _make_tall(page: Page) -> None:
-    """Let the view be as tall as the page: what nobody would see is not laid out."""
+    """Make the viewport as tall as the page: content outside the viewport is not laid out."""
     view = page.viewport_size
     assert view
     tall = page.evaluate("document.documentElement.scrollHeight")

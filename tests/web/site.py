@@ -1,4 +1,4 @@
-"""The service over a world of jobs, on a real port of loopback, for three people whose tokens are their names."""
+"""Serves the API over made-up jobs on a loopback port, for three users whose tokens are their names."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from api.compose import compose
 from api.errors import NotAuthenticated
 from api.settings import ApiSettings
 from local.jobs import LocalJobs
-from tests.web.world import GROUP, World
+from tests.web.job_data import GROUP, JobData
 
 CALLERS = {
     "alice": Caller("alice", "alice", [GROUP, "speech"]),
@@ -27,20 +27,20 @@ CALLERS = {
 }
 
 
-class People:
-    """Whose token is accepted: people's names. `known`: who is let in now."""
+class Users:
+    """An authenticator whose tokens are user names. `accepted`: the users that can sign in now."""
 
     def __init__(self) -> None:
-        self.known = dict(CALLERS)
+        self.accepted = dict(CALLERS)
 
     def authenticate(self, token: str) -> Caller:
-        if token not in self.known:
+        if token not in self.accepted:
             raise NotAuthenticated("the token is not accepted: it may have expired")
-        return self.known[token]
+        return self.accepted[token]
 
 
-class Stage:
-    """A server on a port of its own. Sites take turns on it, so that a browser keeps the page's files between them."""
+class SharedServer:
+    """An HTTP server that all sites share in turn, so that a browser's cache of the page's files stays valid."""
 
     def __init__(self, server: BaseWSGIServer) -> None:
         self._server = server
@@ -50,61 +50,61 @@ class Stage:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def show(self, app: flask.Flask) -> None:
-        """Answer as `app` from now on."""
+    def serve(self, app: flask.Flask) -> None:
+        """Serve `app` from now on."""
         self._server.app = app
 
 
 @dataclass(frozen=True)
 class Site:
-    """A service on its stage: the world that it shows, and who is let in."""
+    """A service with its jobs and users."""
 
-    world: World
-    people: People
+    data: JobData
+    users: Users
     app: flask.Flask
-    stage: Stage
+    server: SharedServer
 
     @property
     def url(self) -> str:
-        return self.stage.url
+        return self.server.url
 
-    def enter(self) -> None:
-        """Have the stage to itself."""
-        self.stage.show(self.app)
+    def activate(self) -> None:
+        """Make the shared server serve this site."""
+        self.server.serve(self.app)
 
 
 class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Nothing: sixty files a page."""
+        """Log nothing: a page consists of sixty files."""
 
 
 @contextmanager
-def staging() -> Iterator[Stage]:
-    """A stage, empty as yet."""
-    server = make_server("127.0.0.1", 0, flask.Flask("none yet"), threaded=True, request_handler=_Quiet)
+def shared_server() -> Iterator[SharedServer]:
+    """Start a server without a site."""
+    server = make_server("127.0.0.1", 0, flask.Flask("empty"), threaded=True, request_handler=_Quiet)
     server.daemon_threads, server.block_on_close = False, True  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="stage")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="server")
     thread.start()
     try:
-        yield Stage(server)
+        yield SharedServer(server)
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def make_site(data: Path, stage: Stage, is_local: bool = False) -> Site:
-    """A service over the data directory. `is_local`: as in local mode, where the page runs commands."""
+def make_site(data: Path, server: SharedServer, is_local: bool = False) -> Site:
+    """Return a service over the data directory. With `is_local` the page can run commands, as in local mode."""
     (data / "phfs").mkdir(parents=True, exist_ok=True)
-    people = People()
+    users = Users()
     environ = {
         "PHJOB_API_STORE": str(data / "phfs"),
         "PHJOB_API_AUTH": "none",
-        "PHJOB_API_LISTEN": f"127.0.0.1:{stage.port}",
+        "PHJOB_API_LISTEN": f"127.0.0.1:{server.port}",
         "PHJOB_CLEANUP_ENABLED": "false",
     }
     parts = compose(ApiSettings.from_env(environ), LocalJobs(data), FileLock(data / ".cleanup-lock"))
-    app = create_app(parts.services, Authenticators(opaque=people), is_local=is_local)
-    site = Site(World(data), people, app, stage)
-    site.enter()
+    app = create_app(parts.services, Authenticators(opaque=users), is_local=is_local)
+    site = Site(JobData(data), users, app, server)
+    site.activate()
     return site

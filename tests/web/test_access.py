@@ -1,9 +1,10 @@
-"""The page works by keyboard alone, on a phone, in the dark, and for a screen reader."""
+"""The page works by keyboard alone, on a phone, in the dark scheme, and with a screen reader."""
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.web.conftest import Visit
+from tests.web.conftest import OpenPage
 from tests.web.site import Site
 
 # Views that differ in what they are made of.
@@ -17,19 +18,27 @@ PLACES = {
     "a hostile job": "/jobs/job-hostile/artifacts",
     "no job": "/jobs/none",
 }
-NO_POLICY = {"bypass_csp": True}  # axe sets styles inline to look at colours
+NO_POLICY = {"bypass_csp": True}  # axe sets inline styles to measure colours
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
 
 
-def settled(page: Page) -> None:
-    """Wait until there is a view, and it shows what it has asked for."""
+PLACEHOLDER_COLOURS = """(field) => {
+    const shown = getComputedStyle(field, "::placeholder");
+    const muted = document.body.appendChild(document.createElement("p"));
+    muted.className = "muted";
+    return [shown.color, shown.opacity, getComputedStyle(muted).color];
+}"""
+
+
+def wait_until_loaded(page: Page) -> None:
+    """Wait until the view has loaded."""
     expect(page.locator("#main > *")).not_to_have_count(0)
     expect(page.get_by_text("Loading")).to_have_count(0)
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
-def problems(page: Page, **options: object) -> list[str]:
-    """What axe finds, each with the element that it is about."""
+def axe_violations(page: Page, **options: object) -> list[str]:
+    """Return the violations that axe finds, with their elements."""
     violations = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
     return [
         f"{page.url}: {each['impact']} {each['id']}: {node['target']} {node['failureSummary']}"
@@ -38,53 +47,53 @@ def problems(page: Page, **options: object) -> list[str]:
     ]
 
 
-def test_axe_finds_nothing_in_any_view(visit: Visit, states: Site) -> None:
-    page = visit(states, **NO_POLICY)
+def test_axe_finds_nothing_in_any_view(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states, **NO_POLICY)
     found = []
     for path in PLACES.values():
         page.goto(states.url + path)
-        settled(page)
-        found += problems(page)
+        wait_until_loaded(page)
+        found += axe_violations(page)
     page.context.clear_cookies()
     page.goto(f"{states.url}/jobs/job-collected")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    found += problems(page)
+    found += axe_violations(page)
     assert found == []
 
 
-def test_axe_finds_nothing_in_any_dialog(visit: Visit, states: Site) -> None:
-    page = visit(states, "/jobs/job-collected/artifacts", **NO_POLICY)
+def test_axe_finds_nothing_in_any_dialog(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states, "/jobs/job-collected/artifacts", **NO_POLICY)
     found = []
     for button in ("Extend", "Pin", "Delete", "Run again"):
         page.get_by_role("button", name=button, exact=True).click()
-        found += problems(page)
+        found += axe_violations(page)
         page.keyboard.press("Escape")
     assert found == []
 
 
-def test_axe_finds_enough_contrast_in_the_dark(visit: Visit, states: Site) -> None:
-    page = visit(states, color_scheme="dark", **NO_POLICY)
+def test_axe_finds_enough_contrast_in_the_dark(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states, color_scheme="dark", **NO_POLICY)
     found = []
     for path in ("/", "/jobs/job-incomplete/artifacts", "/jobs/job-hostile"):
         page.goto(states.url + path)
-        settled(page)
-        found += problems(page, runOnly=["color-contrast"])
+        wait_until_loaded(page)
+        found += axe_violations(page, runOnly=["color-contrast"])
     assert found == []
 
 
-def test_axe_would_find_something(visit: Visit, states: Site) -> None:
-    page = visit(states, **NO_POLICY)
-    settled(page)
+def test_axe_finds_a_planted_violation(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states, **NO_POLICY)
+    wait_until_loaded(page)
     page.evaluate("document.querySelector('#search').labels[0].remove()")
     page.evaluate("document.querySelector('#search').placeholder = ''")
-    assert [text for text in problems(page) if "critical label:" in text]
+    assert [text for text in axe_violations(page) if "critical label:" in text]
 
 
-def test_nothing_is_wider_than_a_phone(visit: Visit, states: Site) -> None:
-    page = visit(states, **PHONE)
+def test_no_view_is_wider_than_a_phone(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states, **PHONE)
     for name, path in PLACES.items():
         page.goto(states.url + path)
-        settled(page)
+        wait_until_loaded(page)
         width, view = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert width <= view == 360, name
     page.goto(f"{states.url}/jobs/job-collected/artifacts")
@@ -94,26 +103,33 @@ def test_nothing_is_wider_than_a_phone(visit: Visit, states: Site) -> None:
     assert 0 <= box["x"] <= box["x"] + box["width"] <= 360
 
 
-def test_on_a_phone_each_cell_of_the_list_names_its_column(visit: Visit, states: Site) -> None:
-    page = visit(states, "/?search=job-collected", **PHONE)
+def test_on_a_phone_each_cell_shows_its_column_name(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states, "/?search=job-collected", **PHONE)
     cell = page.get_by_role("cell", name="3 files, 2.5 KiB")
     expect(cell).to_be_visible()
     assert cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"Artifacts"'
     assert page.get_by_role("table").get_by_role("row").count() == 2
 
 
-def test_the_dark_scheme_is_dark(visit: Visit, states: Site) -> None:
+def test_the_dark_scheme_is_dark(open_page: OpenPage, states: Site) -> None:
     grounds = {}
     for scheme in ("light", "dark"):
-        page = visit(states, color_scheme=scheme)
+        page = open_page(states, color_scheme=scheme)
         ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         grounds[scheme] = sum(int(part) for part in ground[4:-1].split(",")) / 3
     assert grounds["dark"] < 50
     assert grounds["light"] > 200
 
 
-def test_the_keyboard_alone_leads_from_the_list_to_a_decision_and_back(visit: Visit, states: Site) -> None:
-    page = visit(states, "/?search=job-collected")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_placeholder_has_the_colour_of_muted_text(open_page: OpenPage, site: Site, scheme: str) -> None:
+    page = open_page(site, color_scheme=scheme)
+    colour, opacity, muted = page.get_by_label("Search").evaluate(PLACEHOLDER_COLOURS)
+    assert (colour, opacity) == (muted, "1")
+
+
+def test_the_keyboard_reaches_the_retention_dialog_and_returns(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states, "/?search=job-collected")
     keyboard = page.keyboard
     expect(page.get_by_role("link", name="train resnet")).to_be_visible()
     keyboard.press("Tab")
@@ -146,8 +162,8 @@ def test_the_keyboard_alone_leads_from_the_list_to_a_decision_and_back(visit: Vi
     expect(page.get_by_role("tab", name="Details")).to_have_attribute("aria-selected", "true")
 
 
-def test_a_focus_is_seen(visit: Visit, states: Site) -> None:
-    page = visit(states)
+def test_the_focus_is_visible(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states)
     page.get_by_label("Search").focus()
     page.keyboard.press("Tab")
     expect(page.get_by_label("State")).to_be_focused()
@@ -157,8 +173,8 @@ def test_a_focus_is_seen(visit: Visit, states: Site) -> None:
     assert outline == ["solid", "2px"]
 
 
-def test_a_step_back_shows_the_list_where_it_was_scrolled_to(visit: Visit, states: Site) -> None:
-    page = visit(states, viewport={"width": 800, "height": 400})
+def test_back_restores_the_scroll_position_of_the_list(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states, viewport={"width": 800, "height": 400})
     link = page.get_by_role("link", name="links")
     expect(link).to_be_visible()
     link.scroll_into_view_if_needed()
@@ -172,9 +188,9 @@ def test_a_step_back_shows_the_list_where_it_was_scrolled_to(visit: Visit, state
     wait_until(page, f"Math.round(scrollY) === {place}")
 
 
-def test_an_address_that_leads_nowhere_is_told(visit: Visit, states: Site) -> None:
-    page = visit(states)
-    settled(page)
+def test_an_unknown_address_shows_page_not_found(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states)
+    wait_until_loaded(page)
     page.evaluate("history.pushState(null, '', '/nowhere/at/all'); dispatchEvent(new PopStateEvent('popstate'))")
     expect(page.get_by_role("heading", name="Page not found")).to_be_focused()
     page.get_by_role("link", name="All jobs").click()
@@ -182,7 +198,7 @@ def test_an_address_that_leads_nowhere_is_told(visit: Visit, states: Site) -> No
 
 
 def wait_until(page: Page, condition: str) -> None:
-    """Wait until it holds. (Playwright's own way evaluates texts within the page, which the page's policy refuses.)"""
+    """Wait until a condition is true. (Playwright's wait_for_function uses eval, which the page's policy forbids.)"""
     for _ in range(200):
         if page.evaluate(condition):
             return

@@ -1,9 +1,9 @@
-"""Where the keyboard's focus goes when what had it is no longer shown: never to nothing."""
+"""The focus moves to a sensible element if the focused one disappears."""
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.conftest import Visit
+from tests.web.conftest import OpenPage
 from tests.web.site import Site
 
 JOB = "/jobs/job-a/artifacts"
@@ -11,10 +11,10 @@ JOB = "/jobs/job-a/artifacts"
 
 @pytest.fixture
 def filled(site: Site) -> Site:
-    """A service with three pages of jobs, the newest of which left two folders, one in the other."""
+    """A service with three pages of jobs; the newest job has nested folders."""
     for number in range(22):
-        site.world.add(f"job-{number:02d}", ago=900 + 60 * number)
-    site.world.leave(site.world.add("job-a"), {"plots/deep/x.txt": b"x", "plots/y.txt": b"y"})
+        site.data.add_job(f"job-{number:02d}", ago=900 + 60 * number)
+    site.data.add_artifacts(site.data.add_job("job-a"), {"plots/deep/x.txt": b"x", "plots/y.txt": b"y"})
     return site
 
 
@@ -22,8 +22,10 @@ def enter(page: Page, name: str) -> None:
     page.get_by_role("link", name=name, exact=True).press("Enter")
 
 
-def test_from_page_to_page_the_focus_stays_at_the_link_or_goes_to_the_heading(visit: Visit, filled: Site) -> None:
-    page = visit(filled)
+def test_changing_pages_keeps_the_focus_on_the_link_or_moves_it_to_the_heading(
+    open_page: OpenPage, filled: Site
+) -> None:
+    page = open_page(filled)
     enter(page, "Older")
     expect(page.get_by_text("Page 2 of 3")).to_be_visible()
     expect(page.get_by_role("link", name="Older")).to_be_focused()
@@ -32,15 +34,15 @@ def test_from_page_to_page_the_focus_stays_at_the_link_or_goes_to_the_heading(vi
     expect(page.get_by_role("heading", name="Jobs")).to_be_focused()
 
 
-def test_the_way_out_of_an_empty_list_leads_the_focus_to_the_heading(visit: Visit, filled: Site) -> None:
-    page = visit(filled, "/?search=none")
+def test_leaving_an_empty_list_focuses_the_heading(open_page: OpenPage, filled: Site) -> None:
+    page = open_page(filled, "/?search=none")
     enter(page, "Show all jobs")
     expect(page.get_by_role("link", name="job-a")).to_be_visible()
     expect(page.get_by_role("heading", name="Jobs")).to_be_focused()
 
 
-def test_from_folder_to_folder_the_focus_goes_to_the_folders_name(visit: Visit, filled: Site) -> None:
-    page = visit(filled, JOB)
+def test_opening_a_folder_focuses_its_name(open_page: OpenPage, filled: Site) -> None:
+    page = open_page(filled, JOB)
     here = page.get_by_role("navigation", name="Folders").locator("[aria-current]")
     for folder, row in {"plots/": "deep/", "deep/": "x.txt"}.items():
         enter(page, folder)
@@ -54,8 +56,8 @@ def test_from_folder_to_folder_the_focus_goes_to_the_folders_name(visit: Visit, 
         expect(here).to_be_focused()
 
 
-def test_files_that_are_listed_after_all_leave_the_focus_at_their_folder(visit: Visit, filled: Site) -> None:
-    page = visit(filled, JOB)
+def test_a_successful_retry_focuses_the_folder_name(open_page: OpenPage, filled: Site) -> None:
+    page = open_page(filled, JOB)
     expect(page.locator(".files tbody tr")).to_have_count(1)
     page.route("**/api/graphql", lambda route: route.abort())
     enter(page, "plots/")

@@ -1,4 +1,4 @@
-"""The feature's own story, on one machine: a command leaves two files, its page lists them, a click shows one."""
+"""Local mode from end to end: a command writes two files, its page lists them, a click opens one."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from local.api_server import address_file
 from tests.local.driver import JobDriver, wait_for
-from tests.web.conftest import Browse
+from tests.web.conftest import OpenUrl
 
 COMMAND = """mkdir -p artifacts/sub
 echo "hello" > artifacts/test.txt
@@ -17,13 +17,13 @@ until [ -e go ]; do sleep 0.02; done"""
 QUICK = {"PHJOB_ARTIFACT_SYNC_SECONDS": "0.2", "PHJOB_ARTIFACT_QUIET_SECONDS": "0"}
 
 
-def test_a_command_is_run_and_what_it_left_is_looked_at(browse: Browse, tmp_path: Path) -> None:
+def test_a_command_is_run_and_its_artifacts_are_viewed(open_url: OpenUrl, tmp_path: Path) -> None:
     jobs = JobDriver(tmp_path / "data")
     server = jobs.serve(**QUICK)
     try:
         wait_for(address_file(jobs.data).exists)
         address = json.loads(address_file(jobs.data).read_text())
-        page = browse(address["url"], f"/#token={address['token']}")
+        page = open_url(address["url"], f"/#token={address['token']}")
         expect(page.get_by_text("No jobs yet")).to_be_visible()
         _journey(page, jobs)
     finally:
@@ -40,7 +40,7 @@ def _journey(page: Page, jobs: JobDriver) -> None:
     expect(page.get_by_role("heading", name="two files")).to_be_visible()
     expect(page.get_by_role("tab", name="Artifacts")).to_have_attribute("aria-disabled", "true")
     collected = "2 files, 12 bytes collected so far."
-    expect(page.locator("#tab-note")).to_contain_text(collected, timeout=30_000)  # a sync comes when it can
+    expect(page.locator("#tab-note")).to_contain_text(collected, timeout=30_000)  # the next sync can be late
     (home,) = jobs.data.glob("jobs/*/home")
     (home / "go").touch()
     expect(page.locator(".phase")).to_have_text("Succeeded")

@@ -1,14 +1,14 @@
-"""A browser's session as all its pages have it: nobody gets another's unasked, and every page shows whose it is."""
+"""Sessions that change or end while pages are open."""
 
 from playwright.sync_api import Route, expect
 
-from tests.web.conftest import Visit
+from tests.web.conftest import OpenPage
 from tests.web.site import Site
-from tests.web.test_signin import sign_in
+from tests.web.test_sign_in import sign_in
 
 
-def test_a_link_signs_nobody_in_as_another(visit: Visit, states: Site) -> None:
-    page = visit(states)
+def test_a_link_with_a_token_does_not_change_the_user(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states)
     expect(page.get_by_role("banner")).to_contain_text("alice")
     before = page.context.cookies()
     page.goto("about:blank")
@@ -19,8 +19,8 @@ def test_a_link_signs_nobody_in_as_another(visit: Visit, states: Site) -> None:
     assert page.url == f"{states.url}/"
 
 
-def test_a_page_shows_who_has_signed_in_on_another(visit: Visit, states: Site) -> None:
-    page = visit(states, "/jobs/job-collected")
+def test_a_page_follows_a_sign_in_on_another_page(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states, "/jobs/job-collected")
     expect(page.get_by_role("banner")).to_contain_text("alice")
     other = page.context.new_page()
     other.goto(states.url)
@@ -32,9 +32,9 @@ def test_a_page_shows_who_has_signed_in_on_another(visit: Visit, states: Site) -
     expect(page.get_by_role("heading", name="train resnet")).to_be_visible()
 
 
-def test_what_another_page_has_made_of_the_session_unseen_is_not_acted_on(visit: Visit, states: Site) -> None:
-    """As after a sign-in at an issuer, which tells no other page."""
-    page = visit(states, "/jobs/job-collected")
+def test_a_changed_session_is_noticed_when_the_page_becomes_visible(open_page: OpenPage, states: Site) -> None:
+    """A sign-in at an identity provider notifies no other page."""
+    page = open_page(states, "/jobs/job-collected")
     expect(page.get_by_role("banner")).to_contain_text("alice")
     page.context.request.post(
         f"{states.url}/api/session",
@@ -45,8 +45,8 @@ def test_what_another_page_has_made_of_the_session_unseen_is_not_acted_on(visit:
     expect(page.get_by_role("banner")).to_contain_text("root")
 
 
-def test_a_dialog_that_is_left_while_its_deed_is_done_leads_nowhere(visit: Visit, states: Site) -> None:
-    page = visit(states, "/jobs/job-collected")
+def test_an_action_that_ends_after_navigation_does_not_navigate(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states, "/jobs/job-collected")
     waiting: list[Route] = []
     page.get_by_role("button", name="Run again").click()
     dialog = page.get_by_role("dialog")
@@ -65,15 +65,15 @@ def test_a_dialog_that_is_left_while_its_deed_is_done_leads_nowhere(visit: Visit
 
 
 def hold(route: Route, waiting: list[Route]) -> None:
-    """Let the page wait for what it does; answer what it asks."""
+    """Delay the rerun mutation; let other requests pass."""
     if "Rerun" in (route.request.post_data or ""):
         waiting.append(route)
     else:
         route.continue_()
 
 
-def test_a_service_that_does_not_answer_is_told(visit: Visit, states: Site) -> None:
-    page = visit(states)
+def test_a_service_that_does_not_respond_is_reported(open_page: OpenPage, states: Site) -> None:
+    page = open_page(states)
     expect(page.get_by_role("table")).to_be_visible()
     page.add_init_script("const late = AbortSignal.timeout; AbortSignal.timeout = () => late.call(AbortSignal, 500)")
     page.reload()
@@ -83,9 +83,9 @@ def test_a_service_that_does_not_answer_is_told(visit: Visit, states: Site) -> N
     expect(page.get_by_text("The service does not respond.")).to_be_visible()
 
 
-def test_a_file_is_asked_for_again_once_the_session_was_renewed(visit: Visit, states: Site) -> None:
-    """As where the token has expired, and the issuer gives another."""
-    page = visit(states)
+def test_a_file_request_is_repeated_after_the_session_is_renewed(open_page: OpenPage, states: Site) -> None:
+    """The token had expired, and the provider issued another one."""
+    page = open_page(states)
     refusal = {"error": {"code": "UNAUTHENTICATED", "message": "the token has expired"}}
     page.route("**/api/files/**/metrics.csv*", lambda route: route.fulfill(status=401, json=refusal), times=1)
     page.goto(f"{states.url}/jobs/job-collected/artifacts?file=metrics.csv")

@@ -1,14 +1,14 @@
-"""Every state of a job and of its artifacts is told in words, with numbers and what to do; never an empty table."""
+"""Every state of a job and its artifacts has a summary with numbers and advice; no table is empty."""
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.conftest import Visit
+from tests.web.conftest import OpenPage
 from tests.web.site import Site
 from tests.web.states import STATES
 
-# Of each state: what stands above the files, or, while the job runs, above its details.
-HAPPENED = {
+# For each state, texts of the summary above the files, or above the details while the job runs.
+SUMMARIES = {
     "waiting": ["The job has not started yet."],
     "running": ["The job is running.", "Collected so far: 3 files (2.5 KiB)."],
     "running-over": [
@@ -57,8 +57,8 @@ HAPPENED = {
     ],
     "hostile": ["Some files are missing: 3 of 4 files were collected."],
 }
-RUNNING = ("waiting", "running", "running-over")
-WITHOUT_FILES = ("rejected", "withdrawn", "empty", "expired", "unknown", "not-injected")
+RUNNING_STATES = ("waiting", "running", "running-over")
+STATES_WITHOUT_FILES = ("rejected", "withdrawn", "empty", "expired", "unknown", "not-injected")
 
 DETAILS = {
     "waiting": ["The job is waiting for its pod to start.", "0/3 nodes have a free GPU"],
@@ -74,37 +74,35 @@ DETAILS = {
 
 
 @pytest.fixture
-def page(visit: Visit, states: Site) -> Page:
-    return visit(states, "/")
+def page(open_page: OpenPage, states: Site) -> Page:
+    return open_page(states, "/")
 
 
-def test_every_state_is_looked_at() -> None:
-    assert {f"job-{state}" for state in HAPPENED} == STATES.keys()
+def test_every_state_has_expectations() -> None:
+    assert {f"job-{state}" for state in SUMMARIES} == STATES.keys()
 
 
-@pytest.mark.parametrize("some", [list(HAPPENED)[::2], list(HAPPENED)[1::2]], ids=["even", "odd"])
-def test_what_happened_is_told_in_words_and_files_are_listed_if_there_are_any(
-    page: Page, states: Site, some: list[str]
-) -> None:
-    for state in some:
+@pytest.mark.parametrize("names", [list(SUMMARIES)[::2], list(SUMMARIES)[1::2]], ids=["even", "odd"])
+def test_each_state_has_a_summary_and_lists_its_files(page: Page, states: Site, names: list[str]) -> None:
+    for state in names:
         page.goto(f"{states.url}/jobs/job-{state}/artifacts")
         notice = page.locator(".summary-panel:visible")
-        for text in HAPPENED[state]:
+        for text in SUMMARIES[state]:
             expect(notice, state).to_contain_text(text)
-        tables = 0 if state in RUNNING or state in WITHOUT_FILES else 1
+        tables = 0 if state in RUNNING_STATES or state in STATES_WITHOUT_FILES else 1
         expect(page.get_by_role("table"), state).to_have_count(tables)
         expect(page.locator(".retention .expiry"), state).to_have_count(tables)
 
 
-def test_details_tell_how_the_job_went(page: Page, states: Site) -> None:
+def test_details_show_how_the_job_ended(page: Page, states: Site) -> None:
     for state, texts in DETAILS.items():
         page.goto(f"{states.url}/jobs/job-{state}")
         expect(page.locator("dl.details")).to_be_visible()
-        told = page.locator("dl.details").inner_text()
-        assert [text for text in texts if text not in told] == [], told
+        shown = page.locator("dl.details").inner_text()
+        assert [text for text in texts if text not in shown] == [], shown
 
 
-def test_details_lead_to_the_artifacts(page: Page, states: Site) -> None:
+def test_details_link_to_the_artifacts(page: Page, states: Site) -> None:
     page.goto(f"{states.url}/jobs/job-collected")
     expect(page).to_have_title("train resnet · Job artifacts")
     expect(page.get_by_text("Artifacts: All 3 files were collected (2.5 KiB).")).to_be_visible()
@@ -115,7 +113,7 @@ def test_details_lead_to_the_artifacts(page: Page, states: Site) -> None:
     expect(page.locator("dl.details")).to_be_visible()
 
 
-def test_times_are_in_the_readers_zone_with_utc_in_the_title(page: Page, states: Site) -> None:
+def test_times_are_local_with_utc_in_the_title(page: Page, states: Site) -> None:
     page.goto(f"{states.url}/jobs/job-collected")
     ended = page.locator("dt:text-is('Ended') + dd time")
     iso = ended.get_attribute("datetime")
@@ -138,16 +136,16 @@ def test_a_hostile_job_is_shown_as_text(page: Page, states: Site) -> None:
     )
     expect(page.locator("dl.details")).to_contain_text("<b>eve</b>")
     page.get_by_role("link", name="View artifacts").click()
-    left = page.locator(".summary-panel:visible")
-    expect(left).to_contain_text(f"Last error: {name}")
-    expect(left.locator(".paths")).to_have_text(name)
+    summary = page.locator(".summary-panel:visible")
+    expect(summary).to_contain_text(f"Last error: {name}")
+    expect(summary.locator(".paths")).to_have_text(name)
     page.goto(f"{states.url}/?search=job-hostile")
     expect(page.get_by_role("link", name=name)).to_be_visible()
     assert page.locator("main img, main b, main script").count() == 0
 
 
 @pytest.mark.parametrize("path", ["/jobs/no-such-job", "/jobs/no-such-job/artifacts", "/jobs/%E0%A4%A"])
-def test_a_job_that_is_not_there_is_told_with_a_way_on(page: Page, states: Site, path: str) -> None:
+def test_a_missing_job_shows_job_not_found(page: Page, states: Site, path: str) -> None:
     page.goto(states.url + path)
     expect(page.get_by_role("heading", name="Job not found")).to_be_visible()
     page.get_by_role("link", name="All jobs").click()

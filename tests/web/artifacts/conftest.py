@@ -1,4 +1,4 @@
-"""The page's modules in a browser, and the service over folders that jobs left."""
+"""Fixtures: the page's modules in a browser, and a service over artifacts of all kinds."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,18 +8,18 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from tests.web.artifacts.folders import HOSTILE, MANY, MIXED
-from tests.web.conftest import Visit
-from tests.web.site import Site, Stage, make_site
+from tests.web.conftest import OpenPage
+from tests.web.site import SharedServer, Site, make_site
 
-Open = Callable[..., Page]
-NOWHERE = "/healthz"  # a page without a script of ours, to be prepared for one that has
+OpenArtifacts = Callable[..., Page]
+BLANK_PAGE = "/healthz"  # a page without scripts, for adding listeners before another one opens
 
 STATIC = Path(__file__).parents[3] / "api/web/static"
 ORIGIN = "http://modules.test"
 
 
 class Modules:
-    """Calls functions of the page's modules; a page whose origin serves nothing else runs them."""
+    """Calls functions of the page's modules, in a page whose origin serves only these modules."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -27,11 +27,11 @@ class Modules:
         page.goto(f"{ORIGIN}/")
 
     def call(self, module: str, function: str, *arguments: Any) -> Any:
-        """What the function of that module of the tab returns. Bytes are given as Uint8Array."""
+        """Return the result of a function in a module of artifacts/. Bytes are passed as Uint8Array."""
         return self.run(module, f"(module, ...given) => module.{function}(...given)", *arguments)
 
     def run(self, module: str, script: str, *arguments: Any) -> Any:
-        """What the script returns: a function of the module, and of the arguments as `call` gives them."""
+        """Return the result of a script: a function of the module and of the arguments, passed as by `call`."""
         given = [{"bytes": list(each)} if isinstance(each, bytes) else each for each in arguments]
         return self._page.evaluate(
             f"""async ([path, given]) => ({script})(
@@ -47,28 +47,28 @@ def modules(browser: Browser) -> Iterator[Modules]:
 
 
 @pytest.fixture(scope="session")
-def left(tmp_path_factory: pytest.TempPathFactory, stage: Stage) -> Site:
-    """A service with jobs that left folders, which tests leave as they are."""
-    site = make_site(tmp_path_factory.mktemp("left"), stage)
+def files_site(tmp_path_factory: pytest.TempPathFactory, server: SharedServer) -> Site:
+    """A service with jobs that have artifacts of all kinds. Tests must not change it."""
+    site = make_site(tmp_path_factory.mktemp("files"), server)
     for job, files in {"job-mixed": MIXED, "job-hostile": HOSTILE, "job-many": MANY}.items():
-        site.world.leave(site.world.add(job), files)
+        site.data.add_artifacts(site.data.add_job(job), files)
     return site
 
 
 @pytest.fixture
-def open_tab(visit: Visit, left: Site) -> Open:
-    """`open_tab(path)`: a page of somebody who may see those jobs, and lets the page use the clipboard.
+def open_artifacts(open_page: OpenPage, files_site: Site) -> OpenArtifacts:
+    """`open_artifacts(path)` opens a page of a user who has access to those jobs, with access to the clipboard.
 
-    `open_tab(path, page)`: there in that page.
+    `open_artifacts(path, page)` uses an existing page.
     """
 
-    def open_tab(path: str, page: Page | None = None) -> Page:
+    def open_artifacts(path: str, page: Page | None = None) -> Page:
         if page is None:
-            return visit(left, path, permissions=["clipboard-read", "clipboard-write"])
-        page.goto(left.url + path)
+            return open_page(files_site, path, permissions=["clipboard-read", "clipboard-write"])
+        page.goto(files_site.url + path)
         return page
 
-    return open_tab
+    return open_artifacts
 
 
 def _serve(route: Route) -> None:

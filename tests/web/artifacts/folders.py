@@ -1,4 +1,4 @@
-"""Folders that jobs left: of every kind that is previewed, hostile ones, and one with very many files."""
+"""Artifacts for tests: files of every type that has a preview, hostile files, and a very large folder."""
 
 import json
 import struct
@@ -9,7 +9,7 @@ MIB = 1024 * 1024
 
 
 def png(width: int, height: int) -> bytes:
-    """An image that a browser shows."""
+    """Return an image that a browser can show."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -22,7 +22,7 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
 
 
-# A script that would leave a mark wherever it runs: on the page itself, and on the service.
+# A script that leaves a trace if it runs: in the title of a page, and as a request to the service.
 SCRIPT = "document.title='pwned'; try { opener.document.title='pwned' } catch {}; fetch('/api/graphql')"
 MIXED = {
     "README.md": b"# Title\n<b>bold</b>\n",
@@ -67,6 +67,6 @@ MANY = {f"shard-{number:05d}.bin": b"x" * (number % 777) for number in range(9_9
 
 
 def address(job: str, **params: str) -> str:
-    """The Artifacts tab's address."""
+    """Return the address of the Artifacts tab."""
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in params.items())
     return f"/jobs/{job}/artifacts" + (f"?{query}" if query else "")

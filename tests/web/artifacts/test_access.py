@@ -1,13 +1,13 @@
-"""The Artifacts tab works by keyboard alone, on a phone, in the dark, and for a screen reader."""
+"""The Artifacts tab works by keyboard alone, on a phone, in the dark scheme, and with a screen reader."""
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.artifacts.conftest import Open
+from tests.web.artifacts.conftest import OpenArtifacts
 from tests.web.artifacts.folders import HOSTILE, address
-from tests.web.conftest import Visit
+from tests.web.conftest import OpenPage
 from tests.web.site import Site
-from tests.web.test_access import NO_POLICY, PHONE, problems
+from tests.web.test_access import NO_POLICY, PHONE, axe_violations
 
 PLACES = {
     "a folder": address("job-mixed"),
@@ -22,28 +22,28 @@ PLACES = {
     "no such file": address("job-mixed", file="none"),
 }
 
-WIDE = ("a folder", "hostile names", "an image", "a table", "a large text")  # what could be too wide for a phone
+WIDE = ("a folder", "hostile names", "an image", "a table", "a large text")  # states with wide content
 
 
-def settle(page: Page) -> None:
-    """Wait until the tab shows what it has asked for."""
+def wait_until_loaded(page: Page) -> None:
+    """Wait until the tab has loaded."""
     expect(page.locator(".files-end p")).not_to_have_text("")
     expect(page.get_by_text("Loading…")).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_any_state(visit: Visit, left: Site, scheme: str) -> None:
-    page = visit(left, color_scheme=scheme, **NO_POLICY)
+def test_axe_finds_nothing_in_any_state(open_page: OpenPage, files_site: Site, scheme: str) -> None:
+    page = open_page(files_site, color_scheme=scheme, **NO_POLICY)
     found = []
     for path in PLACES.values():
-        page.goto(left.url + path)
-        settle(page)
-        found += problems(page, **({} if scheme == "light" else {"runOnly": ["color-contrast"]}))
+        page.goto(files_site.url + path)
+        wait_until_loaded(page)
+        found += axe_violations(page, **({} if scheme == "light" else {"runOnly": ["color-contrast"]}))
     assert found == []
 
 
-def test_everything_is_done_by_keyboard(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_all_actions_work_by_keyboard(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     expect(page.locator(".files tbody tr")).to_have_count(11)
     keys = page.keyboard
     page.get_by_role("columnheader", name="Modified").get_by_role("button").focus()
@@ -78,8 +78,8 @@ def test_everything_is_done_by_keyboard(open_tab: Open) -> None:
     expect(page.locator(":focus")).to_have_accessible_name("Preview loss.png")
 
 
-def test_a_table_is_one_to_a_screen_reader(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed", path="plots/"))
+def test_the_list_is_a_table_for_screen_readers(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed", path="plots/"))
     expect(page.get_by_role("table", name="Files in plots/")).to_be_visible()
     row = page.get_by_role("table").get_by_role("row").nth(1)
     expect(row.get_by_role("rowheader")).to_contain_text("acc.png")
@@ -88,9 +88,9 @@ def test_a_table_is_one_to_a_screen_reader(open_tab: Open) -> None:
 
 
 @pytest.mark.parametrize("place", WIDE)
-def test_a_phone_shows_it_without_scrolling_sideways(visit: Visit, left: Site, place: str) -> None:
-    page = visit(left, PLACES[place], **PHONE)
-    settle(page)
+def test_a_phone_does_not_scroll_horizontally(open_page: OpenPage, files_site: Site, place: str) -> None:
+    page = open_page(files_site, PLACES[place], **PHONE)
+    wait_until_loaded(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     if "file=" not in PLACES[place]:
         return
@@ -101,8 +101,8 @@ def test_a_phone_shows_it_without_scrolling_sideways(visit: Visit, left: Site, p
     assert box["x"] + box["width"] <= 360
 
 
-def test_a_phone_shows_names_sizes_and_times_whole(visit: Visit, left: Site) -> None:
-    page = visit(left, address("job-hostile"), **PHONE)
+def test_a_phone_does_not_truncate_names_sizes_and_times(open_page: OpenPage, files_site: Site) -> None:
+    page = open_page(files_site, address("job-hostile"), **PHONE)
     expect(page.locator(".files tbody tr")).to_have_count(len(HOSTILE))
     cut = "(cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"
     assert page.locator(".files tbody :is(th, td)").evaluate_all(cut) == []

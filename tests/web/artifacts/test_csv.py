@@ -1,4 +1,4 @@
-"""What a CSV's or TSV's first rows are."""
+"""Parsing of CSV and TSV."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.web.artifacts.conftest import Modules
 
-HERE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PROPERTY_TEST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def parse(modules: Modules, text: str, **options: Any) -> Any:
@@ -40,7 +40,7 @@ def parse(modules: Modules, text: str, **options: Any) -> Any:
         ("=1+1,@x\n", [["=1+1", "@x"]]),
     ],
 )
-def test_rows_are_read_as_they_were_meant(modules: Modules, text: str, rows: list[list[str]]) -> None:
+def test_rows_are_parsed(modules: Modules, text: str, rows: list[list[str]]) -> None:
     found = parse(modules, text)
     assert found["rows"] == rows
     assert found["columns"] == max(map(len, rows), default=0)
@@ -59,11 +59,11 @@ def test_rows_are_read_as_they_were_meant(modules: Modules, text: str, rows: lis
         ('"' + ";" * 100, ","),
     ],
 )
-def test_the_delimiter_is_the_one_that_the_first_line_has_most_of(modules: Modules, text: str, delimiter: str) -> None:
+def test_the_delimiter_is_the_most_frequent_one_in_the_first_line(modules: Modules, text: str, delimiter: str) -> None:
     assert modules.call("csv.js", "guessDelimiter", text) == delimiter
 
 
-def test_a_delimiter_that_is_known_is_not_guessed(modules: Modules) -> None:
+def test_a_given_delimiter_is_not_guessed(modules: Modules) -> None:
     assert parse(modules, "a,b\tc,d\n", delimiter="\t")["rows"] == [["a,b", "c,d"]]
 
 
@@ -71,11 +71,11 @@ def test_a_delimiter_that_is_known_is_not_guessed(modules: Modules) -> None:
     ("text", "rows"),
     [("a,b\n1,2\n3,", [["a", "b"], ["1", "2"]]), ("a,b\n1,2\n", [["a", "b"], ["1", "2"]]), ("a,b", [["a", "b"]])],
 )
-def test_a_row_that_a_part_of_a_file_ends_in_is_left_out(modules: Modules, text: str, rows: list[list[str]]) -> None:
+def test_an_incomplete_last_row_is_dropped(modules: Modules, text: str, rows: list[list[str]]) -> None:
     assert parse(modules, text, isWhole=False)["rows"] == rows
 
 
-def test_no_more_is_read_than_is_shown(modules: Modules) -> None:
+def test_rows_columns_and_fields_are_limited(modules: Modules) -> None:
     found = parse(modules, "\n".join(["x" * 50 + ",b,c"] * 10), maxRows=3, maxColumns=2, maxFieldLength=5)
     assert found == {"rows": [["xxxxx…", "b"]] * 3, "columns": 2, "hasMoreRows": True, "hasMoreColumns": True}
 
@@ -84,10 +84,10 @@ fields = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(',;"
 
 
 @given(st.lists(st.lists(fields, min_size=2, max_size=4), max_size=6), st.sampled_from(["\n", "\r\n"]))
-@HERE
-def test_what_python_writes_is_read(modules: Modules, rows: list[list[str]], line_end: str) -> None:
+@PROPERTY_TEST
+def test_csv_written_by_python_is_parsed(modules: Modules, rows: list[list[str]], line_end: str) -> None:
     written = io.StringIO()
-    # Of line ends it quotes those that are its own.
+    # QUOTE_MINIMAL quotes only the line ends of its own kind.
     csv.writer(
         written, lineterminator=line_end, quoting=csv.QUOTE_MINIMAL if "\r" in line_end else csv.QUOTE_ALL
     ).writerows(rows)
@@ -99,7 +99,7 @@ def test_what_python_writes_is_read(modules: Modules, rows: list[list[str]], lin
     ['"' * 1_000_001, '"' * 1_000_000, "," * 1_000_000, "\n" * 1_000_000, "x" * 1_000_000, '"a""' * 250_000],
     ids=["quotes, odd", "quotes, even", "commas", "lines", "one field", "quotes within"],
 )
-def test_a_hostile_text_takes_no_time(modules: Modules, text: str) -> None:
+def test_hostile_input_is_parsed_quickly(modules: Modules, text: str) -> None:
     began = time.monotonic()
     parse(modules, text)
     assert time.monotonic() - began < 2

@@ -1,4 +1,4 @@
-"""What JSON looks like in a preview."""
+"""Formatting of JSON."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.artifacts.documents import ANY_JSON
 from tests.web.artifacts.conftest import Modules
 
-HERE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PROPERTY_TEST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def pretty(modules: Modules, source: str, **options: Any) -> Any:
@@ -35,7 +35,7 @@ def pretty(modules: Modules, source: str, **options: Any) -> Any:
         ('{"__proto__":{"x":1}}', '{\n  "__proto__": {\n    "x": 1\n  }\n}'),
     ],
 )
-def test_each_value_has_a_line_and_is_as_it_was_written(modules: Modules, source: str, text: str) -> None:
+def test_each_value_has_a_line_and_keeps_its_text(modules: Modules, source: str, text: str) -> None:
     assert pretty(modules, source) == {"text": text, "problem": None, "isTruncated": False}
 
 
@@ -57,23 +57,23 @@ def test_each_value_has_a_line_and_is_as_it_was_written(modules: Modules, source
         ("]", "expected a value at line 1, column 1"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(modules: Modules, source: str, problem: str) -> None:
+def test_syntax_errors_have_a_position(modules: Modules, source: str, problem: str) -> None:
     assert pretty(modules, source)["problem"] == problem
 
 
 @pytest.mark.parametrize("source", ['{"a": [1, 2', '{"a": "x', '{"a', '{"a":', "[tru", "[1, -", "[", '["x\\'])
-def test_the_beginning_of_a_file_may_end_anywhere(modules: Modules, source: str) -> None:
+def test_the_first_part_of_a_file_can_end_anywhere(modules: Modules, source: str) -> None:
     assert pretty(modules, source, isWhole=False)["problem"] is None
     assert pretty(modules, source)["problem"]
 
 
-def test_lines_end_where_there_are_too_many(modules: Modules) -> None:
+def test_lines_are_limited(modules: Modules) -> None:
     assert pretty(modules, "[1,2,3,4]", maxLines=3) == {"text": "[\n  1,\n  2,", "problem": None, "isTruncated": True}
 
 
 @given(ANY_JSON.map(lambda value: json.dumps(value, ensure_ascii=False)))
-@HERE
-def test_what_python_writes_stays_the_same_value(modules: Modules, source: str) -> None:
+@PROPERTY_TEST
+def test_json_written_by_python_keeps_its_value(modules: Modules, source: str) -> None:
     if any("\ud800" <= letter <= "\udfff" for letter in source):
         source = json.dumps(json.loads(source))
     found = pretty(modules, source)
@@ -82,8 +82,8 @@ def test_what_python_writes_stays_the_same_value(modules: Modules, source: str) 
 
 
 @given(st.text(alphabet='[]{},:"\\ 1e-.tn', max_size=12))
-@HERE
-def test_it_calls_right_what_python_calls_right(modules: Modules, source: str) -> None:
+@PROPERTY_TEST
+def test_json_is_valid_if_python_accepts_it(modules: Modules, source: str) -> None:
     try:
         json.loads(source)
         is_right = True
@@ -107,7 +107,7 @@ def test_it_calls_right_what_python_calls_right(modules: Modules, source: str) -
     ],
     ids=["open", "deep", "objects", "backslashes", "quotes", "digits", "long", "spaces", "text"],
 )
-def test_a_hostile_text_takes_no_time(modules: Modules, source: str) -> None:
+def test_hostile_input_is_parsed_quickly(modules: Modules, source: str) -> None:
     began = time.monotonic()
     found = pretty(modules, source)
     assert time.monotonic() - began < 2

@@ -1,4 +1,4 @@
-"""Previews: what is shown of each kind of file, how much of it is loaded, and the way in and out."""
+"""Previews: each type of file, partial loading, opening and closing."""
 
 import re
 from collections.abc import Callable
@@ -6,20 +6,20 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.artifacts.conftest import NOWHERE, Open
+from tests.web.artifacts.conftest import BLANK_PAGE, OpenArtifacts
 from tests.web.artifacts.folders import MIB, MIXED, address
-from tests.web.conftest import Visit
+from tests.web.conftest import OpenPage
 from tests.web.site import Site
 
 Preview = Callable[[str], Locator]
 
 
 @pytest.fixture
-def preview(open_tab: Open) -> Preview:
-    """`preview(file)`: the dialog at that file's address."""
+def preview(open_artifacts: OpenArtifacts) -> Preview:
+    """`preview(file)` opens the address of a file's preview and returns the dialog."""
 
     def preview(file: str, job: str = "job-mixed") -> Locator:
-        dialog = open_tab(address(job, file=file)).get_by_role("dialog")
+        dialog = open_artifacts(address(job, file=file)).get_by_role("dialog")
         expect(dialog.locator(".preview-content, [role=alert]").first).to_be_visible()
         expect(dialog.get_by_text("Loading…")).to_have_count(0)
         return dialog
@@ -39,11 +39,11 @@ def test_an_image_is_shown(preview: Preview) -> None:
     assert image.evaluate("(image) => image.naturalWidth") == 80
 
 
-def test_what_calls_itself_an_image_and_is_none_is_told(preview: Preview) -> None:
+def test_an_invalid_image_shows_an_error(preview: Preview) -> None:
     expect(preview("broken.png").get_by_role("alert")).to_contain_text("The browser cannot show this image.")
 
 
-def test_a_csv_is_a_table_or_a_text(preview: Preview) -> None:
+def test_a_csv_is_shown_as_a_table_or_as_text(preview: Preview) -> None:
     dialog = preview("results.csv")
     assert cells(dialog, 0) == ["", "id", "remark"]
     assert cells(dialog, 1) == ["1", "0", "line one\nline, two"]
@@ -59,7 +59,7 @@ def test_json_is_indented_and_keeps_its_digits(preview: Preview) -> None:
     assert text.text_content() == '{\n  "loss": [\n    0.5,\n    0.25\n  ],\n  "seed": 12345678901234567890\n}'
 
 
-def test_what_calls_itself_json_and_is_none_is_shown_as_it_is(preview: Preview) -> None:
+def test_invalid_json_is_shown_as_text_with_the_error(preview: Preview) -> None:
     dialog = preview("broken.json")
     problem = "expected a name in double quotes at line 1, column 9"
     expect(dialog.get_by_text(f"This is not valid JSON: {problem}.")).to_be_visible()
@@ -75,23 +75,23 @@ def test_what_calls_itself_json_and_is_none_is_shown_as_it_is(preview: Preview) 
         ("latin.txt", "Decoded as Windows-1252."),
     ],
 )
-def test_what_is_no_plain_text_is_told(preview: Preview, file: str, words: str) -> None:
+def test_binary_empty_and_non_utf8_files_have_a_note(preview: Preview, file: str, words: str) -> None:
     expect(preview(file).get_by_text(words)).to_be_visible()
 
 
 @pytest.mark.parametrize("file", ["none.txt", "plots", ".primehub/metadata/report.json"])
-def test_what_is_not_there_is_told(preview: Preview, file: str) -> None:
+def test_a_missing_file_shows_an_error(preview: Preview, file: str) -> None:
     expect(preview(file).get_by_role("alert")).to_contain_text("File not found.")
 
 
-def test_a_large_file_is_loaded_in_parts_and_only_as_the_reader_says(open_tab: Open) -> None:
-    page = open_tab(NOWHERE)
+def test_a_large_file_is_loaded_in_parts_on_request(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(BLANK_PAGE)
     ranges: list[str] = []
     page.on(
         "request",
         lambda request: ranges.append(request.headers.get("range", "")) if "/files/" in request.url else None,
     )
-    open_tab(address("job-mixed", file="train.log"), page)
+    open_artifacts(address("job-mixed", file="train.log"), page)
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("This file is too large to be shown as a whole (2.3 MiB).")).to_be_visible()
     assert ranges == ["bytes=0-4095"]
@@ -102,20 +102,20 @@ def test_a_large_file_is_loaded_in_parts_and_only_as_the_reader_says(open_tab: O
     dialog.get_by_role("button", name="Show the last 256 KiB").click()
     expect(dialog.get_by_text("The last 256 KiB of 2.3 MiB.")).to_be_visible()
     lines = MIXED["train.log"][-MIB // 4 :].decode().split("\n", 1)[1]
-    assert text.text_content() == lines, "from the first that is whole"
+    assert text.text_content() == lines, "must start with a complete line"
     expect(text.get_by_text("step 199999")).to_be_in_viewport()
     assert ranges[1:] == ["bytes=0-262143", "bytes=-262144"]
 
 
-def test_the_beginning_of_large_json_is_indented(preview: Preview) -> None:
+def test_the_first_part_of_large_json_is_indented(preview: Preview) -> None:
     dialog = preview("big.json")
     dialog.get_by_role("button", name="Show the first 256 KiB").click()
     expect(dialog.get_by_role("region", name="Text")).to_contain_text("[\n  1234567890123456789,\n")
     expect(dialog.get_by_text("This is not valid JSON")).to_have_count(0)
 
 
-def test_it_opens_from_the_list_and_closes_to_it(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_a_preview_opens_from_the_list_and_returns_to_it(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     link = page.get_by_role("link", name="Preview metrics.json")
     link.click()
     dialog = page.get_by_role("dialog", name="metrics.json")
@@ -133,8 +133,8 @@ def test_it_opens_from_the_list_and_closes_to_it(open_tab: Open) -> None:
 
 
 @pytest.mark.parametrize("way", ["button", "escape", "beside"])
-def test_a_linked_preview_closes_to_its_folder(open_tab: Open, way: str) -> None:
-    page = open_tab(address("job-mixed", file="plots/loss.png"))
+def test_closing_a_linked_preview_shows_its_folder(open_artifacts: OpenArtifacts, way: str) -> None:
+    page = open_artifacts(address("job-mixed", file="plots/loss.png"))
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("2 of 2")).to_be_visible()
     if way == "button":
@@ -149,30 +149,32 @@ def test_a_linked_preview_closes_to_its_folder(open_tab: Open, way: str) -> None
 
 
 @pytest.fixture
-def opened(open_tab: Open) -> Page:
-    """A preview that was opened from its folder, which was gone to from the job's details."""
-    page = open_tab("/jobs/job-mixed")
+def opened(open_artifacts: OpenArtifacts) -> Page:
+    """A preview that was opened from its folder, after the job's Details tab."""
+    page = open_artifacts("/jobs/job-mixed")
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_role("link", name="Preview metrics.json").click()
     expect(page.get_by_role("dialog", name="metrics.json")).to_be_visible()
     return page
 
 
-def test_a_second_click_on_close_leads_no_further_back(opened: Page) -> None:
+def test_a_second_click_on_close_does_not_go_back_twice(opened: Page) -> None:
     opened.get_by_role("button", name="Close").evaluate("(button) => { button.click(); button.click(); }")
     expect(opened.get_by_role("dialog")).to_have_count(0)
     opened.wait_for_timeout(500)
     expect(opened).to_have_url(re.compile(re.escape("/artifacts") + "$"))
 
 
-@pytest.mark.parametrize("anew", [False, True])
-def test_a_preview_gone_forward_to_closes_to_its_folder_once(opened: Page, anew: bool) -> None:
+@pytest.mark.parametrize("is_reloaded", [False, True])
+def test_a_preview_reached_by_forward_closes_to_its_folder(opened: Page, is_reloaded: bool) -> None:
     dialog = opened.get_by_role("dialog", name="metrics.json")
     opened.keyboard.press("Escape")
-    expect(opened).to_have_url(re.compile(re.escape("/artifacts") + "$"))  # "back" comes after the dialog has closed
+    expect(opened).to_have_url(
+        re.compile(re.escape("/artifacts") + "$")
+    )  # history.back() completes after the dialog has closed
     opened.go_forward()
     expect(dialog).to_be_visible()
-    if anew:
+    if is_reloaded:
         opened.reload()
     expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
@@ -182,13 +184,13 @@ def test_a_preview_gone_forward_to_closes_to_its_folder_once(opened: Page, anew:
     expect(opened).to_have_url(re.compile("/jobs/job-mixed$"))
 
 
-def test_one_steps_from_file_to_file(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed", sort="-name"))
+def test_previous_and_next_move_between_files(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed", sort="-name"))
     page.get_by_role("link", name="Preview train.log").click()
     dialog = page.get_by_role("dialog")
     forward, back = dialog.get_by_role("button", name="Next"), dialog.get_by_role("button", name="Previous")
     expect(back).to_have_attribute("aria-disabled", "true")
-    for name in ("results.csv", "model.bin"):  # the folder between them is none of them
+    for name in ("results.csv", "model.bin"):  # skips the folder between them
         forward.click()
         expect(dialog).to_have_accessible_name(name)
     expect(forward).to_be_focused()
@@ -198,20 +200,20 @@ def test_one_steps_from_file_to_file(open_tab: Open) -> None:
     assert "file=results.csv" in page.url
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
-    expect(page).to_have_url(re.compile(re.escape("?sort=-name") + "$"))  # all steps are one step back
+    expect(page).to_have_url(re.compile(re.escape("?sort=-name") + "$"))  # all steps share one history entry
     expect(page.get_by_role("row", name="results.csv").get_by_role("rowheader").get_by_role("link")).to_be_focused()
 
 
-def test_stepping_past_what_is_listed_lists_more(open_tab: Open) -> None:
-    page = open_tab(address("job-many", file="shard-00199.bin"))
+def test_next_after_the_last_loaded_file_loads_more(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-many", file="shard-00199.bin"))
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("200 of 200 or more")).to_be_visible()
     dialog.get_by_role("button", name="Next").click()
     expect(dialog).to_have_accessible_name("shard-00200.bin")
 
 
-def test_what_goes_wrong_is_told_and_can_be_tried_again(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_an_error_is_shown_and_can_be_retried(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     page.route("**/api/files/**", lambda route: route.abort())
     page.get_by_role("link", name="Preview README.md").click()
     notice = page.get_by_role("dialog").get_by_role("alert")
@@ -221,19 +223,19 @@ def test_what_goes_wrong_is_told_and_can_be_tried_again(open_tab: Open) -> None:
     expect(page.get_by_role("region", name="Text")).to_contain_text("# Title")
 
 
-def test_a_session_that_ends_leaves_no_preview_over_the_sign_in(visit: Visit, site: Site) -> None:
-    site.world.leave(site.world.add("job-1"))
-    page = visit(site, address("job-1", file="metrics.csv"))
+def test_the_end_of_the_session_closes_the_preview(open_page: OpenPage, site: Site) -> None:
+    site.data.add_artifacts(site.data.add_job("job-1"))
+    page = open_page(site, address("job-1", file="metrics.csv"))
     dialog = page.get_by_role("dialog", name="metrics.csv")
     expect(dialog.get_by_role("table")).to_be_visible()
-    del site.people.known["alice"]
+    del site.users.accepted["alice"]
     dialog.get_by_role("button", name="Next").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     expect(page.locator("dialog")).to_have_count(0)
 
 
-def test_path_digest_and_a_line_for_curl_are_copied(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed", file="plots/acc.png"))
+def test_path_digest_and_curl_command_are_copied(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed", file="plots/acc.png"))
     dialog = page.get_by_role("dialog")
     copied = {}
     for what in ("path", "SHA-256", "curl command"):
@@ -248,18 +250,18 @@ def test_path_digest_and_a_line_for_curl_are_copied(open_tab: Open) -> None:
     assert copied["curl command"] == line
 
 
-def test_beside_the_line_for_curl_stands_where_its_token_comes_from(preview: Preview) -> None:
+def test_the_curl_command_has_a_hint_about_the_token(preview: Preview) -> None:
     hint = preview("README.md").get_by_text("$TOKEN is the token that you sign in with")
     expect(hint).to_be_visible()
     for place in ("organisation's page", "PrimeHub's API token", "local mode", "#token="):
         expect(hint).to_contain_text(place)
 
 
-def test_without_the_clipboard_a_selection_is_copied(open_tab: Open) -> None:
-    page = open_tab(NOWHERE)
+def test_without_the_clipboard_api_a_selection_is_copied(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(BLANK_PAGE)
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     page.add_init_script("addEventListener('copy', () => (window.copied = String(document.activeElement.value)))")
-    open_tab(address("job-mixed", file="README.md"), page)
+    open_artifacts(address("job-mixed", file="README.md"), page)
     button = page.get_by_role("button", name="Copy path")
     button.click()
     expect(button).to_have_text("Copied")

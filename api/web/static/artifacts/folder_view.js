@@ -10,6 +10,8 @@ import { ListingCache } from "./listing.js";
 import { countMessage, emptyMessage } from "./messages.js";
 import { toggleSort } from "./tab_state.js";
 
+// The API's message is about arguments of GraphQL.
+const TOO_LARGE = "There are too many files to sort or search them. Show them by name, or open a subfolder.";
 const PREFETCH_DISTANCE = "600px"; // from the viewport to the end of the list
 
 /**
@@ -120,11 +122,13 @@ export function folderView({ job: firstJob, state: firstState, onNavigate, onSav
   /** @param {unknown} error */
   function showError(error) {
     const reset = () => onNavigate({ order: "name", isDescending: false, search: "" }, { replace: true });
-    const button = hasCode(error, "TOO_LARGE")
+    const isTooLarge = hasCode(error, "TOO_LARGE");
+    const button = isTooLarge
       ? h("button", { type: "button", onclick: reset }, "Show all by name")
       : retryButton(load);
+    const text = isTooLarge ? TOO_LARGE : messageOf(error);
     change(() => {
-      showNotice(errorNotice("The files cannot be listed.", messageOf(error), button));
+      showNotice(errorNotice("The files cannot be listed.", text, button));
       counts.textContent = "";
       moreButton.hidden = true;
     });

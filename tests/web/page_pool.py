@@ -1,4 +1,4 @@
-"""People with browsers. A browser's profile is used by one test after another, as its cache spares most of the time."""
+"""Users with browsers. A browser's profile is used by one test after another, as its cache spares most of the time."""
 
 import contextlib
 import re
@@ -9,29 +9,28 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, 
 
 from api.auth.cookies import COOKIE
 
-PATIENCE_MS = 10_000
-READER: dict[str, Any] = {"locale": "en-US", "timezone_id": "Europe/Berlin", "reduced_motion": "reduce"}
-# The browser's own word on a response that a test wants to be an error; and on the test's own looking into a file that
-# is served in a sandbox, which it says now and then.
+TIMEOUT_MS = 10_000
+USER_PROFILE: dict[str, Any] = {"locale": "en-US", "timezone_id": "Europe/Berlin", "reduced_motion": "reduce"}
+# Chromium logs error responses, which some tests provoke, and sometimes a test's own script in a sandboxed file.
 _EXPECTED = re.compile(
     r"Failed to load resource: (the server responded with a status of [45]|net::ERR_)"
     r"|Blocked script execution in '[^']*/api/files/[^']*' because the document's frame is sandboxed"
 )
 
 
-class Visitors:
-    """Opens pages, and hears what is wrong in them."""
+class PagePool:
+    """Opens pages and records the errors in their consoles."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self._profiles: dict[str, BrowserContext] = {}
-        self._problems: list[str] = []
+        self._errors: list[str] = []
         self._busy: list[Page] = []
 
-    def browse(self, url: str, path: str = "/", token: str = "", **options: Any) -> Page:
-        """A page of the site at `url`, of somebody with this token, "" being none.
+    def open_url(self, url: str, path: str = "/", token: str = "", **options: Any) -> Page:
+        """Open a page of the site at `url` with this token, "" for none.
 
-        `options`: the profile's, over READER; `clock=True`: time goes on as the test says.
+        `options` override USER_PROFILE. With `clock=True` the test controls the time in the page.
         """
         context = self._profile(options)
         if token:
@@ -41,11 +40,10 @@ class Visitors:
         page.goto(url + path)
         return page
 
-    def leave(self) -> list[str]:
-        """Leave all pages and forget who they were; returns what was wrong in them.
+    def reset(self) -> list[str]:
+        """Leave all pages, sign out, and return the recorded errors.
 
-        A page that was opened here stays, at an address without a script: one in a new process costs five times as
-        much.
+        The pages stay open at an address without scripts, because a page in a new process costs five times as much.
         """
         for options, context in list(self._profiles.items()):
             if "clock" in options:
@@ -53,14 +51,14 @@ class Visitors:
                 continue
             context.clear_cookies()
             for page in context.pages:
-                self._put_away(page)
+                self._park(page)
         self._busy.clear()
-        problems, self._problems[:] = list(self._problems), []
-        return problems
+        errors, self._errors[:] = list(self._errors), []
+        return errors
 
-    def _put_away(self, page: Page) -> None:
+    def _park(self, page: Page) -> None:
         if page in self._busy:
-            with contextlib.suppress(Error):  # its service has gone
+            with contextlib.suppress(Error):  # the service has stopped
                 page.unroute_all()
                 page.goto(urljoin(page.url, "/static/icon.svg"))
                 return
@@ -79,15 +77,15 @@ class Visitors:
         return self._profiles[key]
 
     def _open(self, options: dict[str, Any]) -> BrowserContext:
-        context = self._browser.new_context(**(READER | options))
-        context.set_default_timeout(PATIENCE_MS)
-        context.on("console", self._hear)
-        context.on("weberror", self._catch)
+        context = self._browser.new_context(**(USER_PROFILE | options))
+        context.set_default_timeout(TIMEOUT_MS)
+        context.on("console", self._on_console)
+        context.on("weberror", self._on_web_error)
         return context
 
-    def _hear(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not _EXPECTED.match(message.text):
-            self._problems.append(message.text)
+            self._errors.append(message.text)
 
-    def _catch(self, error: WebError) -> None:
-        self._problems.append(str(error.error))
+    def _on_web_error(self, error: WebError) -> None:
+        self._errors.append(str(error.error))

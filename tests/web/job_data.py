@@ -1,4 +1,4 @@
-"""Jobs in every state, as local mode and the collector leave them: PhJobs as files, a store in a directory."""
+"""Writes the files of jobs as local mode and the collector do: PhJobs, job folders, manifests and reports."""
 
 import hashlib
 import time
@@ -30,54 +30,54 @@ FILES = {"model.bin": b"m" * 2048, "plots/loss.png": b"p" * 512, "metrics.csv": 
 
 
 @dataclass(frozen=True)
-class World:
-    """The data directory `data`, to which jobs are added. They were created `ago` seconds before now."""
+class JobData:
+    """The data directory of local mode at `root`."""
 
-    data: Path
+    root: Path
 
-    def add(
-        self, job: str, phase: str = "Succeeded", *, ago: float = 10 * MINUTE, group: str = GROUP, **told: Any
+    def add_job(
+        self, job: str, phase: str = "Succeeded", *, ago: float = 10 * MINUTE, group: str = GROUP, **fields: Any
     ) -> PhJob:
-        """A PhJob, which has started, and ended, as its phase says.
+        """Add a PhJob that was created `ago` seconds before now. Its phase determines its start and finish times.
 
-        `told`: `name` and `user`, `command`, fields of the status; None leaves one out.
+        `fields`: `name`, `user`, `command`, and fields of the status; None omits a field.
         """
         created = time.time() - ago
-        order = JobSpec(job, group, f"uid-{job}", told.pop("user", "alice"), [told.pop("command", COMMAND)])
+        order = JobSpec(job, group, f"uid-{job}", fields.pop("user", "alice"), [fields.pop("command", COMMAND)])
         phjob = make_phjob(order, created)
-        phjob["spec"] |= {"displayName": told.pop("name", job), "image": "jupyter/base-notebook:x86_64-ubuntu-22.04"}
+        phjob["spec"] |= {"displayName": fields.pop("name", job), "image": "jupyter/base-notebook:x86_64-ubuntu-22.04"}
         status: dict[str, Any] = {"phase": phase, "reason": REASONS.get(phase), "message": MESSAGES.get(phase)}
         if phase not in ("Pending", "Preparing"):
             status["startTime"] = rfc3339(created + 5)
         if phase in ("Succeeded", "Failed", "Cancelled"):
             status["finishTime"] = rfc3339(created + min(ago, 4 * MINUTE) - 5)
-        return self.write(with_status(phjob, status | told))
+        return self.write(with_status(phjob, status | fields))
 
     def write(self, phjob: PhJob) -> PhJob:
-        """The PhJob's file, anew."""
-        path = self.places(phjob).phjob
+        """Write the PhJob's file."""
+        path = self.paths(phjob).phjob
         path.parent.mkdir(parents=True, exist_ok=True)
         write_document(path, phjob)
         return phjob
 
-    def leave(
+    def add_artifacts(
         self,
         phjob: PhJob,
         files: Mapping[str, bytes] = FILES,
         state: str = "sealed",
         expires_in: float = 6 * DAY + 3600,
-        **told: Any,
+        **report_fields: Any,
     ) -> PhJob:
-        """What the job left, with manifest and report; the PhJob's status tells of it once the job has ended.
+        """Store files with manifest and report, and record them in the PhJob's status if the job has ended.
 
-        Fields of the report go over what `files` and `state` make of it.
+        `report_fields` override the fields of the report that follow from `files` and `state`.
         """
-        places, now = self.places(phjob), time.time()
+        paths, now = self.paths(phjob), time.time()
         count = Count(len(files), sum(map(len, files.values())))
-        facts: dict[str, Any] = {
-            "message": "told by the collector",
-            "group": places.group,
-            "pod_uid": f"uid-{places.job}",
+        fields: dict[str, Any] = {
+            "message": "a message of the collector",
+            "group": paths.group,
+            "pod_uid": f"uid-{paths.job}",
             "version": "0.1.0",
             "started_at": now - 300,
             "updated_at": now - 240,
@@ -88,31 +88,31 @@ class World:
             "found": count,
             "collected": count,
         }
-        report = Report(places.job, state, **(facts | told))
-        self._fill(places, files, report)
+        report = Report(paths.job, state, **(fields | report_fields))
+        self._write_files(paths, files, report)
         if "finishTime" in phjob["status"]:
             phjob = self.write(with_status(phjob, {"artifact": artifact_status(report)}))
         return phjob
 
-    def places(self, phjob: PhJob) -> JobPaths:
-        return JobPaths(self.data, phjob["spec"]["groupName"], phjob["metadata"]["name"])
+    def paths(self, phjob: PhJob) -> JobPaths:
+        return JobPaths(self.root, phjob["spec"]["groupName"], phjob["metadata"]["name"])
 
-    def _fill(self, places: JobPaths, files: Mapping[str, bytes], report: Report) -> None:
-        header = ManifestHeader(places.job, report.pod_uid)
+    def _write_files(self, paths: JobPaths, files: Mapping[str, bytes], report: Report) -> None:
+        header = ManifestHeader(paths.job, report.pod_uid)
         lines = [format_header(header)]
         for name, content in files.items():
-            _write(places.job_folder / name, content)
+            _write(paths.job_folder / name, content)
             lines.append(
                 format_entry(ManifestEntry(name, len(content), 0, 0, 0, hashlib.sha256(content).hexdigest()), header)
             )
-        _write(places.job_folder / MANIFEST, "".join(lines).encode())
-        _write(places.job_folder / REPORT, format_report(report))
+        _write(paths.job_folder / MANIFEST, "".join(lines).encode())
+        _write(paths.job_folder / REPORT, format_report(report))
         for name in (EXPIRED_AT, LEGACY_EXPIRED_AT):
-            _write(places.job_folder / name, format_expiry(report.expired_at))
+            _write(paths.job_folder / name, format_expiry(report.expired_at))
 
 
 def skipped(files: int, size: int = 0, paths: list[str] | None = None, detail: str = "") -> Skipped:
-    """A row of a report's skipped files."""
+    """The files of a report that were skipped for one reason."""
     return Skipped(files, size, paths or [], detail)
 
 

@@ -1,4 +1,4 @@
-"""Signing in at an issuer, in a browser to which it is another site; and by the address that local mode prints."""
+"""Signing in at an identity provider on another site, and with the address that local mode prints."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from api.auth.cookies import COOKIE
 from api.auth.tokens import Authenticators
 from tests.api.auth.oidc_server import CLIENT, OidcServer, oidc_server
 from tests.api.web.site import Known, Web, oidc_settings, serving
-from tests.web.conftest import Browse
+from tests.web.conftest import OpenUrl
 
 PLACE = "/jobs/job-1/artifacts?path=plots%2F"
 
@@ -24,7 +24,7 @@ def oidc() -> Iterator[OidcServer]:
 
 @pytest.fixture
 def hub(tmp_path: Path, oidc: OidcServer) -> Iterator[str]:
-    """The service's URL. A browser takes localhost and the issuer's 127.0.0.1 for two sites."""
+    """The service's URL. For a browser, localhost and the provider's 127.0.0.1 are two sites."""
     with serving(tmp_path, oidc_settings(oidc, PHJOB_API_ORIGIN="http://localhost:PORT")) as web:
         url = web.url.replace("127.0.0.1", "localhost")
         oidc.codes.redirects.add(f"{url}/api/session/callback")
@@ -33,7 +33,7 @@ def hub(tmp_path: Path, oidc: OidcServer) -> Iterator[str]:
 
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[Web]:
-    """A service as in local mode, to which the name is the token."""
+    """A service in local mode, whose tokens are user names."""
     with serving(tmp_path, authenticators=Authenticators(opaque=Known()), is_local=True) as web:
         yield web
 
@@ -43,8 +43,8 @@ def sign_in(page: Page) -> None:
     expect(page.get_by_role("banner")).to_contain_text("ann")
 
 
-def test_one_signs_in_at_the_issuer_and_is_back_where_one_was(browse: Browse, hub: str) -> None:
-    page = browse(hub, PLACE)
+def test_signing_in_at_the_provider_returns_to_the_address(open_url: OpenUrl, hub: str) -> None:
+    page = open_url(hub, PLACE)
     sign_in(page)
     assert page.url == hub + PLACE
     assert page.evaluate("document.cookie") == ""
@@ -54,8 +54,8 @@ def test_one_signs_in_at_the_issuer_and_is_back_where_one_was(browse: Browse, hu
     expect(page.get_by_role("banner")).to_contain_text("ann")
 
 
-def test_a_session_that_the_issuer_renews_goes_on_unnoticed(browse: Browse, hub: str, oidc: OidcServer) -> None:
-    page = browse(hub, "/")
+def test_an_expired_session_is_renewed_silently(open_url: OpenUrl, hub: str, oidc: OidcServer) -> None:
+    page = open_url(hub, "/")
     sign_in(page)
     expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
     expired = oidc.token(azp=CLIENT, exp=int(time.time()) - 100)
@@ -67,8 +67,8 @@ def test_a_session_that_the_issuer_renews_goes_on_unnoticed(browse: Browse, hub:
     assert oidc.asked["/token"] == 2
 
 
-def test_a_session_is_renewed_before_it_expires(browse: Browse, hub: str, oidc: OidcServer) -> None:
-    page = browse(hub, "/")
+def test_a_session_is_renewed_before_it_expires(open_url: OpenUrl, hub: str, oidc: OidcServer) -> None:
+    page = open_url(hub, "/")
     sign_in(page)
     page.clock.install()
     soon = oidc.token(azp=CLIENT, exp=int(time.time()) + 32)  # the service renews within 30 seconds, the page within 20
@@ -82,8 +82,8 @@ def test_a_session_is_renewed_before_it_expires(browse: Browse, hub: str, oidc: 
     assert oidc.asked["/token"] == 2
 
 
-def test_a_session_that_was_ended_there_is_told_and_leads_back(browse: Browse, hub: str, oidc: OidcServer) -> None:
-    page = browse(hub, "/?state=Failed")
+def test_a_session_ended_at_the_provider_asks_to_sign_in_again(open_url: OpenUrl, hub: str, oidc: OidcServer) -> None:
+    page = open_url(hub, "/?state=Failed")
     sign_in(page)
     oidc.codes.end_sessions()
     page.context.add_cookies([{"name": COOKIE, "value": oidc.token(azp=CLIENT, exp=1), "url": hub}])
@@ -96,8 +96,8 @@ def test_a_session_that_was_ended_there_is_told_and_leads_back(browse: Browse, h
     assert page.url == f"{hub}/?state=Failed&search=more"
 
 
-def test_signing_out_ends_the_session_there_too(browse: Browse, hub: str, oidc: OidcServer) -> None:
-    page = browse(hub, PLACE)
+def test_signing_out_ends_the_session_at_the_provider(open_url: OpenUrl, hub: str, oidc: OidcServer) -> None:
+    page = open_url(hub, PLACE)
     sign_in(page)
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("main").get_by_role("link", name="Sign in")).to_be_visible()
@@ -106,9 +106,9 @@ def test_signing_out_ends_the_session_there_too(browse: Browse, hub: str, oidc: 
     assert oidc.asked["/logout"] == 1
 
 
-def test_whoever_is_refused_there_can_try_again(browse: Browse, hub: str, oidc: OidcServer) -> None:
+def test_a_refused_sign_in_can_be_retried(open_url: OpenUrl, hub: str, oidc: OidcServer) -> None:
     oidc.codes.denies = "access_denied"
-    page = browse(hub, PLACE)
+    page = open_url(hub, PLACE)
     page.get_by_role("main").get_by_role("link", name="Sign in").click()
     expect(page.get_by_role("heading", name="Sign-in failed")).to_be_visible()
     expect(page.get_by_text("The sign-in service let nobody in: it was cancelled there, or refused.")).to_be_visible()
@@ -118,21 +118,21 @@ def test_whoever_is_refused_there_can_try_again(browse: Browse, hub: str, oidc: 
     assert page.url == hub + PLACE
 
 
-def test_the_address_that_local_mode_prints_signs_in_and_sends_no_token(browse: Browse, local: Web) -> None:
-    page = browse(local.url, "/static/icon.svg")
+def test_the_printed_address_signs_in_without_sending_the_token(open_url: OpenUrl, local: Web) -> None:
+    page = open_url(local.url, "/static/icon.svg")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{local.url}/jobs?state=Failed#token=alice")
     expect(page.get_by_role("banner")).to_contain_text("alice")
     assert page.url == f"{local.url}/jobs?state=Failed"
     assert [url for url in asked if "alice" in url.partition("#")[0]] == []
-    page.goto(f"{local.url}/jobs?state=Failed#token=root")  # into the open page, which is not loaded anew
+    page.goto(f"{local.url}/jobs?state=Failed#token=root")  # the open page is not reloaded
     expect(page.get_by_role("banner")).to_contain_text("root")
     assert page.url == f"{local.url}/jobs?state=Failed"
 
 
-def test_an_address_of_an_earlier_start_is_told(browse: Browse, local: Web) -> None:
-    page = browse(local.url, "/#token=earlier")
+def test_the_printed_address_of_an_earlier_start_is_rejected(open_url: OpenUrl, local: Web) -> None:
+    page = open_url(local.url, "/#token=earlier")
     expect(page.get_by_role("status").filter(has_text="The token in the address was not accepted")).to_be_visible()
     expect(page.get_by_label("Token")).to_be_visible()
     assert page.url == f"{local.url}/"

@@ -1,13 +1,13 @@
-"""The Artifacts tab's list: what it shows, in what order, folder by folder, and the addresses of all that."""
+"""The list of files: its content and order, folders, search, and their addresses."""
 
 import re
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.artifacts.conftest import Open
+from tests.web.artifacts.conftest import OpenArtifacts
 from tests.web.artifacts.folders import MIXED, address
-from tests.web.conftest import Visit
+from tests.web.conftest import OpenPage
 from tests.web.site import Site
 
 TOP = [
@@ -26,14 +26,14 @@ TOP = [
 
 
 def expect_names(page: Page, expected: list[str]) -> None:
-    """Names as they are seen: what is for screen readers alone is left out."""
+    """Wait for these visible names, without the hints for screen readers."""
     hint = re.compile(r" \(in a new tab\)$")
     expect(page.locator(".files tbody tr")).to_have_count(len(expected))
     assert [hint.sub("", name) for name in page.locator(".files tbody th").all_text_contents()] == expected
 
 
-def test_a_folder_is_listed_with_sizes_and_times(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_a_folder_is_listed_with_sizes_and_times(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     expect_names(page, TOP)
     row = page.get_by_role("row", name="model.bin")
     expect(row.get_by_role("cell").nth(0)).to_have_text("1.2 MiB")
@@ -43,8 +43,8 @@ def test_a_folder_is_listed_with_sizes_and_times(open_tab: Open) -> None:
     expect(page.get_by_role("row", name="plots/").get_by_role("cell").nth(0)).to_have_text("Folder")
 
 
-def test_a_heading_sorts_and_says_so(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_a_column_heading_sorts_and_shows_the_order(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     size = page.get_by_role("columnheader", name="Size")
     expect(page.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
     size.get_by_role("button").click()
@@ -63,8 +63,8 @@ def test_a_heading_sorts_and_says_so(open_tab: Open) -> None:
     expect(page.get_by_role("columnheader", name="Modified")).to_have_attribute("aria-sort", "descending")
 
 
-def test_folders_are_entered_and_left_and_back_leads_back(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_folders_can_be_opened_and_back_returns(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     page.get_by_role("link", name="plots/", exact=True).click()
     expect_names(page, ["acc.png", "deep/", "loss.png"])
     page.get_by_role("link", name="deep/", exact=True).click()
@@ -85,27 +85,27 @@ def test_folders_are_entered_and_left_and_back_leads_back(open_tab: Open) -> Non
 
 
 @pytest.mark.parametrize("path", ["plots/deep/", "plots/deep"])
-def test_a_folder_has_an_address(open_tab: Open, path: str) -> None:
-    page = open_tab(address("job-mixed", path=path))
+def test_a_folder_has_an_address(open_artifacts: OpenArtifacts, path: str) -> None:
+    page = open_artifacts(address("job-mixed", path=path))
     expect_names(page, ["notes.txt"])
 
 
 @pytest.mark.parametrize("path", ["none/", "README.md"])
-def test_an_address_of_no_folder_says_so(open_tab: Open, path: str) -> None:
-    page = open_tab(address("job-mixed", path=path))
+def test_the_address_of_a_missing_folder_shows_a_message(open_artifacts: OpenArtifacts, path: str) -> None:
+    page = open_artifacts(address("job-mixed", path=path))
     expect(page.get_by_text("does not exist or is empty")).to_be_visible()
     page.get_by_role("navigation", name="Folders").get_by_role("link", name="All files").click()
     expect_names(page, TOP)
 
 
 @pytest.mark.parametrize("path", ["..", "../../other", "/", "a//b"])
-def test_an_address_that_can_be_no_folder_shows_all(open_tab: Open, path: str) -> None:
-    page = open_tab(address("job-mixed", path=path))
+def test_an_invalid_folder_in_the_address_shows_all_files(open_artifacts: OpenArtifacts, path: str) -> None:
+    page = open_artifacts(address("job-mixed", path=path))
     expect_names(page, TOP)
 
 
-def test_search_finds_below_the_folder_and_is_part_of_the_address(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_search_includes_subfolders_and_is_in_the_address(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     field = page.get_by_role("searchbox", name="Search all files")
     field.press_sequentially("NOTES")
     expect_names(page, ["plots/deep/notes.txt"])
@@ -116,13 +116,13 @@ def test_search_finds_below_the_folder_and_is_part_of_the_address(open_tab: Open
     expect(page.get_by_text("No file has “<b>none</b>” in its path.")).to_be_visible()
     field.fill("")
     expect_names(page, TOP)
-    open_tab(address("job-mixed", path="plots/", search="png"), page)
+    open_artifacts(address("job-mixed", path="plots/", search="png"), page)
     expect(page.get_by_role("searchbox", name="Search in plots/")).to_have_value("png")
     expect_names(page, ["acc.png", "loss.png"])
 
 
-def test_back_to_another_search_overwrites_the_field_that_has_the_focus(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_back_to_another_search_replaces_the_text_of_a_focused_field(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     page.get_by_role("link", name="plots/", exact=True).click()
     page.get_by_role("searchbox").press_sequentially("loss")
     expect_names(page, ["loss.png"])
@@ -132,8 +132,8 @@ def test_back_to_another_search_overwrites_the_field_that_has_the_focus(open_tab
     expect(page.get_by_role("searchbox")).to_have_value("")
 
 
-def test_what_is_typed_while_the_search_before_is_shown_stays(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_text_typed_while_an_earlier_search_is_shown_is_preserved(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     expect_names(page, TOP)
     field = page.get_by_role("searchbox")
     field.press_sequentially("no", delay=20)
@@ -143,8 +143,8 @@ def test_what_is_typed_while_the_search_before_is_shown_stays(open_tab: Open) ->
     expect(field).to_have_value("notes")
 
 
-def test_typing_asks_once(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_typing_sends_one_request(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     expect_names(page, TOP)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.post_data or "") if "graphql" in request.url else None)
@@ -153,8 +153,8 @@ def test_typing_asks_once(open_tab: Open) -> None:
     assert sum("itemsConnection" in body for body in asked) == 1
 
 
-def test_what_goes_wrong_is_told_and_can_be_tried_again(open_tab: Open) -> None:
-    page = open_tab(address("job-mixed"))
+def test_an_error_is_shown_and_can_be_retried(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-mixed"))
     expect_names(page, TOP)
     page.route("**/api/graphql", lambda route: route.abort())
     page.get_by_role("link", name="plots/", exact=True).click()
@@ -166,21 +166,21 @@ def test_what_goes_wrong_is_told_and_can_be_tried_again(open_tab: Open) -> None:
     expect(notice).to_have_count(0)
 
 
-def test_files_that_come_meanwhile_are_shown(visit: Visit, site: Site) -> None:
-    job = site.world.add("job-1")
-    site.world.leave(job, {"first": b"1"}, state="syncing")
-    claimed = site.world.data / "jobs/job-1"
-    claimed.mkdir(parents=True)  # the collector is not done
-    page = visit(site, address("job-1"))
+def test_new_files_are_shown(open_page: OpenPage, site: Site) -> None:
+    job = site.data.add_job("job-1")
+    site.data.add_artifacts(job, {"first": b"1"}, state="syncing")
+    claimed = site.data.root / "jobs/job-1"
+    claimed.mkdir(parents=True)  # the collector has not finished
+    page = open_page(site, address("job-1"))
     expect_names(page, ["first"])
-    site.world.leave(job, {"first": b"1", "second": b"2"}, state="syncing")
+    site.data.add_artifacts(job, {"first": b"1", "second": b"2"}, state="syncing")
     expect(page.locator(".files tbody tr")).to_have_count(2)
     expect_names(page, ["first", "second"])
 
 
-def test_files_that_go_meanwhile_are_not_shown_on(visit: Visit, site: Site) -> None:
-    site.world.leave(site.world.add("job-1"))
-    page = visit(site, address("job-1"))
+def test_deleted_files_disappear(open_page: OpenPage, site: Site) -> None:
+    site.data.add_artifacts(site.data.add_job("job-1"))
+    page = open_page(site, address("job-1"))
     expect(page.locator(".files tbody tr")).to_have_count(3)
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").last.click()

@@ -1,4 +1,4 @@
-"""A job's files are hostile: nothing in them runs, neither where they are listed, previewed nor opened."""
+"""A job's files are untrusted: nothing in them runs in the list, in previews or in tabs."""
 
 import re
 import time
@@ -6,15 +6,15 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.artifacts.conftest import NOWHERE, Open
+from tests.web.artifacts.conftest import BLANK_PAGE, OpenArtifacts
 from tests.web.artifacts.folders import HOSTILE, address
 
-SHOWN_AS = {  # where what is seen is not the name itself
+SHOWN_AS = {  # names with escapes
     "cv\u202etxt.exe": "cv\\u{202E}txt.exe",
 }
 
 
-# What a preview shows in the end, whatever the file is.
+# Matches the loaded content of any preview.
 CONTENT = ".preview-text, .preview-table, .preview-content > :is(.notice, .muted:not([role]))"
 
 
@@ -26,20 +26,20 @@ def expect_unharmed(page: Page) -> None:
     )
 
 
-def test_names_are_shown_as_they_are_and_what_cannot_be_seen_as_an_escape(open_tab: Open) -> None:
-    page = open_tab(address("job-hostile"))
+def test_names_are_shown_with_invisible_characters_escaped(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-hostile"))
     expect(page.locator(".files tbody tr")).to_have_count(len(HOSTILE))
     names = page.locator(".files tbody th bdi").all_text_contents()
     assert names == [SHOWN_AS.get(name, name) for name in sorted(HOSTILE, key=str.encode)]
     expect_unharmed(page)
 
 
-def test_previews_run_nothing_and_take_no_time(open_tab: Open) -> None:
-    page = open_tab(NOWHERE)
+def test_previews_run_nothing_and_open_quickly(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(BLANK_PAGE)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     names = sorted(HOSTILE, key=str.encode)
-    open_tab(address("job-hostile", file=names[0]), page)
+    open_artifacts(address("job-hostile", file=names[0]), page)
     dialog = page.get_by_role("dialog")
     for name in names:
         expect(dialog).to_have_accessible_name(SHOWN_AS.get(name, name))
@@ -58,46 +58,46 @@ def test_previews_run_nothing_and_take_no_time(open_tab: Open) -> None:
 
 
 @pytest.mark.parametrize("name", ["page.html", "pic.svg", "page.txt"])
-def test_its_source_is_shown_as_text(open_tab: Open, name: str) -> None:
-    page = open_tab(address("job-hostile", file=name))
+def test_a_preview_shows_the_source_as_text(open_artifacts: OpenArtifacts, name: str) -> None:
+    page = open_artifacts(address("job-hostile", file=name))
     assert page.get_by_role("region", name="Text").text_content() == HOSTILE[name].decode()
 
 
-def test_cells_of_a_csv_are_texts(open_tab: Open) -> None:
-    page = open_tab(address("job-hostile", file="cells.csv"))
+def test_csv_cells_are_text(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-hostile", file="cells.csv"))
     table = page.get_by_role("dialog").get_by_role("table")
     expect(table.get_by_role("columnheader").last).to_contain_text("<script>")
     expect(table.get_by_role("cell", name="=cmd|x")).to_be_visible()
     expect_unharmed(page)
 
 
-def test_depth_does_not_break_the_preview_of_json(open_tab: Open) -> None:
-    page = open_tab(address("job-hostile", file="deep.json"))
+def test_deeply_nested_json_has_a_preview(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-hostile", file="deep.json"))
     expect(page.get_by_text("Only the first lines are shown.")).to_be_visible()
     expect(page.get_by_role("region", name="Text")).to_contain_text("[\n  [\n    [\n")
 
 
 @pytest.mark.parametrize("name", ["page.html", "pic.svg", "page.txt", "fake.png"])
-def test_opened_by_its_address_it_runs_nothing(open_tab: Open, name: str) -> None:
-    page = open_tab(address("job-hostile"))
+def test_a_file_opened_by_its_address_runs_nothing(open_artifacts: OpenArtifacts, name: str) -> None:
+    page = open_artifacts(address("job-hostile"))
     expect(page.locator(".files tbody tr")).to_have_count(len(HOSTILE))
     title, asked = page.title(), []
     page.context.on("request", lambda request: asked.append(request.url))
     url = page.locator(f"[data-name='{name}'] th a").evaluate("(link) => link.href")
     saved = name in ("page.html", "pic.svg")
-    # As a page that means harm would: with an opener, which our own link leaves out.
+    # As a malicious page would: with an opener, which our own links omit.
     with page.context.expect_event("download" if saved else "page"):
         page.evaluate("(url) => void open(url)", url)
-    page.request.get(url)  # what ran would have asked for something by now
+    page.request.get(url)  # a script would have sent a request by now
     assert [each for each in asked if not each.endswith("/icon.svg")] == [
         url
-    ]  # the browser asks for that when it likes
+    ]  # the browser requests the icon at any time
     assert page.title() == title
 
 
 @pytest.mark.parametrize("name", ["page.txt", "fake.png"])
-def test_what_is_opened_in_a_tab_has_no_origin_and_no_cookie(open_tab: Open, name: str) -> None:
-    page = open_tab(address("job-hostile"))
+def test_a_file_in_a_tab_has_no_origin_and_no_cookies(open_artifacts: OpenArtifacts, name: str) -> None:
+    page = open_artifacts(address("job-hostile"))
     with page.expect_popup() as popup:
         page.locator(f"[data-name='{name}'] th a").click()
     tab = popup.value
@@ -109,16 +109,16 @@ def test_what_is_opened_in_a_tab_has_no_origin_and_no_cookie(open_tab: Open, nam
     )
 
 
-def test_html_and_svg_that_are_opened_are_saved_instead(open_tab: Open) -> None:
-    page = open_tab(address("job-hostile"))
+def test_html_and_svg_are_saved_instead_of_opened(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-hostile"))
     for name in ("page.html", "pic.svg"):
         with page.expect_download() as download:
             page.get_by_role("link", name=name, exact=True).click()
         assert download.value.suggested_filename == name
 
 
-def test_files_are_served_so_that_nothing_in_them_could_run(open_tab: Open) -> None:
-    page = open_tab(address("job-hostile"))
+def test_files_are_served_sandboxed_and_without_sniffing(open_artifacts: OpenArtifacts) -> None:
+    page = open_artifacts(address("job-hostile"))
     expect(page.locator(".files tbody tr")).to_have_count(len(HOSTILE))
     for link in page.locator(".files tbody th a").all():
         answer = page.request.get(page.evaluate("location.origin") + (link.get_attribute("href") or ""))

@@ -1,4 +1,4 @@
-"""The list of jobs: what it tells of each, pages and filters in the address, and how it keeps true by itself."""
+"""The list of jobs: its rows, its pages and filters, and its updates."""
 
 import re
 
@@ -6,16 +6,16 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from local.documents import write_document
-from tests.web.conftest import Visit
+from tests.web.conftest import OpenPage
+from tests.web.job_data import JobData
 from tests.web.site import Site
-from tests.web.world import World
 
 DASH = "\u2013"
-FAR = "00:30"  # more than the longest wait between two questions while jobs run
+SKIP = "00:30"  # longer than the polling interval while jobs run
 
 
 def rows(page: Page) -> list[list[str]]:
-    """The rows' texts, cell by cell, once there are any."""
+    """Wait for rows and return the texts of their cells."""
     found = page.locator("table.jobs tbody tr")
     expect(found.first).to_be_visible()
     return [row.locator("th, td").all_inner_texts() for row in found.all()]
@@ -30,25 +30,27 @@ def shows(page: Page, *expected: str) -> None:
     expect(page.locator("table.jobs tbody .job-name")).to_have_text(list(expected))
 
 
-def add(world: World, count: int) -> list[str]:
-    """So many jobs, the newest first."""
+def add(data: JobData, count: int) -> list[str]:
+    """Add jobs and return their ids, the newest first."""
     found = [f"job-{number:02d}" for number in range(count)]
     for number, job in enumerate(found):
-        world.add(job, ago=600 + 60 * number)
+        data.add_job(job, ago=600 + 60 * number)
     return found
 
 
-def test_a_row_tells_state_group_start_duration_and_artifacts(visit: Visit, site: Site) -> None:
-    world = site.world  # half a minute is left before a minute, or an hour, is full
-    world.add("job-a", "Pending", ago=10, name="waits")
-    world.leave(world.add("job-b", "Running", ago=3 * 3600 - 40, name="runs"), state="syncing")
-    world.leave(world.add("job-c", ago=4 * 3600 - 40, name="ended"))
-    world.leave(world.add("job-d", ago=5 * 3600 - 40, name="too much"), {}, "rejected")
-    world.leave(world.add("job-e", "Failed", ago=6 * 3600 - 40, group="speech", name="short"), state="incomplete")
-    world.leave(world.add("job-f", ago=7 * 3600 - 40, name="nothing"), {}, "empty")
-    world.leave(world.add("job-g", "Cancelled", ago=8 * 86400 - 40, name="old"), expires_in=-60)
-    world.add("job-h", ago=9 * 86400, name="foreign", group="secret")
-    page = visit(site)
+def test_a_row_shows_state_group_start_duration_and_artifacts(open_page: OpenPage, site: Site) -> None:
+    data = site.data  # half a minute is left before a minute, or an hour, is full
+    data.add_job("job-a", "Pending", ago=10, name="waits")
+    data.add_artifacts(data.add_job("job-b", "Running", ago=3 * 3600 - 40, name="runs"), state="syncing")
+    data.add_artifacts(data.add_job("job-c", ago=4 * 3600 - 40, name="ended"))
+    data.add_artifacts(data.add_job("job-d", ago=5 * 3600 - 40, name="too much"), {}, "rejected")
+    data.add_artifacts(
+        data.add_job("job-e", "Failed", ago=6 * 3600 - 40, group="speech", name="short"), state="incomplete"
+    )
+    data.add_artifacts(data.add_job("job-f", ago=7 * 3600 - 40, name="nothing"), {}, "empty")
+    data.add_artifacts(data.add_job("job-g", "Cancelled", ago=8 * 86400 - 40, name="old"), expires_in=-60)
+    data.add_job("job-h", ago=9 * 86400, name="foreign", group="secret")
+    page = open_page(site)
     expect(page).to_have_title("Jobs · Job artifacts")
     assert rows(page) == [
         ["waits\njob-a", "Pending", "Vision", "not yet", DASH, DASH],
@@ -61,9 +63,9 @@ def test_a_row_tells_state_group_start_duration_and_artifacts(visit: Visit, site
     ]
 
 
-def test_pages_are_in_the_address_and_back_leads_back(visit: Visit, site: Site) -> None:
-    jobs = add(site.world, 23)
-    page = visit(site)
+def test_the_page_number_is_in_the_address(open_page: OpenPage, site: Site) -> None:
+    jobs = add(site.data, 23)
+    page = open_page(site)
     shows(page, *jobs[:10])
     assert page.get_by_role("link", name="Newer").count() == 0
     page.get_by_role("link", name="Older").click()
@@ -79,10 +81,10 @@ def test_pages_are_in_the_address_and_back_leads_back(visit: Visit, site: Site) 
     assert page.url == f"{site.url}/?search=job-2"
 
 
-def test_filters_narrow_the_list_and_are_in_the_address(visit: Visit, site: Site) -> None:
+def test_filters_are_applied_and_in_the_address(open_page: OpenPage, site: Site) -> None:
     for number, (phase, group) in enumerate([("Failed", "Vision"), ("Succeeded", "Vision"), ("Failed", "speech")]):
-        site.world.add(f"job-{number}", phase, group=group, name=f"train {number}", ago=600 + number)
-    page = visit(site)
+        site.data.add_job(f"job-{number}", phase, group=group, name=f"train {number}", ago=600 + number)
+    page = open_page(site)
     shows(page, "train 0", "train 1", "train 2")
     page.get_by_label("State").select_option("Failed")
     shows(page, "train 0", "train 2")
@@ -99,10 +101,10 @@ def test_filters_narrow_the_list_and_are_in_the_address(visit: Visit, site: Site
     expect(page.get_by_label("Search")).to_have_value("")
 
 
-def test_typing_a_search_keeps_the_focus_and_is_one_step_back(visit: Visit, site: Site) -> None:
-    site.world.add("job-a", name="resnet", ago=60)
-    site.world.add("job-b", name="bert", ago=90)
-    page = visit(site)
+def test_typing_a_search_keeps_the_focus_and_adds_one_history_entry(open_page: OpenPage, site: Site) -> None:
+    site.data.add_job("job-a", name="resnet", ago=60)
+    site.data.add_job("job-b", name="bert", ago=90)
+    page = open_page(site)
     page.get_by_label("State").select_option("Succeeded")
     page.get_by_label("Search").press_sequentially("ber", delay=120)
     shows(page, "bert")
@@ -113,55 +115,55 @@ def test_typing_a_search_keeps_the_focus_and_is_one_step_back(visit: Visit, site
     expect(page.get_by_label("Search")).to_have_value("")
 
 
-def test_the_list_goes_on_by_itself_and_keeps_what_has_the_focus(visit: Visit, site: Site) -> None:
-    site.world.add("job-old", ago=600)
-    running = site.world.add("job-running", "Running", ago=300)
-    page = visit(site, clock=True)
+def test_the_list_updates_in_place_and_keeps_the_focus(open_page: OpenPage, site: Site) -> None:
+    site.data.add_job("job-old", ago=600)
+    running = site.data.add_job("job-running", "Running", ago=300)
+    page = open_page(site, clock=True)
     link = page.get_by_role("link", name="job-running")
     link.focus()
     link.evaluate("link => (link.isSameAsBefore = true)")
-    site.world.add("job-new", "Pending", ago=1)
+    site.data.add_job("job-new", "Pending", ago=1)
     running["status"] |= {"phase": "Succeeded", "reason": "PodSucceeded", "finishTime": "2026-01-01T00:00:00Z"}
-    write_document(site.world.places(running).phjob, running)
-    page.clock.fast_forward(FAR)
+    write_document(site.data.paths(running).phjob, running)
+    page.clock.fast_forward(SKIP)
     shows(page, "job-new", "job-running", "job-old")
     assert rows(page)[1][1] == "Succeeded"
     expect(link).to_be_focused()
     assert link.evaluate("link => link.isSameAsBefore") is True
 
 
-def test_a_service_that_cannot_be_reached_is_told_and_asked_again(visit: Visit, site: Site) -> None:
-    site.world.add("job-a", "Running", ago=60)
-    page = visit(site, clock=True)
+def test_an_unreachable_service_is_reported_and_retried(open_page: OpenPage, site: Site) -> None:
+    site.data.add_job("job-a", "Running", ago=60)
+    page = open_page(site, clock=True)
     shows(page, "job-a")
     page.context.set_offline(True)
-    page.clock.fast_forward(FAR)
+    page.clock.fast_forward(SKIP)
     banner = page.get_by_text("The service cannot be reached. The data shown may be out of date. Retrying…")
     expect(banner).to_be_visible()
     shows(page, "job-a")
-    site.world.add("job-b", ago=30)
+    site.data.add_job("job-b", ago=30)
     page.context.set_offline(False)
-    page.clock.fast_forward(FAR)
+    page.clock.fast_forward(SKIP)
     shows(page, "job-b", "job-a")
     expect(banner).to_have_count(0)
 
 
-def test_while_it_is_hidden_nothing_is_asked(visit: Visit, site: Site) -> None:
-    site.world.add("job-a", "Running", ago=60)
-    page = visit(site, clock=True)
+def test_a_hidden_page_sends_no_requests(open_page: OpenPage, site: Site) -> None:
+    site.data.add_job("job-a", "Running", ago=60)
+    page = open_page(site, clock=True)
     shows(page, "job-a")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    see(page, hidden=True)
+    set_hidden(page, hidden=True)
     for _ in range(5):
-        page.clock.fast_forward(FAR)
+        page.clock.fast_forward(SKIP)
     assert asked == []
     with page.expect_request(re.compile("/api/graphql")):
-        see(page, hidden=False)
+        set_hidden(page, hidden=False)
 
 
-def see(page: Page, hidden: bool) -> None:
-    """Have the page believe that its tab was hidden, or is seen again."""
+def set_hidden(page: Page, hidden: bool) -> None:
+    """Simulate that the page's tab is hidden or visible."""
     page.evaluate(
         """(hidden) => {
              Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
@@ -180,17 +182,17 @@ def see(page: Page, hidden: bool) -> None:
         ("/?page=-1&state=", "No jobs yet"),
     ],
 )
-def test_an_empty_list_says_what_to_do(visit: Visit, site: Site, path: str, title: str) -> None:
-    page = visit(site, path)
+def test_an_empty_list_shows_what_to_do(open_page: OpenPage, site: Site, path: str, title: str) -> None:
+    page = open_page(site, path)
     expect(page.get_by_role("heading", name=title)).to_be_visible()
     expect(page.locator("table")).to_have_count(0)
 
 
-def test_jobs_that_cannot_be_asked_for_are_told_with_a_way_to_go_on(visit: Visit, site: Site) -> None:
-    site.world.add("job-a")
-    folder = site.world.data / "phjobs"
+def test_a_failed_list_shows_the_error_and_a_retry(open_page: OpenPage, site: Site) -> None:
+    site.data.add_job("job-a")
+    folder = site.data.root / "phjobs"
     folder.rename(folder.with_name("away"))
-    page = visit(site)
+    page = open_page(site)
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("The jobs cannot be shown.")
     expect(alert).to_contain_text("phjobs cannot be read")

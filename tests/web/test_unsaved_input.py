@@ -1,21 +1,21 @@
-"""What was typed is not lost, and takes nobody back: searches, and the command of a form that was closed."""
+"""Typed text that is not submitted yet: pending searches, and the command of a closed dialog."""
 
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
 from tests.web.artifacts.folders import address
-from tests.web.conftest import Visit
-from tests.web.site import Site, Stage, make_site
-from tests.web.test_list import shows
+from tests.web.conftest import OpenPage
+from tests.web.site import SharedServer, Site, make_site
+from tests.web.test_job_list import shows
 
-SOON = 1000  # longer than the page waits for more to be typed
+TYPING_PAUSE_MS = 1000  # longer than the page's typing pause
 
 
-def test_a_choice_made_while_a_search_is_typed_goes_with_the_search(visit: Visit, site: Site) -> None:
-    site.world.add("job-a", name="mixed", ago=60)
-    site.world.add("job-b", name="plain", ago=90)
-    page = visit(site)
+def test_choosing_a_filter_while_typing_includes_the_search(open_page: OpenPage, site: Site) -> None:
+    site.data.add_job("job-a", name="mixed", ago=60)
+    site.data.add_job("job-b", name="plain", ago=90)
+    page = open_page(site)
     shows(page, "mixed", "plain")
     page.evaluate(
         """() => {
@@ -27,7 +27,7 @@ def test_a_choice_made_while_a_search_is_typed_goes_with_the_search(visit: Visit
            }"""
     )
     shows(page, "mixed")
-    page.wait_for_timeout(SOON)
+    page.wait_for_timeout(TYPING_PAUSE_MS)
     assert page.url == f"{site.url}/?state=Succeeded&search=mixed"
     expect(page.get_by_label("Search")).to_have_value("mixed")
     page.go_back()
@@ -36,7 +36,7 @@ def test_a_choice_made_while_a_search_is_typed_goes_with_the_search(visit: Visit
 
 
 def type_and_leave(page: Page, field: str, text: str, by: str) -> None:
-    """In one turn of the page's script: before what was typed is searched for."""
+    """Type and click in one task of the page, before the pending search starts."""
     page.evaluate(
         """([field, text, by]) => {
              const found = document.querySelector(field);
@@ -48,29 +48,29 @@ def type_and_leave(page: Page, field: str, text: str, by: str) -> None:
     )
 
 
-def test_who_has_left_the_list_while_a_search_was_typed_is_not_led_back(visit: Visit, site: Site) -> None:
-    site.world.add("job-a", name="mixed", ago=60)
-    page = visit(site)
+def test_a_pending_search_does_not_return_to_the_list(open_page: OpenPage, site: Site) -> None:
+    site.data.add_job("job-a", name="mixed", ago=60)
+    page = open_page(site)
     shows(page, "mixed")
     type_and_leave(page, "#search", "mixed", "table.jobs tbody a")
     expect(page.get_by_role("heading", name="mixed")).to_be_visible()
-    page.wait_for_timeout(SOON)
+    page.wait_for_timeout(TYPING_PAUSE_MS)
     assert page.url == f"{site.url}/jobs/job-a"
 
 
-def test_who_has_left_the_files_while_a_search_was_typed_stays_there(visit: Visit, site: Site) -> None:
-    site.world.leave(site.world.add("job-a"))
-    page = visit(site, address("job-a"))
+def test_a_pending_search_does_not_return_to_the_files(open_page: OpenPage, site: Site) -> None:
+    site.data.add_artifacts(site.data.add_job("job-a"))
+    page = open_page(site, address("job-a"))
     expect(page.locator(".files tbody tr")).to_have_count(3)
     type_and_leave(page, "#artifact-search", "loss", "#tab-details")
-    page.wait_for_timeout(SOON)
+    page.wait_for_timeout(TYPING_PAUSE_MS)
     assert page.url == f"{site.url}/jobs/job-a"
 
 
-def test_a_command_outlasts_form_and_session_until_it_is_run(visit: Visit, tmp_path: Path, stage: Stage) -> None:
-    site = make_site(tmp_path / "local", stage, is_local=True)
-    site.world.add("job-a")
-    page = visit(site)
+def test_a_typed_command_survives_dialog_and_session(open_page: OpenPage, tmp_path: Path, server: SharedServer) -> None:
+    site = make_site(tmp_path / "local", server, is_local=True)
+    site.data.add_job("job-a")
+    page = open_page(site)
     form = page.get_by_role("dialog")
     run = page.get_by_role("button", name="Run a command")
     command, name = form.get_by_role("textbox", name="Command"), form.get_by_role("textbox", name="Name")
@@ -82,10 +82,10 @@ def test_a_command_outlasts_form_and_session_until_it_is_run(visit: Visit, tmp_p
     run.click()
     expect(command).to_have_value("echo kept")
     expect(name).to_have_value("mine")
-    alice = site.people.known.pop("alice")
+    alice = site.users.accepted.pop("alice")
     form.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    site.people.known["alice"] = alice
+    site.users.accepted["alice"] = alice
     page.get_by_role("textbox", name="Token").fill("alice")
     page.get_by_role("button", name="Sign in").click()
     run.click()

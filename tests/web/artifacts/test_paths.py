@@ -1,4 +1,4 @@
-"""What the tab makes of paths: links, breadcrumbs, lines for a shell, and how a file is previewed."""
+"""Paths and names of files: URLs, breadcrumbs, curl commands, file types, decoding."""
 
 import re
 import shlex
@@ -14,15 +14,15 @@ from api.files.target import parse_target
 from artifacts.names import encode_path, path_problem
 from tests.web.artifacts.conftest import Modules
 
-HERE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PROPERTY_TEST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PREFIX = "groups/team-a/jobArtifacts/job-1"
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).map(encode_path)
 paths = names.filter(lambda path: not path_problem(path))
 
 
 @given(paths)
-@HERE
-def test_links_lead_to_the_file_that_they_name(modules: Modules, path: str) -> None:
+@PROPERTY_TEST
+def test_links_name_the_file(modules: Modules, path: str) -> None:
     for download in (False, True):
         url = modules.call("paths.js", "fileUrl", PREFIX, path, {"download": download})
         assert re.fullmatch(r"[A-Za-z0-9/._~%-]+(\?download=1)?", url)
@@ -40,7 +40,7 @@ def test_links_lead_to_the_file_that_they_name(modules: Modules, path: str) -> N
         ("a b/%0A/", "/api/files/groups/team-a/jobArtifacts/job-1/a%20b/%250A/?archive=zip"),
     ],
 )
-def test_a_folder_is_linked_as_a_zip(modules: Modules, folder: str, url: str) -> None:
+def test_the_zip_url_of_a_folder_is_encoded(modules: Modules, folder: str, url: str) -> None:
     assert modules.call("paths.js", "zipUrl", PREFIX, folder) == url
 
 
@@ -68,11 +68,11 @@ def test_a_folder_is_linked_as_a_zip(modules: Modules, folder: str, url: str) ->
         ("isValidPath", "a", True),
     ],
 )
-def test_paths_are_taken_apart(modules: Modules, function: str, path: str, expected: object) -> None:
+def test_paths_are_parsed(modules: Modules, function: str, path: str, expected: object) -> None:
     assert modules.call("paths.js", function, path) == expected
 
 
-def test_jobs_find_a_file_below_phfs(modules: Modules) -> None:
+def test_the_phfs_path_is_below_phfs(modules: Modules) -> None:
     assert modules.call("paths.js", "phfsPath", PREFIX, "a/b") == "/phfs/jobArtifacts/job-1/a/b"
 
 
@@ -95,7 +95,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_shell_runs_curl_alone_whatever_the_name(modules: Modules, name: str) -> None:
+def test_a_shell_runs_only_curl_for_any_name(modules: Modules, name: str) -> None:
     path = modules.call("paths.js", "fileUrl", PREFIX, name, {})
     line = modules.call("curl.js", "curlCommand", "https://hub.example.com", path, name)
     program = 'curl() { for word; do printf "%s\\0" "$word"; done; }; TOKEN=secret\n' + line
@@ -128,11 +128,11 @@ def test_a_shell_runs_curl_alone_whatever_the_name(modules: Modules, name: str) 
         ("a.", "text"),
     ],
 )
-def test_the_name_tells_how_a_file_is_previewed(modules: Modules, path: str, kind: str) -> None:
+def test_the_extension_determines_the_preview(modules: Modules, path: str, kind: str) -> None:
     assert modules.call("file_types.js", "fileType", path) == kind
 
 
-def test_what_opens_in_a_tab_is_what_the_api_serves_to_be_seen(modules: Modules) -> None:
+def test_files_open_in_a_tab_if_the_api_serves_them_inline(modules: Modules) -> None:
     words = (
         headers._TEXT_ENDINGS | headers._TEXT_NAMES | set(headers._IMAGES) | {"html", "svg", "xml", "pdf", "exe", ""}
     )
@@ -160,5 +160,5 @@ def test_what_opens_in_a_tab_is_what_the_api_serves_to_be_seen(modules: Modules)
         (b"\x1b[31mred\x1b[0m\r50%\b\b", {}, {"text": "\x1b[31mred\x1b[0m\r50%\b\b", "encoding": "UTF-8"}),
     ],
 )
-def test_bytes_are_text_or_are_not(modules: Modules, content: bytes, options: object, expected: object) -> None:
+def test_bytes_are_decoded_unless_binary(modules: Modules, content: bytes, options: object, expected: object) -> None:
     assert modules.call("decode.js", "decode", content, options) == expected

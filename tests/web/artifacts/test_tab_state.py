@@ -1,4 +1,4 @@
-"""What the tab's address tells, what the tab says of how much there is, and how a text is cut for the screen."""
+"""The Artifacts tab's state in the address, its messages, and blocks of text."""
 
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.web.artifacts.conftest import Modules
 
-HERE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-PLAIN = {"path": "", "order": "name", "isDescending": False, "search": "", "file": ""}
+PROPERTY_TEST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+DEFAULT_STATE = {"path": "", "order": "name", "isDescending": False, "search": "", "file": ""}
 
 
 def read(modules: Modules, query: str) -> Any:
@@ -45,8 +45,8 @@ def written(modules: Modules, state: dict[str, Any]) -> str:
         ("unknown=1", {}),
     ],
 )
-def test_an_address_tells_what_is_shown(modules: Modules, query: str, state: dict[str, Any]) -> None:
-    assert read(modules, query) == PLAIN | state
+def test_the_address_is_parsed(modules: Modules, query: str, state: dict[str, Any]) -> None:
+    assert read(modules, query) == DEFAULT_STATE | state
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6).filter(
@@ -63,8 +63,8 @@ states = st.fixed_dictionaries(
 
 
 @given(states, st.one_of(st.just(""), names))
-@HERE
-def test_what_is_written_is_read_back(modules: Modules, state: dict[str, Any], name: str) -> None:
+@PROPERTY_TEST
+def test_a_formatted_state_is_parsed_back(modules: Modules, state: dict[str, Any], name: str) -> None:
     shown = state | {"file": state["path"] + name if name else ""}
     query = written(modules, shown)
     assert query.isascii()
@@ -81,10 +81,10 @@ def test_what_is_written_is_read_back(modules: Modules, state: dict[str, Any], n
         ({}, "name", {"isDescending": True}),
     ],
 )
-def test_a_heading_sorts_by_the_largest_first_and_then_the_other_way(
+def test_a_column_sorts_largest_first_and_then_reverses(
     modules: Modules, before: dict[str, Any], order: str, after: dict[str, Any]
 ) -> None:
-    assert modules.call("tab_state.js", "toggleSort", PLAIN | before, order) == PLAIN | after
+    assert modules.call("tab_state.js", "toggleSort", DEFAULT_STATE | before, order) == DEFAULT_STATE | after
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_a_heading_sorts_by_the_largest_first_and_then_the_other_way(
         ({"length": 200, "total": 300, "hasMore": True, "search": "x"}, "200 of 300 files found"),
     ],
 )
-def test_how_much_is_shown_is_told(modules: Modules, listing: dict[str, Any], words: str) -> None:
-    state = {"state": PLAIN | {"search": listing.get("search", "")}}
+def test_the_count_message_shows_loaded_and_total(modules: Modules, listing: dict[str, Any], words: str) -> None:
+    state = {"state": DEFAULT_STATE | {"search": listing.get("search", "")}}
     assert modules.call("messages.js", "countMessage", listing | state) == words
 
 
@@ -115,13 +115,13 @@ def test_how_much_is_shown_is_told(modules: Modules, listing: dict[str, Any], wo
         ("sealed", {"path": "a/", "search": "x"}, "No file in a/ has “x” in its path."),
     ],
 )
-def test_why_there_is_nothing_is_told(modules: Modules, state: str, place: dict[str, str], words: str) -> None:
-    assert modules.call("messages.js", "emptyMessage", state, PLAIN | place) == words
+def test_the_empty_message_shows_the_reason(modules: Modules, state: str, place: dict[str, str], words: str) -> None:
+    assert modules.call("messages.js", "emptyMessage", state, DEFAULT_STATE | place) == words
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.just("\n"), max_size=40))
-@HERE
-def test_blocks_together_are_the_text(modules: Modules, text: str) -> None:
+@PROPERTY_TEST
+def test_joined_blocks_are_the_text(modules: Modules, text: str) -> None:
     blocks = modules.call("text_blocks.js", "splitIntoBlocks", text)
     assert "".join(block["text"] for block in blocks) == text
     assert sum(block["lines"] for block in blocks) == text.count("\n") + (not text.endswith("\n") and bool(text))
@@ -131,7 +131,7 @@ def test_blocks_together_are_the_text(modules: Modules, text: str) -> None:
     ("text", "count", "longest"),
     [("\n" * 1000, 2, 500), ("x" * 5000, 3, 2000), ("\U0001d56c" * 1500, 2, 2000), (("y" * 999 + "\n") * 20, 3, 8000)],
 )
-def test_no_block_is_too_long_for_the_screen(modules: Modules, text: str, count: int, longest: int) -> None:
+def test_blocks_are_limited_in_lines_and_length(modules: Modules, text: str, count: int, longest: int) -> None:
     blocks = modules.call("text_blocks.js", "splitIntoBlocks", text)
     assert "".join(block["text"] for block in blocks) == text
     assert len(blocks) == count
