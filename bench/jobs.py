@@ -12,23 +12,31 @@ class EndedJobs:
         self._jobs = {job.id: job for job in jobs}
 
     def get(self, job: str) -> Job | None:
+        """Return the job, or None."""
         return self._jobs.get(job)
 
     def all(self) -> Sequence[Job]:
+        """Return all jobs."""
         return list(self._jobs.values())
 
     def create(self, draft: Draft) -> Job:
+        """Not supported."""
         raise NotImplementedError
 
     def cancel(self, job: Job) -> None:
+        """Not supported."""
         raise NotImplementedError
 
     def is_collecting(self, job: Job) -> bool:
+        """Return False, because all jobs have ended."""
         return False
 
     def has_active_pod(self, group: str, job: str) -> bool:
+        """Return False, because no job has a pod."""
         return False
 
-    def annotate_expiry(self, job: Job, expired_at: int) -> None: ...
+    def annotate_expiry(self, job: Job, expired_at: int) -> None:
+        """Do nothing."""
 
-    def check(self) -> None: ...
+    def check(self) -> None:
+        """Do nothing: the jobs are always available."""

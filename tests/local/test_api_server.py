@@ -61,6 +61,7 @@ def api(jobs: JobDriver) -> Iterator[LocalApiClient]:
 
 
 def has_jobs(jobs: JobDriver) -> bool:
+    """Whether the queue has any job."""
     return any((jobs.data / "phjobs").glob("*.json"))
 
 

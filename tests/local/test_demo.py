@@ -17,6 +17,7 @@ REPORT = Report("a-job", state="sealed", skipped={"over_limit": Skipped(2)})
 
 
 def run_demo(folder: Path, *options: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo with a temporary directory and environment variables."""
     return subprocess.run(
         [sys.executable, "-P", "-m", "local", "demo", *options],
         env=module_environ({"TMPDIR": str(folder), "PATH": "/usr/bin:/bin", **environ}),

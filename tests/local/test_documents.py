@@ -13,6 +13,7 @@ from local.documents import MAX_DOCUMENT_BYTES, lock_documents, read_document, w
 
 
 def nested(levels: int) -> bytes:
+    """Return JSON with that many nested objects."""
     return b'{"a":' * levels + b"1" + b"}" * levels
 
 

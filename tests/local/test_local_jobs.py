@@ -17,6 +17,7 @@ DRAFT = Draft("My job", GROUP, "echo hello", "u-1", "ann", active_deadline_secon
 
 @pytest.fixture
 def local(tmp_path: Path) -> LocalJobs:
+    """The jobs of an empty data directory."""
     return LocalJobs(tmp_path)
 
 

@@ -11,6 +11,7 @@ from local.queue import QueuedJob, RunnerState, plan_actions, read_phjob
 
 
 def phjob(name: str = "a", phase: str | None = None, cancel: bool = False, created: str = "") -> dict[str, Any]:
+    """Return the content of a PhJob file."""
     return {
         "metadata": {"name": name, "uid": "uid-1", "creationTimestamp": created},
         "spec": {"groupName": "g", "command": "true", "userName": "ann", "cancel": cancel},
@@ -19,6 +20,7 @@ def phjob(name: str = "a", phase: str | None = None, cancel: bool = False, creat
 
 
 def job(name: str, phase: str = "Pending", runner: RunnerState = "none", **more: Any) -> tuple[QueuedJob, RunnerState]:
+    """Return a queued job and the state of its runner."""
     return read_phjob(name, phjob(name, phase, **more)), runner
 
 

@@ -15,10 +15,12 @@ CLI = (sys.executable, "-P", "-m", "local")
 
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m local` to its end."""
     return run(*CLI, *arguments)
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
     return subprocess.run(
         command,
         env=module_environ({"HOME": "/nonexistent"}),

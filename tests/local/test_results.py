@@ -24,10 +24,12 @@ def paths(tmp_path: Path) -> JobPaths:
 
 
 def report(state: str, uid: str = UID) -> Report:
+    """Return a report in that state."""
     return Report("job-1", state=state, pod_uid=uid, expired_at=5, collected=Count(1, 2))
 
 
 def write(path: Path, content: bytes = b"xx") -> None:
+    """Write a file and create its parents."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 

@@ -12,16 +12,16 @@ from tests.manifests.builds import ROOT, Document, build
 
 CRDS = ROOT / ".tools/crds"
 FOREIGN = [
-    each for each in build("everything") if each["apiVersion"] in ("cert-manager.io/v1", "monitoring.coreos.com/v1")
+    item for item in build("everything") if item["apiVersion"] in ("cert-manager.io/v1", "monitoring.coreos.com/v1")
 ]
 
 
 def test_all_foreign_kinds_are_covered() -> None:
     kinds = {"Certificate", "Issuer", "PodMonitor", "ServiceMonitor", "PrometheusRule"}
-    assert {each["kind"] for each in FOREIGN} == kinds
+    assert {item["kind"] for item in FOREIGN} == kinds
 
 
-@pytest.mark.parametrize("document", FOREIGN, ids=lambda each: f"{each['kind']}-{each['metadata']['name']}")
+@pytest.mark.parametrize("document", FOREIGN, ids=lambda item: f"{item['kind']}-{item['metadata']['name']}")
 def test_foreign_objects_are_valid(document: Document) -> None:
     assert problems(document) == []
 
@@ -44,7 +44,7 @@ def schema_of(document: Document) -> Document:
     for path in sorted(Path(CRDS).glob("*.yaml")):
         definition = yaml.load(path.read_text(), yaml.CSafeLoader)["spec"]
         if definition["names"]["kind"] == document["kind"]:
-            [served] = [each for each in definition["versions"] if each["name"] == version]
+            [served] = [item for item in definition["versions"] if item["name"] == version]
             schema: Document = served["schema"]["openAPIV3Schema"]
             return schema
     raise LookupError(document["kind"])
@@ -53,7 +53,7 @@ def schema_of(document: Document) -> Document:
 def strict(schema: Any) -> Any:
     """Return the schema without additional fields, because the API server drops unknown fields silently."""
     if isinstance(schema, list):
-        return [strict(each) for each in schema]
+        return [strict(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     result = {name: strict(value) for name, value in schema.items()}
