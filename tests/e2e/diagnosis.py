@@ -29,7 +29,7 @@ def _phjobs(namespace: str) -> list[str]:
         found: dict[str, Any] = json.loads(_get(namespace, "phjobs", "-o", "json"))
     except ValueError:
         return []
-    return [each["metadata"]["name"] for each in found["items"]]
+    return [item["metadata"]["name"] for item in found["items"]]
 
 
 def _get(namespace: str, *words: str) -> str:

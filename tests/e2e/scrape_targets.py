@@ -74,7 +74,7 @@ def _write(client: Client, namespace: str, folder: Path) -> None:
 
 def _service_targets(client: Client, namespace: str, monitor: Document) -> Iterator[Document]:
     """Yield every pod behind the services, ready or not."""
-    endpoints = {each["metadata"]["name"]: each for each in _list(client, "endpoints", namespace)}
+    endpoints = {item["metadata"]["name"]: item for item in _list(client, "endpoints", namespace)}
     for service in _list(client, "services", namespace, monitor):
         labels = _labels(service, monitor["spec"].get("targetLabels", []))
         for subset in endpoints.get(service["metadata"]["name"], {}).get("subsets", []):

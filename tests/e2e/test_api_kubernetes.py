@@ -46,6 +46,7 @@ def pods_in(client: Client, namespace: str) -> ResourceClient:
 
 @contextmanager
 def watching(client: Client, namespace: str, *, ready: bool = True) -> Iterator[KubernetesJobs]:
+    """Run a source of PhJobs; by default wait for its first list."""
     jobs = KubernetesJobs(client, namespace)
     jobs.start()
     try:
@@ -77,6 +78,7 @@ def api_account(admin: Client, access: Configuration, namespace: str, phjobs: No
 
 @pytest.fixture
 def jobs(api_account: Client, namespace: str) -> Iterator[KubernetesJobs]:
+    """A synchronized source of PhJobs with the API's documented rights."""
     with watching(api_account, namespace) as jobs:
         yield jobs
 

@@ -95,6 +95,7 @@ def test_jobs_end_exactly_once_if_the_controller_is_killed(system: System, names
 
 
 def has_succeeded(job: dict[str, Any]) -> bool:
+    """Whether the PhJob is in phase Succeeded."""
     phase = job.get("status", {}).get("phase")
     return bool(phase == "Succeeded")
 
@@ -119,7 +120,7 @@ def ready_pods(system: System, part: str) -> list[str]:
     """Return the names of the part's pods whose containers are ready."""
     pods = system.pods()
     return [
-        pod for pod in system.pods_of(part) if all(each["ready"] for each in pods[pod]["status"]["containerStatuses"])
+        pod for pod in system.pods_of(part) if all(item["ready"] for item in pods[pod]["status"]["containerStatuses"])
     ]
 
 

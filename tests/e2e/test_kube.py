@@ -38,25 +38,30 @@ def group(access: Configuration) -> Iterator[str]:
 
 @pytest.fixture
 def resource(group: str, namespace: str) -> Resource:
+    """The resource widgets in the test namespace."""
     return Resource(group, "v1alpha1", "widgets", namespace)
 
 
 @pytest.fixture
 def widgets(admin: Client, resource: Resource) -> ResourceClient:
+    """A client for widgets with administrator rights."""
     return ResourceClient(admin, resource)
 
 
 def widget(widgets: ResourceClient, name: str, **spec: Any) -> dict[str, Any]:
+    """Return a widget with that spec."""
     version = f"{widgets.resource.group}/{widgets.resource.version}"
     return {"apiVersion": version, "kind": "Widget", "metadata": {"name": name}, "spec": spec}
 
 
 def size(document: Mapping[str, Any]) -> Any:
+    """Return the indexed value of a widget."""
     return document["spec"]["size"]
 
 
 @contextmanager
 def running(client: Client, resource: Resource, timing: InformerTiming = QUICK) -> Iterator[Informer[Any]]:
+    """Run an informer for the resource."""
     cache = Informer(ResourceClient(client, resource, timeout=3.0), size, timing=timing)
     cache.start()
     try:
@@ -66,6 +71,7 @@ def running(client: Client, resource: Resource, timing: InformerTiming = QUICK) 
 
 
 def sizes(cache: Informer[Any]) -> dict[str, Any]:
+    """Return the informer's indexed values by name."""
     return {key.split("/")[1]: cache.objects.get(key) for key in cache.objects.list_keys()}
 
 

@@ -55,6 +55,7 @@ def hub(access: Configuration, overlay: Path) -> Iterator[System]:
 
 
 def installed(access: Configuration, overlay: Path) -> Iterator[System]:
+    """Install the product and yield it; uninstall it at the end."""
     install(overlay, NAMESPACE)
     kubectl("-n", NAMESPACE, "apply", "-f", "-", stdin=json.dumps(reader_pod(IMAGE, primehub.CLAIM)))
     kubectl("-n", NAMESPACE, "wait", f"pod/{READER_POD}", "--for=condition=Ready", "--timeout=60s", timeout_seconds=70)

@@ -121,6 +121,7 @@ def metrics_run(system: System, prometheus: Prometheus) -> MetricsRun:
 
 
 def counters(prometheus: Prometheus) -> dict[str, float]:
+    """Return the current values of COUNTERS."""
     return {name: prometheus.value(expression) for name, expression in COUNTERS.items()}
 
 
@@ -152,8 +153,8 @@ def test_reasons_match_the_jobs(metrics_run: MetricsRun) -> None:
 
 def test_files_bytes_and_limits_match_the_jobs(metrics_run: MetricsRun) -> None:
     artifacts = [status["artifact"] for status in metrics_run.statuses.values()]
-    assert metrics_run.increase("files") == sum(each.get("files", 0) for each in artifacts) >= 6
-    assert metrics_run.increase("bytes") == sum(each.get("bytes", 0) for each in artifacts) >= 600 * 1024
+    assert metrics_run.increase("files") == sum(item.get("files", 0) for item in artifacts) >= 6
+    assert metrics_run.increase("bytes") == sum(item.get("bytes", 0) for item in artifacts) >= 600 * 1024
     assert metrics_run.increase("over limit") == 2
     assert metrics_run.increase("sealed") == len(JOBS) - 1
     assert metrics_run.increase("injected") == len(JOBS)
