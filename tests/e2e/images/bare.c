@@ -1,18 +1,18 @@
-/* Main of a job whose image holds this program and nothing else, so no shell: `bare CODE FILE...` leaves the FILEs in
-   the artifacts folder of its working directory, for itself alone, and ends with CODE. */
+/* Main of a job whose image contains only this program, and therefore no shell. `bare CODE FILE...` writes the FILEs to
+   the artifacts folder of its working directory, readable only by its own user, and exits with CODE. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int leave(const char *name) {
+static int write_file(const char *name) {
   int file = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
   return file < 0 || write(file, "kept\n", 5) != 5 || close(file);
 }
 
-int main(int count, char **words) {
-  if (count < 2 || mkdir("artifacts", 0700) || chdir("artifacts")) return 100;
-  for (int at = 2; at < count; at++)
-    if (leave(words[at])) return 101;
-  return atoi(words[1]);
+int main(int argc, char **argv) {
+  if (argc < 2 || mkdir("artifacts", 0700) || chdir("artifacts")) return 100;
+  for (int i = 2; i < argc; i++)
+    if (write_file(argv[i])) return 101;
+  return atoi(argv[1]);
 }
