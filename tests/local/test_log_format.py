@@ -24,7 +24,7 @@ def test_result_is_logged_as_one_line_of_json(jobs: JobDriver) -> None:
     assert (last["phase"], last["artifact_state"]) == ("Succeeded", "sealed")
     assert last["artifact_message"] == jobs.report().message
     lines = parse_lines(jobs.paths().sidecar_log.read_text())
-    assert [lines[0]["event"], lines[-1]["event"]] == ["started", "artifacts"]
+    assert [lines[0]["event"], lines[-1]["event"]] == ["sidecar started", "artifacts sealed"]
     assert {(line["job"], line["group"]) for line in lines} == {("job-1", "Test_Group")}
 
 

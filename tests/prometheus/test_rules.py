@@ -27,7 +27,7 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 ALERTS = alerts()
 RECORDS = {rule["record"] for rule in rules() if "record" in rule}
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL))
-LEFT_BEHIND = ["not removed", "not looked at", "not listed", "unreadable record", "timetable does not know"]
+LEFT_BEHIND = ["not removed", "not examined", "not listed", "record unreadable", "last cleanup"]
 GREP = r"(?m) logs .*\| grep (?:-E )?'?([^'\n]+)'?$"
 DAYS = 3
 # Reasons that the job itself causes: files that cannot be collected, or a pod that cannot have a sidecar.
@@ -116,7 +116,7 @@ def test_runbooks_have_only_existing_alerts_and_links() -> None:
 @pytest.mark.parametrize(
     ("name", "messages"),
     {
-        "StoreFailing": ["store failed", "download failed", "not measured", "timetable does not know"],
+        "StoreFailing": ["store failed", "download failed", "not measured", "last cleanup"],
         "ApiFailing": ["store failed", "graphql request failed", "token not reviewed", "forbidden"],
         "CleanupNotSucceeding": LEFT_BEHIND,
         "Overdue": LEFT_BEHIND,
