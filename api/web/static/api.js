@@ -83,7 +83,7 @@ export function withTimeout(signal) {
 }
 
 /**
- * Send a request and return the response, whatever its status. Throws ApiError if there is none.
+ * Send a request and return the response, whatever its status. Throws ApiError without a response.
  * @param {string} url
  * @param {RequestInit} options
  */

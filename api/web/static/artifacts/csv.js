@@ -37,7 +37,7 @@ export function parseCsv(text, options = {}) {
   return { rows, ...result };
 }
 
-/** The most frequent delimiter of the first line, outside quotes; a comma if there is none. @param {string} text */
+/** The most frequent delimiter of the first line, outside quotes; a comma by default. @param {string} text */
 export function guessDelimiter(text) {
   const line = text.slice(0, 10000).replace(/"[^"]*("|$)/g, "").split(/[\r\n]/, 1)[0];
   const counts = DELIMITERS.map((delimiter) => line.split(delimiter).length);

@@ -153,7 +153,7 @@ export function folderView({ job: firstJob, state: firstState, onNavigate, onSav
   }
 
   /**
-   * Return the file `offset` positions after `file`; null if there is none.
+   * Return the file `offset` positions after `file`; null if no such file exists.
    * @param {string} file
    * @param {number} offset
    */

@@ -1,4 +1,4 @@
-// The messages below the table of files: how many there are, and why there are none. Pure.
+// The messages below the table of files: the number of files, or why the list is empty. Pure.
 
 import { formatCount } from "../format.js";
 import { escapeName } from "../untrusted_text.js";
