@@ -121,7 +121,7 @@ def _run_tests(folder: Path, tests: str, *options: str, **environ: str) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=50,
+        timeout=150,
     )
     return done.stdout
 
@@ -161,6 +161,7 @@ def test_unmet_requirement_skips_locally_and_fails_in_ci(tmp_path: Path, environ
     assert "unobtainium" in output
 
 
+@pytest.mark.timeout(160)
 def test_hanging_property_test_ends_its_run_and_is_named(tmp_path: Path) -> None:
     test = """
         import threading
