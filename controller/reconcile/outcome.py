@@ -37,24 +37,17 @@ def next_artifact_status(
     before: ArtifactStatus | None, pod: Pod | None, settings: ReconcilerSettings, now: float
 ) -> ArtifactStatus | None:
     """Return the current status; `before` if it has not changed. `pod` is None only if it certainly does not exist."""
-    if pod is None or (before and before.pod_uid != pod.uid):
-        if before and before.is_pending:
-            message = "the pod was deleted before the controller read the sidecar's summary"
-            return replace(before, state=UNKNOWN, message=message)
-        if pod is None:
-            return before
-    if before and before.pod_uid == pod.uid and not before.is_pending and not _has_started_after_all(before, pod):
+    if before and before.is_pending and (pod is None or before.pod_uid != pod.uid):
+        return replace(
+            before, state=UNKNOWN, message="the pod was deleted before the controller read the sidecar's summary"
+        )
+    if pod is None or (before and _is_final(before, pod)):
         return before
     if not pod.has_sidecar:
         return _without_sidecar(before, pod, settings)
-    if not (before and before.is_pending) and (pod.has_never_run or not (pod.has_main_started or pod.is_finished)):
+    if not (before and before.is_pending) and _has_not_started(pod):
         return before
-    if has_collection_ended(pod):
-        return _final_status(pod)
-    if pod.has_main_ended and now >= collection_deadline(pod, settings, now):
-        message = f"the sidecar was still running {now - (pod.main.finished_at or now):.0f} s after main ended"
-        return ArtifactStatus(UNKNOWN, pod.uid, message)
-    return ArtifactStatus(COLLECTING if pod.has_main_ended else SYNCING, pod.uid, _running_message(pod))
+    return _with_sidecar(pod, settings, now)
 
 
 def sidecar_summary(pod: Pod) -> dict[str, Any]:
@@ -78,8 +71,23 @@ def _running_message(pod: Pod) -> str:
     return "the sidecar ended early without a summary, so artifacts may not be collected"
 
 
-def _has_started_after_all(before: ArtifactStatus, pod: Pod) -> bool:
-    return before.reason == "start" and pod.has_sidecar and pod.has_main_started
+def _is_final(status: ArtifactStatus, pod: Pod) -> bool:
+    """Whether the status is the pod's outcome. A main that starts after its sidecar was given up reopens it."""
+    has_started_after_all = status.reason == "start" and pod.has_sidecar and pod.has_main_started
+    return status.pod_uid == pod.uid and not status.is_pending and not has_started_after_all
+
+
+def _has_not_started(pod: Pod) -> bool:
+    return pod.has_never_run or not (pod.has_main_started or pod.is_finished)
+
+
+def _with_sidecar(pod: Pod, settings: ReconcilerSettings, now: float) -> ArtifactStatus:
+    if has_collection_ended(pod):
+        return _final_status(pod)
+    if pod.has_main_ended and now >= collection_deadline(pod, settings, now):
+        message = f"the sidecar was still running {now - (pod.main.finished_at or now):.0f} s after main ended"
+        return ArtifactStatus(UNKNOWN, pod.uid, message)
+    return ArtifactStatus(COLLECTING if pod.has_main_ended else SYNCING, pod.uid, _running_message(pod))
 
 
 def _without_sidecar(before: ArtifactStatus | None, pod: Pod, settings: ReconcilerSettings) -> ArtifactStatus | None:

@@ -6,7 +6,7 @@ Phases and reasons are PrimeHub's. Pods are deleted gracefully, so a job that mu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.documents import format_time, printable, text_field
@@ -160,17 +160,11 @@ def _plan_running(
     seconds = job.active_deadline_seconds
     seconds = settings.active_deadline_seconds if seconds is None else seconds
     deadline = started_at + seconds if seconds else None
-    is_over_deadline = deadline is not None and now >= deadline
-    reason = CANCELLED if job.is_cancelled else OVER_DEADLINE if is_over_deadline else ""
+    reason = _end_reason(job, is_over_deadline=deadline is not None and now >= deadline)
     if not reason:
-        if pod.reason == "NodeLost":
-            status["message"] = pod.message
-        if pod.is_deleting:
-            status["message"] = "the pod is being deleted"
+        status["message"] = _running_message(pod) or status["message"]
         times = [at for at in (deadline, next_sidecar_check(pod, settings, now)) if at is not None]
         return StatusPlan(status, artifact, check_at=min(times, default=None))
-    if text_field(job.status, "reason") == OVER_DEADLINE:
-        reason = OVER_DEADLINE  # also if the job was cancelled later
     if pod.deletion_at is not None and now >= pod.deletion_at + _NODE_LOST_SECONDS:
         message = "the pod was deleted, but its node does not confirm that main has ended"
         return _finish(job, artifact, _final_phase(reason), message, now)
@@ -180,6 +174,21 @@ def _plan_running(
     check_at = None if pod.deletion_at is None else pod.deletion_at + _NODE_LOST_SECONDS
     action = _unless_deleting(pod, DeletePod(pod.uid, grace_seconds=grace_seconds))
     return StatusPlan(status, artifact, action, check_at)
+
+
+def _end_reason(job: PhJob, *, is_over_deadline: bool) -> str:
+    """Return why the controller must end main, "" if it must not."""
+    if not job.is_cancelled:
+        return OVER_DEADLINE if is_over_deadline else ""
+    was_over_deadline = text_field(job.status, "reason") == OVER_DEADLINE  # before the job was cancelled
+    return OVER_DEADLINE if was_over_deadline else CANCELLED
+
+
+def _running_message(pod: Pod) -> str:
+    """Return what is unusual about the pod, "" if nothing is."""
+    if pod.is_deleting:
+        return "the pod is being deleted"
+    return pod.message if pod.reason == "NodeLost" else ""
 
 
 def _plan_main_ended(job: PhJob, pod: Pod, artifact: ArtifactStatus | None, now: float) -> StatusPlan:
@@ -230,27 +239,41 @@ def _plan_after_end(
     status = job.status if job.finished_at is not None else {**job.status, "finishTime": format_time(now)}
     shown = artifact if artifact != job.status_artifact else apply_expiry(job, artifact, now)
     expiry_check = next_expiry_check(job, shown, now)
-    times = [] if expiry_check is None else [expiry_check]
+    plan = StatusPlan(status, shown, check_at=expiry_check)
     if pod and not pod.is_gone and not pod.is_finished:
         # Main ended, or its node is lost. Normally the kubelet ends the sidecar; otherwise delete the pod here.
         deadline = collection_deadline(pod, settings, job.finished_at or now)
         if pod.is_deleting:
-            return StatusPlan(status, shown, check_at=deadline if now < deadline else None)
+            return replace(plan, check_at=deadline if now < deadline else None)
         if not pod.has_main_ended:
-            return StatusPlan(status, shown, DeletePod(pod.uid, grace_seconds=_main_grace_seconds(pod)))
+            return replace(plan, action=DeletePod(pod.uid, grace_seconds=_main_grace_seconds(pod)), check_at=None)
         if now >= deadline:
-            return StatusPlan(status, shown, DeletePod(pod.uid, grace_seconds=SHORT_GRACE_SECONDS))
-        times.append(deadline)
+            return replace(plan, action=DeletePod(pod.uid, grace_seconds=SHORT_GRACE_SECONDS), check_at=None)
+        plan = _check_by(plan, deadline)
     ttl = settings.ttl_seconds if job.ttl_seconds is None else job.ttl_seconds
-    if not ttl or (artifact and artifact.is_pending):
-        return StatusPlan(status, shown, check_at=min(times, default=None))
+    return _plan_deletions(plan, job, pod, artifact, ttl, now) if ttl else plan
+
+
+def _plan_deletions(
+    plan: StatusPlan, job: PhJob, pod: Pod | None, artifact: ArtifactStatus | None, ttl: float, now: float
+) -> StatusPlan:
+    """Add the deletion of the pod `ttl` seconds after the job's end, and of the PhJob once its artifacts have expired."""
+    if artifact and artifact.is_pending:
+        return plan
     pod_until = (job.finished_at or now) + ttl
     phjob_until = max(pod_until, expires_at(job, artifact))
     if now >= phjob_until:
-        return StatusPlan(status, artifact, DeletePhJob())
-    if now >= pod_until and pod and not pod.is_deleting:
-        return StatusPlan(status, shown, DeletePod(pod.uid), phjob_until)
-    return StatusPlan(status, shown, check_at=min([*times, phjob_until if now >= pod_until else pod_until]))
+        return replace(plan, artifact=artifact, action=DeletePhJob(), check_at=None)
+    if now < pod_until:
+        return _check_by(plan, pod_until)
+    if pod and not pod.is_deleting:
+        return replace(plan, action=DeletePod(pod.uid), check_at=phjob_until)
+    return _check_by(plan, phjob_until)
+
+
+def _check_by(plan: StatusPlan, at: float) -> StatusPlan:
+    """Return the plan with a check at `at` (UNIX seconds), or earlier if the plan has an earlier one."""
+    return replace(plan, check_at=at if plan.check_at is None else min(plan.check_at, at))
 
 
 def _finish(

@@ -172,6 +172,11 @@ def number(text: str) -> float:
     return float(parse_quantity(text) or 0)
 
 
+def positive_amounts(resources: dict[str, str]) -> dict[str, float]:
+    amounts = {name: number(resources[name]) for name in ("cpu", "memory") if name in resources}
+    return {name: amount for name, amount in amounts.items() if amount > 0}
+
+
 def compute_pod_qos(spec: Document) -> str:
     """Compute the class with sums, as the kubelet's ComputePodQOS does: an independent oracle."""
     requests: dict[str, float] = {}
@@ -181,14 +186,11 @@ def compute_pod_qos(spec: Document) -> str:
     if spec.get("resources"):
         all_containers = [{"resources": spec["resources"] | {"requests": spec["resources"]["limits"]}}]
     for container in all_containers:
-        limited = set()
         for sums, field in ((requests, "requests"), (limits, "limits")):
-            for name, amount in container["resources"].get(field, {}).items():
-                if name in ("cpu", "memory") and number(amount) > 0:
-                    sums[name] = sums.get(name, 0) + number(amount)
-                    if field == "limits":
-                        limited.add(name)
-        guaranteed = guaranteed and limited == {"cpu", "memory"}
+            for name, amount in positive_amounts(container["resources"].get(field, {})).items():
+                sums[name] = sums.get(name, 0) + amount
+        limited = positive_amounts(container["resources"].get("limits", {}))
+        guaranteed = guaranteed and limited.keys() == {"cpu", "memory"}
     if not requests and not limits:
         return "BestEffort"
     are_equal = all(abs(limits.get(name, -1) - amount) < 1e-6 for name, amount in requests.items())
