@@ -1,6 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LOCKS := controller sidecar api local test
+# Of a function, with boolean operators and comprehensions, which ruff's C901 does not count.
+MAX_COMPLEXITY := 15
+PYTHON_FOLDERS := artifacts sidecar kube controller api local manifests bench tests
 VERSITYGW := 1.8.0
 CERT_MANAGER := 1.21.2
 PROMETHEUS_OPERATOR := 0.85.0
@@ -88,11 +91,12 @@ test-sidecar: .venv-sidecar/.stamp ## Run the sidecar's tests where only its own
 	.venv-sidecar/bin/pytest tests/artifacts tests/sidecar
 
 .PHONY: lint
-lint: .venv/.stamp $(NODE_STAMP) ## Check style, formatting, the parts' imports, YAML, and the page's JavaScript with its types
+lint: .venv/.stamp $(NODE_STAMP) ## Check style, complexity, formatting, the parts' imports, YAML, and the page's JavaScript with its types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/yamllint --strict .
+	$(BIN)/lizard --languages python --CCN $(MAX_COMPLEXITY) --warnings_only $(PYTHON_FOLDERS)
 ifdef NODE_STAMP
 	npm run --silent lint
 else

@@ -257,7 +257,7 @@ def _plan_after_end(
 def _plan_deletions(
     plan: StatusPlan, job: PhJob, pod: Pod | None, artifact: ArtifactStatus | None, ttl: float, now: float
 ) -> StatusPlan:
-    """Add the deletion of the pod `ttl` seconds after the job's end, and of the PhJob once its artifacts have expired."""
+    """Delete the pod `ttl` seconds after the job's end, and the PhJob when its artifacts have expired."""
     if artifact and artifact.is_pending:
         return plan
     pod_until = (job.finished_at or now) + ttl
