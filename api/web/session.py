@@ -130,7 +130,7 @@ class _SessionViews:
         with contextlib.suppress(NotAuthenticated):
             expires_at = _expires_at(self._token())
             if expires_at and expires_at <= self._config.clock():
-                return "Your session has expired. Sign in again to go on."
+                return "Your session has expired. Sign in again to continue."
         return sentence(str(error))
 
     def _sign_out_url(self) -> str | None:

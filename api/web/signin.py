@@ -83,4 +83,4 @@ def _redirect(url: str) -> flask.Response:
 
 def _sign_in_failed(error: ApiError, next_path: str) -> flask.Response:
     retry_url = f"{LOGIN}?{urlencode({'next': next_path})}"
-    return error_page(error.status, "Sign-in failed", str(error), [(retry_url, "Try again"), HOME])
+    return error_page(error.status, "Sign-in failed", str(error), [(retry_url, "Retry"), HOME])

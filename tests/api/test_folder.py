@@ -1,4 +1,4 @@
-"""Two decisions have one module each: which folder is a job's, and which files in it are the collector's."""
+"""Only one module decides which folder is a job's, and one which files in it are the collector's."""
 
 import re
 from pathlib import Path

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from api.auth.cookies import COOKIE
 from api.auth.tokens import Authenticators
 from tests.api.auth.oidc_server import CLIENT, OidcServer, oidc_server
-from tests.api.web.site import Known, Web, oidc_settings, serving
+from tests.api.web.site import NameAuthenticator, Web, oidc_settings, serving
 from tests.web.conftest import OpenUrl
 
 PLACE = "/jobs/job-1/artifacts?path=plots%2F"
@@ -34,7 +34,7 @@ def hub(tmp_path: Path, oidc: OidcServer) -> Iterator[str]:
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[Web]:
     """A service in local mode, whose tokens are user names."""
-    with serving(tmp_path, authenticators=Authenticators(opaque=Known()), is_local=True) as web:
+    with serving(tmp_path, authenticators=Authenticators(opaque=NameAuthenticator()), is_local=True) as web:
         yield web
 
 
@@ -91,7 +91,7 @@ def test_a_session_ended_at_the_provider_asks_to_sign_in_again(open_url: OpenUrl
     expect(page.get_by_text("Your session has ended. Sign in again to continue.")).to_be_visible()
     expect(page.get_by_role("banner")).not_to_contain_text("ann")
     page.reload()
-    expect(page.get_by_text("Your session has expired. Sign in again to go on.")).to_be_visible()
+    expect(page.get_by_text("Your session has expired. Sign in again to continue.")).to_be_visible()
     sign_in(page)
     assert page.url == f"{hub}/?state=Failed&search=more"
 
@@ -111,9 +111,9 @@ def test_a_refused_sign_in_can_be_retried(open_url: OpenUrl, hub: str, oidc: Oid
     page = open_url(hub, PLACE)
     page.get_by_role("main").get_by_role("link", name="Sign in").click()
     expect(page.get_by_role("heading", name="Sign-in failed")).to_be_visible()
-    expect(page.get_by_text("The sign-in service let nobody in: it was cancelled there, or refused.")).to_be_visible()
+    expect(page.get_by_text("The sign-in was cancelled, or refused by the sign-in service.")).to_be_visible()
     oidc.codes.denies = ""
-    page.get_by_role("link", name="Try again").click()
+    page.get_by_role("link", name="Retry").click()
     expect(page.get_by_role("banner")).to_contain_text("ann")
     assert page.url == hub + PLACE
 

@@ -23,7 +23,7 @@ from tests.api.auth.codes import Codes
 
 CLIENT, CLIENT_SECRET = "phjob-api", "s3cr3t-of-the-client"
 AUDIENCE = "hub"
-_REFRESH_KEY = "known only to the issuer, which signs its refresh tokens with it, as Keycloak" * 2
+_REFRESH_KEY = "the key of the issuer for its refresh tokens, as in Keycloak" * 2
 
 _REALM = "/realms/hub"
 

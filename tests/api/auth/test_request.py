@@ -1,4 +1,4 @@
-"""Header or cookie: who calls, and what a page of another web site cannot make its visitor's browser do."""
+"""Authentication by header or cookie, and what a page of another web site cannot make a browser do."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ def service(spy: Spy) -> Iterator[Service]:
 
 @pytest.fixture
 def open_service() -> Iterator[Service]:
-    """Where nobody needs a token."""
+    """A service without authentication."""
     with serving(Spy(ANN), anonymous=Caller("anonymous", "anonymous", is_admin=True)) as running:
         yield running
 

@@ -8,7 +8,7 @@ import pytest
 from api.auth.tokens import Authenticators
 from tests.api.auth.conftest import no_token_is_logged, oidc
 from tests.api.auth.oidc_server import OidcServer
-from tests.api.web.site import Known, Visitor, Web, oidc_settings, serving
+from tests.api.web.site import NameAuthenticator, Visitor, Web, oidc_settings, serving
 
 ISSUER = "https://id.example.com"  # its tokens are accepted without verification
 
@@ -16,14 +16,16 @@ __all__ = ["no_token_is_logged", "oidc"]
 
 
 @pytest.fixture
-def known() -> Known:
-    return Known()
+def authenticator() -> NameAuthenticator:
+    return NameAuthenticator()
 
 
 @pytest.fixture
-def web(tmp_path: Path, known: Known) -> Iterator[Web]:
+def web(tmp_path: Path, authenticator: NameAuthenticator) -> Iterator[Web]:
     """A service in which a user's name is the token."""
-    with serving(tmp_path, authenticators=Authenticators(opaque=known, oidc=known, issuer=ISSUER)) as running:
+    with serving(
+        tmp_path, authenticators=Authenticators(opaque=authenticator, oidc=authenticator, issuer=ISSUER)
+    ) as running:
         yield running
 
 

@@ -31,7 +31,7 @@ KEY = "k" * 32
 logging.getLogger("urllib3").setLevel(logging.WARNING)  # the visitors' requests have codes in their URLs
 
 
-class Known:
+class NameAuthenticator:
     """An authenticator in which a user's name is the token. Tests can add to `tokens`."""
 
     def __init__(self) -> None:

@@ -57,7 +57,7 @@ def test_session_ended_at_the_issuer_expires(ann: Visitor, oidc: OidcServer) -> 
     sign_in(ann, oidc, -100)
     oidc.codes.end_sessions()
     session = ann.session()
-    assert (session["user"], session["notice"]) == (None, "Your session has expired. Sign in again to go on.")
+    assert (session["user"], session["notice"]) == (None, "Your session has expired. Sign in again to continue.")
     assert session["signInUrl"] == "/api/session/login"
 
 

@@ -12,7 +12,7 @@ from api.auth.tokens import MAX_TOKEN_BYTES, Authenticators, make_authenticators
 from tests.api.auth.oidc_server import unsigned
 from tests.api.auth.service import settings
 from tests.api.web.conftest import ISSUER
-from tests.api.web.site import CALLERS, Known, Visitor, Web, serving
+from tests.api.web.site import CALLERS, NameAuthenticator, Visitor, Web, serving
 
 ALICE = {"username": "alice", "groups": ["Team_A"], "isAdmin": False}
 FOREIGN = "https://evil.example.com"
@@ -57,9 +57,9 @@ def test_cookie_is_http_only_and_strict(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://{host}", "https://hub.example.com"])
-def test_cookie_set_over_https_is_secure(tmp_path: Path, known: Known, origin: str) -> None:
-    session = {"PHJOB_API_ORIGIN": "https://hub.example.com"} if "hub" in origin else {}
-    with serving(tmp_path, session, Authenticators(opaque=known)) as web:
+def test_cookie_set_over_https_is_secure(tmp_path: Path, authenticator: NameAuthenticator, origin: str) -> None:
+    configured = {"PHJOB_API_ORIGIN": "https://hub.example.com"} if "hub" in origin else {}
+    with serving(tmp_path, configured, Authenticators(opaque=authenticator)) as web:
         visitor = web.visitor()
         headers = {"Origin": origin.format(host=web.url.partition("//")[2])}
         answer = visitor.ask("POST", "/api/session", headers, json={"token": "alice"})
@@ -110,8 +110,8 @@ def test_malformed_body_is_a_bad_request(visitor: Visitor, body: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "alice\r\nSet-Cookie: a=b", "a;b", "ä", "x" * (MAX_TOKEN_BYTES + 1)])
-def test_malformed_token_sets_no_cookie(visitor: Visitor, known: Known, text: str) -> None:
-    known.tokens[text] = CALLERS["root"]
+def test_malformed_token_sets_no_cookie(visitor: Visitor, authenticator: NameAuthenticator, text: str) -> None:
+    authenticator.tokens[text] = CALLERS["root"]
     answer = visitor.enter(text)
     assert answer.status_code == 401
     assert cookies(answer) == []
@@ -123,8 +123,10 @@ def test_oversized_body_is_refused(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 3000, 9000])
-def test_long_token_is_split_over_several_cookies(visitor: Visitor, known: Known, size: int) -> None:
-    known.tokens[long := token(size=size)] = CALLERS["alice"]
+def test_long_token_is_split_over_several_cookies(
+    visitor: Visitor, authenticator: NameAuthenticator, size: int
+) -> None:
+    authenticator.tokens[long := token(size=size)] = CALLERS["alice"]
     answer = visitor.enter(long)
     assert len(visitor.stored_cookies()) == 1 + len(long) // 3800
     for cookie in cookies(answer):
@@ -139,16 +141,16 @@ def test_long_token_is_split_over_several_cookies(visitor: Visitor, known: Known
     assert visitor.stored_cookies() == {}
 
 
-def test_token_with_a_missing_part_is_refused(visitor: Visitor, known: Known) -> None:
-    known.tokens[long := token(size=9000)] = CALLERS["alice"]
+def test_token_with_a_missing_part_is_refused(visitor: Visitor, authenticator: NameAuthenticator) -> None:
+    authenticator.tokens[long := token(size=9000)] = CALLERS["alice"]
     visitor.enter(long)
     visitor.cookies.cookies.clear("127.0.0.1", "/", "phjob_token_1")
     assert visitor.session()["user"] is None
 
 
 @pytest.mark.parametrize("name", [COOKIE, f"{COOKIE}_1"])
-def test_duplicate_cookies_are_refused(visitor: Visitor, known: Known, name: str) -> None:
-    known.tokens["ab"] = CALLERS["alice"]
+def test_duplicate_cookies_are_refused(visitor: Visitor, authenticator: NameAuthenticator, name: str) -> None:
+    authenticator.tokens["ab"] = CALLERS["alice"]
     pieces = f"{COOKIE}=a; {COOKIE}_1=b; {name}=c"
     session = visitor.ask("GET", "/api/session", {"Cookie": pieces}).json()
     assert session["user"] is None
@@ -160,21 +162,23 @@ def test_duplicate_cookies_are_refused(visitor: Visitor, known: Known, name: str
     assert signed_out.status_code == 200
 
 
-def test_session_shows_its_expiry_and_then_that_it_has_expired(visitor: Visitor, web: Web, known: Known) -> None:
-    known.tokens[short := token(300)] = CALLERS["alice"]
+def test_session_shows_its_expiry_and_then_that_it_has_expired(
+    visitor: Visitor, web: Web, authenticator: NameAuthenticator
+) -> None:
+    authenticator.tokens[short := token(300)] = CALLERS["alice"]
     expiry = visitor.enter(short).json()["expiresAt"]
     assert abs(time.mktime(time.strptime(expiry, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone - time.time() - 300) < 3
-    del known.tokens[short]
+    del authenticator.tokens[short]
     assert visitor.session()["notice"] == "The token is not accepted."
     web.clock.ahead = 301
     session = visitor.session()
-    assert (session["user"], session["notice"]) == (None, "Your session has expired. Sign in again to go on.")
+    assert (session["user"], session["notice"]) == (None, "Your session has expired. Sign in again to continue.")
 
 
 @pytest.mark.parametrize("expiry", ["soon", None, [], -1, 0, 1e308, 10**400, float("inf")])
-def test_invalid_expiry_is_not_shown(visitor: Visitor, known: Known, expiry: Any) -> None:
+def test_invalid_expiry_is_not_shown(visitor: Visitor, authenticator: NameAuthenticator, expiry: Any) -> None:
     odd = unsigned({"alg": "RS256"}, {"iss": ISSUER, "exp": expiry}, "c2ln")
-    known.tokens[odd] = CALLERS["alice"]
+    authenticator.tokens[odd] = CALLERS["alice"]
     session = visitor.enter(odd).json()
     assert (session["user"], session["expiresAt"]) == (ALICE, None)
 
@@ -195,8 +199,8 @@ def test_without_authentication_there_is_no_sign_in(tmp_path: Path) -> None:
         assert cookies(visitor.enter("anything")) == []
 
 
-def test_session_shows_local_mode(tmp_path: Path, known: Known) -> None:
-    with serving(tmp_path, authenticators=Authenticators(opaque=known), is_local=True) as web:
+def test_session_shows_local_mode(tmp_path: Path, authenticator: NameAuthenticator) -> None:
+    with serving(tmp_path, authenticators=Authenticators(opaque=authenticator), is_local=True) as web:
         assert web.visitor().session()["local"] is True
 
 
