@@ -1,1 +1,1 @@
-"""Downloads: single files by Range, whole folders as a streamed ZIP."""
+"""Downloads: single files, with ranges, and folders as streamed ZIPs."""

@@ -1,7 +1,7 @@
-"""A job's files, or a folder's, as a ZIP that is made while it is sent: no temporary file, one file open at a time.
+"""Streams the files of a job or of a folder as a ZIP: without a temporary file, and with one file open at a time.
 
-The standard library's writer, on a stream that cannot seek: sizes follow the data, zip64 where it must be. Files are
-stored as they are: most of what is big is packed already, and the others' requests need the processor too.
+The standard library's writer writes to a stream that cannot seek: sizes follow the data, and zip64 is used if needed.
+Files are stored uncompressed: most large files are compressed already, and other requests need the processor too.
 """
 
 import contextlib
@@ -16,63 +16,67 @@ from api.folder import JobFolder
 from api.listing import list_artifacts
 from api.store.store import FileChanged, Store
 
-# The directory at a ZIP's end tells of each file, so 1 KB of memory goes with it until then.
+# A ZIP ends with a directory of its files, which needs 1 KB of memory per file until it is sent.
 MAX_FILES = 100_000
-_BLOCK_BYTES = 256 * 1024  # what is less waits for more: many files are small
-_MOST_TIMES = (315532800, 4354819198)  # 1980 to 2107, which is what a ZIP can say
+_BLOCK_BYTES = 256 * 1024  # smaller pieces are collected to a block: many files are small
+_MIN_TIME, _MAX_TIME = 315532800, 4354819198  # 1980 to 2107, the times that a ZIP can express
 
 
 def count_files(store: Store, prefix: str, path: str) -> int:
-    """How many files lie below the job's `prefix` and `path`. Raises NotFoundError for none, TooLarge for too many."""
+    """Return the number of files below the job's `prefix` and `path`.
+
+    Raises NotFoundError if there are none, and TooLarge if there are more than MAX_FILES.
+    """
     number = 0
     for number, _ in enumerate(_paths(store, prefix, path), start=1):
         if number > MAX_FILES:
-            raise TooLarge(f"more than {MAX_FILES} files in one ZIP: download folders or files one by one")
+            raise TooLarge(f"a ZIP can contain at most {MAX_FILES} files: download single folders or files")
     if number == 0:
         raise NotFoundError("there are no artifacts to download")
     return number
 
 
 def archive(store: Store, folder: JobFolder, path: str, count: int) -> Generator[bytes]:
-    """The ZIP of the files below the job's folder and `path` ("": all), in blocks. `count`: how many there were.
+    """Yield the ZIP of the files below the job folder and `path` ("" for all) in blocks.
 
-    Raises Missing, FileChanged or StoreError where one cannot be given whole or is gone, and ends nothing then.
+    `count` is the result of `count_files`. Raises FileMissing, FileChanged or StoreError if a file cannot be read
+    completely or was removed; the ZIP then has no end.
     """
     names, sink, number = ArchiveNames(), _Sink(), 0
-    with zipfile.ZipFile(sink, "w", allowZip64=True) as target:
-        for below in _paths(store, folder.prefix, path):
+    with zipfile.ZipFile(sink, "w", allowZip64=True) as zip_file:
+        for file_path in _paths(store, folder.prefix, path):
             number += 1
-            yield from _file(store, folder.prefix + below, target, names.of(f"{folder.job}/{below}"), sink)
+            name = names.assign(f"{folder.job}/{file_path}")
+            yield from _add_file(store, folder.prefix + file_path, zip_file, name, sink)
     if number < count:
-        raise FileChanged(f"of {count} files {count - number} were removed meanwhile")
-    yield from sink.taken()
+        raise FileChanged(f"{count - number} of {count} files were removed during the download")
+    yield from sink.take()
 
 
 def _paths(store: Store, prefix: str, path: str) -> Iterator[str]:
-    """The files' paths below the job's prefix, without the collector's own."""
+    """Return the paths of the job's files, without the collector's own."""
     return (item.name for item in list_artifacts(store.list, prefix, path + "/" if path else ""))
 
 
-def _file(store: Store, key: str, target: zipfile.ZipFile, name: str, sink: "_Sink") -> Iterator[bytes]:
+def _add_file(store: Store, key: str, zip_file: zipfile.ZipFile, name: str, sink: "_Sink") -> Iterator[bytes]:
     with contextlib.closing(store.open(key)) as file:
         info = zipfile.ZipInfo(name, _date(file.stat.modified_at))
         info.external_attr = 0o644 << 16
-        info.file_size = file.stat.size  # zip64, or not
-        with target.open(info, "w") as entry:
+        info.file_size = file.stat.size  # zipfile decides by the size whether to use zip64
+        with zip_file.open(info, "w") as member:
             for chunk in file.chunks(0, file.stat.size):
-                entry.write(chunk)
-                yield from sink.taken(_BLOCK_BYTES)
+                member.write(chunk)
+                yield from sink.take(_BLOCK_BYTES)
 
 
-def _date(modified: float) -> tuple[int, int, int, int, int, int]:
-    """In UTC: a ZIP knows no time zone."""
-    earliest, latest = _MOST_TIMES
-    moment = time.gmtime(min(max(modified, earliest), latest))
-    return moment.tm_year, moment.tm_mon, moment.tm_mday, moment.tm_hour, moment.tm_min, moment.tm_sec
+def _date(modified_at: float) -> tuple[int, int, int, int, int, int]:
+    """Convert to UTC: a ZIP has no time zones."""
+    date = time.gmtime(min(max(modified_at, _MIN_TIME), _MAX_TIME))
+    return date.tm_year, date.tm_mon, date.tm_mday, date.tm_hour, date.tm_min, date.tm_sec
 
 
 class _Sink(io.RawIOBase):
-    """What the ZIP's writer writes to, and what is taken from it to be sent."""
+    """Collects what the ZIP's writer writes, until it is sent."""
 
     def __init__(self) -> None:
         self._blocks: list[bytes] = []
@@ -86,8 +90,8 @@ class _Sink(io.RawIOBase):
         self._size += len(block)
         return len(block)
 
-    def taken(self, least: int = 0) -> Iterator[bytes]:
-        """What was written since the last time, in one block, where that is `least` bytes or more."""
-        if self._size >= max(least, 1):
+    def take(self, min_bytes: int = 0) -> Iterator[bytes]:
+        """Yield the collected bytes as one block, if there are at least `min_bytes`."""
+        if self._size >= max(min_bytes, 1):
             block, self._blocks, self._size = b"".join(self._blocks), [], 0
             yield block

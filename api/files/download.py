@@ -1,6 +1,6 @@
-"""A download under way: the body of a response, which is counted and noted in the log when it ends, however it ends.
+"""Downloads in progress: limits their number, and counts and logs each one when it ends.
 
-A body that fails half-way must not look whole, so the connection has to break.
+If a body fails midway, the connection must break, so that the client does not take the file for complete.
 """
 
 import contextlib
@@ -19,9 +19,30 @@ from artifacts.log import Fields, get_logger
 logger = get_logger(__name__)
 
 
+class DownloadLimiter:
+    """Allows at most `limit` downloads at a time: each occupies a thread, and other requests need threads too."""
+
+    def __init__(self, limit: int, metrics: ApiMetrics) -> None:
+        self._free = threading.Semaphore(limit)
+        self._metrics = metrics
+
+    @contextlib.contextmanager
+    def acquire(self, kind: str) -> Iterator[None]:
+        """Count a download of `kind` (file or zip) while the block runs. Raises ServiceUnavailable at the limit."""
+        if not self._free.acquire(blocking=False):
+            self._metrics.downloads.labels(kind, "refused").inc()
+            raise ServiceUnavailable("too many downloads are in progress: retry in a few seconds")
+        self._metrics.downloads_active.inc()
+        try:
+            yield
+        finally:
+            self._metrics.downloads_active.dec()
+            self._free.release()
+
+
 @dataclass(frozen=True)
 class DownloadInfo:
-    """What the log tells of a download. `kind`: file or zip."""
+    """What the metrics and the log record of a download. `kind` is file or zip."""
 
     kind: str
     folder: JobFolder
@@ -31,25 +52,25 @@ class DownloadInfo:
 
     @property
     def log_fields(self) -> Fields:
-        """Return the fields that name the download in log lines."""
+        """The fields that identify the download in the log."""
         folder, user = self.folder, self.caller.username or self.caller.id
         return {"group": folder.group, "job": folder.job, "path": self.path, "user": user, "range": self.range}
 
 
 class Download:
-    """The body: iterated by the server, and closed by it. `held` is let go of at the end."""
+    """The body of a response: the server iterates and closes it. `resources` are closed at the end."""
 
     def __init__(
-        self, chunks: Iterator[bytes], request: DownloadInfo, metrics: ApiMetrics, held: contextlib.ExitStack
+        self, chunks: Iterator[bytes], info: DownloadInfo, metrics: ApiMetrics, resources: contextlib.ExitStack
     ) -> None:
-        self._chunks, self._request, self._metrics, self._held = chunks, request, metrics, held
+        self._chunks, self._info, self._metrics, self._resources = chunks, info, metrics, resources
         self._first: bytes | None = None
-        self._under_way = 0  # bytes that the server has taken, but may not have sent
-        self._sent = 0
-        self._ended = False
+        self._pending_bytes = 0  # passed to the server, but not yet sent for certain
+        self._sent_bytes = 0
+        self._has_ended = False
 
     def start(self) -> None:
-        """Read the first block, while what goes wrong can still be told in an answer. Raises what reading raises."""
+        """Read the first block, while an error can still become an error response. Raises what reading raises."""
         try:
             self._first = next(self._chunks, b"")
         except BaseException:
@@ -60,16 +81,16 @@ class Download:
         return self
 
     def __next__(self) -> bytes:
-        self._sent, self._under_way = self._sent + self._under_way, 0
-        chunk = self._next()
-        self._under_way = len(chunk)
+        self._sent_bytes, self._pending_bytes = self._sent_bytes + self._pending_bytes, 0
+        chunk = self._next_chunk()
+        self._pending_bytes = len(chunk)
         return chunk
 
     def close(self) -> None:
-        """End it, as aborted where it is not complete."""
+        """End the download, as aborted if it is incomplete."""
         self._end("aborted")
 
-    def _next(self) -> bytes:
+    def _next_chunk(self) -> bytes:
         if self._first is not None:
             first, self._first = self._first, None
             return first
@@ -79,36 +100,15 @@ class Download:
             self._end("complete")
             raise
         except (ArtifactError, OSError) as error:
-            logger.warning("download failed", **self._request.log_fields, error=str(error) or type(error).__name__)
-            # The server closes the connection after any error; this one it takes for the client's and adds no trace.
-            raise ConnectionResetError(errno.ECONNRESET, "the download failed half-way") from error
+            logger.warning("download failed", **self._info.log_fields, error=str(error) or type(error).__name__)
+            # The server closes the connection for any error, but logs no traceback for a connection reset.
+            raise ConnectionResetError(errno.ECONNRESET, "the download failed midway") from error
 
     def _end(self, result: str) -> None:
-        if self._ended:
+        if self._has_ended:
             return
-        self._ended = True
-        self._held.close()
-        self._metrics.downloads.labels(self._request.kind, result).inc()
-        self._metrics.download_bytes.inc(self._sent)
-        logger.info("download", **self._request.log_fields, bytes=self._sent, result=result)
-
-
-class DownloadLimiter:
-    """At most `most` downloads; one more is refused at once."""
-
-    def __init__(self, most: int, metrics: ApiMetrics) -> None:
-        self._free = threading.Semaphore(most)
-        self._metrics = metrics
-
-    @contextlib.contextmanager
-    def taken(self, kind: str) -> Iterator[None]:
-        """Hold a slot for a download of `kind` (file or zip). Raises ServiceUnavailable where none is free."""
-        if not self._free.acquire(blocking=False):
-            self._metrics.downloads.labels(kind, "refused").inc()
-            raise ServiceUnavailable("too many downloads are under way; try again in a few seconds")
-        self._metrics.downloads_active.inc()
-        try:
-            yield
-        finally:
-            self._metrics.downloads_active.dec()
-            self._free.release()
+        self._has_ended = True
+        self._resources.close()
+        self._metrics.downloads.labels(self._info.kind, result).inc()
+        self._metrics.download_bytes.inc(self._sent_bytes)
+        logger.info("download ended", **self._info.log_fields, bytes=self._sent_bytes, result=result)

@@ -1,7 +1,8 @@
-"""Headers of downloads. A job's files are untrusted: none is ever active content on the page's origin. Pure.
+"""Builds the headers of downloads. A job's files are untrusted and never run on the page's origin. Pure.
 
-The type is told by the name's ending alone, so that a HEAD and each range agree and no store is read for it. What is
-on neither list is an attachment of no type: HTML, SVG, XML and PDF can hold scripts, and a list cannot forget one.
+The content type depends only on the name's suffix, so HEAD and ranges agree and no file is read for it. A file with an
+unlisted suffix is an attachment without a type: HTML, SVG, XML and PDF can contain scripts, and a list of such types
+could be incomplete.
 """
 
 from email.utils import formatdate
@@ -13,17 +14,17 @@ from api.store.store import FileStat
 _TEXT = "text/plain; charset=utf-8"
 _UNKNOWN = "application/octet-stream"
 _IMAGES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
-_TEXT_ENDINGS = {
+_TEXT_SUFFIXES = {
     "c", "cc", "cfg", "conf", "cpp", "csv", "diff", "err", "go", "h", "hpp", "ini", "ipynb", "java", "jl", "js",
     "json", "jsonl", "log", "lua", "md", "ndjson", "out", "patch", "pl", "properties", "py", "r", "rb", "rs", "rst",
     "scala", "sh", "sql", "stderr", "stdout", "tex", "toml", "ts", "tsv", "txt", "yaml", "yml",
 }  # fmt: skip
 _TEXT_NAMES = {"changelog", "dockerfile", "license", "log", "makefile", "readme", "stderr", "stdout"}
 _PLAIN = frozenset(chr(code) for code in range(0x20, 0x7F)) - set('"\\%')
-_END_OF_TIME = 253402300800  # the year 10000, which no header can hold
+_YEAR_10000 = 253402300800  # HTTP dates have four digits for the year
 
-# `sandbox` takes the page's origin from whatever is shown all the same; the one style is the browser's own, for text.
-PROTECTION = {
+# `sandbox` removes the page's origin from any content that a browser displays. Browsers display text with inline style.
+PROTECTION_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -32,7 +33,7 @@ PROTECTION = {
 
 
 def file_headers(path: str, stat: FileStat, download: bool) -> dict[str, str]:
-    """Of an answer with the file at the encoded `path`, or without it (HEAD, 304), but for its length."""
+    """Return the headers of a response for the file at the encoded `path`, except its length."""
     name = path.rsplit("/", 1)[-1]
     kind = content_type(name)
     headers = {
@@ -40,15 +41,15 @@ def file_headers(path: str, stat: FileStat, download: bool) -> dict[str, str]:
         "Content-Disposition": disposition(safe_name(name), attachment=download or kind == _UNKNOWN),
         "ETag": f'"{stat.etag}"',
         "Accept-Ranges": "bytes",
-        "Cache-Control": "private, no-cache, no-transform",  # asked anew each time: artifacts expire
+        "Cache-Control": "private, no-cache, no-transform",  # revalidate each time: artifacts expire
     }
-    if 0 <= stat.modified_at < _END_OF_TIME:
+    if 0 <= stat.modified_at < _YEAR_10000:
         headers["Last-Modified"] = formatdate(stat.modified_at, usegmt=True)
     return headers
 
 
 def archive_headers(job: str, path: str) -> dict[str, str]:
-    """Of an answer with the ZIP of the job, or of its folder `path`."""
+    """Return the headers of a response with the ZIP of the job, or of its folder `path`."""
     name = f"{job}-{safe_name(path.rsplit('/', 1)[-1])}.zip" if path else f"{job}.zip"
     return {
         "Content-Type": "application/zip",
@@ -59,15 +60,15 @@ def archive_headers(job: str, path: str) -> dict[str, str]:
 
 
 def content_type(name: str) -> str:
-    """The type that a file may be shown as."""
-    ending = name.lower().rpartition(".")[2]
-    if ending in _IMAGES:
-        return _IMAGES[ending]
-    return _TEXT if ending in (_TEXT_ENDINGS if "." in name else _TEXT_NAMES) else _UNKNOWN
+    """Return the content type with which a browser may display the file."""
+    suffix = name.lower().rpartition(".")[2]
+    if suffix in _IMAGES:
+        return _IMAGES[suffix]
+    return _TEXT if suffix in (_TEXT_SUFFIXES if "." in name else _TEXT_NAMES) else _UNKNOWN
 
 
 def disposition(name: str, attachment: bool) -> str:
-    """The header by RFC 6266: a plain name for old clients, and the whole one. `name` is a safe one."""
+    """Return the Content-Disposition (RFC 6266) with an ASCII name for old clients. `name` is a result of safe_name."""
     plain = "".join(letter if letter in _PLAIN else "_" for letter in name)
     kind = "attachment" if attachment else "inline"
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

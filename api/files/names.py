@@ -1,7 +1,7 @@
-"""What files are called where they are saved: on Windows and macOS too, and whatever a job called them. Pure.
+"""Makes file names that are safe to save on any system, including Windows and macOS. Pure.
 
-A job's names are hostile: no name here leads out of a folder, hides its ending, or stands for a device, and no two
-files of an archive have names that some file system takes for the same.
+A job's names are hostile: a safe name does not leave its folder, hide its suffix, or denote a device. Within an
+archive, no two names are equal on a file system that ignores case or composition.
 """
 
 import re
@@ -9,94 +9,94 @@ import unicodedata
 
 from artifacts.names import MAX_NAME_BYTES, decode_path
 
-# What Windows forbids, control characters, line separators, and what turns the direction of writing
-# (a right-to-left mark makes `photo[mark]gpj.exe` look like an image).
+# Characters that Windows forbids, control characters, line separators, and bidirectional marks
+# (a right-to-left mark displays `photo[mark]gpj.exe` like an image).
 _FORBIDDEN = re.compile('[\x00-\x1f\x7f-\x9f<>:"/\\\\|?*\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]')
 _DEVICES = {"CON", "PRN", "AUX", "NUL", "CLOCK$", "CONIN$", "CONOUT$"} | {
     device + number for device in ("COM", "LPT") for number in "0123456789¹²³"
 }
-_LONGEST_ENDING = 16  # a longer one is no ending that tells a type
-_ROOM = 12  # bytes for the number that tells two names apart
+_MAX_SUFFIX_LENGTH = 16  # a longer suffix does not indicate a type
+_NUMBER_BYTES = 12  # reserved for the number that distinguishes equal names
 
 
 def safe_name(encoded: str) -> str:
-    """A name for one component of an artifact's encoded path, decoded where that is readable."""
+    """Return a safe name for one component of an artifact's encoded path, decoded if it is valid UTF-8."""
     try:
         name = decode_path(encoded).decode()
     except UnicodeDecodeError:
         name = encoded
     name = _FORBIDDEN.sub("_", name)
-    kept = name.rstrip(". ")
-    name = kept + "_" * (len(name) - len(kept))
+    stripped = name.rstrip(". ")
+    name = stripped + "_" * (len(name) - len(stripped))
     if name.split(".")[0].rstrip(" ").upper() in _DEVICES:
         name = "_" + name
-    return _cut(name, MAX_NAME_BYTES) or "_"
+    return _truncate(name, MAX_NAME_BYTES) or "_"
 
 
 class ArchiveNames:
-    """Paths within one archive, no two alike.
+    """Assigns distinct paths within one archive.
 
-    Told the paths of a sorted listing, it remembers the names in the open folders only: 70 bytes for each.
+    The paths must come from a sorted listing. Only the names in the open folders are stored: 70 bytes each.
     """
 
     def __init__(self) -> None:
         self._open = [_ArchiveFolder("", "")]
 
-    def of(self, path: str) -> str:
-        """The path in the archive for the encoded `path`."""
+    def assign(self, path: str) -> str:
+        """Return the path in the archive for the encoded `path`."""
         *folders, name = path.split("/")
-        depth = _shared([folder.raw for folder in self._open[1:]], folders)
+        depth = _common_length([folder.raw for folder in self._open[1:]], folders)
         del self._open[depth + 1 :]
         for raw in folders[depth:]:
             parent = self._open[-1]
-            self._open.append(_ArchiveFolder(raw, f"{parent.path}{parent.take(raw)}/"))
-        return self._open[-1].path + self._open[-1].take(name)
+            self._open.append(_ArchiveFolder(raw, f"{parent.path}{parent.assign(raw)}/"))
+        return self._open[-1].path + self._open[-1].assign(name)
 
 
 class _ArchiveFolder:
-    """An open folder: its name in the listing, its path in the archive, and what names in it are taken."""
+    """An open folder: its name in the listing, its path in the archive, and the names assigned in it."""
 
     def __init__(self, raw: str, path: str) -> None:
         self.raw, self.path = raw, path
-        self._taken: set[int] = set()  # hashes: where two clash, a name gets a number that it did not need
+        self._used: set[int] = set()  # hashes; a collision only adds an unneeded number
         self._next: dict[tuple[str, str], int] = {}
 
-    def take(self, raw: str) -> str:
+    def assign(self, raw: str) -> str:
         name = safe_name(raw)
-        return name if self._is_free(name) else self._numbered(name)
+        return name if self._reserve(name) else self._numbered(name)
 
     def _numbered(self, name: str) -> str:
-        stem, dot, ending = name.rpartition(".")
-        if not stem or len(ending) > _LONGEST_ENDING:
-            stem, dot, ending = name, "", ""
-        stem = _cut(stem, MAX_NAME_BYTES - _ROOM - len((dot + ending).encode()))
-        alike = (_folded(stem), _folded(ending))
-        number = self._next.get(alike, 2)
-        while not self._is_free(numbered := f"{stem} ({number}){dot}{ending}"):
+        stem, dot, suffix = name.rpartition(".")
+        if not stem or len(suffix) > _MAX_SUFFIX_LENGTH:
+            stem, dot, suffix = name, "", ""
+        stem = _truncate(stem, MAX_NAME_BYTES - _NUMBER_BYTES - len((dot + suffix).encode()))
+        folded = (_fold(stem), _fold(suffix))
+        number = self._next.get(folded, 2)
+        while not self._reserve(numbered := f"{stem} ({number}){dot}{suffix}"):
             number += 1
-        self._next[alike] = number + 1
+        self._next[folded] = number + 1
         return numbered
 
-    def _is_free(self, name: str) -> bool:
-        """Whether it was free; it is taken now."""
-        before = len(self._taken)
-        self._taken.add(hash(_folded(name)))
-        return len(self._taken) > before
+    def _reserve(self, name: str) -> bool:
+        """Reserve the name. Returns False if it was already used."""
+        before = len(self._used)
+        self._used.add(hash(_fold(name)))
+        return len(self._used) > before
 
 
-def _folded(name: str) -> str:
-    """One text for all names that a file system may take for the same: by case, or by how accents are composed."""
+def _fold(name: str) -> str:
+    """Return the same text for names that differ only in case or Unicode composition."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).upper().casefold())
 
 
-def _shared(ones: list[str], others: list[str]) -> int:
-    """How many components two paths share from the start."""
-    for number, (one, other) in enumerate(zip(ones, others, strict=False)):
-        if one != other:
+def _common_length(left: list[str], right: list[str]) -> int:
+    """Return the number of leading components that two paths have in common."""
+    for number, (first, second) in enumerate(zip(left, right, strict=False)):
+        if first != second:
             return number
-    return min(len(ones), len(others))
+    return min(len(left), len(right))
 
 
-def _cut(name: str, most: int) -> str:
-    """`name` cut to `most` bytes of UTF-8, in front of a character."""
-    return name.encode()[:most].decode(errors="ignore")
+def _truncate(name: str, max_bytes: int) -> str:
+    """Truncate `name` to `max_bytes` of UTF-8, at a character boundary."""
+    return name.encode()[:max_bytes].decode(errors="ignore")

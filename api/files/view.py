@@ -1,4 +1,4 @@
-"""`/api/files/`: a job's files as downloads, one by one or as a ZIP, for whoever may see the job."""
+"""Serves `/api/files/`: downloads of single files, or of folders as ZIPs, for callers who may see the job."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from api.auth.links import SIGNATURE_PARAMETER
 from api.errors import ConflictError, Expired, NotFoundError, ServiceUnavailable, error_body
 from api.files.archive import archive, count_files
 from api.files.download import Download, DownloadInfo, DownloadLimiter
-from api.files.headers import PROTECTION, archive_headers, file_headers
+from api.files.headers import PROTECTION_HEADERS, archive_headers, file_headers
 from api.files.preconditions import ResponsePlan, content_range, evaluate
 from api.files.target import ROOT, DownloadTarget, parse_target
 from api.folder import JobFolder, folder_by_group
@@ -19,27 +19,27 @@ from api.store.store import FileChanged, FileMissing, FileStat
 
 _RETRY_SECONDS = 5
 _REFUSALS = {
-    412: ("PRECONDITION_FAILED", "the file is not the one that If-Match or If-Unmodified-Since asks for"),
-    416: ("RANGE_NOT_SATISFIABLE", "the range lies behind the file's end"),
+    412: ("PRECONDITION_FAILED", "the file does not match If-Match or If-Unmodified-Since: it has changed"),
+    416: ("RANGE_NOT_SATISFIABLE", "the requested range starts after the file's end"),
 }
 
 
 def files_blueprint(services: Services, authenticate: Callable[[], Caller]) -> flask.Blueprint:
-    """GET and HEAD of downloads. `authenticate` tells who sends the current request; it is not asked about links."""
+    """Create the blueprint. `authenticate` returns the caller of the current request; signed links do not need it."""
     blueprint = flask.Blueprint("files", __name__)
-    files = _Files(services, authenticate)
-    blueprint.add_url_rule(f"{ROOT}<path:rest>", "download", files.answer, methods=["GET"], merge_slashes=False)
-    blueprint.after_request(_protect)
-    blueprint.teardown_request(_forsake)
+    view = _DownloadView(services, authenticate)
+    blueprint.add_url_rule(f"{ROOT}<path:rest>", "download", view.respond, methods=["GET"], merge_slashes=False)
+    blueprint.after_request(_add_protection_headers)
+    blueprint.teardown_request(_close_discarded_download)
     return blueprint
 
 
-class _Files:
+class _DownloadView:
     def __init__(self, services: Services, authenticate: Callable[[], Caller]) -> None:
         self._services, self._authenticate = services, authenticate
-        self._slots = DownloadLimiter(services.settings.downloads, services.metrics)
+        self._limiter = DownloadLimiter(services.settings.downloads, services.metrics)
 
-    def answer(self, rest: str) -> flask.Response:
+    def respond(self, rest: str) -> flask.Response:
         query = flask.request.args
         target = parse_target(flask.request.environ["PATH_INFO"], query)
         caller = (
@@ -49,53 +49,57 @@ class _Files:
         if self._services.retention.get(folder).has_expired(self._services.clock()):
             raise Expired(f"the artifacts of job {folder.job} have expired")
         try:
-            return self._archive(folder, target, caller) if target.archive else self._file(folder, target, caller)
+            return (
+                self._send_archive(folder, target, caller)
+                if target.archive
+                else self._send_file(folder, target, caller)
+            )
         except FileMissing as error:
-            raise NotFoundError(f"there is no such file among the artifacts of job {folder.job}") from error
+            raise NotFoundError(f"job {folder.job} has no such artifact") from error
         except FileChanged as error:
-            raise ConflictError("the file is being changed; try again") from error
+            raise ConflictError("the file changed during the download: retry") from error
 
-    def _file(self, folder: JobFolder, target: DownloadTarget, caller: Caller) -> flask.Response:
+    def _send_file(self, folder: JobFolder, target: DownloadTarget, caller: Caller) -> flask.Response:
         key, headers = folder.prefix + target.path, dict(flask.request.headers)
         if flask.request.method == "HEAD":
-            headers.pop("Range", None)  # a range is a GET's
+            headers.pop("Range", None)  # only GET has ranges
             stat = self._services.store.stat(key)
-            return _answer(target, stat, evaluate(headers, stat))
-        with contextlib.ExitStack() as held:
-            held.enter_context(self._slots.taken("file"))
+            return _make_response(target, stat, evaluate(headers, stat))
+        with contextlib.ExitStack() as resources:
+            resources.enter_context(self._limiter.acquire("file"))
             file = self._services.store.open(key)
-            held.callback(file.close)
-            verdict = evaluate(headers, file.stat)
-            if verdict.status not in (200, 206):
-                return _answer(target, file.stat, verdict)
-            request = DownloadInfo("file", folder, target.shown, caller, headers.get("Range", ""))
-            body = self._start(request, file.chunks(*verdict.span), held.pop_all())
-            return _answer(target, file.stat, verdict, body)
+            resources.callback(file.close)
+            plan = evaluate(headers, file.stat)
+            if plan.status not in (200, 206):
+                return _make_response(target, file.stat, plan)
+            info = DownloadInfo("file", folder, target.display_path, caller, headers.get("Range", ""))
+            body = self._start(info, file.chunks(*plan.byte_range), resources.pop_all())
+            return _make_response(target, file.stat, plan, body)
 
-    def _archive(self, folder: JobFolder, target: DownloadTarget, caller: Caller) -> flask.Response:
+    def _send_archive(self, folder: JobFolder, target: DownloadTarget, caller: Caller) -> flask.Response:
         store, headers = self._services.store, archive_headers(folder.job, target.path)
-        with contextlib.ExitStack() as held:
-            held.enter_context(self._slots.taken("zip"))
+        with contextlib.ExitStack() as resources:
+            resources.enter_context(self._limiter.acquire("zip"))
             count = count_files(store, folder.prefix, target.path)
             if flask.request.method == "HEAD":
-                return flask.Response(iter(()), headers=headers)  # of no known length, as with GET
+                return flask.Response(iter(()), headers=headers)  # the length is unknown, as for GET
             chunks = archive(store, folder, target.path, count)
-            held.callback(chunks.close)
-            body = self._start(DownloadInfo("zip", folder, target.shown, caller), chunks, held.pop_all())
+            resources.callback(chunks.close)
+            body = self._start(DownloadInfo("zip", folder, target.display_path, caller), chunks, resources.pop_all())
             return flask.Response(body, headers=headers, direct_passthrough=True)
 
-    def _start(self, request: DownloadInfo, chunks: Iterator[bytes], held: contextlib.ExitStack) -> Download:
-        body = Download(chunks, request, self._services.metrics, held)
+    def _start(self, info: DownloadInfo, chunks: Iterator[bytes], resources: contextlib.ExitStack) -> Download:
+        body = Download(chunks, info, self._services.metrics, resources)
         body.start()
         flask.g.download = body
         return body
 
 
-def _answer(
-    target: DownloadTarget, stat: FileStat, verdict: ResponsePlan, body: Download | None = None
+def _make_response(
+    target: DownloadTarget, stat: FileStat, plan: ResponsePlan, body: Download | None = None
 ) -> flask.Response:
-    """The answer with the file, or with none of it (HEAD, 304), or the refusal of its conditions."""
-    status, span = verdict
+    """Make the response: with the file, without a body (HEAD, 304), or with the error of a precondition."""
+    status, byte_range = plan
     headers = file_headers(target.path, stat, target.download)
     if status in _REFUSALS:
         response = flask.jsonify(error_body(status, *_REFUSALS[status]))
@@ -106,22 +110,22 @@ def _answer(
     if status == 416:
         headers["Content-Range"] = f"bytes */{stat.size}"
     elif status == 206:
-        headers["Content-Range"] = content_range(span, stat.size)
+        headers["Content-Range"] = content_range(byte_range, stat.size)
     if status in (200, 206):
-        headers["Content-Length"] = str(span.length)
+        headers["Content-Length"] = str(byte_range.length)
     response.headers.update(headers)
     return response
 
 
-def _forsake(error: BaseException | None) -> None:
-    """End a download whose answer another error has thrown away: the server never sees it, so it closes nothing."""
+def _close_discarded_download(error: BaseException | None) -> None:
+    """Close a download whose response was discarded because of another error: the server cannot close it."""
     if error is not None and "download" in flask.g:
         flask.g.download.close()
 
 
-def _protect(response: flask.Response) -> flask.Response:
-    """Every answer here, refusals too, is safe to open in a browser; a page of our own has its own policy."""
-    for name, text in PROTECTION.items():
+def _add_protection_headers(response: flask.Response) -> flask.Response:
+    """Make every response safe to open in a browser, including errors. An existing policy is kept."""
+    for name, text in PROTECTION_HEADERS.items():
         response.headers.setdefault(name, text)
     if response.status_code == ServiceUnavailable.status:
         response.headers["Retry-After"] = str(_RETRY_SECONDS)

@@ -26,13 +26,13 @@ def served(tmp_path: Path) -> Iterator[DownloadServer]:
 
 def errors(served: DownloadServer) -> dict[str, float]:
     """Return the counted errors by code."""
-    counts = {code: served.counted("request_errors_total", code=code) for code in (*CODES, "other")}
+    counts = {code: served.metric("request_errors_total", code=code) for code in (*CODES, "other")}
     return {code: count for code, count in counts.items() if count}
 
 
 def ask(served: DownloadServer, body: bytes, user: str = "alice") -> int:
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    with served.opened("/api/graphql", user, "POST", headers, body) as response:
+    with served.open("/api/graphql", user, "POST", headers, body) as response:
         response.read()
         return response.status
 

@@ -1,4 +1,4 @@
-"""A running server over a directory, and one over a directory with faults."""
+"""Fixtures: a running server over a directory, and one over a directory with faults."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +15,7 @@ Serve = Callable[..., DownloadServer]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts a server with these settings, over a store with one job; with a store of its own, over that."""
+    """Return a function that starts a server with the given settings, over a store with one job."""
     with ExitStack() as servers:
 
         def start(store: FaultyPosixStore | None = None, **settings: str) -> DownloadServer:

@@ -1,4 +1,4 @@
-"""The downloads behind a real HTTP server on loopback, over real parts, and a raw client for them."""
+"""A real HTTP server on loopback with the downloads, and an HTTP client for it."""
 
 import contextlib
 import http.client
@@ -42,7 +42,7 @@ class DownloadResponse:
 
     @property
     def error(self) -> dict[str, Any]:
-        """What the one error body says; fails for any other body."""
+        """Return the error of the body. Fails if the body is not an error."""
         body = json.loads(self.body)
         assert list(body) == ["error"]
         assert body["error"]["status"] == self.status
@@ -51,25 +51,25 @@ class DownloadResponse:
 
 
 class DownloadServer:
-    """A running server: the env behind it, and what a client asks of it."""
+    """A running server, its environment, and a client."""
 
     def __init__(self, env: StoreEnvironment, root: Path, port: int) -> None:
         self.env, self.root, self.port = env, root, port
 
     def link(self, path: str, archive: bool = False, download: bool = False) -> str:
-        """A link that alice made."""
+        """Return a link signed by alice."""
         target = DownloadTarget("team-a", "job-1", path, archive, download)
         return LinkSigner(KEY, 300, self.env.clock).sign(CALLERS["alice"], target)
 
     def get(
         self, path: str = "", user: str = "alice", method: str = "GET", headers: Mapping[str, str] | None = None
     ) -> DownloadResponse:
-        """Ask for a path as it is: absolute, or below the job's. A body that breaks off raises IncompleteRead."""
-        with self.opened(path, user, method, headers) as response:
+        """Request an absolute path, or a path below the job's. An interrupted body raises IncompleteRead."""
+        with self.open(path, user, method, headers) as response:
             return DownloadResponse(response.status, response.headers, response.read())
 
     @contextmanager
-    def opened(
+    def open(
         self,
         path: str = "",
         user: str = "alice",
@@ -77,7 +77,7 @@ class DownloadServer:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Iterator[http.client.HTTPResponse]:
-        """An answer of which only the headers have been read."""
+        """Yield a response of which only the headers have been read."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         with contextlib.closing(connection):
             connection.putrequest(method, path if path.startswith("/") else ROOT + path)
@@ -89,25 +89,25 @@ class DownloadServer:
                 yield response
 
     def write(self, path: str, content: bytes = b"content") -> Path:
-        """Put a file where a job's file lies, by its key."""
+        """Write a file of the job. Returns its path in the directory."""
         self.env.store.write(FOLDER + path, content)
         return self.root / FOLDER / path
 
-    def counted(self, name: str, **labels: str) -> float:
-        """A metric's value."""
+    def metric(self, name: str, **labels: str) -> float:
+        """Return a metric's value."""
         return self.env.metrics.registry.get_sample_value(f"phjob_artifact_{name}", labels) or 0.0
 
-    def ended(self, kind: str, result: str) -> float:
-        """How many downloads ended so."""
-        return self.counted("downloads_total", kind=kind, result=result)
+    def downloads_ended(self, kind: str, result: str) -> float:
+        """Return how many downloads ended with this result."""
+        return self.metric("downloads_total", kind=kind, result=result)
 
     def is_idle(self) -> bool:
-        """Whether no download holds a slot."""
-        return self.counted("downloads_active") == 0
+        """Return whether no download is active."""
+        return self.metric("downloads_active") == 0
 
 
 def make_app(env: StoreEnvironment, port: int) -> flask.Flask:
-    """The application over the env's parts, as it listens on `port`. A caller's token is the name in CALLERS."""
+    """Make the application that listens on `port`. A caller's token is the name in CALLERS."""
     services = Services(
         replace(env.settings, listen=("127.0.0.1", port)),
         env.jobs,
@@ -118,13 +118,13 @@ def make_app(env: StoreEnvironment, port: int) -> flask.Flask:
         env.metrics,
         env.clock,
     )
-    return create_app(services, Authenticators(opaque=_ByName()))
+    return create_app(services, Authenticators(opaque=_NameAuthenticator()))
 
 
 @contextmanager
 def serving(env: StoreEnvironment, root: Path) -> Iterator[DownloadServer]:
-    """A server over `env`, whose store's directory is `root`."""
-    server = make_server("127.0.0.1", 0, flask.Flask("none yet"), threaded=True)
+    """Run a server over `env`, whose store is the directory `root`."""
+    server = make_server("127.0.0.1", 0, flask.Flask("replaced below"), threaded=True)
     server.app = make_app(env, server.server_port)
     server.daemon_threads, server.block_on_close = False, True  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="service")
@@ -137,8 +137,8 @@ def serving(env: StoreEnvironment, root: Path) -> Iterator[DownloadServer]:
         thread.join()
 
 
-class _ByName:
+class _NameAuthenticator:
     def authenticate(self, token: str) -> Caller:
         if token not in CALLERS:
-            raise NotAuthenticated("who are you?")
+            raise NotAuthenticated("unknown token")
         return CALLERS[token]

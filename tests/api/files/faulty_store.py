@@ -1,4 +1,4 @@
-"""Stores with faults that no real one shows when asked to: reads that fail, or wait, where a test says so."""
+"""A store with injected faults: reads that fail or wait at a given byte."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,37 +12,38 @@ Fault = Callable[[], None]
 
 
 class FaultyPosixStore(PosixStore):
-    """A directory. `faults`: what happens before the block that holds a byte of a key's file is read."""
+    """A directory. `faults` maps a key to a byte offset and a function that is called before its block is read."""
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
         self.faults: dict[str, tuple[int, Fault]] = {}
-        self.most_open = 0
+        self.max_open = 0
         self._open = 0
         self._lock = threading.Lock()
 
     def open(self, key: str) -> OpenFile:  # type: ignore[override]
         file = super().open(key)
         self.count(1)
-        return _FaultyFile(file, *self.faults.get(key, (-1, _nothing)), self.count)
+        return _FaultyFile(file, *self.faults.get(key, (-1, _do_nothing)), self.count)
 
     def count(self, more: int) -> None:
-        """Note that so many more files are open."""
+        """Add to the number of open files."""
         with self._lock:
             self._open += more
-            self.most_open = max(self.most_open, self._open)
+            self.max_open = max(self.max_open, self._open)
 
     @property
-    def open_now(self) -> int:
+    def open_count(self) -> int:
+        """The number of open files."""
         return self._open
 
 
-def fails() -> None:
-    """A fault: the store cannot read."""
+def fail() -> None:
+    """A fault: a read error."""
     raise StoreError("read", "some key", OSError(5, "Input/output error"))
 
 
-def _nothing() -> None: ...
+def _do_nothing() -> None: ...
 
 
 class _FaultyFile:

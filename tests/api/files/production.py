@@ -1,4 +1,4 @@
-"""The downloads in the server that production runs, as a process of its own: `python -m tests.api.files.production`."""
+"""Runs the downloads in the production server in a separate process: `python -m tests.api.files.production`."""
 
 import logging
 import socket
@@ -17,39 +17,39 @@ from tests.sidecar.sidecars import until
 REPOSITORY = Path(__file__).parents[3]
 
 
-class Production(DownloadServer):
-    """What a client asks of it, and what its process takes."""
+class ProductionServer(DownloadServer):
+    """A client of the server, with its process's memory usage and log."""
 
     def __init__(self, root: Path, port: int, process: subprocess.Popen[bytes]) -> None:
         super().__init__(directory_environment(root), root, port)
-        self._process, self.log = process, _log(root)
+        self._process, self.log = process, _log_path(root)
 
     def peak_bytes(self) -> int:
-        """The most memory that the worker has ever had."""
+        """Return the worker's peak memory."""
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         status = Path(f"/proc/{children[0]}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 @contextmanager
-def producing(root: Path) -> Iterator[Production]:
-    """A running server over the directory `root`."""
+def run_production_server(root: Path) -> Iterator[ProductionServer]:
+    """Run a server over the directory `root` while the block runs."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "tests.api.files.production", str(root), str(port)]
-    with _log(root).open("wb") as log, subprocess.Popen(command, cwd=REPOSITORY, stderr=log) as process:
+    with _log_path(root).open("wb") as log, subprocess.Popen(command, cwd=REPOSITORY, stderr=log) as process:
         try:
-            until(lambda: process.poll() is not None or _answers(port), "a server that answers")
-            yield Production(root, port, process)
+            until(lambda: process.poll() is not None or _is_listening(port), "the server listens")
+            yield ProductionServer(root, port, process)
         finally:
             process.terminate()
 
 
-def _log(root: Path) -> Path:
+def _log_path(root: Path) -> Path:
     return root.with_suffix(".log")
 
 
-def _answers(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
@@ -58,7 +58,7 @@ def _answers(port: int) -> bool:
 
 
 def main(root: str, port: str) -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM."""
     configure_log("text", logging.WARNING, start="")
     env = directory_environment(Path(root))
     HttpServer(("127.0.0.1", int(port)), 8, lambda: make_app(env, int(port)), lambda: None).run()

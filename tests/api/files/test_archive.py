@@ -1,4 +1,4 @@
-"""ZIPs: what is in them, under which names, and that real readers can read them."""
+"""ZIPs: their files and names, and that common readers can read them."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from tests.api.files.faulty_store import FaultyPosixStore
 from tests.machine import require
 
 
-def unzipped(served: DownloadServer, path: str = "") -> dict[str, bytes]:
+def unzip(served: DownloadServer, path: str = "") -> dict[str, bytes]:
     answer = served.get(f"{path}?archive=zip")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/zip")
     with zipfile.ZipFile(io.BytesIO(answer.body)) as found:
@@ -28,11 +28,11 @@ def unzipped(served: DownloadServer, path: str = "") -> dict[str, bytes]:
         return {info.filename: found.read(info) for info in found.infolist()}
 
 
-def test_a_job_comes_as_a_zip_of_its_files_without_the_collectors_own(served: DownloadServer) -> None:
+def test_the_zip_of_a_job_has_its_files_without_the_collectors(served: DownloadServer) -> None:
     served.write("sub/deep/b.bin", b"b" * 3_000_000)
     served.write("sub/empty", b"")
     served.write("sub/.primehub/mine.txt", b"mine")
-    assert unzipped(served) == {
+    assert unzip(served) == {
         "job-1/a.txt": b"0123456789",
         "job-1/sub/.primehub/mine.txt": b"mine",
         "job-1/sub/deep/b.bin": b"b" * 3_000_000,
@@ -44,15 +44,15 @@ def test_a_job_comes_as_a_zip_of_its_files_without_the_collectors_own(served: Do
     assert headers["Accept-Ranges"] == "none"
 
 
-def test_a_folder_comes_as_a_zip_with_its_place_in_the_job(served: DownloadServer) -> None:
+def test_the_zip_of_a_folder_has_paths_relative_to_the_job(served: DownloadServer) -> None:
     served.write("sub/x/b.txt", b"b")
     served.write("sub-2/c.txt", b"c")
     for path in ("sub", "sub/"):
-        assert unzipped(served, path) == {"job-1/sub/x/b.txt": b"b"}
+        assert unzip(served, path) == {"job-1/sub/x/b.txt": b"b"}
     assert "filename*=UTF-8''job-1-x.zip" in served.get("sub/x?archive=zip").headers["Content-Disposition"]
 
 
-def test_a_files_time_is_kept_in_utc_within_what_a_zip_can_say(served: DownloadServer) -> None:
+def test_modification_times_are_in_utc_and_clamped(served: DownloadServer) -> None:
     for name, moment in (("now", 1_700_000_000), ("old", 0), ("far", 5_000_000_000)):
         os.utime(served.write(name), (moment, moment))
     with zipfile.ZipFile(io.BytesIO(served.get("?archive=zip").body)) as found:
@@ -80,11 +80,11 @@ HOSTILE = {
 }
 
 
-def test_hostile_names_are_unpacked_below_the_jobs_folder(served: DownloadServer, tmp_path: Path) -> None:
+def test_hostile_names_are_extracted_below_the_jobs_folder(served: DownloadServer, tmp_path: Path) -> None:
     for name in HOSTILE:
         served.write(encode_path(os.fsdecode(name)), name)
     expected = {f"job-1/{saved}": name for name, saved in HOSTILE.items()} | {"job-1/a.txt": b"0123456789"}
-    assert unzipped(served) == expected
+    assert unzip(served) == expected
     (tmp_path / "out").mkdir()
     with zipfile.ZipFile(io.BytesIO(served.get("?archive=zip").body)) as found:
         found.extractall(tmp_path / "out")
@@ -92,7 +92,7 @@ def test_hostile_names_are_unpacked_below_the_jobs_folder(served: DownloadServer
     assert unpacked == set(expected)
 
 
-def test_unzip_reads_it_too(served: DownloadServer, tmp_path: Path) -> None:
+def test_unzip_reads_the_zip(served: DownloadServer, tmp_path: Path) -> None:
     require(Path("/usr/bin/unzip").exists(), "unzip")
     served.write("sub/naïve 文.txt", b"x" * 1_000_000)
     (tmp_path / "a.zip").write_bytes(served.get("?archive=zip").body)
@@ -101,20 +101,22 @@ def test_unzip_reads_it_too(served: DownloadServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_of_nothing_there_is_no_zip(served: DownloadServer, method: str) -> None:
+def test_a_zip_without_files_is_not_found(served: DownloadServer, method: str) -> None:
     (served.root / FOLDER / "empty").mkdir()
-    (served.root / FOLDER / "a.txt").unlink()  # the collector's own files are left
+    (served.root / FOLDER / "a.txt").unlink()  # the collector's own files remain
     for path in ("?archive=zip", "empty?archive=zip", "gone?archive=zip"):
         assert served.get(path, method=method).status == 404
 
 
-def test_head_says_that_there_is_one(served: DownloadServer) -> None:
+def test_head_of_a_zip_has_headers_and_no_body(served: DownloadServer) -> None:
     answer = served.get("?archive=zip", method="HEAD")
     assert (answer.status, answer.headers["Content-Type"], answer.body) == (200, "application/zip", b"")
-    assert answer.headers["Content-Length"] is None, "it is not known, and not 0"
+    assert answer.headers["Content-Length"] is None, "the length must be unknown, not 0"
 
 
-def test_too_many_files_are_refused_before_the_first(served: DownloadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_files_are_refused_before_the_first_is_sent(
+    served: DownloadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(archives, "MAX_FILES", 3)
     for name in "bc":
         served.write(name)
@@ -129,10 +131,10 @@ def test_one_file_is_open_at_a_time(serve: Serve, faulty: FaultyPosixStore) -> N
     for number in range(50):
         served.write(f"f{number}")
     assert served.get("?archive=zip").status == 200
-    assert (faulty.most_open, faulty.open_now) == (1, 0)
+    assert (faulty.max_open, faulty.open_count) == (1, 0)
 
 
-def test_files_that_are_small_are_sent_in_blocks(tmp_path: Path) -> None:
+def test_small_files_are_sent_in_blocks(tmp_path: Path) -> None:
     store = PosixStore(str(tmp_path))
     for number in range(1000):
         store.write(f"{FOLDER}f{number}", b"x" * 1000)
@@ -141,12 +143,12 @@ def test_files_that_are_small_are_sent_in_blocks(tmp_path: Path) -> None:
     assert max(sizes) < 1024 * 1024
 
 
-def test_zip64_is_used_where_it_must_be(served: DownloadServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its bounds are lowered: what is written past them is read by a reader that knows the real ones."""
+def test_zip64_is_used_if_needed(served: DownloadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer's limits are lowered, so a small ZIP needs zip64; the reader has the real limits."""
     served.write("big", b"x" * 5000)
-    with monkeypatch.context() as lowered:
-        lowered.setattr(zipfile, "ZIP64_LIMIT", 1000)
-        lowered.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile, "ZIP64_LIMIT", 1000)
+        patch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
         for number in range(5):
             served.write(f"f{number}")
         body = served.get("?archive=zip").body

@@ -1,4 +1,4 @@
-"""What goes wrong half-way: the connection breaks, and nothing that is not whole looks whole."""
+"""Errors during a download: the connection breaks, so no incomplete file looks complete."""
 
 import http.client
 import io
@@ -10,7 +10,7 @@ import pytest
 
 from tests.api.files.conftest import Serve
 from tests.api.files.download_server import FOLDER, DownloadServer
-from tests.api.files.faulty_store import FaultyPosixStore, fails
+from tests.api.files.faulty_store import FaultyPosixStore, fail
 from tests.lines import lines_of
 from tests.sidecar.sidecars import until
 
@@ -18,23 +18,23 @@ MIB = 1024 * 1024
 BIG = 64 * MIB
 
 
-def test_a_file_that_is_cut_while_it_is_sent_breaks_the_connection(served: DownloadServer) -> None:
+def test_a_file_truncated_during_the_download_breaks_the_connection(served: DownloadServer) -> None:
     path = served.write("big.bin", b"")
     os.truncate(path, BIG)
-    with served.opened("big.bin") as response:
+    with served.open("big.bin") as response:
         assert response.headers["Content-Length"] == str(BIG)
         assert response.read(MIB) == bytes(MIB)
         os.truncate(path, 2 * MIB)
         with pytest.raises(http.client.IncompleteRead):
             response.read()
-    until(served.is_idle, "the slot given back")
-    assert served.ended("file", "aborted") == 1
+    until(served.is_idle, "the slot is released")
+    assert served.downloads_ended("file", "aborted") == 1
 
 
-def test_a_file_that_is_written_to_while_it_is_sent_breaks_the_connection(served: DownloadServer) -> None:
+def test_a_file_written_to_during_the_download_breaks_the_connection(served: DownloadServer) -> None:
     path = served.write("big.bin", b"")
     os.truncate(path, BIG)
-    with served.opened("big.bin") as response:
+    with served.open("big.bin") as response:
         response.read(MIB)
         with path.open("r+b") as file:
             file.write(b"new")
@@ -42,24 +42,26 @@ def test_a_file_that_is_written_to_while_it_is_sent_breaks_the_connection(served
             response.read()
 
 
-def test_a_file_that_is_replaced_while_it_is_sent_is_the_old_one_to_its_end(served: DownloadServer) -> None:
+def test_a_file_replaced_during_the_download_is_sent_as_it_was(served: DownloadServer) -> None:
     path = served.write("big.bin", b"")
     os.truncate(path, BIG)
-    with served.opened("big.bin") as response:
+    with served.open("big.bin") as response:
         head = response.read(MIB)
         served.write("big.bin", b"new")
         assert head + response.read() == bytes(BIG)
     assert served.get("big.bin").body == b"new"
 
 
-def test_a_file_that_changes_between_open_and_read_is_an_answer(serve: Serve, faulty: FaultyPosixStore) -> None:
+def test_a_file_that_changes_between_open_and_read_gets_an_error_response(
+    serve: Serve, faulty: FaultyPosixStore
+) -> None:
     served = serve(faulty)
 
-    def grows() -> None:
+    def grow() -> None:
         with (served.root / FOLDER / "a.txt").open("ab") as file:
             file.write(b"more")
 
-    faulty.faults[FOLDER + "a.txt"] = (0, grows)
+    faulty.faults[FOLDER + "a.txt"] = (0, grow)
     answer = served.get("a.txt")
     assert (answer.status, answer.error["code"]) == (409, "CONFLICT")
     assert "Content-Length" in answer.headers
@@ -67,31 +69,31 @@ def test_a_file_that_changes_between_open_and_read_is_an_answer(serve: Serve, fa
 
 
 @pytest.mark.parametrize("asked", ["big.bin", "?archive=zip"])
-def test_a_store_that_fails_half_way_breaks_the_connection_and_is_told(
+def test_a_store_error_midway_breaks_the_connection_and_is_logged(
     serve: Serve, faulty: FaultyPosixStore, caplog: pytest.LogCaptureFixture, asked: str
 ) -> None:
     caplog.set_level(logging.INFO)
     served = serve(faulty)
     os.truncate(served.write("big.bin", b""), 8 * MIB)
-    faulty.faults[FOLDER + "big.bin"] = (5 * MIB, fails)
+    faulty.faults[FOLDER + "big.bin"] = (5 * MIB, fail)
     with pytest.raises(http.client.IncompleteRead) as broken:
         served.get(asked)
     body = broken.value.partial
     assert 4 * MIB < len(body) < 6 * MIB
     assert b"<html" not in body[-1000:]
-    until(served.is_idle, "the slot given back")
-    kind, shown = ("zip", "/") if "zip" in asked else ("file", "big.bin")
-    assert served.ended(kind, "aborted") == 1
-    where = f'group=team-a job=job-1 path={shown} user=alice range=""'
-    told = lines_of(caplog.records, "api.files.download")
-    assert told[0].startswith(f"download failed {where} error=")
-    assert "Input/output error" in told[0]
-    assert told[1].startswith(f"download {where} bytes=")
-    assert told[1].endswith("result=aborted")
-    assert faulty.open_now == 0
+    until(served.is_idle, "the slot is released")
+    kind, display_path = ("zip", "/") if "zip" in asked else ("file", "big.bin")
+    assert served.downloads_ended(kind, "aborted") == 1
+    fields = f'group=team-a job=job-1 path={display_path} user=alice range=""'
+    logged = lines_of(caplog.records, "api.files.download")
+    assert logged[0].startswith(f"download failed {fields} error=")
+    assert "Input/output error" in logged[0]
+    assert logged[1].startswith(f"download ended {fields} bytes=")
+    assert logged[1].endswith("result=aborted")
+    assert faulty.open_count == 0
 
 
-def test_a_file_that_vanishes_from_under_a_zip_breaks_it(serve: Serve, faulty: FaultyPosixStore) -> None:
+def test_a_file_removed_during_a_zip_breaks_the_connection(serve: Serve, faulty: FaultyPosixStore) -> None:
     served = serve(faulty)
     last = served.write("z.txt")
     os.truncate(served.write("big.bin", b""), 2 * MIB)
@@ -100,15 +102,15 @@ def test_a_file_that_vanishes_from_under_a_zip_breaks_it(serve: Serve, faulty: F
         served.get("?archive=zip")
     with pytest.raises(zipfile.BadZipFile):
         zipfile.ZipFile(io.BytesIO(broken.value.partial))
-    until(served.is_idle, "the slot given back")
-    assert served.ended("zip", "aborted") == 1
+    until(served.is_idle, "the slot is released")
+    assert served.downloads_ended("zip", "aborted") == 1
 
 
-def test_a_broken_zip_has_no_end(serve: Serve, faulty: FaultyPosixStore) -> None:
-    """Which tells a client that knows no chunks."""
+def test_a_broken_zip_has_no_central_directory(serve: Serve, faulty: FaultyPosixStore) -> None:
+    """So clients that ignore the chunked encoding notice the error."""
     served = serve(faulty)
     os.truncate(served.write("big.bin", b""), 2 * MIB)
-    faulty.faults[FOLDER + "big.bin"] = (MIB, fails)
+    faulty.faults[FOLDER + "big.bin"] = (MIB, fail)
     with pytest.raises(http.client.IncompleteRead) as broken:
         served.get("?archive=zip")
     assert b"PK\x05\x06" not in broken.value.partial

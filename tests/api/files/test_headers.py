@@ -1,4 +1,4 @@
-"""Headers: what is shown, what is saved, and that no name breaks out of one."""
+"""Headers of downloads: content types, dispositions, and that no name can inject a header."""
 
 import re
 from email.utils import parsedate_to_datetime
@@ -27,11 +27,11 @@ UNKNOWN = "application/octet-stream"
         ("a.txt ", UNKNOWN), ("a", UNKNOWN), ("", UNKNOWN), (".png", "image/png"), ("a.avif", UNKNOWN),
     ],
 )  # fmt: skip
-def test_only_text_and_pictures_have_a_type(name: str, kind: str) -> None:
+def test_only_text_and_images_have_a_content_type(name: str, kind: str) -> None:
     assert content_type(name) == kind
 
 
-def test_what_has_no_type_is_saved_and_never_shown() -> None:
+def test_files_without_a_content_type_are_attachments() -> None:
     assert file_headers("d/a.html", STAT, download=False)["Content-Disposition"].startswith("attachment;")
     assert file_headers("d/a.txt", STAT, download=False)["Content-Disposition"].startswith("inline;")
     assert file_headers("d/a.txt", STAT, download=True)["Content-Disposition"].startswith("attachment;")
@@ -48,17 +48,17 @@ def test_what_has_no_type_is_saved_and_never_shown() -> None:
         ("photo\u202egpj.exe", "filename=\"photo_gpj.exe\"; filename*=UTF-8''photo_gpj.exe"),
     ],
 )
-def test_a_hostile_name_stays_a_name(encoded: str, header: str) -> None:
+def test_hostile_names_are_escaped(encoded: str, header: str) -> None:
     assert disposition(safe_name(encoded), attachment=True) == f"attachment; {header}"
 
 
 @pytest.mark.parametrize("modified", [-1.0, -1e18, 1e18, 2e15])
-def test_a_time_that_no_header_can_hold_is_left_out(modified: float) -> None:
+def test_an_invalid_modification_time_is_omitted(modified: float) -> None:
     assert "Last-Modified" not in file_headers("a", FileStat(1, modified, "tag"), download=False)
 
 
 @given(st.floats(0, 253402300799))
-def test_a_time_is_whole_seconds_and_never_later(modified: float) -> None:
+def test_last_modified_is_rounded_down_to_seconds(modified: float) -> None:
     header = file_headers("a", FileStat(1, modified, "tag"), download=False)["Last-Modified"]
     assert parsedate_to_datetime(header).timestamp() == int(modified)
 
@@ -66,7 +66,7 @@ def test_a_time_is_whole_seconds_and_never_later(modified: float) -> None:
 @settings(deadline=None, max_examples=300)
 @given(st.text(max_size=40), st.booleans())
 @example("\r\n\x00\u2028", True)
-def test_no_header_can_be_broken_out_of(path: str, download: bool) -> None:
+def test_no_name_can_inject_a_header(path: str, download: bool) -> None:
     for headers in (file_headers(path, STAT, download), archive_headers("job", path)):
         for header in headers.values():
             assert re.fullmatch(r"[\x20-\x7e]+", header)

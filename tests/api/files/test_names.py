@@ -1,4 +1,4 @@
-"""Names for saving: safe on every system, and no two alike within an archive."""
+"""Names for saving: safe on every system, and distinct within an archive."""
 
 import unicodedata
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from api.files.names import ArchiveNames, safe_name
 from artifacts.names import encode_path
 
-OFTEN = settings(deadline=None, max_examples=150)
+MANY_EXAMPLES = settings(deadline=None, max_examples=150)
 FORBIDDEN = '<>:"/\\|?*\u202e\u2066\u2028\x00\n\x7f\x9f'
 LETTERS = st.sampled_from(
     list("aAbB.. ()2%2Fßé\u017f\u0131") + list(FORBIDDEN) + ["e\u0301", "CON", "nul", "\U0001f600", "x" * 100]
@@ -18,8 +18,8 @@ COMPONENT = st.lists(LETTERS, min_size=1, max_size=6).map("".join).filter(lambda
 PATH = st.lists(COMPONENT, min_size=1, max_size=4).map("/".join)
 
 
-def folded(name: str) -> str:
-    """What a file system that heeds neither case nor composition takes a name for."""
+def fold(name: str) -> str:
+    """Return the name as a file system sees it that ignores case and composition."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
@@ -49,17 +49,17 @@ def folded(name: str) -> str:
         ("", "_"),
     ],
 )
-def test_a_name_is_safe_where_it_is_saved(encoded: str, name: str) -> None:
+def test_names_are_made_safe(encoded: str, name: str) -> None:
     assert safe_name(encoded) == name
 
 
-def named(paths: list[str]) -> dict[str, str]:
+def assign_names(paths: list[str]) -> dict[str, str]:
     names = ArchiveNames()
-    return {path: names.of(path) for path in sorted(paths, key=str.encode)}
+    return {path: names.assign(path) for path in sorted(paths, key=str.encode)}
 
 
-def test_names_that_windows_takes_for_the_same_get_numbers() -> None:
-    assert named(["j/A.txt", "j/a.txt", "j/a (2).txt", "j/D/x", "j/d/x", "j/d/y", "j/e", "j/e/x"]) == {
+def test_names_equal_on_windows_get_numbers() -> None:
+    assert assign_names(["j/A.txt", "j/a.txt", "j/a (2).txt", "j/D/x", "j/d/x", "j/d/y", "j/e", "j/e/x"]) == {
         "j/A.txt": "j/A.txt",
         "j/D/x": "j/D/x",
         "j/a (2).txt": "j/a (2).txt",
@@ -71,46 +71,46 @@ def test_names_that_windows_takes_for_the_same_get_numbers() -> None:
     }
 
 
-def test_a_long_name_keeps_its_ending_and_its_bounds() -> None:
+def test_a_long_name_is_truncated_before_its_suffix() -> None:
     long = "ü" * 125 + ".txt"
-    assert named(["j/" + long, "j/" + long.upper()]) == {
+    assert assign_names(["j/" + long, "j/" + long.upper()]) == {
         "j/" + long.upper(): "j/" + long.upper(),
         "j/" + long: "j/" + "ü" * 119 + " (2).txt",
     }
 
 
-def test_many_names_alike_take_no_time_to_tell_apart() -> None:
-    """20,000 of them would be 200 million tries if each began at 2: the test would time out."""
+def test_many_equal_names_are_numbered_quickly() -> None:
+    """If each search started at 2, 20,000 names would take 200 million attempts, and the test would time out."""
     paths = ["j/" + format(number, "015b").replace("0", "<").replace("1", ">") for number in range(20_000)]
-    assert len(set(named(paths).values())) == 20_000
+    assert len(set(assign_names(paths).values())) == 20_000
 
 
-@OFTEN
+@MANY_EXAMPLES
 @given(st.sets(PATH, max_size=12))
 @example({"a", "A", "a (2)", "A (2)", "a/b", "A/b"})
-def test_no_two_files_of_an_archive_have_names_alike(paths: set[str]) -> None:
-    names = named(["job/" + encode_path(path) for path in paths])
-    files = {folded(name) for name in names.values()}
+def test_names_in_an_archive_are_distinct(paths: set[str]) -> None:
+    names = assign_names(["job/" + encode_path(path) for path in paths])
+    files = {fold(name) for name in names.values()}
     assert len(files) == len(names)
-    folders = {folded(name).rsplit("/", depth)[0] for name in names.values() for depth in range(1, name.count("/") + 1)}
+    folders = {fold(name).rsplit("/", depth)[0] for name in names.values() for depth in range(1, name.count("/") + 1)}
     assert not files & folders
 
 
-@OFTEN
+@MANY_EXAMPLES
 @given(st.sets(PATH, max_size=12))
-def test_files_of_a_folder_stay_together(paths: set[str]) -> None:
-    names = named(["job/" + path for path in paths])
+def test_files_of_one_folder_stay_in_one_folder(paths: set[str]) -> None:
+    names = assign_names(["job/" + path for path in paths])
     parents: dict[str, set[str]] = {}
     for path, name in names.items():
         parents.setdefault(path.rpartition("/")[0], set()).add(name.rpartition("/")[0])
-    assert all(len(shown) == 1 for shown in parents.values())
+    assert all(len(folders) == 1 for folders in parents.values())
 
 
-@OFTEN
+@MANY_EXAMPLES
 @given(st.text(max_size=30) | COMPONENT)
 @example("CON" + "\u202e")
 @example("nul" + "x" * 300)
-def test_no_name_leads_anywhere_or_stands_for_a_device(raw: str) -> None:
+def test_no_name_leaves_its_folder_or_denotes_a_device(raw: str) -> None:
     name = safe_name(encode_path(raw.replace("/", "_")))
     assert 0 < len(name.encode()) <= 255
     assert not set(name) & set(FORBIDDEN)

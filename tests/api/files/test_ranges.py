@@ -1,4 +1,4 @@
-"""The Range header: what it asks for, by a table, and that no header asks for what a file does not have."""
+"""The Range header: a table of headers, and that no header selects bytes outside the file."""
 
 import pytest
 from hypothesis import given, settings
@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from api.files.preconditions import ByteRange, RangeNotSatisfiable, content_range, parse_range
 
-OFTEN = settings(deadline=None, max_examples=200)
+MANY_EXAMPLES = settings(deadline=None, max_examples=200)
 HOSTILE = st.text(alphabet="bytes=-,0123456789 \t\x00\u0663\u00b2", max_size=40) | st.text(max_size=40)
 LONG = "9" * 5000
 
 
 @pytest.mark.parametrize(
-    ("header", "span"),
+    ("header", "byte_range"),
     [
         ("bytes=0-0", ByteRange(0, 1)),
         ("bytes=0-9", ByteRange(0, 10)),
@@ -30,8 +30,8 @@ LONG = "9" * 5000
         ("bytes=,3-5,", ByteRange(3, 3)),
     ],
 )
-def test_a_range_is_the_bytes_it_names(header: str, span: ByteRange) -> None:
-    assert parse_range(header, 10) == span
+def test_a_single_range_selects_its_bytes(header: str, byte_range: ByteRange) -> None:
+    assert parse_range(header, 10) == byte_range
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_range_is_the_bytes_it_names(header: str, span: ByteRange) -> None:
         *("bytes=1 -2", "bytes=+1-2", "bytes=0x1-2"),
     ],
 )
-def test_what_is_no_single_range_is_the_whole_file(header: str | None) -> None:
+def test_other_headers_select_the_whole_file(header: str | None) -> None:
     assert parse_range(header, 10) is None
 
 
@@ -57,30 +57,32 @@ def test_what_is_no_single_range_is_the_whole_file(header: str | None) -> None:
         ("bytes=-0", 0),
     ],
 )
-def test_a_range_behind_the_end_is_refused(header: str, size: int) -> None:
+def test_a_range_after_the_end_raises(header: str, size: int) -> None:
     with pytest.raises(RangeNotSatisfiable):
         parse_range(header, size)
 
 
-def test_the_end_of_an_empty_file_is_all_of_it() -> None:
+def test_a_suffix_range_of_an_empty_file_selects_the_whole_file() -> None:
     assert parse_range("bytes=-5", 0) is None
 
 
-@OFTEN
+@MANY_EXAMPLES
 @given(HOSTILE, st.integers(0, 2**63))
-def test_no_header_asks_for_what_is_not_there(header: str, size: int) -> None:
+def test_no_header_selects_bytes_outside_the_file(header: str, size: int) -> None:
     try:
-        span = parse_range(header, size)
+        byte_range = parse_range(header, size)
     except RangeNotSatisfiable:
         return
-    assert span is None or (span.length > 0 and span.start >= 0 and span.start + span.length <= size)
+    assert byte_range is None or (
+        byte_range.length > 0 and byte_range.start >= 0 and byte_range.start + byte_range.length <= size
+    )
 
 
-@OFTEN
+@MANY_EXAMPLES
 @given(st.data(), st.integers(1, 2**63))
-def test_a_range_comes_back_as_it_was_asked_for(data: st.DataObject, size: int) -> None:
+def test_content_range_repeats_the_requested_range(data: st.DataObject, size: int) -> None:
     first = data.draw(st.integers(0, min(size, 10**18) - 1))
     last = data.draw(st.integers(first, min(size, 10**18) - 1))
-    span = parse_range(f"bytes={first}-{last}", size)
-    assert span == ByteRange(first, last - first + 1)
-    assert content_range(span, size) == f"bytes {first}-{last}/{size}"
+    byte_range = parse_range(f"bytes={first}-{last}", size)
+    assert byte_range == ByteRange(first, last - first + 1)
+    assert content_range(byte_range, size) == f"bytes {first}-{last}/{size}"

@@ -1,4 +1,4 @@
-"""Targets: what a URL asks for, that it is asked for again by the URL made of it, and what is none."""
+"""Download URLs: parsing, building, and invalid URLs."""
 
 from urllib.parse import unquote_to_bytes
 
@@ -16,25 +16,25 @@ PATH = (
     .map("/".join)
     .map(encode_path)
 )
-OFTEN = settings(deadline=None, max_examples=100)
+MANY_EXAMPLES = settings(deadline=None, max_examples=100)
 
 
 def path_info(url: str) -> str:
-    """What a WSGI server makes of a URL's path."""
+    """Decode a URL's path like a WSGI server."""
     return unquote_to_bytes(url).decode("latin-1")
 
 
-@OFTEN
+@MANY_EXAMPLES
 @given(GROUP, JOB, PATH, st.booleans(), st.booleans())
-def test_a_url_asks_for_what_it_was_made_of(group: str, job: str, path: str, archive: bool, download: bool) -> None:
+def test_a_built_url_is_parsed_back(group: str, job: str, path: str, archive: bool, download: bool) -> None:
     target = DownloadTarget(group, job, path, archive or not path, download)
     assert target.url.isascii()
     assert parse_target(path_info(target.url), target.query) == target
 
 
-@OFTEN
+@MANY_EXAMPLES
 @given(st.text(alphabet="groups/jobArtifacts.%\x00\\\xff a", max_size=60), st.booleans())
-def test_any_url_is_a_safe_path_or_refused(rest: str, archive: bool) -> None:
+def test_any_url_is_parsed_as_a_safe_path_or_refused(rest: str, archive: bool) -> None:
     query = {"archive": "zip"} if archive else {}
     try:
         path = parse_target(f"/api/files/{rest}", query).path
@@ -44,5 +44,5 @@ def test_any_url_is_a_safe_path_or_refused(rest: str, archive: bool) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "0", "true", "11"])
-def test_only_download_1_makes_an_attachment(value: str) -> None:
+def test_only_download_1_is_an_attachment(value: str) -> None:
     assert not parse_target("/api/files/groups/a/jobArtifacts/b/c", {"download": value}).download

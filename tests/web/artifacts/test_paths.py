@@ -134,7 +134,7 @@ def test_the_extension_determines_the_preview(modules: Modules, path: str, kind:
 
 def test_files_open_in_a_tab_if_the_api_serves_them_inline(modules: Modules) -> None:
     words = (
-        headers._TEXT_ENDINGS | headers._TEXT_NAMES | set(headers._IMAGES) | {"html", "svg", "xml", "pdf", "exe", ""}
+        headers._TEXT_SUFFIXES | headers._TEXT_NAMES | set(headers._IMAGES) | {"html", "svg", "xml", "pdf", "exe", ""}
     )
     paths = {f"{before}{word}" for word in words | {word.upper() for word in words} for before in ("", "a.", "a.b/")}
     served = {path for path in paths if headers.content_type(path.rsplit("/", 1)[-1]) != "application/octet-stream"}

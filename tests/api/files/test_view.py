@@ -1,4 +1,4 @@
-"""Files over HTTP: ranges, conditions, names, who may, and what is never served."""
+"""Downloads over HTTP: ranges, preconditions, names, permissions, and files that are never served."""
 
 import os
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from tests.sidecar.sidecars import until
 GIB = 1024**3
 
 
-def test_a_file_comes_whole_with_what_a_client_needs_to_go_on(served: DownloadServer) -> None:
+def test_a_file_has_the_headers_for_resuming_and_protection(served: DownloadServer) -> None:
     answer = served.get("a.txt")
     assert (answer.status, answer.body) == (200, b"0123456789")
     headers = answer.headers
@@ -31,7 +31,7 @@ def test_a_file_comes_whole_with_what_a_client_needs_to_go_on(served: DownloadSe
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_head_says_the_same_without_the_file(served: DownloadServer) -> None:
+def test_head_has_the_headers_of_get_and_no_body(served: DownloadServer) -> None:
     get, head = served.get("a.txt"), served.get("a.txt", method="HEAD", headers={"Range": "bytes=1-2"})
     assert (head.status, head.body) == (200, b"")
     own = ("Date",)
@@ -53,7 +53,7 @@ def test_head_says_the_same_without_the_file(served: DownloadServer) -> None:
     ],
 )
 @pytest.mark.parametrize("if_range", [None, "own", '"other"', "Sun, 09 Sep 2001 01:46:40 GMT"])
-def test_a_range_is_sent_while_the_file_is_the_same(
+def test_a_range_is_sent_if_the_file_has_not_changed(
     served: DownloadServer, asked: str, status: int, body: bytes | None, content_range: str | None, if_range: str | None
 ) -> None:
     headers = {"Range": asked}
@@ -69,7 +69,7 @@ def test_a_range_is_sent_while_the_file_is_the_same(
         assert (answer.body, answer.headers["Content-Length"]) == (body, str(len(body)))
 
 
-def test_a_file_that_did_not_change_is_not_sent_again(served: DownloadServer) -> None:
+def test_an_unchanged_file_is_not_sent_again(served: DownloadServer) -> None:
     tag = served.get("a.txt").headers["ETag"]
     answer = served.get("a.txt", headers={"If-None-Match": tag})
     assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", tag)
@@ -79,15 +79,15 @@ def test_a_file_that_did_not_change_is_not_sent_again(served: DownloadServer) ->
     assert served.get("a.txt", headers={"If-Range": tag, "Range": "bytes=5-"}).body == b"9876543210"
 
 
-def test_an_empty_file_comes_whole(served: DownloadServer) -> None:
+def test_an_empty_file_is_sent(served: DownloadServer) -> None:
     served.write("empty.txt", b"")
     assert served.get("empty.txt").headers["Content-Length"] == "0"
     assert served.get("empty.txt", headers={"Range": "bytes=-5"}).status == 200
     assert served.get("empty.txt", headers={"Range": "bytes=0-"}).status == 416
-    until(lambda: served.ended("file", "complete") == 2, "two downloads noted")
+    until(lambda: served.downloads_ended("file", "complete") == 2, "two downloads are counted")
 
 
-def test_a_file_of_three_gib_is_read_where_it_is_asked_for(served: DownloadServer) -> None:
+def test_ranges_of_a_3_gib_file_are_sent(served: DownloadServer) -> None:
     path = served.write("big.bin", b"first")
     with path.open("r+b") as file:
         file.seek(3 * GIB - 4)
@@ -115,7 +115,7 @@ def test_a_file_of_three_gib_is_read_where_it_is_asked_for(served: DownloadServe
         (b"...", "___"),
     ],
 )
-def test_any_name_of_a_file_can_be_asked_for_and_saved(served: DownloadServer, name: bytes, saved: str) -> None:
+def test_files_with_any_name_can_be_downloaded(served: DownloadServer, name: bytes, saved: str) -> None:
     key = encode_path(os.fsdecode(name))
     served.write(key, name)
     answer = served.get(quote(key))
@@ -124,7 +124,7 @@ def test_any_name_of_a_file_can_be_asked_for_and_saved(served: DownloadServer, n
     assert answer.headers["Set-Cookie"] is None
 
 
-def test_nothing_that_could_be_active_is_shown(served: DownloadServer) -> None:
+def test_active_content_is_never_displayed(served: DownloadServer) -> None:
     for name in ("a.html", "a.svg", "a.xml", "a.pdf", "a"):
         served.write(name, b"<script>alert(1)</script>")
         answer = served.get(name)
@@ -145,7 +145,7 @@ def test_nothing_that_could_be_active_is_shown(served: DownloadServer) -> None:
         "out?archive=zip", "d", "fifo", "x" * 256, "x/" * 600 + "x", "..?archive=zip", "//?archive=zip",
     ],
 )  # fmt: skip
-def test_a_path_that_is_none_of_the_jobs_files_is_refused(served: DownloadServer, path: str) -> None:
+def test_paths_outside_the_jobs_files_are_refused(served: DownloadServer, path: str) -> None:
     served.env.store.write("groups/team-a/jobArtifacts/job-2/secret.txt", b"secret")
     (served.root / FOLDER / "d").mkdir()
     (served.root / FOLDER / "link.txt").symlink_to("a.txt")
@@ -161,7 +161,7 @@ def test_a_path_that_is_none_of_the_jobs_files_is_refused(served: DownloadServer
     ("path", "status"),
     [("", 400), ("?download=1", 400), ("?archive=tar", 400), ("a.txt?archive=", 400), ("a.txt?archive=zip", 404)],
 )
-def test_what_a_folder_or_file_does_not_come_as_is_told(served: DownloadServer, path: str, status: int) -> None:
+def test_unsupported_forms_are_refused(served: DownloadServer, path: str, status: int) -> None:
     assert served.get(path).error["status"] == status
 
 
@@ -180,7 +180,7 @@ def test_only_job_folders_are_served(served: DownloadServer, path: str) -> None:
     assert served.get(f"/api/files/{path}").error["status"] in (400, 404)
 
 
-def test_who_may_not_see_the_group_finds_nothing_and_cannot_tell_why(served: DownloadServer) -> None:
+def test_foreign_and_missing_jobs_get_the_same_error(served: DownloadServer) -> None:
     absent = "/api/files/groups/team-a/jobArtifacts/job-9/a.txt"
     for user in ("bob", "alice"):
         for method in ("GET", "HEAD"):
@@ -193,7 +193,7 @@ def test_who_may_not_see_the_group_finds_nothing_and_cannot_tell_why(served: Dow
     assert served.get("?archive=zip", "bob").body == foreign.body
 
 
-def test_a_phjob_of_another_group_takes_its_folder_with_it(served: DownloadServer) -> None:
+def test_the_phjobs_group_decides_who_may_download(served: DownloadServer) -> None:
     served.env.add_phjob("job-1", "b")
     assert served.get("a.txt").status == 404
     served.env.add_phjob("job-1", "team_A")
@@ -201,7 +201,7 @@ def test_a_phjob_of_another_group_takes_its_folder_with_it(served: DownloadServe
     assert served.get("/api/files/groups/Team_A/jobArtifacts/job-1/a.txt").status == 200
 
 
-def test_what_has_expired_is_refused_at_once_by_links_too(served: DownloadServer) -> None:
+def test_expired_artifacts_are_not_served_even_with_a_link(served: DownloadServer) -> None:
     link = served.link("a.txt")
     assert served.get(link, "nobody").status == 200
     served.env.clock_offset = 7200.0
@@ -211,12 +211,12 @@ def test_what_has_expired_is_refused_at_once_by_links_too(served: DownloadServer
     assert served.get(fresh, "nobody").error["code"] == "EXPIRED"
 
 
-def test_only_get_and_head_are_answered(served: DownloadServer) -> None:
+def test_only_get_and_head_are_allowed(served: DownloadServer) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert served.get("a.txt", method=method).status == 405
 
 
-def test_a_time_before_1970_or_after_9999_does_no_harm(served: DownloadServer) -> None:
+def test_extreme_modification_times_are_served(served: DownloadServer) -> None:
     path = served.write("a.txt", b"x")
     for moment in (-1e9, 1e10, 3e11):
         os.utime(path, (moment, moment))
@@ -224,7 +224,7 @@ def test_a_time_before_1970_or_after_9999_does_no_harm(served: DownloadServer) -
         assert served.get("?archive=zip").status == 200
 
 
-def test_a_link_lets_a_browser_in_without_a_token(served: DownloadServer) -> None:
+def test_a_link_works_without_a_token(served: DownloadServer) -> None:
     served.write("d/naïve #1 100%.txt", b"x")
     link = served.link("d/naïve #1 100%.txt", download=True)
     answer = served.get(link, "nobody")
@@ -240,7 +240,7 @@ def test_a_link_lets_a_browser_in_without_a_token(served: DownloadServer) -> Non
     assert served.get(archive, "nobody").headers["Content-Type"] == "application/zip"
 
 
-def test_a_link_is_no_key_to_a_group_that_its_job_has_left(served: DownloadServer) -> None:
+def test_a_link_stops_working_if_the_job_moves_to_another_group(served: DownloadServer) -> None:
     link = served.link("a.txt")
     served.env.add_phjob("job-1", "b")
     assert served.get(link, "nobody").status == 404
