@@ -23,7 +23,7 @@ BUNDLE, AUTHORITY_KEYS, CERTIFICATE, KEY = "ca.crt", "ca.key", "tls.crt", "tls.k
 
 AUTHORITY_LIFE = timedelta(days=3650)
 CERTIFICATE_LIFE = timedelta(days=90)
-OVERLAP = timedelta(days=1)  # the longest time for which a process still uses what was published before
+OVERLAP = timedelta(days=1)  # the maximum time for which a process uses an outdated bundle or certificate
 BACKDATED = timedelta(hours=1)  # because clocks differ
 
 _PEM = re.compile(rb"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)

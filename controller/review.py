@@ -8,7 +8,7 @@ from typing import Any
 
 _API_VERSION, _KIND = "admission.k8s.io/v1", "AdmissionReview"
 _MAX_UID_CHARACTERS = 256
-# The API server itself cuts warnings in the middle of a word: at 256 bytes each and 4096 in all.
+# The API server truncates longer warnings, even in the middle of a word.
 _MAX_WARNINGS, _MAX_WARNING_CHARACTERS = 8, 240
 
 

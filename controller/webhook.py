@@ -1,7 +1,8 @@
 """The webhook's application: the API server sends it every new pod of a PhJob. Stateless.
 
-It fails open: after any error the pod passes unchanged, and the error is counted, logged and returned as a warning. Log
-lines contain only the job and group of a pod, never the message of an exception, which may quote more of the pod.
+It fails open: after any error the pod is admitted unchanged, and the error is counted, logged and returned as a
+warning. Log lines contain only the job and group of a pod, never the message of an exception, which may quote more of
+the pod.
 """
 
 import traceback
@@ -23,7 +24,7 @@ from controller.settings import WebhookSettings
 
 logger = get_logger(__name__)
 
-MAX_BYTES = 8 * 1024 * 1024  # the API server accepts objects of 3 MiB, which can be longer as JSON
+MAX_BYTES = 8 * 1024 * 1024  # the API server accepts objects of up to 3 MiB; their JSON can be longer
 _FAILURE_WARNING = (
     "artifacts will not be collected: the collector's webhook failed; ask an administrator to check its log"
 )
@@ -37,7 +38,7 @@ def create_app(
     metrics: WebhookMetrics,
     problem: Callable[[], str],
 ) -> flask.Flask:
-    """Create the application. `problem` returns why it is not ready, or ""."""
+    """Create the application. `problem` returns why the application is not ready, or "" if it is."""
     app = flask.Flask("webhook", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
 
@@ -94,7 +95,7 @@ def _review(
         metrics.requests.labels("error").inc()
         frame = traceback.extract_tb(error.__traceback__)[-1]
         kind, location = type(error).__name__, f"{frame.name}:{frame.lineno}"
-        logger.error("pod passed unchanged", **_log_fields(request.pod), error=kind, at=location)
+        logger.error("injection failed, pod admitted unchanged", **_log_fields(request.pod), error=kind, at=location)
         return allow(request.uid, warnings=[_FAILURE_WARNING])
     metrics.requests.labels(injection.outcome).inc()
     logger.info("pod reviewed", **_log_fields(request.pod), outcome=injection.outcome, uid=request.uid)

@@ -1,7 +1,7 @@
 """Requests to the API server: JSON in, JSON out, and streams of JSON lines. Thread-safe.
 
 Credentials and transport are the `kubernetes` package's. Nothing is retried here, because only the caller knows which
-requests are safe to repeat; an error's `retryable` says whether a retry can help.
+requests are safe to repeat; `retryable` of an error is true if a retry can help.
 """
 
 import copy
@@ -50,7 +50,7 @@ class Client:
         self._observer: RequestObserver = lambda method, seconds, error: None
 
     def observe(self, observer: RequestObserver) -> None:
-        """Call `observer` after every response to a request, and at the start of every stream."""
+        """Call `observer` after every request, failed or not, and at the start of every stream."""
         self._observer = observer
 
     def request(
@@ -183,7 +183,7 @@ class Stream:
                     yield b"".join(parts)
                     parts = [part]
         except (HTTPError, OSError, ValueError) as error:  # an interrupted TLS socket raises ValueError
-            raise Unreachable(f"the stream was cut: {type(error).__name__}: {error}") from error
+            raise Unreachable(f"the stream was interrupted: {type(error).__name__}: {error}") from error
         if any(parts):
             raise Unreachable("the stream ended within a line")
 

@@ -1,7 +1,7 @@
 """The objects of one resource in memory, updated from lists, watch events and our own writes. No I/O.
 
 Resource versions are compared as numbers (all API servers use numbers), but only to order our own writes and watch
-events: the answer to a write can arrive before or after the watch delivers the change.
+events: the response to a write can arrive before or after the watch delivers the change.
 """
 
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class IndexedObject(Generic[T]):
-    """The trimmed object and its resource version."""
+    """A trimmed object and its resource version."""
 
     version: str
     value: T
@@ -25,8 +25,8 @@ class IndexedObject(Generic[T]):
 class Indexer(Generic[T]):
     """The objects by key: `namespace/name`, or `name` for cluster-scoped resources.
 
-    `trim` reduces a document to what is stored. An object whose document `trim` cannot process keeps its previous
-    value, or is left out. Reads take no lock, because single operations of a dict are atomic.
+    `trim` reduces a document to the value that is stored. If `trim` fails, the object keeps its previous value, or is
+    left out. Reads take no lock, because single operations of a dict are atomic.
     """
 
     def __init__(self, trim: Callable[[Mapping[str, Any]], T], name: str = "objects") -> None:
@@ -53,7 +53,7 @@ class Indexer(Generic[T]):
         return entry.value if entry else None
 
     def values(self) -> list[T]:
-        """Return a snapshot of all objects, in no order."""
+        """Return a snapshot of all objects, in no particular order."""
         return [entry.value for entry in list(self._entries.values())]
 
     def list_keys(self) -> list[str]:
@@ -61,7 +61,7 @@ class Indexer(Generic[T]):
         return list(self._entries)
 
     def begin_list(self) -> None:
-        """Note that a list is about to be requested: it will contain everything that was written before."""
+        """Record that a list is about to be requested. The list will contain the results of all earlier writes."""
         with self._changing:
             self._unlisted.clear()
 
@@ -77,7 +77,7 @@ class Indexer(Generic[T]):
                 self._call_handlers(key, before.get(key), now.get(key))
 
     def index(self, documents: Iterable[Any]) -> dict[str, IndexedObject[T]]:
-        """Trim listed documents, for `replace`. Objects that are stored in the same version are not trimmed again."""
+        """Trim listed documents for `replace`. An object that is indexed in the same version is not trimmed again."""
         entries = {}
         for document in documents:
             if (identity := _identity(document)) and (entry := self._make_entry(*identity, document)):
@@ -96,7 +96,10 @@ class Indexer(Generic[T]):
         return version
 
     def record_write(self, document: Any) -> None:
-        """Apply the answer to our own write, unless the watch has passed it. The selectors must match the object."""
+        """Apply the response to our own write, unless the watch has passed its version.
+
+        The selectors of the list and the watch must match the object.
+        """
         identity = _identity(document)
         number = _number(_version(document))
         with self._changing:

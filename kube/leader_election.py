@@ -1,4 +1,4 @@
-"""Leases that this process keeps renewed in a thread: for one run of a task, or for as long as it leads."""
+"""Holds leases and renews them in a thread: for one run of a task, or while this process leads."""
 
 import logging
 import threading
@@ -21,9 +21,9 @@ def hold_lease(
 ) -> Iterator[Lease | None]:
     """Hold the lease while the block runs; yield None if another holder has it. Does not wait.
 
-    The block must check `lease.is_held` before each step that only one process may take. Every call is a holder of its
-    own, so two calls in one process exclude each other. `holder` is shown to people. If the process dies, the lease
-    can be acquired after it has expired, plus five minutes for clocks that differ.
+    The block must check `lease.is_held` before each step that only one process may take. Every call has its own
+    identity, which begins with `holder`, so two calls in one process exclude each other. If the process dies, another
+    can acquire the lease five minutes after it has expired (with `RUN_TIMING`), because clocks may differ.
 
     Raises:
         KubeError: the API server refused or did not answer.
@@ -46,7 +46,8 @@ def hold_lease(
 class LeaderElection:
     """Competes for `lease` between `start` and `stop`; the process that holds it leads.
 
-    `on_change(is_leader)` is called in this object's thread. `is_leader` is exact at any moment.
+    `on_change(is_leader)` is called in this object's thread, and can lag behind the property `is_leader`, which is
+    always exact.
     """
 
     def __init__(self, lease: Lease, on_change: Callable[[bool], None]) -> None:

@@ -24,7 +24,7 @@ _TIMEOUT_SECONDS = 20.0
 
 
 class ApiDemoError(Exception):
-    """The API did not start or answered with an error."""
+    """The API did not start, or a response was an error."""
 
 
 @dataclass(frozen=True)

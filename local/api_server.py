@@ -1,8 +1,9 @@
 """Serves the API and the page for the data directory, on loopback, to clients with the token of this start.
 
-The API runs commands, so it must not answer a web site that the user happens to visit: the server binds to loopback,
-checks Host and Origin, and requires a token that a web page can neither guess nor make a browser send. Cookies do not
-distinguish ports, though: if the user opens a page that another user serves on this machine, that user sees the token.
+The API runs commands, so it must refuse requests from web sites that the user happens to visit: the server binds to
+loopback, checks Host and Origin, and requires a token that a web page can neither guess nor make a browser send.
+Cookies do not distinguish ports, though: if the user opens a page that another user serves on this machine, that user
+receives the token.
 """
 
 import contextlib
@@ -70,7 +71,7 @@ class ApiServer:
         return json.dumps({"url": self.url, "token": self.token}) + "\n"
 
     def start(self) -> None:
-        """Start to answer and to clean up on schedule, and write the address file."""
+        """Start to serve requests and to clean up on schedule, and write the address file."""
         self._parts.start()
         self._thread.start()
         _write_private(address_file(self._data), self._address)

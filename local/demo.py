@@ -61,7 +61,7 @@ STEPS = (
     ),
     DemoStep(
         "limit-reject",
-        "Over a limit, nothing is collected, and the report says why.",
+        "If the job exceeds a limit, nothing is collected, and the report has the reason.",
         _FIVE_FILES,
         files={},
         skipped={"over_limit": 5},

@@ -121,7 +121,7 @@ def runner_lost_status(now: float) -> dict[str, Any]:
     """Return the status fields of a job whose runner died. Failed, not Unknown, because this status is final."""
     message = (
         "the process that ran the job was killed, or the machine was restarted; "
-        "the artifacts are those collected until then"
+        "only artifacts that were collected before are in the store"
     )
     return _final_status("Failed", "PodUnknown", message, now)
 

@@ -1,4 +1,4 @@
-"""Creates and updates PhJob files, claims job names, and tells running jobs from abandoned ones by a file lock.
+"""Creates and updates PhJob files, claims job names, and distinguishes running jobs from abandoned ones by a file lock.
 
 A runner claims a job by creating its run folder, which only one process can do. From then on only that runner writes
 the job's files, except for the PhJob's `spec`, which others may change to request something.

@@ -41,7 +41,7 @@ def format_result(phjob: PhJob, report: Report | None, listing: FileListing, job
     return lines
 
 
-def progress_line(summary: dict[str, Any] | None) -> str:
+def format_progress(summary: dict[str, Any] | None) -> str:
     """Return a line on the progress of the last sync, or "" if the summary has none."""
     if not summary or not summary.get("todoFiles"):
         return ""

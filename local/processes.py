@@ -1,7 +1,7 @@
 """Starts a job's two processes, and makes sure that a job ends as completely as a container.
 
 The end of a container kills every process in it. Here the runner becomes the parent of all orphans among its
-descendants (PR_SET_CHILD_SUBREAPER), so that it can kill whatever main left running, daemons included. A process runs
+descendants (PR_SET_CHILD_SUBREAPER), so that it can kill all processes that main left, daemons included. A process runs
 one job in one thread. Signals are blocked and waited for, not handled, so none is lost and none interrupts other work.
 """
 

@@ -23,16 +23,16 @@ from local.paths import JobPaths
 
 @dataclass(frozen=True)
 class FileListing:
-    """The files in a job folder. `total` counts all; `first` has path and size of the first ones, sorted by path."""
+    """The files in a job folder. `total` counts all files; `first` has path and size of the first files by path."""
 
     total: Count
     first: list[tuple[str, int]]
 
 
 def list_files(folder: Path, limit: int) -> FileListing:
-    """List the artifacts in a job folder, without the collector's own files; at most `limit` of them by name.
+    """List the artifacts in a job folder, without the collector's own files. `first` has at most `limit` files.
 
-    Files that cannot be read are left out.
+    Files in unreadable folders are left out.
     """
     total = Count()
 

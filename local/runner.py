@@ -32,7 +32,7 @@ from local.phjob import (
     with_status,
 )
 from local.phjob_files import StartError, add_phjob, claim, release_claim, write_status
-from local.printout import printable, progress_line
+from local.printout import format_progress, printable
 from local.processes import (
     adopt_orphans,
     block_signals,
@@ -172,7 +172,7 @@ class Runner:
         return read_result(self.paths, self._spec.uid)
 
     def _show_sync_progress(self) -> None:
-        self._show_progress(progress_line(read_summary(self.paths.termination_log)))
+        self._show_progress(format_progress(read_summary(self.paths.termination_log)))
 
     def _sidecar_pids(self) -> frozenset[int]:
         return self._sidecar.pids if self._sidecar else frozenset()

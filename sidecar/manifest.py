@@ -59,7 +59,7 @@ class Manifest:
         self.unstable.discard(path)
 
     def mark_pending(self, path: str) -> None:
-        """Record that a copy turned out to be incomplete, so that it is made again."""
+        """Record that a copy turned out to be incomplete, so that the file is copied again."""
         self.discard(path)
         self.pending.add(path)
 

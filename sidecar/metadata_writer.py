@@ -78,7 +78,10 @@ class MetadataWriter:
                 self._store.make_temporary_folders()
 
     def reset_if_lost(self) -> bool:
-        """If the job folder has been removed since `begin`, reset, so that `begin` writes again. Returns whether."""
+        """Reset if the job folder has been removed since `begin`, so that `begin` writes again.
+
+        Returns whether the folder has been removed.
+        """
         if not self.has_begun or self._store.file_size(EXPIRED_AT) is not None:
             return False
         self.has_begun = False
@@ -103,7 +106,7 @@ class MetadataWriter:
         return self.totals.sync_seconds + running
 
     def remove_temporaries(self) -> None:
-        """Remove half-written temporary files of failed copies. The lock protects the one of the interim report."""
+        """Remove half-written temporary files of failed copies. The lock protects the interim report's."""
         with self._lock:
             self._store.remove_temporaries()
 

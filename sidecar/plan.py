@@ -1,7 +1,7 @@
 """Plans a sync: computes the copies and removals from a scan and the manifest. Pure functions of data.
 
 If a job exceeds its limits, `reject` collects none of its files, and `keep` collects the files that fit, in byte order
-of their paths. While main runs, a `reject` job is only frozen, because the excess may be a temporary file.
+of their paths. While main runs, `reject` only pauses copies and removals, because the excess may be a temporary file.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ MAX_DEFERRALS = 5  # a file that keeps changing is copied after it was deferred 
 
 @dataclass(frozen=True)
 class Limits:
-    """The maximum files and bytes of a job. `keep`: over a limit, collect the files that fit instead of none."""
+    """The maximum number of files and bytes of a job. `keep`: over a limit, collect the files that fit, not none."""
 
     files: int
     bytes: int
@@ -27,7 +27,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class SyncContext:
-    """The circumstances of a sync. `is_last`: main has ended. `is_eager`: copy files that may still be written, too.
+    """The circumstances of a sync. `is_last`: main has ended. `is_eager`: also copy files that may still be written.
 
     `now_ns` is UNIX time, to compare with change times; `monotonic_seconds` measures elapsed time.
     """
@@ -54,9 +54,9 @@ class DeferredFile(NamedTuple):
 class SyncPlan:
     """The work of a sync, in this order: `remove_first` (removals that make room for copies), `copy`, `remove`.
 
-    `spare_bytes`: how much the copies may grow in total. `is_over_limit`: the job exceeds a limit; `is_rejected`: so
-    nothing is collected. `deferred`: files left for a later sync. `found`: files that could be copied; `in_place`:
-    files that the job itself wrote to the job folder.
+    `spare_bytes`: how much the copies may grow in total. `is_over_limit`: the job exceeds a limit.
+    `is_rejected`: nothing is collected for that reason. `deferred`: files that a later sync will copy. `found`: files
+    that could be copied. `in_place`: files that the job itself wrote to the job folder.
     """
 
     remove_first: list[str] = field(default_factory=list)
@@ -108,7 +108,7 @@ def _exceeds(found: Count, room: Count) -> bool:
 def _count_retained(scan: Scan, manifest: Manifest) -> Count:
     """Count the copies that are retained although the scan did not find their files.
 
-    They count towards the limits. Otherwise a job could fill the store by hiding files once they are copied.
+    They count towards the limits. Otherwise a job could fill the store by hiding its files after they have been copied.
     """
     if not (scan.is_truncated or scan.uncertain or scan.in_place):
         return Count()
@@ -117,12 +117,15 @@ def _count_retained(scan: Scan, manifest: Manifest) -> Count:
 
 
 def _is_retained(path: str, scan: Scan) -> bool:
-    """Whether to retain the copy of a file that was not found: the file may exist, or the job uses the copy itself."""
+    """Whether to retain the copy of a file that the scan did not find.
+
+    The file may exist nevertheless, or the artifacts folder may link to the copy.
+    """
     return scan.is_truncated or path in scan.in_place or _is_uncertain(path, scan.uncertain)
 
 
 def _reject(plan: SyncPlan, files: dict[str, FileSignature], manifest: Manifest) -> SyncPlan:
-    """Freeze the job folder, or empty it if the job is certainly over the limit at its end."""
+    """Skip all files. If the job is rejected at its end, also plan to remove the copies that this pod made."""
     for path in sorted(files):
         add_skipped(plan.skipped, "over_limit", path, size_of(files[path]))
     if plan.is_rejected:
@@ -133,7 +136,7 @@ def _reject(plan: SyncPlan, files: dict[str, FileSignature], manifest: Manifest)
 def _select_fitting(
     plan: SyncPlan, files: dict[str, FileSignature], manifest: Manifest, room: Count, context: SyncContext
 ) -> dict[str, FileSignature]:
-    """Return the files that fit into the room.
+    """Return the files that fit into `room`.
 
     In the last sync, only the byte order of the paths decides. While main runs, existing copies have precedence: first
     files that did not grow, then files that grew, then new files. A copy counts with its old size until its file fits.
@@ -190,7 +193,7 @@ def _defer(signature: FileSignature, previous: DeferredFile | None, context: Syn
 def _is_quiet(file: DeferredFile, context: SyncContext) -> bool:
     """Whether the file has not changed for `quiet_seconds`.
 
-    The file's change time decides, or, if the clock of another machine made that, our own observation.
+    Another machine's clock may have set the change time, so the time since we first saw the signature counts, too.
     """
     age = (context.now_ns - changed_at_ns(file.signature)) / 1e9
     return age >= context.quiet_seconds or context.monotonic_seconds - file.since >= context.quiet_seconds
@@ -199,16 +202,17 @@ def _is_quiet(file: DeferredFile, context: SyncContext) -> bool:
 def _plan_removals(
     plan: SyncPlan, files: dict[str, FileSignature], scan: Scan, manifest: Manifest, context: SyncContext
 ) -> None:
-    """Plan to remove the copies of files that are gone, and in the last sync of files that do not fit."""
+    """Plan to remove the copies of files that no longer exist and, in the last sync, of files that do not fit."""
     for path in sorted(manifest.records.keys() - files.keys() | manifest.pending - files.keys()):
-        if context.is_last if path in scan.files else not _is_retained(path, scan):
+        is_obsolete = context.is_last if path in scan.files else not _is_retained(path, scan)
+        if is_obsolete:
             plan.remove.append(path)
     if plan.copy:
         _make_room(plan, scan, manifest)
 
 
 def _make_room(plan: SyncPlan, scan: Scan, manifest: Manifest) -> None:
-    """Plan to remove first whatever obstructs a copy: a file in place of a needed folder, or the reverse."""
+    """Plan to remove first the files that obstruct a copy: a file at the path of a needed folder, or the reverse."""
     copies = set(plan.copy)
     folders = {folder for path in copies for folder in _parent_folders(path)}
 

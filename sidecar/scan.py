@@ -1,7 +1,7 @@
-"""Scans the artifacts folder: which files exist, and for which paths the scan cannot tell.
+"""Scans the artifacts folder: finds its files, and the paths that cannot be examined.
 
-Syncs rely on scans alone; file events only trigger them. A scan reads names and stats, streams each folder, and ends
-link loops. Its memory is bounded: about 210 bytes for a file, for at most `max_entries` entries.
+Syncs rely on scans alone; file events only trigger them. A scan reads names and stats, streams each folder, and stops
+at link loops. Its memory is bounded: about 210 bytes per file, and at most `max_entries` entries.
 """
 
 import os
@@ -25,8 +25,8 @@ class Scan:
     """The result of one scan. Paths are relative and encoded.
 
     `exists`: there is an artifacts folder; `folder_id` is its (device, inode). `linked_files`: files reached by a
-    link. `in_place`: path in the job folder -> size, of files that are already there. `uncertain`: paths of files, or
-    of folders with all files below, that could not be examined ("": the whole folder); their copies are retained.
+    link. `in_place`: path in the job folder -> size, of files that are already there. `uncertain`: paths of files
+    and folders that could not be examined ("": the whole folder); copies at or below these paths are retained.
     `is_truncated`: there were more entries than the scan may read.
     """
 
@@ -86,7 +86,7 @@ class _Scanner:
         self._source, self._globs, self._prefix_bytes = source, globs, prefix_bytes
         self._remaining_entries = max_entries
         self._has_hidden_paths = bool(source.view.hidden_paths)
-        self._real_path = ""  # in main, of the folder that is being listed
+        self._real_path = ""  # the path in main of the folder that is being listed
         self._folders = [_Entry("", None, 0)]  # still to be listed
         self.scan = Scan()
 
@@ -178,9 +178,9 @@ class _Scanner:
         return path_problem(encoded, self._prefix_bytes) is not None
 
     def _has_no_artifacts(self, error: PathRefused | OSError) -> bool:
-        """Whether the artifacts folder does not exist although its parent does: an ordinary state, not an error.
+        """Whether the artifacts folder does not exist although its parent does, which is not an error.
 
-        A broken link or a file in its place is recorded as skipped.
+        A broken link or a file at its path is recorded as skipped.
         """
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
             return False

@@ -1,7 +1,7 @@
 """Reads the job's volumes as hostile input: every path is opened below one root, as main would see it.
 
 Owns the rules on what may be collected at all: only regular files on the job's volumes, and not the job folder itself.
-If the sidecar runs as root, files on volumes other than the working directory's are collected only if main's user
+If the sidecar runs as root, it collects files on other volumes than that of the artifacts folder only if main's user
 could have read them.
 """
 
@@ -28,7 +28,11 @@ class PathRefused(Exception):
 
 @dataclass(frozen=True)
 class VolumeView:
-    """The volumes as main sees them. All paths are absolute. If `volumes` is empty, everything is visible."""
+    """The volumes as main sees them. All paths are absolute paths in main.
+
+    `path`: the artifacts folder. `volumes`: the mount points of the volumes; if empty, every path is on a volume.
+    `hidden_paths`: paths that the sidecar cannot see, such as nested mounts.
+    """
 
     path: str
     volumes: tuple[str, ...]
@@ -42,7 +46,7 @@ class VolumeView:
         return not self.volumes or any(_is_within(real_path, volume) for volume in self.volumes)
 
     def is_on_artifacts_volume(self, real_path: str) -> bool:
-        """Whether a path is on the volume that contains the artifacts folder, or the link in its place."""
+        """Whether a path is on the volume that contains the artifacts folder (if that is a link: the link itself)."""
         parent = os.path.dirname(self.path)
         return self._volume(real_path, parent) == self._volume(parent, parent)
 
@@ -83,7 +87,10 @@ class Source:
             raise
 
     def stat_target(self, path: str) -> tuple[os.stat_result, str]:
-        """Return the stat and the real path in main of the link `path`'s target. Raises PathRefused or OSError."""
+        """Return the stat and the real path in main of the file that the link `path` points to.
+
+        Raises PathRefused or OSError.
+        """
         fd = self._open(path, os.O_PATH)
         try:
             return os.fstat(fd), self._check_access(fd)
@@ -117,7 +124,7 @@ class Source:
             os.close(path_fd)
 
     def path_in_job_folder(self, real_path: str) -> str | None:
-        """Return the path relative to the job folder ("" for the folder itself), or None if it is not in there."""
+        """Return the path relative to the job folder ("" for the folder itself), or None if it is outside."""
         folder = self.view.job_folder
         return real_path[len(folder) + 1 :] if _is_within(real_path, folder) else None
 
@@ -130,7 +137,7 @@ class Source:
         return True
 
     def lstat_artifacts(self) -> os.stat_result:
-        """Return the stat of the artifacts folder, or of the link in its place. Main made it, so its owner is main."""
+        """Return the stat of the artifacts folder, or of the link at its path. Its owner is main's user."""
         parent, name = os.path.split(self.view.path)
         fd = open_in_root(self._root_fd, parent, os.O_PATH)
         try:
@@ -149,7 +156,7 @@ class Source:
             raise
 
     def _refuse_if_outside(self, full_path: str) -> None:
-        """Raise PathRefused if a path that does not exist leaves the job's volumes on the way, or is a link loop."""
+        """Raise PathRefused if a path that cannot be opened leads out of the job's volumes or is a link loop."""
         try:
             os.close(walk_in_root(self._root_fd, full_path, os.O_PATH))
         except OSError as error:
@@ -164,7 +171,7 @@ class Source:
     def _check_access(self, fd: int) -> str:
         """Check an opened file or folder by its real path in main, and return that path. Raises PathRefused.
 
-        The path that was asked for proves nothing, because the job can swap links at any time.
+        The requested path proves nothing, because the job can swap links at any time.
         """
         link = os.readlink(f"/proc/self/fd/{fd}")
         real_path = link[len(self._root) :] or "/"
@@ -180,7 +187,7 @@ class Source:
         if self._is_exempt(real_path):
             return
         if not status.st_mode & (0o400 if status.st_uid == self._owner_uid else 0o004):
-            raise PathRefused("unreadable", "its owner is another user than the artifacts folder's")
+            raise PathRefused("unreadable", "its mode does not let the owner of the artifacts folder read it")
 
     def _check_parent_folders(self, real_path: str) -> None:
         """Refuse a path in a folder that main's user could not enter. The mount point itself is not checked."""
@@ -192,16 +199,16 @@ class Source:
             status = os.fstat(fd)
             os.close(fd)
             if not status.st_mode & (0o100 if status.st_uid == self._owner_uid else 0o001):
-                raise PathRefused("unreadable", "it is in a folder of another user than the artifacts folder's")
+                raise PathRefused("unreadable", "it is in a folder that the owner of the artifacts folder cannot enter")
             folder = os.path.dirname(folder)
 
     def _is_exempt(self, real_path: str) -> bool:
-        """Whether main's user may read the path in any case, or the sidecar has no more rights than that user."""
+        """Whether no check is needed: main's user may read the path, or the sidecar has no more rights than main."""
         return not self._is_root or self._owner_uid == 0 or self.view.is_on_artifacts_volume(real_path)
 
 
 class OpenFolders:
-    """Folders of a source that stay open for one sync, so that a file does not cost a walk from the root."""
+    """Holds folders of a source open for one sync, so that opening a file does not resolve the path from the root."""
 
     _MAX_FOLDERS = 128
 

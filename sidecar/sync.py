@@ -53,7 +53,7 @@ class Syncer:
         self.main_ended = threading.Event()
 
     def sync(self, eager: bool = False) -> None:
-        """Sync once while main runs. `eager`: copy files that may still be written, too.
+        """Sync once while main runs. `eager`: also copy files that may still be written.
 
         Errors of the store are logged; a later sync retries.
         """

@@ -95,7 +95,7 @@ class SyncLoop(threading.Thread):
                 eager, self._is_eager, self._has_changed = self._is_eager, False, False
             try:
                 self._syncer.sync(eager)
-            except Exception:  # a job's files can be anything: whatever they break, the next sync retries
+            except Exception:  # a job's files can be anything: after any error, the next sync retries
                 logger.exception("sync failed")
             sync_seconds = time.monotonic() - started
             if self._watch is None:

@@ -103,7 +103,7 @@ def is_open_for_writing(fd: int) -> bool:
 
     Takes a read lease, which the kernel refuses in that case, and releases it at once. Writes through a memory map
     change none of the file's times until the kernel writes the page back, which may be never; the signature alone
-    would accept an outdated copy for good. File systems without leases (NFS, FUSE) answer False.
+    would accept an outdated copy for good. Returns False on file systems without leases (NFS, FUSE).
 
     SIGIO must be ignored: the kernel sends it if another process opens the file for writing between the two calls.
     """

@@ -25,7 +25,7 @@ def _row(field: str, default: str, parse: Callable[[str], Any], text: str) -> Se
 
 SETTINGS_TABLE = (
     _row("namespace", "", str, "namespace of the PhJobs; empty: the controller's own namespace"),
-    _row("reconcile", "true", flag, "run PhJobs; false: only watch them, as another controller runs them"),
+    _row("reconcile", "true", flag, "run PhJobs; false: only watch them, because another controller runs them"),
     _row("listen", "0.0.0.0:8081", listen, "host:port of /healthz, /readyz and /metrics; empty: not served"),
     _row("workers", "4", number(1, 64), "number of PhJobs that are reconciled at the same time"),
     _row("resync_seconds", "300", number(1, 86400, float), "seconds between reconciliations of all unfinished PhJobs"),
@@ -40,7 +40,7 @@ SETTINGS_TABLE = (
         "certificate_secret",
         "",
         str,
-        "Secret with the webhook's certificate, which the leader renews; empty: it does not",
+        "Secret with the webhook's certificate, which the leader renews; empty: no renewal",
     ),
     _row(
         "webhook",
@@ -52,7 +52,7 @@ SETTINGS_TABLE = (
         "link_key_secret",
         "",
         str,
-        "Secret with the API's key for download links, which the leader creates; empty: it does not",
+        "Secret with the API's key for download links, which the leader creates; empty: none is created",
     ),
     _row("phfs_claim", "phfs", str, "PersistentVolumeClaim of PHFS"),
     _row("default_image", "", str, "image of jobs that do not set one"),
@@ -68,12 +68,12 @@ SETTINGS_TABLE = (
         "ttl_seconds",
         "604800",
         number(0, 2**31),
-        "seconds after its end until a PhJob is deleted, if it does not set them",
+        "seconds from a PhJob's end until it is deleted, if the PhJob does not set them",
     ),
     _row(
         "collecting_seconds", "900", number(1, 86400), "maximum time the sidecar can run after main's end, in seconds"
     ),
-    _row("trouble_seconds", "30", number(0, 3600), "seconds that a sidecar whose start fails has to recover"),
+    _row("trouble_seconds", "30", number(0, 3600), "seconds for a sidecar to recover from a failed start"),
     _row(
         "start_seconds",
         "120",

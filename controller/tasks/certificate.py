@@ -48,7 +48,7 @@ class WebhookCertificateTask:
         self._secret, self._configuration = secret, configuration
 
     def reconcile(self) -> None:
-        """Publish and store what is due. Raises KubeError; Conflict if another writer was faster."""
+        """Publish and store the changes that are due. Raises KubeError; Conflict if another writer was faster."""
         configuration = self._configurations.get(self._configuration)
         secret = self._secrets.get(self._secret)
         current = decode_data(secret)

@@ -1,4 +1,4 @@
-"""The webhook's settings: documented defaults, and all problems at once."""
+"""The webhook's settings: documented defaults, and errors that report all problems at once."""
 
 import dataclasses
 
@@ -78,6 +78,6 @@ def test_all_problems_are_reported_at_once() -> None:
         ({"PHJOB_ARTIFACT_GRACE_SECONDS": "601"}, "PHJOB_ARTIFACT_MAX_GRACE_SECONDS"),
     ],
 )
-def test_contradicting_settings_are_reported(environ: dict[str, str], expected: str) -> None:
+def test_contradictory_settings_are_reported(environ: dict[str, str], expected: str) -> None:
     (problem,) = problems(IMAGE | environ)
     assert expected in problem

@@ -83,13 +83,13 @@ def test_the_response_is_a_patch_that_adds_the_sidecar() -> None:
     assert hook.counted("injected") == 1
 
 
-def test_the_patch_does_not_contain_other_elements() -> None:
+def test_the_patch_does_not_contain_existing_containers() -> None:
     text = json.dumps(patch_in(Webhook().send(primehub_pod())))
     assert "admission-is-not-found" not in text
     assert "run-job.sh" not in text
 
 
-def test_a_second_call_changes_nothing() -> None:
+def test_an_injected_pod_is_not_changed_again() -> None:
     hook = Webhook()
     assert hook.send(injected(primehub_pod())) == {"uid": UID, "allowed": True}
     assert hook.counted("already-injected") == 1
@@ -117,7 +117,7 @@ def test_a_pod_without_phfs_gets_the_reason_as_annotation_and_warning() -> None:
         {"subResource": "status"},
     ],
 )
-def test_other_requests_than_the_creation_of_a_pod_pass(request_: Document) -> None:
+def test_requests_that_create_no_pod_are_allowed_unchanged(request_: Document) -> None:
     hook = Webhook()
     assert hook.send(make_pod(), **request_) == {"uid": UID, "allowed": True}
     assert hook.counted("not-asked") == 1
@@ -137,7 +137,7 @@ def fail() -> ClusterVersion:
         (lambda: NEW, make_pod(terminationGracePeriodSeconds="secret-in-the-message")),
     ],
 )
-def test_after_a_failure_the_pod_passes_unchanged_with_a_warning(
+def test_after_a_failure_the_pod_is_admitted_unchanged_with_a_warning(
     cluster: Callable[[], ClusterVersion], pod: Document, caplog: pytest.LogCaptureFixture
 ) -> None:
     hook = Webhook(cluster)
@@ -146,7 +146,7 @@ def test_after_a_failure_the_pod_passes_unchanged_with_a_warning(
     assert "webhook failed" in response["warnings"][0]
     assert hook.counted("error") == 1
     (line,) = lines_of(record for record in caplog.records if record.levelno == logging.ERROR)
-    assert line.startswith("pod passed unchanged job=")
+    assert line.startswith("injection failed, pod admitted unchanged job=")
     assert "secret-in-the-message" not in caplog.text
 
 
@@ -212,7 +212,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_arbitrary_objects_pass(pod: Any) -> None:
+def test_arbitrary_objects_are_admitted(pod: Any) -> None:
     Webhook().send(pod)
 
 

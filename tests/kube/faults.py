@@ -28,14 +28,14 @@ class Request(NamedTuple):
 class Fault:
     """A fault. `kind` is one of:
 
-    status         answer with `code` and `message` (and `headers`)
-    text           answer 200 with `text` as the body
+    status         respond with `code` and `message` (and `headers`)
+    text           respond 200 with `text` as the body
     truncated      send half the body and close the connection
-    reset          reset the connection without an answer; for watches: in the middle of a line, after `events` lines
-    half_open      send nothing more after `events` lines of a watch (or no answer at all), and keep the connection open
+    reset          reset the connection without a response; for watches: in the middle of a line, after `events` lines
+    half_open      send nothing more after `events` lines of a watch (or no response), and keep the connection open
     end            end a watch normally after `events` lines
     line           send `text` as a line of a watch, after `events` lines
-    slow           wait for `seconds` before the answer
+    slow           wait for `seconds` before the response
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""The indexer is correct for every order in which events, lists and answers to writes can arrive."""
+"""The indexer is correct for every order in which events, lists and responses to writes can arrive."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ def read(document: Mapping[str, Any]) -> int:
 
 
 class World:
-    """A server's history, an indexer that lags behind it, and answers to our writes that are in flight."""
+    """A server's history, an indexer that lags behind it, and responses to our writes that are in flight."""
 
     def __init__(self) -> None:
         self.version = 10
@@ -30,8 +30,8 @@ class World:
         self.indexer: Indexer[int] = Indexer(read)
         self.reported: dict[str, int] = {}
         self.indexer.add_handler(self._on_change)
-        self.answers: list[Doc] = []
-        self.answered_version: dict[str, int] = {}  # key -> version of our last answered write
+        self.responses: list[Doc] = []
+        self.confirmed_version: dict[str, int] = {}  # key -> version of our last confirmed write
         self.observed_version = 10
         self.listing: int | None = None
 
@@ -39,20 +39,20 @@ class World:
         self.version += 1
         self.history[self.version] = (key, True)
         if ours:
-            self.answers.append(document(key, self.version))
+            self.responses.append(document(key, self.version))
 
     def remove(self, key: str) -> None:
         if key in self.state(self.version):
             self.version += 1
             self.history[self.version] = (key, False)
 
-    def answer(self, which: int) -> None:
-        """Deliver an answer. Answers can arrive in any order, at any time after their write."""
-        if self.answers:
-            answer = self.answers.pop(which % len(self.answers))
-            self.indexer.record_write(answer)
-            name = answer["metadata"]["name"]
-            self.answered_version[name] = max(self.answered_version.get(name, 0), read(answer))
+    def respond(self, which: int) -> None:
+        """Deliver a response. Responses can arrive in any order, at any time after their write."""
+        if self.responses:
+            response = self.responses.pop(which % len(self.responses))
+            self.indexer.record_write(response)
+            name = response["metadata"]["name"]
+            self.confirmed_version[name] = max(self.confirmed_version.get(name, 0), read(response))
 
     def watch(self) -> None:
         if self.listing is None and self.observed_version < self.version:
@@ -89,11 +89,11 @@ class World:
         return {key: version for key in KEYS if (version := self.indexer.get(key)) is not None}
 
     def check(self) -> None:
-        """Check that no object is older than the watch and our last answered write."""
+        """Check that no object is older than the watch and our last confirmed write."""
         contents = self.contents()
         assert self.reported == contents
         for key in KEYS:
-            since = max(self.observed_version, self.answered_version.get(key, 0))
+            since = max(self.observed_version, self.confirmed_version.get(key, 0))
             moments = {self.state(version).get(key) for version in range(since, self.version + 1)}
             assert contents.get(key) in moments, (key, contents.get(key), moments)
 
@@ -106,14 +106,14 @@ class World:
 
 STEPS = st.one_of(
     st.tuples(st.sampled_from(["ours", "theirs", "remove"]), st.sampled_from(KEYS)),
-    st.tuples(st.just("answer"), st.integers(0, 5)),
+    st.tuples(st.just("respond"), st.integers(0, 5)),
     st.tuples(st.sampled_from(["watch", "watch", "bookmark", "begin_list", "end_list"]), st.none()),
 )
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(STEPS, max_size=40))
-def test_no_order_of_events_lists_and_answers_exposes_outdated_objects(steps: list[tuple[str, Any]]) -> None:
+def test_no_order_of_events_lists_and_responses_exposes_outdated_objects(steps: list[tuple[str, Any]]) -> None:
     world = World()
     for step, argument in steps:
         if step in ("ours", "theirs"):
@@ -127,18 +127,18 @@ def test_no_order_of_events_lists_and_answers_exposes_outdated_objects(steps: li
     while world.observed_version < world.version:
         world.watch()
         world.check()
-    while world.answers:
-        world.answer(0)
+    while world.responses:
+        world.respond(0)
     assert world.contents() == world.state(world.version)
 
 
-def test_outdated_answer_during_a_list_is_ignored() -> None:
+def test_an_outdated_response_during_a_list_is_ignored() -> None:
     world = World()
     world.write("a", ours=True)
     world.write("a", ours=True)
-    world.answer(1)
+    world.respond(1)
     world.begin_list()
-    world.answer(0)
+    world.respond(0)
     world.check()
 
 

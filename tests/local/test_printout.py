@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from artifacts.report import REASONS, STATES, Count, Report, Skipped
-from local.printout import format_result, printable, progress_line
+from local.printout import format_progress, format_result, printable
 from local.results import FileListing
 
 PHJOB = {
@@ -133,7 +133,7 @@ def test_result_is_formatted(report: Report | None, listing: FileListing, lines:
     ],
 )
 def test_progress_is_formatted_while_files_remain(summary: dict[str, Any] | None, line: str) -> None:
-    assert progress_line(summary) == line
+    assert format_progress(summary) == line
 
 
 def test_printable_names_are_not_escaped() -> None:

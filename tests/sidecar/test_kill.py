@@ -95,7 +95,7 @@ def job(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Job]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder and all in it, or nothing."""
+    """Remove a file or a folder with its content, if it exists."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         if path.is_dir():
             for inner in path.iterdir():
@@ -156,7 +156,7 @@ def assert_complete_after_the_end(job: Job) -> None:
 def test_a_sidecar_killed_at_any_moment_leaves_no_unlisted_file_and_the_last_sync_is_complete(job: Job) -> None:
     seed = random.randrange(2**32)
     rng = random.Random(seed)
-    print("seed", seed)  # printed if the test fails
+    print("seed", seed)  # pytest shows the output if the test fails
     (job.folder / FOREIGN).parent.mkdir(parents=True)
     (job.folder / FOREIGN).write_text("keep")
     starter = Starter(job)
@@ -211,7 +211,7 @@ def test_child_processes_end_if_the_sidecar_is_killed(tmp_path: Path) -> None:
 
 
 def is_written_since(job: Job, when_ns: int) -> bool:
-    """Whether a copy has been written since (nanoseconds since 1970)."""
+    """Whether a copy has been written since `when_ns` (UNIX time in nanoseconds)."""
     for path in job.folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
             is_metadata = not METADATA_FOLDERS.isdisjoint(path.parts)

@@ -1,4 +1,4 @@
-"""The manifest in memory, and as saved and loaded again: own copies are known, and forged content is ignored."""
+"""The manifest in memory, and as saved and loaded again: own copies are recognized, and forged content is ignored."""
 
 import json
 import os
@@ -141,7 +141,7 @@ def test_a_manifest_of_any_length_is_saved_completely(store: JobFolderStore, ent
     assert content_of(load_manifest(store)) == content_of(manifest)
 
 
-def test_at_most_max_entries_are_load_manifest(store: JobFolderStore) -> None:
+def test_at_most_max_entries_are_loaded(store: JobFolderStore) -> None:
     manifest = new_manifest()
     for number in range(5):
         manifest.add_copy(f"f{number}", signature(1), b"", 1, unstable=False)

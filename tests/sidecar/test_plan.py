@@ -109,7 +109,7 @@ def test_reject_removes_all_copies_in_the_last_sync() -> None:
 
 
 @pytest.mark.parametrize("context", [EAGER, main_runs()], ids=["eager", "running"])
-def test_reject_freezes_the_job_folder_while_main_runs(context: SyncContext) -> None:
+def test_reject_neither_copies_nor_removes_while_main_runs(context: SyncContext) -> None:
     plan = plan_sync(scan_of({"a": 600, "b": 600}), manifest_of({"a": 1, "gone": 1}), LIMITS, context)
     assert work(plan) == ([], [], [])
     assert (plan.is_over_limit, plan.is_rejected) == (True, False)

@@ -153,7 +153,7 @@ def test_a_sidecar_restarted_after_its_seal_reopens_the_report_and_renews_the_ex
     assert file_ids(job) == before
 
 
-def test_copies_damaged_while_no_sidecar_ran_are_made_again(job: Job) -> None:
+def test_files_whose_copies_were_damaged_while_no_sidecar_ran_are_copied_again(job: Job) -> None:
     job.write("gone", "1")
     job.write("short", "whole")
     with running(job) as sidecar:

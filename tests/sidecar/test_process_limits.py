@@ -37,7 +37,7 @@ def concurrently(act: Callable[[int], None], pause: float = 0.0) -> Iterator[Non
         thread.join()
 
 
-def test_a_job_over_the_limit_is_frozen_and_its_copies_removed_by_the_seal(job: Job) -> None:
+def test_a_job_over_the_limit_is_not_synced_and_its_copies_are_removed_by_the_seal(job: Job) -> None:
     job.write("a", "1")
     job.write("b", "2")
     with running(job, limit_files=2) as sidecar:

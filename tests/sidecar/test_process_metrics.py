@@ -74,9 +74,9 @@ def test_a_silent_client_blocks_others_only_briefly(job: Job, port: int) -> None
         until(lambda: is_healthy(port), "a response")
         with socket.create_connection(("127.0.0.1", port)) as silent:
             silent.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
-            began = time.monotonic()
+            started_at = time.monotonic()
             assert is_healthy(port)
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - started_at < 8
             assert sidecar.end(5) == 0
 
 

@@ -1,4 +1,4 @@
-"""File events start a sync early; without them, as on a node without free watches, the timer finds the changes."""
+"""File events start a sync early; without events, as on a node that has no free watches, the timer does."""
 
 import subprocess
 
@@ -8,8 +8,8 @@ from tests.machine import require
 from tests.sidecar.sidecars import Job, running, until
 
 
-def without(resource: str) -> tuple[str, ...]:
-    """Return a command that runs another one with none of `resource`, the name of a file in /proc/sys/user."""
+def prefix_without(resource: str) -> tuple[str, ...]:
+    """Return a prefix that runs a command with the limit `resource`, a file in /proc/sys/user, set to 0."""
     script = f'echo 0 > /proc/sys/user/{resource} && exec "$@"'
     command = ("unshare", "--user", "--map-root-user", "sh", "-c", script, "sh")
     works = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
@@ -20,7 +20,7 @@ def without(resource: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("resource", ["max_inotify_instances", "max_inotify_watches"])
 def test_the_timer_finds_changes_without_inotify(job: Job, resource: str) -> None:
     job.write("sub/a", "x")
-    with running(job, prefix=without(resource), sync_seconds=0.3) as sidecar:
+    with running(job, prefix=prefix_without(resource), sync_seconds=0.3) as sidecar:
         until(lambda: "folder not watched, the timer finds changes" in sidecar.log(), "the log line")
         job.write("sub/b", "x")
         sidecar.wait_copied("sub/a", "sub/b")
