@@ -14,16 +14,16 @@ BASE_IMAGE ?= docker.io/library/python:3.11-slim
 BARE_IMAGE ?= localhost/phjob-artifacts-bare:dev
 S3_IMAGE ?= localhost/phjob-artifacts-s3:dev
 BUILDER ?= $(firstword $(foreach tool,buildah docker podman,$(if $(shell command -v $(tool)),$(tool))))
-# Buildah so that it works within a container too, where it may neither make namespaces nor networks.
+# These flags let buildah run inside a container, where it cannot create namespaces or networks.
 BUILD_FLAGS ?= $(if $(filter buildah,$(BUILDER)),--isolation chroot --network host)
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
-help: ## List what make can do here
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The stamp is written last, so an installation that was cut short is made anew.
+# The stamp is written last, so an interrupted installation is repeated.
 .venv/.stamp: requirements/dev.txt
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/pip install --quiet --require-hashes --requirement requirements/dev.txt
@@ -36,7 +36,7 @@ help: ## List what make can do here
 	touch $@
 
 .PHONY: venv
-venv: .venv/.stamp ## Make .venv with everything the project uses, locked (the others do this when needed)
+venv: .venv/.stamp ## Create .venv from the locked requirements (other targets do this if needed)
 
 # The linters of the page's JavaScript. npm ci removes node_modules first, so the stamp is written last here too.
 node_modules/.stamp: package-lock.json
@@ -54,7 +54,7 @@ NODE_STAMP := $(if $(shell command -v npm),node_modules/.stamp)
 	GOBIN=$(CURDIR)/.tools go install github.com/versity/versitygw/cmd/versitygw@v$(VERSITYGW)
 	mv .tools/versitygw $@
 
-# The number is in the name, so that one more makes them anew.
+# The name contains the number of files, so adding a file downloads them again.
 CRDS := $(addprefix cert-manager/cert-manager@v$(CERT_MANAGER):deploy/crds/cert-manager.io_,certificates.yaml issuers.yaml) \
 	$(addprefix prometheus-operator/prometheus-operator@v$(PROMETHEUS_OPERATOR):example/prometheus-operator-crd/monitoring.coreos.com_,\
 		podmonitors.yaml servicemonitors.yaml prometheusrules.yaml)
@@ -72,14 +72,14 @@ $(CRDS_FOLDER):
 	mv $@.new $@
 
 .PHONY: tools
-tools: .tools/versitygw .tools/crds ## Get what tests need that no package has: an S3 server, others' definitions (2 minutes, needs Go)
+tools: .tools/versitygw .tools/crds ## Build or download test tools that are not on PyPI: an S3 server, CRDs of other projects (2 minutes, needs Go)
 
 .PHONY: demo
-demo: .venv/.stamp ## Run jobs on this machine and show what was collected
+demo: .venv/.stamp ## Run jobs on this machine and show which files were collected
 	$(BIN)/python -m local demo
 
 .PHONY: run
-run: .venv/.stamp ## Local mode: the API on loopback, jobs are run, until Ctrl-C (make run ARGS="--port 0")
+run: .venv/.stamp ## Serve the page and the API on loopback and run jobs, until Ctrl-C (make run ARGS="--port 0")
 	$(BIN)/python -m local serve $(ARGS)
 
 .PHONY: test
@@ -87,7 +87,7 @@ test: .venv/.stamp ## Run all tests
 	$(BIN)/pytest -n 4 --dist worksteal
 
 .PHONY: test-sidecar
-test-sidecar: .venv-sidecar/.stamp ## Run the sidecar's tests where only its own dependencies are installed
+test-sidecar: .venv-sidecar/.stamp ## Run the sidecar's tests with only the sidecar's dependencies installed
 	.venv-sidecar/bin/pytest tests/artifacts tests/sidecar
 
 .PHONY: lint
@@ -113,14 +113,14 @@ images: ## Build both images (SIDECAR_IMAGE, API_IMAGE, BASE_IMAGE) with buildah
 	$(BUILDER) build $(BUILD_FLAGS) --build-arg BASE=$(BASE_IMAGE) --file Dockerfile.api --tag $(API_IMAGE) .
 
 .PHONY: e2e-images
-e2e-images: .tools/versitygw ## Build what e2e runs beside the product: a main without a shell (BARE_IMAGE), and an S3 server (S3_IMAGE)
+e2e-images: .tools/versitygw ## Build the images that only e2e needs: a main without a shell (BARE_IMAGE) and an S3 server (S3_IMAGE)
 	$(CC) -O2 -static -o .tools/bare tests/e2e/images/bare.c
 	$(BUILDER) build $(BUILD_FLAGS) --file tests/e2e/images/Dockerfile.bare --tag $(BARE_IMAGE) .tools
 	$(BUILDER) build $(BUILD_FLAGS) --build-arg BASE=$(BASE_IMAGE) \
 		--file tests/e2e/images/Dockerfile.s3 --tag $(S3_IMAGE) .tools
 
 .PHONY: golden
-golden: .venv/.stamp ## Build the manifests anew into tests/manifests/golden, and show what changes
+golden: .venv/.stamp ## Build the manifests into tests/manifests/golden and show the difference
 	for each in manifests/overlays/demo manifests/overlays/primehub tests/manifests/everything; do \
 		$(BIN)/kubectl kustomize $$each > tests/manifests/golden/$$(basename $$each).txt || exit; \
 	done
@@ -129,38 +129,38 @@ golden: .venv/.stamp ## Build the manifests anew into tests/manifests/golden, an
 RULES := manifests/components/prometheus
 
 .PHONY: rules
-rules: ## Make the Prometheus operator's rules anew of the plain ones
+rules: ## Generate the Prometheus operator's rules from the plain ones
 	sed -i '/^  groups:$$/q' $(RULES)/prometheusrule.yaml
 	sed -s '1,/^groups:$$/d; s/./  &/' $(RULES)/rules/*.yaml >> $(RULES)/prometheusrule.yaml
 
 .PHONY: dashboards
-dashboards: .venv/.stamp ## Write Grafana's dashboards anew from manifests/dashboards
+dashboards: .venv/.stamp ## Generate the Grafana dashboards from manifests/dashboards
 	$(BIN)/python -m manifests.dashboards
 
 .PHONY: dashboards-check
-dashboards-check: .venv/.stamp ## Print every panel's title, expression and what a Prometheus answers (PROMETHEUS=http://...)
-	$(BIN)/python -m manifests.dashboards $(or $(PROMETHEUS),$(error say which: make dashboards-check PROMETHEUS=http://host:9090))
+dashboards-check: .venv/.stamp ## Print every panel's title and queries with the answers of a Prometheus (PROMETHEUS=http://...)
+	$(BIN)/python -m manifests.dashboards $(or $(PROMETHEUS),$(error set PROMETHEUS: make dashboards-check PROMETHEUS=http://host:9090))
 
 .PHONY: e2e
-e2e: .venv/.stamp ## Test the whole on the cluster of KUBECONFIG, from images that its nodes have (see CONTRIBUTING.md; KEEP=1: leave it)
+e2e: .venv/.stamp ## Run the end-to-end tests on KUBECONFIG's cluster with images that its nodes have (see CONTRIBUTING.md; KEEP=1 keeps the installation)
 	SIDECAR_IMAGE=$(SIDECAR_IMAGE) API_IMAGE=$(API_IMAGE) $(BIN)/pytest tests/e2e --durations=15 -o faulthandler_timeout=900
 
 .PHONY: screenshots
-screenshots: .venv/.stamp ## Take pictures of the page in every state into screenshots/, and those of the README
+screenshots: .venv/.stamp ## Take screenshots of the page's states into screenshots/, and those of the README
 	$(BIN)/python -m tests.web.screenshots screenshots
 
 .PHONY: bench
-bench: .venv/.stamp ## Measure
+bench: .venv/.stamp ## Run the benchmarks
 	$(BIN)/python -m bench
 
 .PHONY: check
-check: lint types test test-sidecar ## All that must be green before a change lands
+check: lint types test test-sidecar ## Run all checks that must pass before a commit
 
-# Everything is resolved together once, into dev.txt; the other locks are parts of it, so a version is the same in all.
+# All extras are resolved together into dev.txt, which constrains the other locks: a package has one version in all.
 .PHONY: lock
 lock: export PIP_FIND_LINKS :=
 lock: export CUSTOM_COMPILE_COMMAND := make lock
-lock: .venv/.stamp ## Resolve the locks of requirements/ anew, with Python 3.11 (make lock UPGRADE=--upgrade: newest versions)
+lock: .venv/.stamp ## Lock the requirements with Python 3.11 (make lock UPGRADE=--upgrade for the newest versions)
 	$(BIN)/pip-compile --quiet $(UPGRADE) --all-extras --output-file requirements/dev.txt pyproject.toml
 	for extra in $(LOCKS); do \
 		$(BIN)/pip-compile --quiet --upgrade --constraint requirements/dev.txt --extra $$extra \
@@ -169,6 +169,6 @@ lock: .venv/.stamp ## Resolve the locks of requirements/ anew, with Python 3.11 
 	sed -i '/^# WARNING: The following packages were not pinned/,$$d; /^# satisfied by/d' requirements/*.txt
 
 .PHONY: clean
-clean: ## Remove what make and the tools made
+clean: ## Remove all generated files
 	rm -rf .venv .venv-sidecar node_modules build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
