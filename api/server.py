@@ -42,6 +42,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
+        """Configure gunicorn from the arguments, not from its command line or files."""
         host, port = self._address
         settings: dict[str, Any] = {
             "bind": f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}",
@@ -65,6 +66,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> flask.Flask:
+        """Build the application in the worker process."""
         logging.getLogger("gunicorn.error").addFilter(_shorten)
         return self._compose()
 

@@ -76,10 +76,12 @@ class PhJobArtifact(ObjectType):
 
     @staticmethod
     def resolve_items_connection(artifact: "ArtifactView", _: ResolveInfo, **arguments: Any) -> FileConnection:
+        """Return a page of the files."""
         return artifact.page(parse_file_query(arguments))
 
     @staticmethod
     def resolve_item(artifact: "ArtifactView", _: ResolveInfo, name: str) -> FileNode | None:
+        """Return one file."""
         return artifact.item(name)
 
 
@@ -100,10 +102,12 @@ class ArtifactView:
 
     @property
     def prefix(self) -> str:
+        """The key of the job folder, without a slash at its end."""
         return self._folder.prefix.removesuffix("/")
 
     @property
     def items(self) -> FileTable:
+        """All files. Raises TooLarge if there are too many for one list."""
         if not self._files.complete:
             raise TooLarge(f"there are more than {MAX_FILES} files: page through itemsConnection(first, after)")
         self._context.budget.charge_files(len(self._files.items))
@@ -122,10 +126,12 @@ class ArtifactView:
 
     @property
     def reason(self) -> str | None:
+        """Why the artifacts have this state, as a word; None if the status has none."""
         return self._status_of_state.reason or None if self._status_of_state else None
 
     @property
     def message(self) -> str | None:
+        """Why the artifacts have this state, as a sentence; None if the status has none."""
         return self._status_of_state.message or None if self._status_of_state else None
 
     @property
@@ -136,35 +142,43 @@ class ArtifactView:
 
     @property
     def expired_at(self) -> str | None:
+        """The expiry, or the time of the removal (RFC 3339)."""
         uses_status = self._is_listed or self._is_removed
         return format_optional_time(self._status_expiry if uses_status else self._retention.expires_at)
 
     @property
     def pinned(self) -> bool:
+        """Whether the artifacts are pinned."""
         return self._retention.is_pinned
 
     @property
     def pinned_by(self) -> str | None:
+        """The user who pinned the artifacts."""
         return self._retention.pinned_by or None
 
     @property
     def pinned_at(self) -> str | None:
+        """When the artifacts were pinned (RFC 3339)."""
         return format_optional_time(self._retention.pinned_at)
 
     @property
     def note(self) -> str | None:
+        """The note of the user who pinned the artifacts."""
         return self._retention.note or None
 
     @property
     def total_count(self) -> int | None:
+        """The number of files; None if it is unknown."""
         return self._totals[0]
 
     @property
     def total_size(self) -> int | None:
+        """The total size in bytes; None if it is unknown."""
         return self._totals[1]
 
     @property
     def download_url(self) -> str | None:
+        """A signed link to all files as a ZIP; None if there are no files."""
         return download_link(self._context, self._folder, "", download=True) if self._files.items else None
 
     def page(self, query: FileQuery) -> FileConnection:

@@ -37,26 +37,32 @@ class PhJobArtifactCleanup(ObjectType):
 
     @staticmethod
     def resolve_looked_at(plan: CleanupPlan, _: ResolveInfo) -> int:
+        """Return the number of job folders that the plan examined."""
         return plan.examined_count
 
     @staticmethod
     def resolve_due_count(plan: CleanupPlan, _: ResolveInfo) -> int:
+        """Return the number of due job folders."""
         return len(plan.due)
 
     @staticmethod
     def resolve_due(plan: CleanupPlan, _: ResolveInfo, first: int | None) -> list["CandidateRow"]:
+        """Return the due job folders, up to `first`."""
         return _first_rows(plan.due, first)
 
     @staticmethod
     def resolve_kept_count(plan: CleanupPlan, _: ResolveInfo) -> int:
+        """Return the number of job folders that are not due."""
         return len(plan.kept)
 
     @staticmethod
     def resolve_kept(plan: CleanupPlan, _: ResolveInfo, first: int | None) -> list["CandidateRow"]:
+        """Return the job folders that are not due, up to `first`."""
         return _first_rows(plan.kept, first)
 
     @staticmethod
     def resolve_refusal(plan: CleanupPlan, _: ResolveInfo) -> str | None:
+        """Return why the guard would refuse this run; None if it would not."""
         return plan.refusal or None
 
 
@@ -104,6 +110,7 @@ class CleanupQueries(ObjectType):
 
     @staticmethod
     def resolve_ph_job_artifact_cleanup(_: None, info: ResolveInfo, group_name: str | None = None) -> CleanupPlan:
+        """Plan a cleanup of the caller's groups, without removing anything."""
         context: RequestContext = info.context
         if group_name is not None:
             groups: Sequence[str] | None = [visible_group(context.caller, group_name)]
@@ -114,6 +121,7 @@ class CleanupQueries(ObjectType):
 
     @staticmethod
     def resolve_ph_job_artifact_usage(_: None, info: ResolveInfo, group_name: str) -> UsageRow:
+        """Return what a group's artifacts occupy."""
         context: RequestContext = info.context
         path = visible_group(context.caller, group_name)
         context.budget.charge_folders(WALK_FOLDERS)

@@ -95,14 +95,17 @@ class FileNode(NamedTuple):
 
     @property
     def sha256(self) -> str | None:
+        """The digest in the manifest; None if it has none."""
         return self.connection.digests.get(self.name)
 
     @property
     def url(self) -> str:
+        """A signed link that shows the file."""
         return self.connection.link(self.name, download=False)
 
     @property
     def download_url(self) -> str:
+        """A signed link that saves the file."""
         return self.connection.link(self.name, download=True)
 
 
@@ -128,20 +131,24 @@ class FileConnection:
 
     @cached_property
     def total_count(self) -> int | None:
+        """The number of files on all pages; None if it is unknown."""
         return self._count()
 
     @property
     def page_info(self) -> PageInfoValues:
+        """The cursors of this page, and whether others exist."""
         items = self._page.items
         start, end = (self._cursor(items[0]), self._cursor(items[-1])) if items else (None, None)
         return PageInfoValues(self._page.has_next, bool(self._query.after), start, end)
 
     @cached_property
     def nodes(self) -> list[FileNode]:
+        """The files of this page."""
         return [FileNode(*row, self) for row in FileTable(self._page.items)]
 
     @property
     def edges(self) -> list[FileEdge]:
+        """The files of this page with their cursors."""
         return list(map(FileEdge, map(self._cursor, self._page.items), self.nodes))
 
     @cached_property

@@ -113,24 +113,29 @@ class JobNode:
 
     @property
     def group_id(self) -> str:
+        """The id of the group, which is its name."""
         return self.job.group
 
     @property
     def group_name(self) -> str:
+        """The name of the group."""
         return self.job.group
 
     @property
     def instance_type(self) -> InstanceTypeRow | None:
+        """The instance type that the PhJob names."""
         name = self.job.instance_type
         return InstanceTypeRow(name, name, name) if name else None
 
     @property
     def active_deadline_seconds(self) -> int | None:
+        """The deadline in seconds; None if the PhJob sets none."""
         seconds = self.job.active_deadline_seconds
         return seconds if seconds is not None and abs(seconds) < 2**31 else None
 
     @cached_property
     def artifact(self) -> ArtifactView | None:
+        """The artifacts of the job."""
         folder = folder_of_phjob(self.job)
         return ArtifactView(self._context, folder, self._is_listed) if folder else None
 
@@ -169,11 +174,13 @@ class JobQueries(ObjectType):
 
     @staticmethod
     def resolve_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> JobNode:
+        """Return a job that the caller can see."""
         context: RequestContext = info.context
         return JobNode(visible_job(context.services.jobs, context.caller, where["id"]), context)
 
     @staticmethod
     def resolve_ph_jobs(_: None, info: ResolveInfo, **arguments: Any) -> list[JobNode]:
+        """Return the jobs that the caller can see and `where` selects."""
         jobs, order, page_arguments = _select_jobs(info.context, arguments)
         if page_arguments.is_given:
             jobs = list(take_page(jobs, order, page_arguments).jobs)
@@ -182,6 +189,7 @@ class JobQueries(ObjectType):
 
     @staticmethod
     def resolve_ph_jobs_connection(_: None, info: ResolveInfo, **arguments: Any) -> JobConnection:
+        """Return a page of these jobs."""
         jobs, order, page_arguments = _select_jobs(info.context, arguments)
         page = take_page(jobs, order, page_arguments)
         info.context.budget.charge_jobs(len(page.jobs))

@@ -106,11 +106,13 @@ class Mutation(ObjectType):
 
     @staticmethod
     def resolve_create_ph_job(_: None, info: ResolveInfo, data: Mapping[str, Any]) -> JobNode:
+        """Create a PhJob in one of the caller's groups."""
         context: RequestContext = info.context
         return _create_job(context, parse_draft(context, data))
 
     @staticmethod
     def resolve_rerun_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> JobNode:
+        """Create a PhJob with the same specification."""
         context: RequestContext = info.context
         job = _changeable_job(context, where["id"])
         logger.info("job to be rerun", group=job.group, job=job.id, user=context.caller.username)
@@ -128,6 +130,7 @@ class Mutation(ObjectType):
 
     @staticmethod
     def resolve_cancel_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> CancelledJob:
+        """Request the end of a PhJob; a finished one is unchanged."""
         context: RequestContext = info.context
         job = _changeable_job(context, where["id"])
         if not job.has_ended:
@@ -137,10 +140,12 @@ class Mutation(ObjectType):
 
     @staticmethod
     def resolve_notify_ph_job_event(_: None, info: ResolveInfo, data: Mapping[str, str]) -> int:
+        """Accept PrimeHub's notification, which needs no action here."""
         return 0
 
     @staticmethod
     def resolve_cleanup_ph_job_artifact(_: None, info: ResolveInfo, force: bool | None = None) -> int:
+        """Run the cleanup and return the number of removed job folders."""
         context: RequestContext = info.context
         if context.caller.is_service:
             raise NotAuthorized("a service may only read: ask a user to start the cleanup")
@@ -152,6 +157,7 @@ class Mutation(ObjectType):
     def resolve_extend_ph_job_artifact(
         _: None, info: ResolveInfo, where: Mapping[str, str], until: str
     ) -> ArtifactView:
+        """Extend the retention."""
         until_seconds = parse_time(until)
         if until_seconds is None:
             raise BadInput(f"`until` must be an RFC 3339 timestamp such as 2030-01-31T12:00:00Z, got {until[:80]!r}")
@@ -163,18 +169,21 @@ class Mutation(ObjectType):
     def resolve_pin_ph_job_artifact(
         _: None, info: ResolveInfo, where: Mapping[str, str], note: str | None = None
     ) -> ArtifactView:
+        """Pin the artifacts."""
         folder = resolve_folder(info.context, where)
         info.context.services.retention.pin(folder, note or "", info.context.caller)
         return _updated_artifact(info.context, folder)
 
     @staticmethod
     def resolve_unpin_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> ArtifactView:
+        """Remove the pin."""
         folder = resolve_folder(info.context, where)
         info.context.services.retention.unpin(folder, info.context.caller)
         return _updated_artifact(info.context, folder)
 
     @staticmethod
     def resolve_delete_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> RemovedFiles:
+        """Delete the artifacts now."""
         context: RequestContext = info.context
         return context.services.cleaner.delete(resolve_folder(context, where), context.caller)
 

@@ -57,30 +57,37 @@ class PhJobArtifactReport(ObjectType):
 
     @staticmethod
     def resolve_started_at(report: Report, _: ResolveInfo) -> str | None:
+        """Return the start of the last sidecar process (RFC 3339)."""
         return format_optional_time(report.started_at)
 
     @staticmethod
     def resolve_updated_at(report: Report, _: ResolveInfo) -> str | None:
+        """Return the time of the last sync (RFC 3339)."""
         return format_optional_time(report.updated_at)
 
     @staticmethod
     def resolve_sealed_at(report: Report, _: ResolveInfo) -> str | None:
+        """Return the time of the seal (RFC 3339)."""
         return format_optional_time(report.sealed_at)
 
     @staticmethod
     def resolve_collector_version(report: Report, _: ResolveInfo) -> str:
+        """Return the version of the collector."""
         return report.version
 
     @staticmethod
     def resolve_main(report: Report, _: ResolveInfo) -> "MainRow":
+        """Return how main ended; None if that is unknown."""
         return MainRow(*map(report.main.get, ("exitCode", "signal", "reason")))
 
     @staticmethod
     def resolve_earlier_pod(report: Report, _: ResolveInfo) -> Count:
+        """Return the files of an earlier pod of the job."""
         return report.earlier
 
     @staticmethod
     def resolve_skipped(report: Report, _: ResolveInfo) -> list["SkippedRow"]:
+        """Return the files that were left out, by reason."""
         return [
             SkippedRow(reason, REASONS[reason], skipped.files, skipped.bytes, skipped.detail or None, skipped.paths)
             for reason, skipped in sorted(report.skipped.items())

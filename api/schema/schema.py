@@ -54,12 +54,14 @@ class Query(JobQueries, FileQueries, CleanupQueries):
 
     @staticmethod
     def resolve_me(_: None, info: ResolveInfo) -> MeRow:
+        """Return the caller."""
         caller = info.context.caller
         groups = [GroupRow(group, group, group) for group in caller.groups]
         return MeRow(caller.id, caller.username, caller.is_admin, groups)
 
     @staticmethod
     def resolve_ph_job_artifact(_: None, info: ResolveInfo, where: Mapping[str, str]) -> ArtifactView:
+        """Return the artifacts of a job, which may have no PhJob any more."""
         context: RequestContext = info.context
         folder = resolve_folder(context, where)
         if folder.phjob is None and not context.folders.exists(folder.prefix):

@@ -71,6 +71,7 @@ class FileQueries(ObjectType):
     def resolve_files(
         _: None, info: ResolveInfo, where: Mapping[str, str], options: Mapping[str, Any] | None = None
     ) -> FileListRow:
+        """Return the files in a folder of the group's PHFS."""
         options = options or {}
         group, recursive, limit = where["group_name"], bool(options.get("recursive")), options.get("limit") or 0
         if limit < 0:

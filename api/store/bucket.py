@@ -74,6 +74,7 @@ class BucketStore:
     def list(
         self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
     ) -> Iterator[Item]:
+        """List the store; see Store.list."""
         if not is_key(check_prefix(prefix)):
             return
         full = self._base + prefix
@@ -86,12 +87,15 @@ class BucketStore:
                     yield Item(name, entry.size, entry.modified_at, entry.modified_at)
 
     def stat(self, key: str) -> FileStat:
+        """Return metadata of a file; see Store.stat."""
         return _stat_of(self._head("stat", key))
 
     def open(self, key: str) -> "BucketFile":
+        """Open a file; see Store.open."""
         return BucketFile(self._store, key, self._base + key, self._head("open", key))
 
     def read(self, key: str, max_bytes: int) -> bytes:
+        """Read a small file; see Store.read."""
         self._check(key)
         with translate_errors("read", key):
             result = obstore.get(self._store, self._base + key)
@@ -104,19 +108,23 @@ class BucketStore:
         return content
 
     def write(self, key: str, content: bytes) -> None:
+        """Write a file; see Store.write."""
         check_key(key)
         with translate_errors("write", key):
             obstore.put(self._store, self._base + key, content, use_multipart=False)
 
     def delete(self, key: str) -> None:
+        """Delete a file; see Store.delete."""
         if is_key(key):
             self._keys.delete([self._base + key])
 
     def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
+        """Remove a folder; see Store.remove."""
         check_removable(prefix, last)
         return _Removal(self._keys, self._base + prefix, last).run()
 
     def check(self) -> None:
+        """Check that the store responds; see Store.check."""
         next(iter(self._keys.pages(self._base + _EMPTY_PREFIX, "", True)), None)
 
     def capacity(self) -> None:
@@ -140,6 +148,7 @@ class BucketFile:
         self._store, self._key, self._full_key, self._tag = store, key, full_key, meta["e_tag"]
 
     def chunks(self, start: int, length: int) -> Iterator[bytes]:
+        """Yield a range of the object; see OpenFile.chunks."""
         end = start + length
         while start < end:
             stop = min(start + _RANGE_BYTES, end)

@@ -22,6 +22,7 @@ class InstrumentedStore:
     def list(
         self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
     ) -> Iterator[Item]:
+        """List the store; see Store.list."""
         items = self._store.list(prefix, after=after, recursive=recursive, on_read=on_read)
         with self._timed("list"):
             first = next(items, None)
@@ -31,34 +32,42 @@ class InstrumentedStore:
                 yield from items
 
     def stat(self, key: str) -> FileStat:
+        """Return metadata of a file; see Store.stat."""
         with self._timed("stat"):
             return self._store.stat(key)
 
     def open(self, key: str) -> OpenFile:
+        """Open a file; see Store.open."""
         with self._timed("open"):
             return _InstrumentedFile(self._store.open(key), self._errors)
 
     def read(self, key: str, max_bytes: int) -> bytes:
+        """Read a small file; see Store.read."""
         with self._timed("read"):
             return self._store.read(key, max_bytes)
 
     def write(self, key: str, content: bytes) -> None:
+        """Write a file; see Store.write."""
         with self._timed("write"):
             self._store.write(key, content)
 
     def delete(self, key: str) -> None:
+        """Delete a file; see Store.delete."""
         with self._timed("delete"):
             self._store.delete(key)
 
     def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
+        """Remove a folder; see Store.remove."""
         with self._timed("remove"):
             return self._store.remove(prefix, last)
 
     def check(self) -> None:
+        """Check that the store responds; see Store.check."""
         with self._timed("check"):
             self._store.check()
 
     def capacity(self) -> StoreCapacity | None:
+        """Return the size of the store; see Store.capacity."""
         with self._timed("check"):
             return self._store.capacity()
 

@@ -49,6 +49,7 @@ class ObstoreKeys:
         self._store = store
 
     def pages(self, prefix: str, after: str, recursive: bool) -> Iterator[Sequence[KeyEntry]]:
+        """Yield the keys in pages, as BucketKeys.pages does."""
         with translate_errors("list", prefix):
             if recursive:
                 offset = prefix + after if is_key(after) else None
@@ -60,9 +61,11 @@ class ObstoreKeys:
                 yield sorted(folders + [key_entry(meta) for meta in level["objects"]], key=lambda entry: entry.key)
 
     def all(self, prefix: str) -> Iterator[Sequence[KeyEntry]]:
+        """Yield all keys in pages of the library's size."""
         return self.pages(prefix, "", recursive=True)
 
     def delete(self, keys: Sequence[str]) -> None:
+        """Delete the keys with the library's requests."""
         with translate_errors("remove", keys[0]), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, keys)
             return

@@ -34,6 +34,7 @@ class PosixStore:
     def list(
         self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
     ) -> Iterator[Item]:
+        """List the store; see Store.list."""
         if not is_key(check_prefix(prefix)):
             return
         with contextlib.ExitStack() as stack:
@@ -47,10 +48,12 @@ class PosixStore:
             yield from list_folder(top, prefix, after, recursive, on_read or ignore_read)
 
     def stat(self, key: str) -> FileStat:
+        """Return metadata of a file; see Store.stat."""
         with self._locate("stat", key) as (path_fd, status):
             return _file_stat(path_fd, status)
 
     def open(self, key: str) -> "PosixFile":
+        """Open a file; see Store.open."""
         with self._locate("open", key) as (path_fd, _):
             fd = os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
             try:
@@ -62,6 +65,7 @@ class PosixStore:
                 raise
 
     def read(self, key: str, max_bytes: int) -> bytes:
+        """Read a small file; see Store.read."""
         for _ in range(_MAX_READS):
             with contextlib.suppress(FileChanged), contextlib.closing(self.open(key)) as file:
                 if file.stat.size > max_bytes:
@@ -70,11 +74,13 @@ class PosixStore:
         raise InvalidDocument(key, f"it changed during each of {_MAX_READS} reads")
 
     def write(self, key: str, content: bytes) -> None:
+        """Write a file; see Store.write."""
         check_key(key)
         with _store_errors("write", key), self._open_root() as root:
             write_file(root, key, content)
 
     def delete(self, key: str) -> None:
+        """Delete a file; see Store.delete."""
         if not is_key(key):
             return
         folder, _, name = key.rpartition("/")
@@ -86,6 +92,7 @@ class PosixStore:
                 raise StoreError("remove", key, error) from error
 
     def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
+        """Remove a folder; see Store.remove."""
         check_removable(prefix, last)
         folder, _, name = prefix[:-1].rpartition("/")
         try:
@@ -97,6 +104,7 @@ class PosixStore:
             raise StoreError("remove", prefix, error) from error
 
     def check(self) -> None:
+        """Check that the store responds; see Store.check."""
         with (
             _store_errors("reach", self._root),
             self._open_root() as root,
@@ -106,6 +114,7 @@ class PosixStore:
             next(entries, None)
 
     def capacity(self) -> StoreCapacity:
+        """Return the size of the store; see Store.capacity."""
         with _store_errors("reach", self._root), self._open_root() as root:
             status = os.statvfs(root)
             return StoreCapacity(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
@@ -147,6 +156,7 @@ class PosixFile:
         self._key, self._fd = key, fd
 
     def chunks(self, start: int, length: int) -> Iterator[bytes]:
+        """Yield a range of the file; see OpenFile.chunks."""
         end = start + length
         while start < end:
             with _store_errors("read", self._key):
@@ -158,6 +168,7 @@ class PosixFile:
             yield block
 
     def close(self) -> None:
+        """Close the descriptor."""
         if self._fd >= 0:
             _close(self._fd)
             self._fd = -1

@@ -40,6 +40,7 @@ class S3Keys:
         self._http = urllib3.PoolManager(maxsize=32, timeout=_TIMEOUT, retries=_RETRIES)
 
     def pages(self, prefix: str, after: str, recursive: bool) -> Iterator[Sequence[KeyEntry]]:
+        """Yield the keys in pages, as BucketKeys.pages does."""
         query = {"encoding-type": "url", "list-type": "2", "max-keys": str(PAGE_SIZE), "prefix": prefix}
         if not recursive:
             query["delimiter"] = "/"
@@ -73,6 +74,7 @@ class S3Keys:
         yield from self.pages(prefix, last.removeprefix(prefix), recursive=True)
 
     def delete(self, keys: Sequence[str]) -> None:
+        """Delete the keys, many in one request."""
         valid = [key for key in keys if is_key(key)]
         errors = []
         for batch in ([valid] if valid else []) + [[key] for key in keys if not is_key(key)]:

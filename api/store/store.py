@@ -67,7 +67,8 @@ class OpenFile(Protocol):
         Raises FileChanged or artifacts.errors.StoreError if it cannot yield all of them.
         """
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the file; more than once is allowed."""
 
 
 class Store(Protocol):
