@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from artifacts.layout import job_folder
-from bench.stores import Store
+from bench.stores import BenchmarkStore
 from bench.table import BenchError
 
 _SCRIPT = """
@@ -29,7 +29,7 @@ echo "Artifacts: ($files files / $size MB) uploaded"
 _numbers = itertools.count()
 
 
-def copy_by_shell(artifacts: Path, store: Store) -> float:
+def copy_by_shell(artifacts: Path, store: BenchmarkStore) -> float:
     """Copy the artifacts to a new job folder. Returns the seconds from the start signal to the shell's exit."""
     target = store.path / job_folder(f"baseline-{next(_numbers)}")
     shell = subprocess.Popen(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.baseline import copy_by_shell
 from bench.data import DataSet, change_sample, hash_files, sample_paths
 from bench.sidecar_process import running_sidecar
-from bench.stores import Disk, Store, local_store, slow_store, wait_for_writeback
+from bench.stores import BenchmarkStore, Disk, local_store, slow_store, wait_for_writeback
 from bench.table import BenchError, Goal, NotMeasurable, Row, failed_row, ratio_row
 
 RowFilter = Callable[[str], bool]
@@ -42,7 +42,7 @@ class CopyBenchmark:
     """
 
     data: DataSet
-    open_store: Callable[[Disk], AbstractContextManager[Store]]
+    open_store: Callable[[Disk], AbstractContextManager[BenchmarkStore]]
     store: str
     goals: dict[Scenario, Goal]
     rounds: int
@@ -131,7 +131,7 @@ def rows(disk: Disk, quick: bool, is_selected: RowFilter) -> Iterator[Row]:
             yield from (measurement.row() for measurement in selected)
 
 
-def _measurements(benchmark: CopyBenchmark, disk: Disk, store: Store) -> Iterator[_Measurement]:
+def _measurements(benchmark: CopyBenchmark, disk: Disk, store: BenchmarkStore) -> Iterator[_Measurement]:
     data = benchmark.data
     for scenario in benchmark.scenarios():
         measure = functools.partial(_collect, data, disk, store, scenario)
@@ -141,7 +141,7 @@ def _measurements(benchmark: CopyBenchmark, disk: Disk, store: Store) -> Iterato
         yield _Measurement(benchmark.row_name(_HASH_ONLY), None, hash_data)
 
 
-def _run_rounds(benchmark: CopyBenchmark, disk: Disk, store: Store, measurements: list[_Measurement]) -> None:
+def _run_rounds(benchmark: CopyBenchmark, disk: Disk, store: BenchmarkStore, measurements: list[_Measurement]) -> None:
     """Run all rounds. Raises BenchError if the baseline fails."""
     for _ in range(benchmark.rounds):
         baseline_seconds = 0.0
@@ -153,7 +153,7 @@ def _run_rounds(benchmark: CopyBenchmark, disk: Disk, store: Store, measurements
             store.clear()
 
 
-def _collect(data: DataSet, disk: Disk, store: Store, scenario: Scenario) -> tuple[float, float]:
+def _collect(data: DataSet, disk: Disk, store: BenchmarkStore, scenario: Scenario) -> tuple[float, float]:
     """Return the seconds from SIGTERM to the sidecar's exit and to the sealed report."""
     home = disk.home(data)
     quiet = "0" if scenario.is_synced else _NEVER_QUIET

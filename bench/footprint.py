@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.data import DataSet
 from bench.sidecar_process import OWN_PYTHON, SidecarProcess, running_sidecar, system_python
-from bench.stores import Disk, Store, local_store
+from bench.stores import BenchmarkStore, Disk, local_store
 from bench.table import BenchError, NotMeasurable, Row, failed_row, format_duration, ratio_row, value_row
 
 _SMALL = DataSet("small", 100, 1024, 5)
@@ -21,7 +21,7 @@ Rows = Iterator[Row]
 
 def rows(disk: Disk, quick: bool, is_selected: Callable[[str], bool]) -> Iterator[Row]:
     """Yield the selected rows of this topic."""
-    topics: list[tuple[str, Callable[[Disk, Store, bool], Rows]]] = [
+    topics: list[tuple[str, Callable[[Disk, BenchmarkStore, bool], Rows]]] = [
         ("idle", _idle),
         ("peak memory", _peak),
         ("start to", _starts),
@@ -53,7 +53,7 @@ _NAMES = {
 }
 
 
-def _idle(disk: Disk, store: Store, quick: bool) -> Rows:
+def _idle(disk: Disk, store: BenchmarkStore, quick: bool) -> Rows:
     seconds = 5.0 if quick else 20.0
     many = DataSet("idle", 1000, 1024, 10)
     with (
@@ -83,7 +83,7 @@ def _memory(sidecar: SidecarProcess) -> dict[str, float]:
     return {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
 
 
-def _peak(disk: Disk, store: Store, quick: bool) -> Rows:
+def _peak(disk: Disk, store: BenchmarkStore, quick: bool) -> Rows:
     data = DataSet("D", 20_000 if quick else 100_000, 100, 100)
     try:
         with running_sidecar(disk.home(data), store, _EAGER | {"SYNC_SECONDS": "3600"}) as sidecar:
@@ -97,7 +97,7 @@ def _peak(disk: Disk, store: Store, quick: bool) -> Rows:
     yield value_row(_PEAK if not quick else _PEAK.replace("100,000", "20,000"), [end.peak_kb / 1024], " MB", 100)
 
 
-def _starts(disk: Disk, store: Store, quick: bool) -> Rows:
+def _starts(disk: Disk, store: BenchmarkStore, quick: bool) -> Rows:
     for python in (OWN_PYTHON, system_python()):
         if python is None:
             continue
@@ -126,7 +126,7 @@ def _wait_ready(sidecar: SidecarProcess, synced: list[float], healthy: list[floa
         healthy.append(sidecar.wait_for(sidecar.is_healthy, "/healthz"))
 
 
-def _requests(disk: Disk, store: Store, quick: bool) -> Rows:
+def _requests(disk: Disk, store: BenchmarkStore, quick: bool) -> Rows:
     kill = shutil.which("kill")
     if kill is None:
         raise NotMeasurable("requires the program kill")
@@ -143,7 +143,7 @@ def _requests(disk: Disk, store: Store, quick: bool) -> Rows:
     yield value_row(_KILL, [1000 * value for value in by_kill], " ms")
 
 
-def _empty_end(disk: Disk, store: Store, quick: bool) -> Rows:
+def _empty_end(disk: Disk, store: BenchmarkStore, quick: bool) -> Rows:
     seconds = []
     for _ in range(3 if quick else 9):
         with running_sidecar(disk.home(_EMPTY), store, {}) as sidecar:

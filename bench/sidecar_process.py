@@ -20,7 +20,7 @@ from artifacts.errors import InvalidDocument
 from artifacts.layout import REPORT, job_folder
 from artifacts.report import Report, read_report
 from artifacts.settings import PREFIX
-from bench.stores import Store
+from bench.stores import BenchmarkStore
 from bench.table import BenchError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,7 +71,7 @@ def system_python() -> Interpreter | None:
 class SidecarProcess:
     """A sidecar process that collects `home`/artifacts into a store."""
 
-    def __init__(self, home: Path, store: Store, settings: dict[str, str], python: Interpreter) -> None:
+    def __init__(self, home: Path, store: BenchmarkStore, settings: dict[str, str], python: Interpreter) -> None:
         self.job = f"bench-{next(_numbers)}"
         self._store = store
         self.folder = store.backing / job_folder(self.job)
@@ -219,7 +219,7 @@ class SidecarProcess:
 
 @contextmanager
 def running_sidecar(
-    home: Path, store: Store, settings: dict[str, str], python: Interpreter = OWN_PYTHON
+    home: Path, store: BenchmarkStore, settings: dict[str, str], python: Interpreter = OWN_PYTHON
 ) -> Iterator[SidecarProcess]:
     """Run a sidecar for the job whose home is `home`, and kill it afterwards. `settings`: names without the prefix."""
     sidecar = SidecarProcess(home, store, settings, python)

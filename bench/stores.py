@@ -24,7 +24,7 @@ _INODES = 600_000
 
 
 @dataclass(frozen=True)
-class Store:
+class BenchmarkStore:
     """A shared store. `path` is the mount that writers use; `backing` is the folder behind it, for fast checks.
 
     The kernel caches a mount's entries for seconds, and does not notice files that were removed behind the mount. So
@@ -104,14 +104,14 @@ def _image(image: Path, path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def local_store(disk: Disk) -> Iterator[Store]:
+def local_store(disk: Disk) -> Iterator[BenchmarkStore]:
     """Yield a store on the local disk itself."""
     path = disk.new_folder()
-    yield Store("local", path, path)
+    yield BenchmarkStore("local", path, path)
 
 
 @contextmanager
-def slow_store(disk: Disk) -> Iterator[Store]:
+def slow_store(disk: Disk) -> Iterator[BenchmarkStore]:
     """Yield a FUSE mount whose create, write, flush and mkdir take 5 ms longer. Raises NotMeasurable."""
     missing = build.missing()
     if missing is not None:
@@ -120,4 +120,4 @@ def slow_store(disk: Disk) -> Iterator[Store]:
     os.chmod(backing, 0o755)
     slow = SLOW_MICROSECONDS
     with mounted(backing, path, cache_seconds=5, create=slow, write=slow, flush=slow, mkdir=slow):
-        yield Store("slow", path, backing)
+        yield BenchmarkStore("slow", path, backing)

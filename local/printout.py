@@ -8,7 +8,7 @@ from typing import Any
 
 from artifacts.report import REASONS, STATES, Report, Skipped
 from local.phjob import EXIT_MESSAGE_PREFIX, PhJob
-from local.results import FileListing
+from local.results import JobFileListing
 from sidecar.outcome import format_files_and_size, format_size
 
 MAX_FILES_SHOWN = 20
@@ -20,7 +20,7 @@ _LOCAL_REASONS = {
 }
 
 
-def format_result(phjob: PhJob, report: Report | None, listing: FileListing, job_folder: str) -> list[str]:
+def format_result(phjob: PhJob, report: Report | None, listing: JobFileListing, job_folder: str) -> list[str]:
     """Return lines about the job's end, its artifacts, and the files that were not collected.
 
     `report` is None if collecting is switched off.
@@ -53,7 +53,7 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
-def _format_files(listing: FileListing) -> list[str]:
+def _format_files(listing: JobFileListing) -> list[str]:
     lines = [f"  {format_size(size):>10}  {printable(path)}" for path, size in listing.first]
     more = listing.total.files - len(listing.first)
     return lines + ([f"  {'':>10}  ... and {more} more"] if more else [])

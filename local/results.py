@@ -22,14 +22,14 @@ from local.paths import JobPaths
 
 
 @dataclass(frozen=True)
-class FileListing:
+class JobFileListing:
     """The files in a job folder. `total` counts all files; `first` has path and size of the first files by path."""
 
     total: Count
     first: list[tuple[str, int]]
 
 
-def list_files(folder: Path, limit: int) -> FileListing:
+def list_files(folder: Path, limit: int) -> JobFileListing:
     """List the artifacts in a job folder, without the collector's own files. `first` has at most `limit` files.
 
     Files in unreadable folders are left out.
@@ -42,7 +42,7 @@ def list_files(folder: Path, limit: int) -> FileListing:
             total.bytes += size
             yield path, size
 
-    return FileListing(first=heapq.nsmallest(limit, counted_files()), total=total)
+    return JobFileListing(first=heapq.nsmallest(limit, counted_files()), total=total)
 
 
 def read_summary(path: Path) -> dict[str, Any] | None:

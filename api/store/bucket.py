@@ -121,7 +121,7 @@ class BucketStore:
     def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
         """Remove a folder; see Store.remove."""
         check_removable(prefix, last)
-        return _Removal(self._keys, self._base + prefix, last).run()
+        return _BucketRemoval(self._keys, self._base + prefix, last).run()
 
     def check(self) -> None:
         """Check that the store responds; see Store.check."""
@@ -175,7 +175,7 @@ class BucketFile:
             raise bucket_error("read", self._key, f"received {received} of {stop - start} bytes")
 
 
-class _Removal:
+class _BucketRemoval:
     """The removal of one job folder: one listing and one request per page, then one for `last` and one for its end."""
 
     def __init__(self, keys: BucketKeys, prefix: str, last: Sequence[str]) -> None:

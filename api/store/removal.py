@@ -38,7 +38,7 @@ def remove_folder(parent: int, name: str, prefix: str, last: Sequence[str]) -> R
         _unlink_link(parent, name)
         return RemovedFiles(0, 0)
     try:
-        removal = _Removal(top, prefix)
+        removal = _TreeRemoval(top, prefix)
         removal.empty(exclude=frozenset(last))
         for path in last:
             _remove_file(top, prefix, path)
@@ -51,7 +51,7 @@ def remove_folder(parent: int, name: str, prefix: str, last: Sequence[str]) -> R
     raise StoreError("remove", prefix, OSError(errno.ENOTEMPTY, "other processes keep writing to it"))
 
 
-class _Removal:
+class _TreeRemoval:
     """Empties one folder, counts the removed files, and collects errors."""
 
     def __init__(self, top: int, prefix: str) -> None:

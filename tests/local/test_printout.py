@@ -6,19 +6,19 @@ import pytest
 
 from artifacts.report import REASONS, STATES, Count, Report, Skipped
 from local.printout import format_progress, format_result, printable
-from local.results import FileListing
+from local.results import JobFileListing
 
 PHJOB = {
     "metadata": {"name": "job-1"},
     "status": {"phase": "Failed", "message": "main ended: exit code 7"},
 }
-NO_FILES = FileListing(Count(), [])
+NO_FILES = JobFileListing(Count(), [])
 FIRST_LINE = "job-1: Failed (exit code 7)"
 
 CASES = {
     "all files are collected": (
         Report("job-1", state="sealed", message="2 files (1.5 kB) in the store", expired_at=1_800_000_000),
-        FileListing(Count(2, 1536), [("a", 512), ("sub/b.txt", 1024)]),
+        JobFileListing(Count(2, 1536), [("a", 512), ("sub/b.txt", 1024)]),
         [
             FIRST_LINE,
             "artifacts (sealed): 2 files (1.5 kB) in the store",
@@ -29,7 +29,7 @@ CASES = {
     ),
     "more than is shown": (
         Report("job-1", state="sealed", message="1000 files (1000 bytes) in the store"),
-        FileListing(Count(1000, 1000), [("a", 1)]),
+        JobFileListing(Count(1000, 1000), [("a", 1)]),
         [
             FIRST_LINE,
             "artifacts (sealed): 1000 files (1000 bytes) in the store",
@@ -84,7 +84,7 @@ CASES = {
             message="\x1b[2Jx",
             skipped={"source_error": Skipped(1, 0, ["\x1b]0;x\x07"], "a\nb")},
         ),
-        FileListing(Count(1, 1), [("\udcff\u202e\r", 2)]),
+        JobFileListing(Count(1, 1), [("\udcff\u202e\r", 2)]),
         [
             FIRST_LINE,
             "artifacts (sealed): \\x1b[2Jx",
@@ -118,7 +118,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("report", "listing", "lines"), CASES.values(), ids=CASES)
-def test_result_is_formatted(report: Report | None, listing: FileListing, lines: list[str]) -> None:
+def test_result_is_formatted(report: Report | None, listing: JobFileListing, lines: list[str]) -> None:
     assert format_result(PHJOB, report, listing, "/store") == lines
 
 

@@ -9,7 +9,7 @@ from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, REPORT
 from artifacts.report import Count, Report, Skipped, format_report
 from artifacts.summary import format_summary
 from local.paths import JobPaths
-from local.results import FileListing, list_files, read_result, read_summary
+from local.results import JobFileListing, list_files, read_result, read_summary
 
 UID = "uid-1"
 
@@ -38,8 +38,8 @@ def test_files_are_listed_in_order_without_the_collectors_own(paths: JobPaths) -
     for path in ("b", "a/c", "a.txt", ".hidden", "sub/.primehub/x", REPORT, EXPIRED_AT, LEGACY_EXPIRED_AT):
         write(paths.job_folder / path)
     files = [(path, 2) for path in (".hidden", "a.txt", "a/c", "b", "sub/.primehub/x")]
-    assert list_files(paths.job_folder, 10) == FileListing(Count(5, 10), files)
-    assert list_files(paths.job_folder, 2) == FileListing(Count(5, 10), files[:2])
+    assert list_files(paths.job_folder, 10) == JobFileListing(Count(5, 10), files)
+    assert list_files(paths.job_folder, 2) == JobFileListing(Count(5, 10), files[:2])
 
 
 def test_links_and_fifos_in_the_job_folder_are_not_listed(paths: JobPaths, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_links_and_fifos_in_the_job_folder_are_not_listed(paths: JobPaths, tmp_p
     (paths.job_folder / "file").symlink_to(tmp_path / "elsewhere/f")
     (paths.job_folder / "folder").symlink_to(tmp_path / "elsewhere")
     os.mkfifo(paths.job_folder / "fifo")
-    assert list_files(paths.job_folder, 10) == FileListing(Count(), [])
+    assert list_files(paths.job_folder, 10) == JobFileListing(Count(), [])
 
 
 def test_unreadable_file_does_not_hide_other_files(paths: JobPaths) -> None:
@@ -66,8 +66,8 @@ def test_unreadable_file_does_not_hide_other_files(paths: JobPaths) -> None:
 def test_linked_or_missing_job_folder_lists_nothing(tmp_path: Path) -> None:
     write(tmp_path / "elsewhere/f")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    assert list_files(tmp_path / "link", 10) == FileListing(Count(), [])
-    assert list_files(tmp_path / "absent", 10) == FileListing(Count(), [])
+    assert list_files(tmp_path / "link", 10) == JobFileListing(Count(), [])
+    assert list_files(tmp_path / "absent", 10) == JobFileListing(Count(), [])
 
 
 def test_report_of_this_run_is_the_result(paths: JobPaths) -> None:
