@@ -44,10 +44,10 @@ def test_every_log_line_has_the_configured_format_and_no_secret(tmp_path: Path, 
     if log_format == "text":
         assert [line for line in lines if not LINE.fullmatch(line)] == []
         assert any("INFO setting name=PHJOB_API_LINK_KEY value=***" in line for line in lines)
-        assert any("INFO download group=phusers job=job-1 path=a.txt" in line for line in lines)
+        assert any("INFO download ended group=phusers job=job-1 path=a.txt" in line for line in lines)
         assert any("WARNING invalid request peer=127.0.0.1 kind=InvalidHeader" in line for line in lines)
     else:
         records = [json.loads(line) for line in lines]
-        assert {"setting", "download"} <= {record["event"] for record in records}
+        assert {"setting", "download ended"} <= {record["event"] for record in records}
         invalid = [record for record in records if record["event"] == "invalid request"]
         assert [(record["level"], record["peer"]) for record in invalid] == [("warning", "127.0.0.1")] * len(MALFORMED)

@@ -54,7 +54,7 @@ def test_a_dialog_shows_the_error_of_a_refused_action(page: Page) -> None:
     dialog = ask(page, "Extend")
     dialog.get_by_label("Date", exact=True).fill("2999-12-31")
     dialog.get_by_role("button", name="Extend").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("at most: name an earlier time, or pin them")
+    expect(dialog.get_by_role("alert")).to_contain_text("at most: use an earlier time, or pin them")
     dialog.get_by_label("Date", exact=True).fill("")
     dialog.get_by_role("button", name="Extend").click()
     expect(dialog.get_by_role("alert")).to_have_text("Choose a date.")

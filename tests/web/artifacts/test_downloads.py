@@ -100,7 +100,7 @@ def test_a_refused_download_shows_an_error(open_page: OpenPage, site: Site) -> N
     expect(page.locator(".files tbody tr")).to_have_count(3)
     shutil.rmtree(site.data.paths(job).job_folder / "plots")
     (site.data.paths(job).job_folder / "model.bin").unlink()
-    for link, words in {"ZIP of plots/": "no artifacts to download", "model.bin": "no such file"}.items():
+    for link, words in {"ZIP of plots/": "no artifacts to download", "model.bin": "has no such artifact"}.items():
         page.get_by_role("link", name=link, exact=True).click()
         expect(page.get_by_role("alert").filter(has_text="The download failed.")).to_contain_text(words)
         assert page.url.endswith("/artifacts")
