@@ -1,1 +1,1 @@
-"""The service that lists, serves and cleans up what jobs left: GraphQL, downloads, retention."""
+"""The service that lists, serves and cleans up the artifacts of jobs: GraphQL, downloads, retention."""

@@ -1,4 +1,4 @@
-"""The Flask application: all blueprints, and one form for every error."""
+"""The Flask application: all blueprints, and the handlers that format every error."""
 
 import re
 import secrets
@@ -111,7 +111,7 @@ def _handle_http_error(error: HTTPException) -> ErrorResponse:
 
 
 def _handle_unexpected_error(error: Exception) -> ErrorResponse:
-    """Return only a random id, which leads to the traceback in the log."""
+    """Return only a random id; the log has the traceback under this id."""
     error_id = secrets.token_hex(8)
     logger.error("request failed", error_id=error_id, path=flask.request.path, exc_info=error)
     return _error_response(

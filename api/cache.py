@@ -1,4 +1,4 @@
-"""A bounded cache with an expiry per entry, for values that are expensive to compute or to ask for."""
+"""A bounded cache with an expiry per entry, for values that are expensive to compute or to fetch."""
 
 import threading
 import time

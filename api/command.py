@@ -79,7 +79,7 @@ def _log_start(settings: ApiSettings, environ: Mapping[str, str]) -> None:
     for name, text in configured_settings(SETTINGS_TABLE, environ):
         logger.info("setting", name=name, value=text)
     for name in missing_settings(settings):
-        logger.warning("sign-in at the issuer is disabled, the page accepts tokens only", missing_setting=name)
+        logger.warning("sign-in at the issuer disabled", missing_setting=name)
 
 
 def _parser() -> argparse.ArgumentParser:

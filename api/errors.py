@@ -3,10 +3,10 @@
     ApiError
     ├── BadInput                400 BAD_USER_INPUT    invalid request; the message says what to change
     ├── NotAuthenticated        401 UNAUTHENTICATED   no token, or an invalid one
-    ├── NotAuthorized           403 NOT_AUTH          a group or an action that the caller has no right to
+    ├── NotAuthorized           403 NOT_AUTH          the caller has no permission for the group or action
     ├── NotFoundError           404 NOT_FOUND         absent, or in another group: the response is the same
     ├── ConflictError           409 CONFLICT          not possible now: another run, a job that has not ended
-    │   └── CleanupRefused      409 REFUSED_BY_GUARD  a cleanup that would remove suspiciously much, or a wrong clock
+    │   └── CleanupRefused      409 REFUSED_BY_GUARD  a cleanup of suspiciously many jobs, or a wrong clock
     ├── Expired                 410 EXPIRED           the artifacts have expired, whether removed or not
     ├── TooLarge                413 TOO_LARGE         more than the API accepts or returns at once
     └── ServiceUnavailable      503 UNAVAILABLE       the store or the jobs cannot be read now; retry
@@ -46,7 +46,7 @@ class NotAuthenticated(ApiError):
 
 
 class NotAuthorized(ApiError):
-    """The caller has no right to do this. `NOT_AUTH` is PrimeHub's code."""
+    """The caller has no permission to do this. `NOT_AUTH` is PrimeHub's code."""
 
     status = 403
     code = "NOT_AUTH"
@@ -67,7 +67,7 @@ class ConflictError(ApiError):
 
 
 class CleanupRefused(ConflictError):
-    """The guard stopped a cleanup before it removed anything: suspiciously much is due, or a clock is wrong."""
+    """The guard stopped a cleanup before it removed anything: suspiciously many jobs are due, or a clock is wrong."""
 
     code = "REFUSED_BY_GUARD"
 
@@ -100,7 +100,7 @@ CODES = (
 )
 
 
-STORE_UNAVAILABLE = "the store does not answer; try again later"
+STORE_UNAVAILABLE = "the store does not answer; retry later"
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Resolves job folders: the only module of the API that relates groups, PhJobs and callers to folders in the store.
 
-The PhJob's group decides. If the PhJob is gone, the folder's group decides. Absent and foreign jobs get the same error.
+A job belongs to its PhJob's group or, if the PhJob is gone, to its folder's group. Jobs that do not exist and jobs that
+the caller may not see get the same error.
 """
 
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def job_folders_prefix(group: str) -> str:
 
 
 def visible_group(caller: Caller, group: str) -> str:
-    """Return the group path. Raises NotAuthorized if the group is foreign or its name is invalid."""
+    """Return the group path. Raises NotAuthorized if the caller may not see the group, or its name is invalid."""
     path = group_path_or_none(group)
     if path is None or not caller.can_see(group):
         raise NotAuthorized("user not auth: the group is not one of yours")
@@ -50,7 +51,7 @@ def visible_group(caller: Caller, group: str) -> str:
 
 
 def visible_job(jobs: JobSource, caller: Caller, job: str) -> Job:
-    """Return the PhJob. Raises NotFoundError if it does not exist or belongs to a foreign group."""
+    """Return the PhJob. Raises NotFoundError if it does not exist or the caller may not see it."""
     phjob = jobs.get(job)
     if phjob is None or not caller.can_see(phjob.group):
         raise job_not_found(job)
@@ -89,9 +90,9 @@ def folder_by_group(jobs: JobSource, caller: Caller, group: str, job: str) -> Jo
 
 
 def stored_folder(jobs: JobSource, group: str, job: str) -> JobFolder:
-    """Return the folder at a group path and a job name found in the store. Does not check any caller's rights.
+    """Return the folder at a group path and a job name found in the store. Does not check permissions.
 
-    `phjob` is None if the PhJob of that name belongs to another group.
+    Its `phjob` is None if the PhJob is gone, or the PhJob of that name belongs to another group.
     """
     phjob = jobs.get(job)
     return JobFolder(group, job, phjob if phjob is not None and _is_of_group(phjob, group) else None)

@@ -14,7 +14,7 @@ from artifacts.log import get_logger
 
 logger = get_logger(__name__)
 
-_CACHE_SECONDS = 2.0  # anybody who reaches the port can request the probes; this limits requests to the store
+_CACHE_SECONDS = 2.0  # anyone can request the probes; this limits the requests to the store
 _KEY = "problem"
 
 

@@ -76,7 +76,7 @@ class FilePage(NamedTuple):
 def list_artifacts(
     lister: Lister, prefix: str, folder: str = "", *, after: str = "", recursive: bool = True
 ) -> Iterator[Item]:
-    """List the files below `folder` ("" or with a closing slash) of the job folder `prefix`, in the store's order.
+    """List the files below `folder` ("" or with a trailing slash) of the job folder `prefix`, in the store's order.
 
     Names are relative to the job folder. `after` is such a name: the listing begins behind it.
     """
@@ -97,7 +97,7 @@ def is_reserved(name: str) -> bool:
 
 
 def parse_folder(text: str) -> str:
-    """Normalize a folder named by a client: "" or with a closing slash. Raises BadInput."""
+    """Normalize a folder named by a client: "" or with a trailing slash. Raises BadInput."""
     name = text.removesuffix("/")
     if not name:
         return ""

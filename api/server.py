@@ -1,7 +1,8 @@
 """The HTTP server: gunicorn with one worker process, so that `/metrics` is complete, and a thread per request.
 
-A download to a slow reader occupies its thread; the setting `downloads` limits those, so that other requests are always
-served. Slow senders occupy none (`worker`). Peers that accept no data are disconnected after a while.
+A download occupies a thread until the client has received it, so the setting `downloads` limits concurrent downloads
+and leaves threads for other requests. A client that sends its request slowly occupies no thread (`api.worker`). A peer
+that neither sends nor accepts data is disconnected after STALLED_SECONDS.
 """
 
 import logging
@@ -19,10 +20,10 @@ from api.auth.tokens import MAX_TOKEN_BYTES
 from api.worker import Worker
 from artifacts.log import adopt
 
-# How long a peer may neither send nor accept a byte within a request or response.
+# Within a request or a response; idle connections may stay open for `keepalive` seconds.
 STALLED_SECONDS = 60
 _MAX_CONNECTIONS = 10_000  # most are idle, and an idle connection needs no thread
-_INVALID = "Invalid request from ip="  # start of gunicorn's message, which ends with text that the peer sent
+_INVALID = "Invalid request from ip="  # the start of gunicorn's message; the rest contains text that the peer sent
 _GRACE_SECONDS = 25  # within a pod's default of 30
 
 
@@ -67,7 +68,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> flask.Flask:
         """Build the application in the worker process."""
-        logging.getLogger("gunicorn.error").addFilter(_shorten)
+        logging.getLogger("gunicorn.error").addFilter(_sanitize)
         return self._compose()
 
     def _set_socket_timeouts(self, arbiter: Arbiter) -> None:
@@ -78,11 +79,10 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
                 listener.sock.setsockopt(socket.SOL_SOCKET, option, timeout)
 
 
-def _shorten(record: logging.LogRecord) -> bool:
-    """Shorten gunicorn's log records and remove text that peers sent.
+def _sanitize(record: logging.LogRecord) -> bool:
+    """Remove text that peers sent from gunicorn's log records, and the traceback of a stalled peer.
 
-    Such text may be a secret: a token in a malformed header, or a link's signature. A stalled peer gets one line, not
-    a traceback.
+    Such text may be a secret: a token in a malformed header, or a link's signature.
     """
     begin, found, rest = str(record.msg).partition(_INVALID)
     if found and not begin:

@@ -217,7 +217,7 @@ def _problems(settings: ApiSettings) -> list[str]:
     if settings.auth == ("none",) and not is_loopback(settings.listen[0]):
         problems.append(
             f"{PREFIX}AUTH=none requires {PREFIX}LISTEN on loopback, such as 127.0.0.1:8080, "
-            f"because it gives everybody all rights"
+            "because it makes every caller an administrator"
         )
     for method, field in _REQUIRED:
         if method in settings.auth and not getattr(settings, field):

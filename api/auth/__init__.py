@@ -1,1 +1,1 @@
-"""Authentication and authorization: authenticators, callers' rights, sign-in at the issuer, signed links."""
+"""Authentication and authorization: authenticators, permissions, sign-in at the issuer, signed links."""

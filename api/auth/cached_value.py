@@ -1,7 +1,7 @@
 """One value loaded from a remote source: refreshed while in use, and served stale while the source is unavailable.
 
 Only one thread loads at a time, and the others use the old value meanwhile. After each attempt, successful or not,
-there is a pause, so requests by strangers cannot cause a load each.
+there is a pause, so unauthenticated requests cannot each cause a load.
 """
 
 import threading

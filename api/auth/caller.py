@@ -1,6 +1,6 @@
-"""The authenticated sender of a request, its rights, and the interface of authenticators.
+"""The authenticated sender of a request, its permissions, and the interface of authenticators.
 
-Rights depend on the caller's groups, which are compared by group path, as in PrimeHub.
+Permissions depend on the caller's groups, which are compared by group path, as in PrimeHub.
 """
 
 from collections.abc import Sequence

@@ -119,4 +119,4 @@ def _read_access_token(response: JsonResponse) -> str:
 
 
 def _unavailable() -> ServiceUnavailable:
-    return ServiceUnavailable("the API token cannot be checked because the issuer does not answer; try again later")
+    return ServiceUnavailable("the API token cannot be checked because the issuer does not answer; retry later")

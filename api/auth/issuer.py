@@ -14,8 +14,8 @@ import jwt
 from api.auth.cached_value import CachedValue
 from api.auth.fetch import Fetcher, FetchError
 
-# RS256 is mandatory for issuers and their default. HS256 is excluded because whoever can verify a token could also
-# sign one, "none" because it signs nothing, and others because each would be one more for a forger to try.
+# RS256 is mandatory for issuers and their default. HS256 is excluded because every verifier could also sign tokens,
+# "none" because such tokens are unsigned, and all others because they only add attack surface.
 ALGORITHMS = ("RS256", "ES256")
 
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "end_session_endpoint")

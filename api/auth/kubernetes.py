@@ -1,10 +1,10 @@
 """Authenticates Kubernetes tokens with the API server's TokenReview.
 
 A token must be issued for one of our audiences (`kubectl create token --audience`). A token for the API server itself
-or for another service is refused: its owner must not show us a token that is valid there. The user's groups are the
-Kubernetes groups that start with `prefix`, without the prefix. An administrator is a user who may `delete
-phjobs.primehub.io/artifacts` in the PhJobs' namespace (`verbs: [delete]`, `resources: [phjobs/artifacts]`); a
-SubjectAccessReview checks the right, which is never used. Results are cached briefly by the token's digest.
+or for another service is refused, so that users do not send us tokens that are valid there. The user's groups are the
+Kubernetes groups that start with `prefix`, without the prefix. Administrators are the users who may `delete
+phjobs.primehub.io/artifacts` in the PhJobs' namespace (`verbs: [delete]`, `resources: [phjobs/artifacts]`). No request
+uses this permission; a SubjectAccessReview only checks it. Results are cached briefly by the token's digest.
 
 The service account must be allowed to create tokenreviews and subjectaccessreviews (system:auth-delegator).
 """
@@ -65,7 +65,7 @@ class KubernetesAuthenticator:
         except errors.KubeError as error:
             logger.warning("token not reviewed", error=error)
             raise ServiceUnavailable(
-                "the token cannot be checked because the Kubernetes API server does not answer; try again later"
+                "the token cannot be checked because the Kubernetes API server does not answer; retry later"
             ) from error
         if caller:
             return caller, ACCEPTED_SECONDS
@@ -75,7 +75,7 @@ class KubernetesAuthenticator:
     def _review(self, token: str) -> Mapping[str, Any] | None:
         """Return the user if the token is valid for one of our audiences.
 
-        An API server that does not support audiences returns none, so its tokens are refused.
+        An API server that does not support audiences returns no audiences, so its tokens are refused.
         """
         review = _create(self._tokens, "TokenReview", {"token": token, "audiences": self._audiences})
         status = _object(review, "status")

@@ -1,8 +1,8 @@
 """Signed download links that a browser can follow without a token: short-lived, and valid for one file of one job.
 
 A link grants what its signer could see when it was signed. The signature covers the group, job, path and form of the
-download. A refusal does not say what is wrong with the link, nor whether the file exists: it is a 401 before any
-lookup, and the page creates a new link.
+download. An invalid link gets a 401 before any lookup, so the response reveals neither the reason nor whether the file
+exists. The page then creates a new link.
 """
 
 import hashlib

@@ -14,20 +14,20 @@ from api.auth.issuer import ALGORITHMS, Issuer
 from api.errors import NotAuthenticated, ServiceUnavailable
 
 LEEWAY_SECONDS = 30
-_MAX_EXPIRY = 2**53  # clamps absurd `exp` values, which float arithmetic cannot handle
+_MAX_EXPIRY = 2**53  # clamps absurd `exp` values, which a float cannot represent
 _REQUIRED = ("exp", "iat", "iss", "sub")
 
 # The types that an access token may declare, if any, in its header (RFC 9068) and in its claims (Keycloak). Keycloak
 # signs ID tokens (typ ID), refresh tokens and key-bound tokens (DPoP) with the same keys.
 _HEADER_TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
 _CLAIM_TYPES = (None, "bearer", "jwt")
-# Only ID tokens have these. `nonce` proves nothing: Keycloak's access tokens had it for years.
+# Claims that only ID tokens have. `nonce` is not one of them: Keycloak's access tokens had it for years.
 _ID_TOKEN_CLAIMS = frozenset(("at_hash", "c_hash"))
 
 
 @dataclass(frozen=True)
 class VerifiedToken:
-    """The owner of a verified token, and the time of its expiry (UNIX seconds)."""
+    """The owner and the expiry (UNIX seconds) of a verified token."""
 
     caller: Caller
     expires_at: int
@@ -99,7 +99,7 @@ def _find_key(issuer: Issuer, kid: Any) -> jwt.PyJWK:
         key = issuer.key(kid)
     except FetchError as error:
         raise ServiceUnavailable(
-            "the token cannot be checked because the issuer's keys cannot be fetched; try again later"
+            "the token cannot be checked because the issuer's keys cannot be fetched; retry later"
         ) from error
     if key is None:
         raise NotAuthenticated("invalid token: the issuer does not publish the key that signed it; sign in again")

@@ -1,6 +1,6 @@
 """Decides which Host and Origin headers are the service's own, and which other origins may call it.
 
-`X-Forwarded-*` headers are ignored, as anybody can send them. A proxy that changes the Host header requires
+`X-Forwarded-*` headers are ignored, as any client can send them. A proxy that changes the Host header requires
 PHJOB_API_ORIGIN. A proxy that only terminates TLS does not: https://<Host> is accepted as the service's own origin.
 """
 

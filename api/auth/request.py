@@ -1,9 +1,9 @@
 """Finds the caller of the current request, by the Authorization header or by a cookie.
 
-A browser sends cookies with any page's request, so a request with a cookie is subject to CSRF checks: it may read only
-for pages of our own, and change something only as JSON (which no form can send) from our own origin. The same holds
-if no token is required. A request with an Authorization header is exempt, as browsers do not add that header by
-themselves; its cookies are ignored.
+A browser sends its cookies with requests from any site's page, so a request with a cookie is subject to CSRF checks. It
+must not come from another site's page; if it changes something, it must also be JSON (which no form can send) and come
+from the service's own origin. If no token is required, the same checks apply except that of the origin. A request with
+an Authorization header is exempt, as browsers do not add that header by themselves; its cookies are ignored.
 """
 
 from collections.abc import Callable

@@ -36,7 +36,7 @@ _ERROR_CODES = frozenset(
         "unsupported_response_type",
     )
 )  # fmt: skip
-_UNAVAILABLE = "the sign-in service does not answer; try again later"
+_UNAVAILABLE = "the sign-in service does not answer; retry later"
 _STATE_MISMATCH = "the sign-in took too long, or was started in another browser"
 
 
@@ -49,9 +49,9 @@ class Tokens:
 
 
 class SignIn:
-    """Signs people in at `issuer` as `client`. Every method raises ServiceUnavailable.
+    """Signs users in at `issuer` as `client`. Every method raises ServiceUnavailable if the issuer does not answer.
 
-    `origin`: the service's own, as browsers see it. `callback`: the path that the issuer redirects to.
+    `origin`: the service's own origin as browsers see it. `callback`: the path that the issuer redirects to.
     """
 
     def __init__(self, issuer: Issuer, client: OAuthClient, origin: str, callback: str, fetcher: Fetcher) -> None:
@@ -72,7 +72,7 @@ class SignIn:
         return url, login
 
     def complete(self, query: Mapping[str, str], login: LoginState | None) -> Tokens:
-        """Return the user's tokens for the callback's `query`. Raises NotAuthenticated."""
+        """Exchange the code in the callback's `query` for tokens. Raises NotAuthenticated."""
         if login is None or not hmac.compare_digest(query.get("state", "").encode(), login.state.encode()):
             raise NotAuthenticated(_STATE_MISMATCH)
         code = query.get("code")
@@ -93,7 +93,7 @@ class SignIn:
         )
 
     def sign_out_url(self) -> str:
-        """Return the URL that ends the browser's session with the issuer, or "" if the issuer has none."""
+        """Return the URL that ends the browser's session with the issuer, or "" if the issuer has no such URL."""
         with _translate_fetch_errors():
             url = self._issuer.find_endpoint("end_session_endpoint")
         query = urlencode({"client_id": self._client.id, "post_logout_redirect_uri": self._home_url})
@@ -126,7 +126,7 @@ class SignIn:
 
 
 def missing_settings(settings: ApiSettings) -> list[str]:
-    """Return the names of the settings that are missing for people to sign in at the issuer."""
+    """Return the names of the settings that sign-in at the issuer requires and that are not set."""
     required = ("oidc_client_id", "origin") if "oidc" in settings.auth else ()
     return [f"{PREFIX}{field.upper()}" for field in required if not getattr(settings, field)]
 

@@ -8,8 +8,8 @@
 | any other JWT | `kubernetes` |
 | anything else | the shared secret |
 
-If that authenticator is disabled or refuses the token, no other one is tried: a second opinion could accept a token
-for a reason that the first one rules out.
+If that authenticator is disabled or refuses the token, no other one is tried, because it could accept a token that was
+refused for a good reason.
 """
 
 import base64

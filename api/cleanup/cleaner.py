@@ -33,7 +33,7 @@ from artifacts.errors import ArtifactError, InvalidName, StoreError
 from artifacts.log import get_logger
 from artifacts.names import group_path
 
-_KEPT = RemovedFiles(-1, 0)  # compared by identity: the folder must stay after all
+_KEPT = RemovedFiles(-1, 0)  # the folder must stay; compared by identity
 
 logger = get_logger(__name__)
 
@@ -150,7 +150,7 @@ class Cleaner:
             return [group for group in groups if not self._has_folder(group)]
 
     def check(self) -> None:
-        """Raise ServiceUnavailable if the PhJobs have not been read, without which no run is possible."""
+        """Raise ServiceUnavailable if the PhJobs have not been read; every run requires them."""
         self._jobs.check()
 
     def stop(self) -> None:
@@ -266,7 +266,7 @@ class Cleaner:
             self._count_run(groups, "refused")
             logger.error("cleanup refused", reason=error)
             raise
-        except ConflictError:  # another replica is cleaning: not a failure
+        except ConflictError:  # another replica runs the cleanup: not a failure
             raise
         except BaseException:
             self._count_run(groups, "failure")

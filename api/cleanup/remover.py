@@ -1,8 +1,8 @@
 """Removes one job folder with its records, unless a decision or a running job keeps it.
 
 A removal can be killed at any time. A marker is written first and deleted last, so the next run can resume. The data
-is removed before `expiredAt`, so the folder stays due. No decision is lost: one made while the marker exists is
-refused, and one made before is seen by the check that follows the marker.
+is removed before `expiredAt`, so the folder stays due. No decision is lost: a decision is refused while the marker
+exists, and the check after writing the marker finds all earlier decisions.
 """
 
 from collections.abc import Callable
@@ -101,7 +101,7 @@ class FolderRemover:
         return is_deletion and self._jobs.has_active_pod(folder.group, folder.job)
 
     def _delete_records(self, folder: JobFolder, listed: ListedRecords) -> None:
-        """Delete the folder's records, always including a pin: a refused one may have been written meanwhile."""
+        """Delete the folder's records. A pin is always deleted: a refused pin may have been written meanwhile."""
         self._store.delete(pin_key(folder.group, folder.job))
         if listed.has_decision:
             self._store.delete(extension_key(folder.group, folder.job))
@@ -110,7 +110,7 @@ class FolderRemover:
         self._store.delete(removal_key(folder.group, folder.job))
 
     def _may_return(self, folder: JobFolder) -> bool:
-        """Return whether a decision still waits for a missing folder; a pin waits for the maximum retention."""
+        """Return whether to keep a decision because the missing folder may return; a pin for the maximum retention."""
         try:
             record = self._reader.read_record(folder)
         except InvalidDocument:

@@ -22,7 +22,7 @@ from artifacts.log import get_logger
 DAY_SECONDS = 86400
 CHECK_SECONDS = 60
 RETRY_SECONDS = 3600  # after a failed run, or one that the guard refused
-LOCK_RETRY_SECONDS = 300  # after another replica was found to be cleaning
+LOCK_RETRY_SECONDS = 300  # while another replica runs the cleanup
 USAGE_MAX_AGE_SECONDS = DAY_SECONDS / 2  # failed runs are retried hourly; do not measure the usage each time
 
 logger = get_logger(__name__)
@@ -73,12 +73,12 @@ class CleanupScheduler:
         self._thread.join()
 
     def check(self) -> None:
-        """Run the cleanup if it is overdue, and refresh the metrics from the store, whichever replica wrote it."""
+        """Run the cleanup if it is overdue, and refresh the metrics from the replicas' shared state in the store."""
         now = self._clock()
         try:
             last_success = refresh_metrics(self._store, self._metrics)
         except ArtifactError as error:
-            logger.warning("cannot read the time of the last cleanup", error=error)
+            logger.warning("time of the last cleanup not read", error=error)
             return
         if not self._at:
             self._measure(now, DAY_SECONDS)
@@ -97,7 +97,7 @@ class CleanupScheduler:
             update_usage(self._store, self._metrics, self._clock, lambda: not self._stopping.is_set())
 
     def _has_jobs(self) -> bool:
-        """Return whether the PhJobs have been read; they have not at the start."""
+        """Return whether the PhJobs have been read; false shortly after the start."""
         try:
             self._cleaner.check()
         except ServiceUnavailable as error:

@@ -46,7 +46,7 @@ class LastRun:
 
 @dataclass(frozen=True)
 class UsageSnapshot:
-    """What was stored at `measured_at` (UNIX seconds), by group path."""
+    """The usage of the store at `measured_at` (UNIX seconds), by group path."""
 
     measured_at: float
     groups: Mapping[str, StoredTotals]

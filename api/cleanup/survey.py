@@ -32,7 +32,7 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A job folder that the cleanup examined. `is_due`: a run would remove it now. `reason` says why, or why not."""
+    """A job folder that the cleanup examined. `is_due`: a run would remove it now. `reason` explains `is_due`."""
 
     group: str
     job: str
@@ -213,7 +213,8 @@ class Survey:
 def find_excess(due_count: int, examined_count: int, max_share: float, floor: int) -> str:
     """Return why a run that removes `due_count` of `examined_count` jobs is refused, or "".
 
-    A wrong clock, a lost setting or a partly mounted store would make a run remove too much, and nothing restores it.
+    A wrong clock, a lost setting or a partly mounted store would make a run remove too much. That
+    cannot be undone.
     """
     if due_count <= floor or due_count <= max_share * examined_count:
         return ""

@@ -86,7 +86,7 @@ def _measure_group(store: Store, prefix: str, is_in_time: Callable[[], bool]) ->
     try:
         return count_usage(_take_while(is_in_time, store.list(prefix)), is_in_time, _MAX_FILES)
     except StoreError as error:
-        logger.info("group not listed, its jobs are measured separately", prefix=prefix, error=error)
+        logger.info("group not listed", prefix=prefix, error=error)
     return count_usage(_take_while(is_in_time, _list_readable(store, prefix)), is_in_time, _MAX_FILES)
 
 

@@ -1,7 +1,7 @@
 """The URLs of downloads: parses requests and builds links.
 
 /api/files/groups/<group>/jobArtifacts/<job>/<path>               a file; ?download=1 makes it an attachment
-/api/files/groups/<group>/jobArtifacts/<job>/[<path>/]?archive=zip  the job's files, or a folder's, as a ZIP
+/api/files/groups/<group>/jobArtifacts/<job>/[<path>/]?archive=zip  all files of the job, or of a folder, as a ZIP
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ ROOT = "/api/files/"
 
 @dataclass(frozen=True)
 class DownloadTarget:
-    """The target of a URL. `group` and `job` are unchecked. `path` is encoded and has no final slash; "": all files."""
+    """The target of a URL. `group` and `job` are unchecked. `path`: encoded, no trailing slash; "" for all files."""
 
     group: str
     job: str
@@ -45,14 +45,14 @@ class DownloadTarget:
 def parse_target(path_info: str, query: Mapping[str, str]) -> DownloadTarget:
     """Parse a request. `path_info` is WSGI's: percent-decoded once, with bytes as Latin-1.
 
-    An encoded slash has become a slash, as in proxies, so the resulting path is checked like any other.
+    The decoding turns %2F into a slash, as some proxies do, so the path is checked afterwards.
 
     Raises:
         NotFoundError: no artifact can have this URL.
-        BadInput: the URL is a folder's without `archive`, or `archive` is not zip.
+        BadInput: the URL is that of a folder but has no `archive`, or `archive` is not zip.
     """
-    groups, group, artifacts, job, path = _split(path_info)
-    if groups != "groups" or artifacts != JOB_ARTIFACTS or not job:
+    first, group, third, job, path = _split(path_info)
+    if first != "groups" or third != JOB_ARTIFACTS or not job:
         raise NotFoundError(f"the URL of a download is {ROOT}groups/<group>/{JOB_ARTIFACTS}/<job>/<path>")
     archive = _is_archive(query)
     if archive:

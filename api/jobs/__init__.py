@@ -1,1 +1,1 @@
-"""Where PhJobs come from: what the API knows of one, and the interface of its sources."""
+"""PhJobs: the API's model of a PhJob, and the sources that it is read from."""

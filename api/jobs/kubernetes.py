@@ -1,6 +1,6 @@
 """PhJobs in Kubernetes, cached by an informer, so that reading one costs no request.
 
-The service account needs the rights to list, watch, create and patch phjobs.primehub.io, and to get pods.
+The service account needs the permissions to list, watch, create and patch phjobs.primehub.io, and to get pods.
 """
 
 import re
@@ -27,7 +27,7 @@ STALE_SECONDS = 300.0  # without any message from the API server: five bookmarks
 _TIMEOUT_SECONDS = 10.0  # a user is waiting for the response
 _MAX_NAMES_TRIED = 3
 _DEFAULT_TIMING = InformerTiming()
-_MISSING_RIGHT = re.compile(r'User ".*" cannot ')
+_MISSING_PERMISSION = re.compile(r'User ".*" cannot ')
 _NOT_INSTALLED = (
     "the cluster has no resource phjobs.primehub.io, or the namespace does not exist: "
     "ask the cluster's administrator to install PrimeHub"
@@ -116,7 +116,7 @@ class KubernetesJobs:
         try:
             self._patch(job, {"metadata": {"annotations": {EXPIRY_ANNOTATION: str(expired_at)}}})
         except NotFoundError:
-            logger.debug("expiry not annotated, phjob is gone", group=job.group, job=job.id)
+            logger.debug("expiry not annotated", reason="the PhJob is gone", group=job.group, job=job.id)
 
     def check(self) -> None:
         """Raise ServiceUnavailable if the PhJobs have not been listed, or the watch is silent."""
@@ -136,11 +136,11 @@ class KubernetesJobs:
             try:
                 return self._phjobs.create(_resource(draft, new_job_name()))
             except errors.AlreadyExists:
-                logger.info("generated job name already exists, retrying with another")
+                logger.info("generated job name already exists")
         return self._phjobs.create(_resource(draft, new_job_name()))
 
     def _patch(self, job: Job, patch: Mapping[str, Mapping[str, Any]]) -> None:
-        """Merge `patch` into this PhJob, identified by its UID: a later PhJob of the same name is another one."""
+        """Merge `patch` into this PhJob, identified by its UID: a later PhJob may have the same name."""
         own = {**patch, "metadata": {**patch.get("metadata", {}), "uid": job.uid}}
         with _translated_errors("patch phjobs.primehub.io"):
             try:
@@ -193,29 +193,33 @@ def _resource(draft: Draft, name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _translated_errors(right: str) -> Iterator[None]:
-    """Translate Kubernetes errors into the API's. `right` is the right that the request needs, for the message."""
+def _translated_errors(permission: str) -> Iterator[None]:
+    """Translate Kubernetes errors into the API's. `permission`: the one that the request needs, for the message."""
     try:
         yield
     except errors.Forbidden as error:
-        if not _MISSING_RIGHT.search(error.message):  # an admission webhook or a quota refused the request
+        if not _MISSING_PERMISSION.search(error.message):  # an admission webhook or a quota refused the request
             raise BadInput(error.message) from error
-        logger.error("kubernetes request forbidden", right=right, error=error)
-        raise ServiceUnavailable(f"the service may not {right}: ask its administrator to grant that right") from error
+        logger.error("kubernetes request forbidden", permission=permission, error=error)
+        raise ServiceUnavailable(_forbidden_message(permission)) from error
     except errors.Invalid as error:
         raise BadInput(error.message) from error
     except errors.NotFound as error:
         raise ServiceUnavailable(_NOT_INSTALLED) from error
     except errors.KubeError as error:
-        logger.warning("kubernetes request failed", right=right, error=error)
-        raise ServiceUnavailable("the Kubernetes API server cannot be reached at the moment: retry later") from error
+        logger.warning("kubernetes request failed", permission=permission, error=error)
+        raise ServiceUnavailable("the Kubernetes API server cannot be reached: retry later") from error
+
+
+def _forbidden_message(permission: str) -> str:
+    return f"the service lacks the permission to {permission}: ask its administrator to grant it"
 
 
 def _not_synced_message(error: errors.KubeError | None, namespace: str) -> str:
     if isinstance(error, errors.NotFound):
         return _NOT_INSTALLED
     if isinstance(error, errors.Forbidden):
-        return f"the service may not list phjobs.primehub.io in {namespace}: ask its administrator to grant that right"
+        return _forbidden_message(f"list phjobs.primehub.io in {namespace}")
     if error:
         return "the Kubernetes API server cannot be reached, so PhJobs have not been listed yet: retry later"
     return "PhJobs are being listed: retry in a moment"

@@ -79,7 +79,7 @@ class EvidenceReader:
     def read(
         self, folder: JobFolder, now: float, listed: ListedRecords | None = None, complete: bool = False
     ) -> Evidence:
-        """Read as much evidence as the retention depends on.
+        """Read the evidence that the retention depends on.
 
         With `complete`, both expiry files and the first-seen time are read even if they make no difference. With
         `listed`, the folder is known to exist, and one expiry file in the future is enough.
@@ -100,7 +100,7 @@ class EvidenceReader:
         self._store.write(first_seen_key(folder.group, folder.job), format_expiry(now))
 
     def read_record(self, folder: JobFolder) -> Record:
-        """Read the record; it is empty if nothing was decided. Raises InvalidDocument."""
+        """Read the record; it is empty without a decision. Raises InvalidDocument."""
         return Record(
             self._read_decision(pin_key(folder.group, folder.job), parse_pin),
             self._read_decision(extension_key(folder.group, folder.job), parse_extension),

@@ -1,1 +1,1 @@
-"""GraphQL: the schema in Graphene, its execution, and the limits on what may be asked."""
+"""GraphQL: the schema in Graphene, its execution, and the limits on requests."""

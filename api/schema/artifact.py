@@ -94,7 +94,7 @@ class PhJobArtifactWhereInput(InputObjectType):
 
 
 class ArtifactView:
-    """The values of PhJobArtifact. `is_listed` is whether it is one of a list of jobs."""
+    """The values of PhJobArtifact. `is_listed`: whether the job is part of a list."""
 
     def __init__(self, context: RequestContext, folder: JobFolder, is_listed: bool = False) -> None:
         self._context, self._services, self._folders = context, context.services, context.folders
@@ -102,7 +102,7 @@ class ArtifactView:
 
     @property
     def prefix(self) -> str:
-        """The key of the job folder, without a slash at its end."""
+        """The key of the job folder, without the trailing slash."""
         return self._folder.prefix.removesuffix("/")
 
     @property

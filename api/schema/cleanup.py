@@ -121,7 +121,7 @@ class CleanupQueries(ObjectType):
 
     @staticmethod
     def resolve_ph_job_artifact_usage(_: None, info: ResolveInfo, group_name: str) -> UsageRow:
-        """Return what a group's artifacts occupy."""
+        """Return the usage of a group."""
         context: RequestContext = info.context
         path = visible_group(context.caller, group_name)
         context.budget.charge_folders(WALK_FOLDERS)

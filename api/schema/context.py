@@ -91,7 +91,7 @@ class FolderReader:
     def first_files(
         self, prefix: str, folder: str, limit: int, *, after: str = "", recursive: bool = True
     ) -> tuple[list[Item], bool]:
-        """Return the first `limit` files behind `after`, and whether there are no more."""
+        """Return the first `limit` files after `after`, and whether there are no more."""
         key = (prefix, folder, after, recursive)
         items, complete = self._listings.get(key, ([], False))
         if len(items) <= limit and not complete:

@@ -48,7 +48,7 @@ def field_error(error: GraphQLError) -> dict[str, Any]:
 
 
 def internal_error(error: Exception) -> dict[str, Any]:
-    """Log an unexpected error with its trace, and format it without details: only an id that finds the log line."""
+    """Log an unexpected error with its traceback, and format it without details, with the id of the log line."""
     error_id = secrets.token_hex(8)
     logger.error("graphql request failed", error_id=error_id, exc_info=error)
     return _format_error(f"internal error: the service's log has the details under the id {error_id}", ApiError.code)

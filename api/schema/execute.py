@@ -75,5 +75,5 @@ class Executor:
 
 
 def _never_awaitable(_: Any) -> bool:
-    """No resolver of the schema is asynchronous."""
+    """Return False, as no resolver of the schema is asynchronous."""
     return False

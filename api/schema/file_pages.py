@@ -95,7 +95,7 @@ class FileNode(NamedTuple):
 
     @property
     def sha256(self) -> str | None:
-        """The digest in the manifest; None if it has none."""
+        """The digest in the manifest; None if the manifest has no matching entry."""
         return self.connection.digests.get(self.name)
 
     @property
@@ -166,7 +166,7 @@ class FileConnection:
 
 
 def download_link(context: RequestContext, folder: JobFolder, name: str, *, download: bool) -> str:
-    """Return a temporary link to a file, or to a folder ("" or with a closing slash) as a ZIP."""
+    """Return a temporary link to a file, or to a folder ("" or with a trailing slash) as a ZIP."""
     is_folder = not name or name.endswith("/")
     target = DownloadTarget(folder.group, folder.job, name.removesuffix("/"), archive=is_folder, download=download)
     return context.services.link_signer.sign(context.caller, target)

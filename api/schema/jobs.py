@@ -99,7 +99,7 @@ class InstanceTypeRow(NamedTuple):
 
 
 class JobNode:
-    """The values of PhJob. `is_listed` is whether it is one of a list: then its status replaces reads of the store."""
+    """The values of PhJob. `is_listed`: whether the job is part of a list; then its status replaces the store."""
 
     schedule = log_endpoint = monitoring = None
 

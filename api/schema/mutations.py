@@ -115,7 +115,7 @@ class Mutation(ObjectType):
         """Create a PhJob with the same specification."""
         context: RequestContext = info.context
         job = _changeable_job(context, where["id"])
-        logger.info("job to be rerun", group=job.group, job=job.id, user=context.caller.username)
+        logger.info("job rerun requested", group=job.group, job=job.id, user=context.caller.username)
         draft = Draft(
             display_name=job.display_name,
             group=job.group,
@@ -130,7 +130,7 @@ class Mutation(ObjectType):
 
     @staticmethod
     def resolve_cancel_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> CancelledJob:
-        """Request the end of a PhJob; a finished one is unchanged."""
+        """Request the end of a PhJob; do nothing if it has ended."""
         context: RequestContext = info.context
         job = _changeable_job(context, where["id"])
         if not job.has_ended:
@@ -232,7 +232,7 @@ def _check_draft(texts: Mapping[str, str], command: str, deadline: int | None) -
 
 
 def _changeable_group(context: RequestContext, group: str) -> str:
-    """Return the group's name as the caller's token has it, or `group` if it does not. Raises NotAuthorized."""
+    """Return the group's name as in the caller's token, or `group` if the token lacks it. Raises NotAuthorized."""
     path = visible_group(context.caller, group)
     if not context.caller.can_change(group):
         raise NotAuthorized(_READ_ONLY)

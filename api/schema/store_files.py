@@ -1,7 +1,7 @@
 """The query `files`, with which PrimeHub's SDK lists and downloads files, for the part of PHFS that holds artifacts.
 
 As in PrimeHub, the name of an item is the rest of its path after the prefix. If the prefix is a folder without its
-closing slash, names begin with a slash; if the prefix is a file, its name is empty.
+trailing slash, names begin with a slash; if the prefix is a file, its name is empty.
 """
 
 # mypy: allow-subclassing-any

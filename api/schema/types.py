@@ -15,8 +15,8 @@ from api.listing import MAX_PAGE_SIZE
 class Size(Scalar):
     """A number of bytes or files: a JSON number without a fraction.
 
-    PrimeHub uses Int for some sizes, which is limited to 2 GiB, and Float for others, which its server writes without
-    a fraction if they are whole. Clients of both can read Size. A Float of this server would write 5 as 5.0.
+    PrimeHub uses Int for some sizes, although Int ends at 2 GiB, and Float for others, which its server writes without
+    a fraction if they are whole. Clients of either can read Size. Graphene's Float would write 5 as 5.0.
     """
 
     @staticmethod
@@ -59,7 +59,7 @@ class PageInfoValues(NamedTuple):
 
 
 class InstanceType(ObjectType):
-    """The resources of a job's pod. This server has only the name; the other fields are null."""
+    """The resources of a job's pod. This server knows only the name; the other fields are null."""
 
     id = NonNull(ID)
     name = NonNull(String)
@@ -71,7 +71,7 @@ class InstanceType(ObjectType):
 
 
 class Group(ObjectType):
-    """A team. This server has only the name, which is also the id; the other fields are null."""
+    """A team. This server knows only the name, which is also the id; the other fields are null."""
 
     id = NonNull(ID)
     name = NonNull(String)
@@ -122,7 +122,7 @@ def format_optional_time(seconds: float | None) -> str | None:
 
 
 def check_page_size(size: int | None, argument: str = "first") -> int:
-    """Return the size of a page. Raises BadInput if it is null or out of range; `argument` is its name."""
+    """Return the size of a page. Raises BadInput if it is null or out of range. `argument`: its name in the error."""
     if size is None or not 0 <= size <= MAX_PAGE_SIZE:
         raise BadInput(f"`{argument}` must be between 0 and {MAX_PAGE_SIZE}, got {'null' if size is None else size}")
     return size

@@ -38,7 +38,7 @@ def graphql_blueprint(services: Services, authenticate: Callable[[], Caller]) ->
             return result, 400 if result.kind == "refused" else 200
         except ApiError as error:
             return GraphQLResponse("refused", errors=[request_error(error)]), error.status
-        except Exception as error:  # noqa: BLE001 - internal_error logs the trace
+        except Exception as error:  # noqa: BLE001 - internal_error logs the traceback
             return GraphQLResponse("refused", errors=[internal_error(error)]), 500
 
     @blueprint.post(GRAPHQL_PATH)

@@ -1,7 +1,7 @@
 """Lists and deletes the keys of a bucket: the interface, and its implementation with obstore.
 
 obstore is used for GCS and Azure. It strips the slash of a `folder/` object, fails a whole listing for one key that it
-considers invalid, and lists one level only as a whole. For S3 there is `api.store.s3`.
+considers invalid, and cannot list a single level in pages. For S3 there is `api.store.s3`.
 """
 
 import contextlib

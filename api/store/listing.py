@@ -1,7 +1,7 @@
 """Lists a directory as an object store lists keys: files by path, in the order of the paths' bytes, lazily.
 
-Directories are unordered, so all names of a folder are read before its first file is yielded. But only files that the
-caller asks for are stat'ed, and folders that sort before `after` are not read.
+Directories are unordered, so all names of a folder are read before its first file is yielded. A file is only stat'ed
+when the caller consumes it, and folders that sort before `after` are not read.
 """
 
 import bisect
@@ -16,9 +16,9 @@ from artifacts.errors import StoreError
 
 
 class _Names(NamedTuple):
-    """The names of a folder that are still to be listed, the next one last.
+    """The names of a folder that have not been listed yet, in descending order.
 
-    `names` are names in keys, folders with a slash; `raw` has the operating system's name if it differs.
+    `names`: as in keys; a folder's name ends with a slash. `raw`: the operating system's name, if it differs, by name.
     """
 
     names: list[str]
@@ -87,7 +87,7 @@ def _read_names(directory: int, after: str, recursive: bool, on_read: OnRead) ->
 
 
 def _add_encoded(names: list[str], encoded: list[tuple[str, str]]) -> dict[str, str]:
-    """Add the encoded names, except those that another file has literally. Returns their raw names."""
+    """Add the encoded names, unless another file literally has that name. Returns the raw names by encoded name."""
     literal = {name.removesuffix("/") for name in names}
     raw_names = {name: raw for raw, name in encoded if name.removesuffix("/") not in literal}
     names.extend(raw_names)
@@ -95,7 +95,7 @@ def _add_encoded(names: list[str], encoded: list[tuple[str, str]]) -> dict[str, 
 
 
 def _count_after(names: list[str], after: str, recursive: bool) -> int:
-    """Return how many of the names, in descending order, sort after `after` or are a folder that contains it."""
+    """Return the number of names to list, in descending order: those after `after`, and a folder that contains it."""
     count = bisect.bisect_left(names, True, key=lambda name: name <= after)
     contains = recursive and count < len(names) and names[count].endswith("/") and after.startswith(names[count])
     return count + contains

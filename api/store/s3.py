@@ -3,7 +3,7 @@
 obstore cannot express `folder/` or `a//b`, and one such key hides a whole page of others. So this module sends its own
 requests, with the endpoint, credentials and signing of obstore. obstore signs an object's URL, but no query. So the
 query is passed as part of the endpoint, and the object's name becomes the value of the last parameter, `x-id`, which S3
-ignores. This module never has the credentials. A signed URL works as one, so errors never contain it.
+ignores. This module never sees the credentials. A signed URL grants access by itself, so errors never contain it.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Error pages without scripts, for requests that a browser shows directly: what went wrong, and links to go on."""
+"""Error pages without scripts, for requests that a browser shows directly: what went wrong, and links to continue."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
 """Serves the page: one HTML document for all of its addresses, and its static files.
 
-The document is the same for everybody; its script requests the content from the API.
+The document is the same for all users; its script requests the content from the API.
 """
 
 import re

@@ -1,4 +1,4 @@
-// Modal dialogs with a form: the browser's own, which trap the focus and restore it. One is open at a time.
+// Modal dialogs with a form. They use <dialog>, which traps the focus and restores it. Only one is open at a time.
 
 import { h } from "./dom.js";
 import { messageOf } from "./errors.js";
@@ -43,7 +43,7 @@ export function openDialog({ title, body, confirmLabel, dismissLabel = "Cancel",
     h("h2", { id: "dialog-title" }, title),
     body,
     errorText,
-    h("div", { class: "actions" }, dismiss, confirm), // dismiss first: Enter alone does nothing if there is no field
+    h("div", { class: "actions" }, dismiss, confirm), // dismiss first: it gets the initial focus if the body has no field
   );
   const dialog = h("dialog", {
     "aria-labelledby": "dialog-title",

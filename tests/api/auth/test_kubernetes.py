@@ -31,9 +31,9 @@ class Cluster:
         self.status: dict[str, Any] = {}  # overrides fields of every review's status
         self.hold = threading.Event()
         self.hold.set()
-        server.answers |= {"tokenreviews": self._review, "subjectaccessreviews": self._access}
+        server.create_handlers |= {"tokenreviews": self._review, "subjectaccessreviews": self._access}
 
-    def asked(self, plural: str) -> list[dict[str, Any]]:
+    def received_reviews(self, plural: str) -> list[dict[str, Any]]:
         return [request.body for request in self.server.requests if request.path.endswith("/" + plural)]
 
     def _review(self, document: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def authenticator(cluster: Cluster, clock: list[float]) -> Iterator[KubernetesAu
 
 def test_groups_are_the_valid_names_with_the_prefix(cluster: Cluster, authenticator: KubernetesAuthenticator) -> None:
     assert authenticator.authenticate("good") == Caller("u-1", "ann", ("Team_A", "b"))
-    review = cluster.asked("tokenreviews")[0]
+    review = cluster.received_reviews("tokenreviews")[0]
     assert review["spec"] == {"token": "good", "audiences": ["phjob-artifacts", "other"]}
 
 
@@ -82,7 +82,7 @@ def test_right_to_delete_artifacts_makes_an_administrator(
     cluster.admins.add("eve")
     assert authenticator.authenticate("boss").is_admin
     assert not authenticator.authenticate("good").is_admin
-    assert cluster.asked("subjectaccessreviews")[0]["spec"] == {
+    assert cluster.received_reviews("subjectaccessreviews")[0]["spec"] == {
         "user": "eve",
         "uid": "u-1",
         "groups": USER["groups"],
@@ -119,14 +119,14 @@ def test_ambiguous_review_refuses_the_token(
     cluster.status = status
     with pytest.raises(NotAuthenticated):
         authenticator.authenticate("good")
-    assert cluster.asked("subjectaccessreviews") == []
+    assert cluster.received_reviews("subjectaccessreviews") == []
 
 
 @pytest.mark.parametrize("answer", [{}, {"allowed": "true"}, {"allowed": True, "denied": True}, {"allowed": 1}, []])
 def test_ambiguous_access_review_makes_no_administrator(
     cluster: Cluster, authenticator: KubernetesAuthenticator, answer: Any
 ) -> None:
-    cluster.server.answers["subjectaccessreviews"] = lambda document: {**document, "status": answer}
+    cluster.server.create_handlers["subjectaccessreviews"] = lambda document: {**document, "status": answer}
     assert not authenticator.authenticate("good").is_admin
 
 
@@ -149,7 +149,7 @@ def test_accepted_tokens_are_cached_for_ten_seconds_and_refused_ones_for_two(
     refuse(authenticator, "bad")
     clock[0] += 7.8
     authenticator.authenticate("good")
-    assert [review["spec"]["token"] for review in cluster.asked("tokenreviews")] == ["good", "bad", "bad"]
+    assert [review["spec"]["token"] for review in cluster.received_reviews("tokenreviews")] == ["good", "bad", "bad"]
     del cluster.users["good"]
     clock[0] += 0.2
     refuse(authenticator, "good")
@@ -180,7 +180,7 @@ def test_failed_review_gives_unavailable_and_is_not_cached(
     cluster: Cluster, authenticator: KubernetesAuthenticator, plural: str, kind: str, given: dict[str, Any]
 ) -> None:
     cluster.server.script.add(kind, lambda request: request.path.endswith("/" + plural), **given)
-    with pytest.raises(ServiceUnavailable, match="try again later"):
+    with pytest.raises(ServiceUnavailable, match="retry later"):
         authenticator.authenticate("good")
     assert authenticator.authenticate("good").username == "ann"
 
@@ -204,7 +204,7 @@ def test_concurrent_requests_with_one_token_share_one_review(
         answers = [pool.submit(authenticator.authenticate, "good") for _ in range(16)]
         cluster.hold.set()
         assert {answer.result().username for answer in answers} == {"ann"}
-    assert len(cluster.asked("tokenreviews")) == 1
+    assert len(cluster.received_reviews("tokenreviews")) == 1
 
 
 @pytest.fixture
@@ -213,18 +213,18 @@ def small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_caches")  # before the authenticator is made
-def test_strangers_tokens_evict_no_accepted_one_and_take_bounded_memory(
+def test_refused_tokens_do_not_evict_accepted_tokens_and_take_bounded_memory(
     cluster: Cluster, authenticator: KubernetesAuthenticator
 ) -> None:
     authenticator.authenticate("good")
     for number in range(10):
         refuse(authenticator, f"bad-{number}")
-    asked = len(cluster.asked("tokenreviews"))
+    review_count = len(cluster.received_reviews("tokenreviews"))
     authenticator.authenticate("good")
     refuse(authenticator, "bad-9")
-    assert len(cluster.asked("tokenreviews")) == asked
+    assert len(cluster.received_reviews("tokenreviews")) == review_count
     refuse(authenticator, "bad-0")
-    assert len(cluster.asked("tokenreviews")) == asked + 1
+    assert len(cluster.received_reviews("tokenreviews")) == review_count + 1
 
 
 def test_any_text_is_refused_as_a_token(authenticator: KubernetesAuthenticator) -> None:

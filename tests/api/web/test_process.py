@@ -19,7 +19,7 @@ def test_sign_in_logs_the_user_but_no_secret(tmp_path: Path, oidc: OidcServer) -
         assert visitor.sign_in("/jobs/job-1").headers["Location"] == "/jobs/job-1"
         assert visitor.session()["user"]["username"] == "ann"
         assert visitor.graphql().json() == {"data": {"phJobs": []}}
-        (state,) = [query["state"] for query in oidc.codes.asked]
+        (state,) = [query["state"] for query in oidc.codes.authorization_requests]
         oidc.codes.denies = "access_denied"
         assert visitor.sign_in().status_code == 401
         assert visitor.open("/api/session/callback?code=hostile-code&state=x").status_code == 401
@@ -34,4 +34,4 @@ def test_sign_in_logs_the_user_but_no_secret(tmp_path: Path, oidc: OidcServer) -
 def test_settings_missing_for_sign_in_are_logged_at_start(tmp_path: Path, oidc: OidcServer, missing: str) -> None:
     with serving(tmp_path, **oidc_settings(oidc, **{missing: ""})) as served:
         pass
-    assert f"sign-in at the issuer is disabled, the page accepts tokens only missing_setting={missing}" in served.log
+    assert f"sign-in at the issuer disabled missing_setting={missing}" in served.log

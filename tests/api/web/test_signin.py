@@ -17,7 +17,7 @@ from tests.api.web.test_session import cookies
 
 ANN = {"username": "ann", "groups": ["research", "Team_A"], "isAdmin": False}
 CALLBACK = "/api/session/callback"
-UNAVAILABLE = "The sign-in service does not answer; try again later."
+UNAVAILABLE = "The sign-in service does not answer; retry later."
 RETRY_LINK = re.compile(r'href="(/api/session/login\?[^"]*)"')
 
 
@@ -42,16 +42,16 @@ def test_sign_in_returns_to_the_page_it_started_from(ann: Visitor, oidc: OidcSer
     assert (session["user"], session["canSignOut"]) == (ANN, True)
     assert session["expiresAt"]
     assert ann.graphql().status_code == 200
-    (asked,) = oidc.codes.asked
-    assert asked["client_id"] == CLIENT
-    assert len(asked["state"]) >= 43
-    assert len({asked["state"], asked["nonce"], asked["code_challenge"]}) == 3
+    (request,) = oidc.codes.authorization_requests
+    assert request["client_id"] == CLIENT
+    assert len(request["state"]) >= 43
+    assert len({request["state"], request["nonce"], request["code_challenge"]}) == 3
 
 
 def test_each_login_has_its_own_secrets(ann: Visitor, oidc: OidcServer) -> None:
     ann.sign_in()
     ann.sign_in()
-    first, second = oidc.codes.asked
+    first, second = oidc.codes.authorization_requests
     assert not [name for name in ("state", "nonce", "code_challenge") if first[name] == second[name]]
 
 
@@ -132,13 +132,13 @@ def test_refusal_by_the_issuer_is_shown_and_can_be_retried(
     assert "you</b>" not in answer.text
     assert f"error={'unknown' if 'script' in error else error}" in caplog.text
     oidc.codes.denies = ""
-    oidc.codes.asked.clear()
+    oidc.codes.authorization_requests.clear()
     assert ann.open(ann.open(again, "same-origin").headers["Location"]).status_code == 302
-    assert len(oidc.codes.asked) == 1
+    assert len(oidc.codes.authorization_requests) == 1
 
 
 def test_unavailable_issuer_is_reported_without_a_traceback(ann: Visitor, oidc: OidcServer, caplog: Any) -> None:
-    oidc.answers["/.well-known/openid-configuration"] = status(503)
+    oidc.handlers["/.well-known/openid-configuration"] = status(503)
     failed(ann.ask("GET", "/api/session/login"), 503, UNAVAILABLE)
     assert "Traceback" not in caplog.text
     assert "it answered with status 503" in caplog.text

@@ -35,5 +35,5 @@ async function fetchError(url) {
   const response = await send(url, { signal: controller.signal });
   if (!response.ok) return readError(response);
   controller.abort();
-  return new ApiError("UNAVAILABLE", "The service refused the download at first. Try again.", 503);
+  return new ApiError("UNAVAILABLE", "The first attempt to download failed. Retry the download.", 503);
 }

@@ -64,7 +64,7 @@ export function previewContent({ name, size }, url, signal) {
   }
 
   function showImage() {
-    const onError = () => show(errorNotice("The browser cannot show this image.", "Download it, or try again later."));
+    const onError = () => show(errorNotice("The browser cannot show this image.", "Download it, or retry later."));
     show(renderImage(url, escapeName(baseName(name)), onError));
   }
 

@@ -95,7 +95,7 @@ export function previewDialog({ jobId, onStep, onClose, onSave }) {
     }
   }
 
-  /** Within the dialog: screen readers ignore everything outside an open one. @param {string} text */
+  /** Announce within the dialog: screen readers ignore everything outside an open dialog. @param {string} text */
   function announce(text) {
     announcer.textContent = text;
   }

@@ -2,7 +2,7 @@
 //
 // The address holds the whole state (tab_state.js): each action of the user changes the address, and each change of the
 // address, by an action or by "back", changes the view. Files are linked by plain URLs of the API. Signed URLs would
-// expire after five minutes, and would give access to anybody who gets a copied address.
+// expire after five minutes, and would give access to anyone who gets a copied address.
 
 import { h } from "../dom.js";
 import { messageOf } from "../errors.js";
