@@ -49,7 +49,7 @@ def rows(disk: Disk, quick: bool, is_selected: Callable[[str], bool]) -> Iterato
 
 
 def measure(jobs: int) -> dict[str, float]:
-    """Clean up `jobs` jobs in a new process. Returns seconds, MB before and gained, and requests per job."""
+    """Clean up `jobs` jobs in a new process. Returns seconds, MB before and added by the run, and requests per job."""
     with _server(jobs) as url, TemporaryDirectory() as folder:
         environment = {**os.environ, "AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
         environment |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}

@@ -123,7 +123,9 @@ def rows(disk: Disk, quick: bool, is_selected: RowFilter) -> Iterator[Row]:
             continue
         try:
             with benchmark.open_store(disk) as store:
-                selected = [item for item in _measurements(benchmark, disk, store) if item.name in names]
+                selected = [
+                    measurement for measurement in _measurements(benchmark, disk, store) if measurement.name in names
+                ]
                 _run_rounds(benchmark, disk, store, selected)
         except (BenchError, NotMeasurable) as error:
             yield from (failed_row(name, error) for name in names)

@@ -156,7 +156,7 @@ class _Memory:
     def list(
         self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
     ) -> Iterator[Item]:
-        return (item for item in self._items if item.name > after) if prefix == _PREFIX else iter(())
+        return (file for file in self._items if file.name > after) if prefix == _PREFIX else iter(())
 
     def stat(self, key: str) -> FileStat:
         raise FileMissing(key)

@@ -27,7 +27,7 @@ from api.store.factory import open_store
 store = open_store(sys.argv[1])
 list(store.list("groups/nobody/"))
 started = time.perf_counter()
-names = [item.name for item in itertools.islice(store.list(sys.argv[2]), int(sys.argv[3]))]
+names = [file.name for file in itertools.islice(store.list(sys.argv[2]), int(sys.argv[3]))]
 seconds = time.perf_counter() - started
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # rusage includes the parent's
 print(json.dumps([seconds, int(peak.split()[1]) / 1024, len(names)]))

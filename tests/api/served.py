@@ -42,7 +42,7 @@ class Served:
     def ask(
         self, method: str, path: str, body: str | None = None, timeout: float = PATIENCE_SECONDS, **headers: str
     ) -> Answer:
-        """Send a request over a new connection. `_` in header names stands for `-`."""
+        """Send a request over a new connection. `_` in header names is sent as `-`."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): text for name, text in headers.items()})
@@ -75,7 +75,7 @@ class Served:
 
 @contextlib.contextmanager
 def serving(folder: Path, **settings: str) -> Iterator[Served]:
-    """Run the service, once it is ready. `PORT` in settings stands for its port."""
+    """Run the service, once it is ready. `PORT` in settings is replaced by its port."""
     store = folder / "phfs"
     (store / "groups").mkdir(parents=True)
     with ApiServer() as cluster, socket.create_server(("127.0.0.1", 0)) as probe:

@@ -1,4 +1,4 @@
-"""Rights as a matrix: each kind of caller, each group, and each way to a job's folder."""
+"""Permissions as a matrix: each kind of caller, each group, and each way to address a job's folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ CALLERS = {
     "member of invalid groups": Caller("5", "eve", ("", "..", "a/b", "x" * 64)),
     "service": SERVICE,
     "administrator": Caller("6", "root", (), is_admin=True),
-    "everybody": ANONYMOUS_ADMIN,
+    "anonymous administrator": ANONYMOUS_ADMIN,
 }
 MEMBERS = ("member by a_b", "member by a-b")
-ALL = ("administrator", "everybody")
+ALL = ("administrator", "anonymous administrator")
 
 
 def can_see(who: str, group: str) -> bool:

@@ -27,7 +27,7 @@ class FakeCluster:
         self.server, self.inject = server, True
         self.refuse: Callable[[Document], None] = lambda _: None
         self.created: dict[str, list[str]] = {}
-        server.answers["pods"] = self._create
+        server.create_handlers["pods"] = self._create
         server.put(NAMESPACE, {"metadata": {"labels": {"team": "a"}}})
 
     def add_job(self, name: str, command: str = "true", **fields: Any) -> None:

@@ -44,7 +44,7 @@ class E2eApiClient:
 
     def names(self, job: str) -> set[str]:
         """Return the names of the job's artifacts."""
-        return {item["name"] for item in self.artifact(job)["items"]}
+        return {file["name"] for file in self.artifact(job)["items"]}
 
     def download(self, path: str) -> bytes:
         """Download a file. `path`: the prefix of a job's artifacts, and the file's name."""

@@ -91,7 +91,7 @@ def ensure_crd(client: Client, definition: dict[str, Any]) -> bool:
 
 def _true_conditions(document: dict[str, Any]) -> list[str]:
     conditions = document.get("status", {}).get("conditions") or []
-    return [item["type"] for item in conditions if item["status"] == "True"]
+    return [condition["type"] for condition in conditions if condition["status"] == "True"]
 
 
 @pytest.fixture(scope="session")

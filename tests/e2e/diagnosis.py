@@ -29,7 +29,7 @@ def _phjobs(namespace: str) -> list[str]:
         found: dict[str, Any] = json.loads(_get(namespace, "phjobs", "-o", "json"))
     except ValueError:
         return []
-    return [item["metadata"]["name"] for item in found["items"]]
+    return [phjob["metadata"]["name"] for phjob in found["items"]]
 
 
 def _get(namespace: str, *words: str) -> str:

@@ -42,8 +42,8 @@ class Prometheus:
     def values(self, expression: str, *labels: str) -> dict[tuple[str, ...], float]:
         """Evaluate an expression, and return its values by the values of these labels."""
         return {
-            tuple(item["metric"].get(label, "") for label in labels): float(item["value"][1])
-            for item in self.query(expression)
+            tuple(series["metric"].get(label, "") for label in labels): float(series["value"][1])
+            for series in self.query(expression)
         }
 
     def value(self, expression: str) -> float:

@@ -74,7 +74,7 @@ def _write(client: Client, namespace: str, folder: Path) -> None:
 
 def _service_targets(client: Client, namespace: str, monitor: Document) -> Iterator[Document]:
     """Yield every pod behind the services, ready or not."""
-    endpoints = {item["metadata"]["name"]: item for item in _list(client, "endpoints", namespace)}
+    endpoints = {document["metadata"]["name"]: document for document in _list(client, "endpoints", namespace)}
     for service in _list(client, "services", namespace, monitor):
         labels = _labels(service, monitor["spec"].get("targetLabels", []))
         for subset in endpoints.get(service["metadata"]["name"], {}).get("subsets", []):
@@ -101,7 +101,7 @@ def _list(client: Client, plural: str, namespace: str, monitor: Document | None 
     labels = monitor["spec"]["selector"]["matchLabels"] if monitor else {}
     selector = {"labelSelector": ",".join(f"{name}={value}" for name, value in labels.items())}
     objects = ResourceClient(client, Resource("", "v1", plural, namespace))
-    return [item for page in objects.pages(selector) for item in page.items]
+    return [document for page in objects.pages(selector) for document in page.items]
 
 
 def _endpoint(monitor: Document) -> Document:

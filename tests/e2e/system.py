@@ -111,7 +111,7 @@ class System:
         """Return the messages of the PhJob's Events by reason."""
         with self.objects("events") as events:
             selected = {"fieldSelector": f"involvedObject.kind=PhJob,involvedObject.name={name}"}
-            return {item["reason"]: item["message"] for page in events.pages(selected) for item in page.items}
+            return {event["reason"]: event["message"] for page in events.pages(selected) for event in page.items}
 
     def metrics(self, part: str) -> dict[str, float]:
         """Return the sums over all pods of a part, by name and labels, such as `x_total{state="sealed"}`."""
@@ -150,7 +150,7 @@ class System:
             pod = client.request("POST", path, query={"dryRun": "All"}, body=self.pod("e2e-dry"))
         finally:
             client.close()
-        sidecars = [item for item in pod["spec"].get("initContainers", []) if item["name"] == SIDECAR]
+        sidecars = [container for container in pod["spec"].get("initContainers", []) if container["name"] == SIDECAR]
         return str(sidecars[0]["image"]) if sidecars else ""
 
     def pod(self, name: str, *command: str) -> Document:
@@ -204,9 +204,9 @@ def termination_summary(pod: Document) -> Document:
 def terminated_state(pod: Document, container: str) -> Document:
     """Return the container's `terminated` state, or {} if it has not ended."""
     status = pod.get("status", {})
-    for item in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        if item["name"] == container:
-            state: Document = item.get("state", {}).get("terminated") or {}
+    for container_status in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        if container_status["name"] == container:
+            state: Document = container_status.get("state", {}).get("terminated") or {}
             return state
     return {}
 
@@ -226,4 +226,4 @@ def _is_over(status: Mapping[str, Any]) -> bool:
 
 
 def _by_name(objects: ResourceClient) -> dict[str, Document]:
-    return {item["metadata"]["name"]: item for page in objects.pages({}) for item in page.items}
+    return {document["metadata"]["name"]: document for page in objects.pages({}) for document in page.items}

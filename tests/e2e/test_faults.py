@@ -120,7 +120,9 @@ def ready_pods(system: System, part: str) -> list[str]:
     """Return the names of the part's pods whose containers are ready."""
     pods = system.pods()
     return [
-        pod for pod in system.pods_of(part) if all(item["ready"] for item in pods[pod]["status"]["containerStatuses"])
+        pod
+        for pod in system.pods_of(part)
+        if all(container["ready"] for container in pods[pod]["status"]["containerStatuses"])
     ]
 
 

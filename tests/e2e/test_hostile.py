@@ -47,7 +47,7 @@ def test_hostile_tree_leaks_nothing_and_other_files_are_collected(system: System
     assert set(files.values()) == {"good\n"}
     assert {"good", "sub/good", "linked"} <= files.keys()
     skipped = system.store.report("hostile-tree")["skipped"]
-    reasons = {item["reason"]: set(item["paths"]) for item in skipped}
+    reasons = {entry["reason"]: set(entry["paths"]) for entry in skipped}
     assert {"passwd", "code", "climbed", "token"} <= reasons["outside_volumes"]
     assert "fifo" in reasons["special_file"]
     assert ("null" in reasons["special_file"]) == ("could" in files)  # if jobs may create devices

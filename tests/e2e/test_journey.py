@@ -44,7 +44,7 @@ def test_group_member_lists_and_downloads_files(system: System, hello: str) -> N
     member = system.api.as_account(system.namespace, "default")
     artifact = member.artifact(hello)
     assert artifact["prefix"] == f"groups/{system.group}/jobArtifacts/{hello}"
-    assert {item["name"]: item["size"] for item in artifact["items"]} == {"test.txt": 6, "sub/test.txt": 6}
+    assert {file["name"]: file["size"] for file in artifact["items"]} == {"test.txt": 6, "sub/test.txt": 6}
     assert (artifact["state"], artifact["totalCount"]) == ("sealed", 2)
     assert member.download(f"{artifact['prefix']}/sub/test.txt") == b"hello\n"
 
@@ -86,5 +86,5 @@ def test_sample_works_as_in_the_readme(system: System) -> None:
     name = sample["metadata"]["name"]
     assert system.wait_ended(name)["artifact"]["state"] == "sealed"
     artifact = system.api.artifact(name)
-    assert {item["name"] for item in artifact["items"]} == FILES.keys()
+    assert {file["name"] for file in artifact["items"]} == FILES.keys()
     assert system.api.download(f"{artifact['prefix']}/test.txt") == b"hello\n"

@@ -106,7 +106,7 @@ def test_job_killed_by_primehub_keeps_the_files_copied_before(hub: System) -> No
 def test_files_in_the_bucket_are_listed_served_and_cleaned_up(hub: System, hello: str) -> None:
     wait_for_result(hub, hello)
     artifact = hub.api.as_account(NAMESPACE, "default").artifact(hello)
-    assert {item["name"]: item["size"] for item in artifact["items"]} == {"f": 5, "sub/enabled": 6}
+    assert {file["name"]: file["size"] for file in artifact["items"]} == {"f": 5, "sub/enabled": 6}
     assert artifact["state"] == "sealed"
     assert hub.api.download(f"{artifact['prefix']}/sub/enabled") == b"false\n"
     hub.store.expire(hello)

@@ -153,8 +153,8 @@ def test_reasons_match_the_jobs(metrics_run: MetricsRun) -> None:
 
 def test_files_bytes_and_limits_match_the_jobs(metrics_run: MetricsRun) -> None:
     artifacts = [status["artifact"] for status in metrics_run.statuses.values()]
-    assert metrics_run.increase("files") == sum(item.get("files", 0) for item in artifacts) >= 6
-    assert metrics_run.increase("bytes") == sum(item.get("bytes", 0) for item in artifacts) >= 600 * 1024
+    assert metrics_run.increase("files") == sum(artifact.get("files", 0) for artifact in artifacts) >= 6
+    assert metrics_run.increase("bytes") == sum(artifact.get("bytes", 0) for artifact in artifacts) >= 600 * 1024
     assert metrics_run.increase("over limit") == 2
     assert metrics_run.increase("sealed") == len(JOBS) - 1
     assert metrics_run.increase("injected") == len(JOBS)

@@ -65,7 +65,10 @@ def test_measure_the_start_delay_of_a_sidecar(system: System, capsys: pytest.Cap
 def started_containers(pod: dict[str, Any]) -> list[str]:
     """Return the names of the containers with a status."""
     status = pod["status"]
-    return [item["name"] for item in [*status.get("initContainerStatuses", []), *status["containerStatuses"]]]
+    return [
+        container_status["name"]
+        for container_status in [*status.get("initContainerStatuses", []), *status["containerStatuses"]]
+    ]
 
 
 def wait_for_end(system: System, name: str) -> None:
@@ -106,7 +109,7 @@ def memory(system: System, resident: str) -> list[str]:
         summary = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
         pods = [pod for pod in summary["pods"] if pod["podRef"]["namespace"] == system.namespace]
         pods_by_name |= {pod["podRef"]["name"]: pod for pod in pods}
-    [sidecar] = [item for item in pods_by_name[resident]["containers"] if item["name"] == SIDECAR]
+    [sidecar] = [container for container in pods_by_name[resident]["containers"] if container["name"] == SIDECAR]
     used = {part: max(map(megabytes, (pods_by_name[pod] for pod in system.pods_of(part)))) for part in PARTS}
     return [f"{part} {amount} MB" for part, amount in (used | {"a sidecar": megabytes(sidecar)}).items()]
 

@@ -37,7 +37,10 @@ def configuration_of(host: str, **attributes: Any) -> Configuration:
 
 
 class ApiServer(ThreadingHTTPServer):
-    """Serves from construction to `close`. `requests` has all received requests; `bookmark_seconds=0`: no bookmarks."""
+    """Serves from construction to `close`. `requests` has all received requests; `bookmark_seconds=0`: no bookmarks.
+
+    `create_handlers`, by plural, return the responses to POST requests; other objects are stored.
+    """
 
     daemon_threads = False
     request_queue_size = 128
@@ -46,7 +49,7 @@ class ApiServer(ThreadingHTTPServer):
         self.objects, self.script = ObjectStore(), Script()
         self.requests: list[Request] = []
         self.missing: set[str] = set()
-        self.answers: dict[str, Callable[[Document], Document]] = {}
+        self.create_handlers: dict[str, Callable[[Document], Document]] = {}
         self.bookmark_seconds = bookmark_seconds
         self.connection_count = 0
         self.closing = threading.Event()
@@ -192,8 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
         if request.method == "GET":
             return 200, objects.get(path) if path.name else self.server.list_page(path, request.query)
         if request.method == "POST":
-            answer = self.server.answers.get(path.plural)
-            return 201, answer(request.body) if answer else objects.create(path, request.body)
+            handler = self.server.create_handlers.get(path.plural)
+            return 201, handler(request.body) if handler else objects.create(path, request.body)
         if request.method == "DELETE":
             return 200, objects.delete(path, request.body or {})
         return 200, objects.update(path, _change(request))

@@ -152,11 +152,13 @@ def test_component_contains_both_dashboards_and_enables_group_metrics(tmp_path: 
     kubectl = Path(sys.executable).with_name("kubectl")
     built = subprocess.run([kubectl, "kustomize", tmp_path], capture_output=True, check=True).stdout
     documents = list(yaml.safe_load_all(built))
-    config = next(item for item in documents if item["metadata"]["name"] == "phjob-artifacts-dashboards")
+    config = next(document for document in documents if document["metadata"]["name"] == "phjob-artifacts-dashboards")
     assert config["metadata"]["labels"] == {"grafana_dashboard": "1"}
     assert config["data"] == {f"{name}.json": dashboard_json(name) for name in ROWS}
-    with_group_metrics = [item for item in documents if f"name: {METRICS_GROUPS.env}\n" in yaml.safe_dump(item)]
-    assert [item["metadata"]["name"] for item in with_group_metrics] == [
+    with_group_metrics = [
+        document for document in documents if f"name: {METRICS_GROUPS.env}\n" in yaml.safe_dump(document)
+    ]
+    assert [document["metadata"]["name"] for document in with_group_metrics] == [
         "phjob-artifacts-api",
         "phjob-artifacts-controller",
     ]

@@ -12,16 +12,18 @@ from tests.manifests.builds import ROOT, Document, build
 
 CRDS = ROOT / ".tools/crds"
 FOREIGN = [
-    item for item in build("everything") if item["apiVersion"] in ("cert-manager.io/v1", "monitoring.coreos.com/v1")
+    document
+    for document in build("everything")
+    if document["apiVersion"] in ("cert-manager.io/v1", "monitoring.coreos.com/v1")
 ]
 
 
 def test_all_foreign_kinds_are_covered() -> None:
     kinds = {"Certificate", "Issuer", "PodMonitor", "ServiceMonitor", "PrometheusRule"}
-    assert {item["kind"] for item in FOREIGN} == kinds
+    assert {document["kind"] for document in FOREIGN} == kinds
 
 
-@pytest.mark.parametrize("document", FOREIGN, ids=lambda item: f"{item['kind']}-{item['metadata']['name']}")
+@pytest.mark.parametrize("document", FOREIGN, ids=lambda document: f"{document['kind']}-{document['metadata']['name']}")
 def test_foreign_objects_are_valid(document: Document) -> None:
     assert problems(document) == []
 
@@ -44,7 +46,7 @@ def schema_of(document: Document) -> Document:
     for path in sorted(Path(CRDS).glob("*.yaml")):
         definition = yaml.load(path.read_text(), yaml.CSafeLoader)["spec"]
         if definition["names"]["kind"] == document["kind"]:
-            [served] = [item for item in definition["versions"] if item["name"] == version]
+            [served] = [candidate for candidate in definition["versions"] if candidate["name"] == version]
             schema: Document = served["schema"]["openAPIV3Schema"]
             return schema
     raise LookupError(document["kind"])
@@ -53,7 +55,7 @@ def schema_of(document: Document) -> Document:
 def strict(schema: Any) -> Any:
     """Return the schema without additional fields, because the API server drops unknown fields silently."""
     if isinstance(schema, list):
-        return [strict(item) for item in schema]
+        return [strict(element) for element in schema]
     if not isinstance(schema, dict):
         return schema
     result = {name: strict(value) for name, value in schema.items()}

@@ -49,10 +49,10 @@ def test_every_object_is_valid(name: str, version: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_objects_are_in_the_overlays_namespace(name: str) -> None:
-    namespaces = {item["metadata"].get("namespace") for item in build(name)} - {None}
+    namespaces = {document["metadata"].get("namespace") for document in build(name)} - {None}
     assert namespaces == {NAMESPACES[name]}
     for binding in find(name, "ClusterRoleBinding") + find(name, "RoleBinding"):
-        assert [item["namespace"] for item in binding["subjects"]] == [NAMESPACES[name]]
+        assert [subject["namespace"] for subject in binding["subjects"]] == [NAMESPACES[name]]
     assert "by-wiring" not in build_text(name)
     assert "by wiring" not in build_text(name)
 
@@ -79,30 +79,33 @@ def test_webhook_reviews_only_phjob_pods_of_its_namespace_and_fails_open(name: s
     }
     assert {key: webhook[key] for key in expected} == expected
     expressions = {
-        item["key"]: (item["operator"], item["values"]) for item in webhook["namespaceSelector"]["matchExpressions"]
+        expression["key"]: (expression["operator"], expression["values"])
+        for expression in webhook["namespaceSelector"]["matchExpressions"]
     }
     assert expressions == {
         "kubernetes.io/metadata.name": ("In", [NAMESPACES[name]]),
         "primehub.io/artifact-injection": ("NotIn", ["off"]),
     }
-    for item in build(name):
-        labels = item.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {})
+    for document in build(name):
+        labels = document.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {})
         assert "app" not in labels, "our own pods must not be injected"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_selectors_match_pods_and_ports_exist(name: str) -> None:
-    templates = {item["metadata"]["name"]: item["spec"]["template"] for item in find(name, "Deployment")}
-    for item in build(name):
-        if item["kind"] == "Service":
-            template = templates[item["metadata"]["name"]]
-            assert item["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+    templates = {
+        deployment["metadata"]["name"]: deployment["spec"]["template"] for deployment in find(name, "Deployment")
+    }
+    for document in build(name):
+        if document["kind"] == "Service":
+            template = templates[document["metadata"]["name"]]
+            assert document["spec"]["selector"].items() <= template["metadata"]["labels"].items()
             ports = {port["name"] for container in template["spec"]["containers"] for port in container["ports"]}
-            assert {port["targetPort"] for port in item["spec"]["ports"]} <= ports
-        if item["kind"] in ("PodDisruptionBudget", "Deployment"):
-            template = templates[item["metadata"]["name"]]
-            assert item["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
-    assert templates.keys() == {item["metadata"]["name"] for item in find(name, "PodDisruptionBudget")}
+            assert {port["targetPort"] for port in document["spec"]["ports"]} <= ports
+        if document["kind"] in ("PodDisruptionBudget", "Deployment"):
+            template = templates[document["metadata"]["name"]]
+            assert document["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert templates.keys() == {budget["metadata"]["name"] for budget in find(name, "PodDisruptionBudget")}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,8 +126,8 @@ def restricted_problems(spec: Document) -> list[str]:
     """Return violations of the Pod Security level "restricted", and a writable root file system."""
     problems = [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
     problems += [
-        f"volume {item['name']}"
-        for item in spec.get("volumes", [])
+        f"volume {volume['name']}"
+        for volume in spec.get("volumes", [])
         if not {
             "configMap",
             "csi",
@@ -135,7 +138,7 @@ def restricted_problems(spec: Document) -> list[str]:
             "projected",
             "secret",
         }
-        & item.keys()
+        & volume.keys()
     ]
     pod_context = spec.get("securityContext", {})
     for container in containers(spec):
@@ -180,7 +183,7 @@ def read_settings(container: Document, links: Path) -> tuple[set[str], Any]:
     }[tuple(container["args"])]
     settings = importlib.import_module(module)
     table: tuple[Setting, ...] = settings.SETTINGS_TABLE + getattr(settings, "DEFAULTS_TABLE", ())
-    environ = {item["name"]: item["value"] for item in container["env"]}
+    environ = {variable["name"]: variable["value"] for variable in container["env"]}
     if "PHJOB_API_LINK_KEY_FILE" in environ:
         environ["PHJOB_API_LINK_KEY_FILE"] = str(links)
     names = {row.env + suffix for row in table for suffix in ("", *["_FILE"] * row.secret)}
@@ -194,7 +197,7 @@ def test_environment_variables_are_known_settings(name: str, tmp_path: Path) -> 
     for deployment in find(name, "Deployment"):
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         names, _ = read_settings(container, links)
-        assert {item["name"] for item in container["env"]} <= names
+        assert {variable["name"] for variable in container["env"]} <= names
 
 
 def test_webhook_setting_has_the_sidecar_image_of_the_overlay(tmp_path: Path) -> None:
@@ -237,7 +240,7 @@ def test_cert_manager_replaces_the_controllers_certificates(tmp_path: Path) -> N
     assert not [rule for rule in rules if "mutatingwebhookconfigurations" in rule["resources"]]
     (certificate,) = find("everything", "Certificate", "phjob-artifacts-webhook")
     (webhook,) = find("everything", "Deployment", "phjob-artifacts-webhook")
-    mounted = [item.get("secret", {}).get("secretName") for item in webhook["spec"]["template"]["spec"]["volumes"]]
+    mounted = [volume.get("secret", {}).get("secretName") for volume in webhook["spec"]["template"]["spec"]["volumes"]]
     assert certificate["spec"]["secretName"] in mounted
     assert certificate["spec"]["dnsNames"][0] == "phjob-artifacts-webhook.elsewhere.svc"
     (configuration,) = find("everything", "MutatingWebhookConfiguration")
@@ -247,7 +250,7 @@ def test_cert_manager_replaces_the_controllers_certificates(tmp_path: Path) -> N
 
 def test_api_with_a_bucket_does_not_mount_phfs() -> None:
     (api,) = find("everything", "Deployment", "phjob-artifacts-api")
-    assert "phfs" not in [item["name"] for item in api["spec"]["template"]["spec"]["volumes"]]
+    assert "phfs" not in [volume["name"] for volume in api["spec"]["template"]["spec"]["volumes"]]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -85,13 +85,13 @@ def test_no_alert_fires_without_jobs(tmp_path: Path) -> None:
     values |= dict.fromkeys(counters, f"_ 0x{DAYS * 288}")
     test = {
         "interval": "5m",
-        "input_series": [{"series": f"phjob_artifact_{name}", "values": item} for name, item in values.items()],
+        "input_series": [{"series": f"phjob_artifact_{name}", "values": points} for name, points in values.items()],
         "promql_expr_test": [
             {"expr": 'count_over_time(ALERTS{alertstate="firing"}[3d])', "eval_time": "3d", "exp_samples": []}
         ],
     }
     path = tmp_path / "test.yaml"
-    files = [str(item) for item in RULES]
+    files = [str(path) for path in RULES]
     path.write_text(yaml.safe_dump({"rule_files": files, "evaluation_interval": "5m", "tests": [test]}))
     promtool("test", "rules", path)
 
@@ -124,12 +124,12 @@ def test_runbooks_have_only_existing_alerts_and_links() -> None:
 )
 def test_runbook_greps_find_the_log_messages(name: str, messages: list[str]) -> None:
     greps = re.findall(GREP, SECTIONS[f"PhJobArtifacts{name}"])
-    assert [message for message in messages if not any(re.search(item, message) for item in greps)] == []
+    assert [message for message in messages if not any(re.search(grep, message) for grep in greps)] == []
 
 
 def test_runbook_greps_match_only_logged_messages() -> None:
     logged = {" ".join([event(call), *keys(call)]) for _, call in calls()}
-    sought = {words for item in re.findall(GREP, RUNBOOKS.read_text()) for words in item.split("|")}
+    sought = {words for grep in re.findall(GREP, RUNBOOKS.read_text()) for words in grep.split("|")}
     assert len(sought) > 15
     assert {words for words in sought if not any(words in message for message in logged)} == set()
 
@@ -162,7 +162,10 @@ def test_every_loss_reason_is_assigned_to_an_alert_or_to_the_job() -> None:
         rule["expr"] for rule in rules() if re.search("(lost|interrupted|missed):increase6h", rule.get("record", ""))
     ]
     alerted = {
-        reason for text in expressions for item in re.findall(r'reason=~"([^"]+)"', text) for reason in item.split("|")
+        reason
+        for text in expressions
+        for pattern in re.findall(r'reason=~"([^"]+)"', text)
+        for reason in pattern.split("|")
     }
     documented = {
         reason
@@ -199,7 +202,7 @@ def test_overlay_sets_the_runbooks_address(tmp_path: Path) -> None:
         "transformers": [os.path.relpath(COMPONENT / "runbooks", tmp_path)],
     }
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    [built] = [item for item in build(tmp_path) if item["kind"] == "PrometheusRule"]
+    [built] = [document for document in build(tmp_path) if document["kind"] == "PrometheusRule"]
     alerts_built = [rule for group in built["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
     urls = {rule["annotations"]["runbook_url"] for rule in alerts_built}
     assert urls == {f"{address}#{name.lower()}" for name in ALERTS}

@@ -1,4 +1,4 @@
-"""The code flow of the tests' issuer: it signs everybody in without asking, but makes all of an issuer's checks."""
+"""The code flow of the tests' issuer: it signs users in without a login page, but makes all of an issuer's checks."""
 
 import hashlib
 import secrets
@@ -33,11 +33,11 @@ class Codes:
         self.claims: dict[str, Any] = {}
         self.id_claims: dict[str, Any] = {}
         self.answer: dict[str, Any] = {}
-        self.asked: list[Query] = []
+        self.authorization_requests: list[Query] = []
 
     def authorize(self, query: Query) -> str:
         """Return the URL to redirect the browser to. Raises AssertionError if an issuer would show an error page."""
-        self.asked.append(query)
+        self.authorization_requests.append(query)
         assert query["redirect_uri"] in self.redirects, "Invalid parameter: redirect_uri"
         assert query["response_type"] == "code"
         assert "openid" in query["scope"].split()
@@ -52,13 +52,13 @@ class Codes:
 
     def exchange(self, form: Query) -> Answer:
         """Exchange a code, once, for tokens. The client has been checked."""
-        asked = self._codes.pop(form["code"], None)
+        request = self._codes.pop(form["code"], None)
         challenge = urlsafe_b64encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest()).rstrip(b"=")
-        if asked is None or challenge.decode() != asked["code_challenge"]:
+        if request is None or challenge.decode() != request["code_challenge"]:
             return _REFUSED
-        if (asked["client_id"], asked["redirect_uri"]) != (form["client_id"], form["redirect_uri"]):
+        if (request["client_id"], request["redirect_uri"]) != (form["client_id"], form["redirect_uri"]):
             return _REFUSED
-        return self._tokens(form["client_id"], asked["nonce"])
+        return self._tokens(form["client_id"], request["nonce"])
 
     def refresh(self, form: Query) -> Answer:
         """Exchange a refresh token for new tokens."""
@@ -69,7 +69,7 @@ class Codes:
         return self._tokens(form["client_id"], "")
 
     def end_sessions(self) -> None:
-        """Invalidate all refresh tokens, as if an administrator signed everybody out."""
+        """Invalidate all refresh tokens, as if an administrator signed every user out."""
         self._refresh_tokens.clear()
 
     def sign_out(self, query: Query) -> str:

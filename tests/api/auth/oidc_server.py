@@ -30,7 +30,7 @@ _REALM = "/realms/hub"
 # Every token and secret that a test made; none may be logged.
 MADE: list[str] = [CLIENT_SECRET]
 
-Answer = Callable[["_Handler"], None]
+ResponseHandler = Callable[["_Handler"], None]
 
 
 @cache
@@ -74,7 +74,7 @@ def unsigned(header: Any, claims: Any, signature: str = "") -> str:
 
 
 class OidcServer:
-    """The issuer. `answers`: responses by path that replace the normal ones. `asked`: number of requests by path."""
+    """The issuer. `handlers`: by path, replace the normal responses. `request_counts`: by path."""
 
     def __init__(self) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -91,8 +91,8 @@ class OidcServer:
         }
         self.codes = Codes(self.token, self.id_token, MADE)
         self.client_secret: str | None = CLIENT_SECRET
-        self.answers: dict[str, Answer] = {}
-        self.asked: Counter[str] = Counter()
+        self.handlers: dict[str, ResponseHandler] = {}
+        self.request_counts: Counter[str] = Counter()
         self.revoked: set[str] = set()
         self.access_claims: dict[str, Any] = {}
         self.may_end = threading.Event()
@@ -169,40 +169,40 @@ def oidc_server() -> Iterator[OidcServer]:
         thread.join()
 
 
-def status(code: int, body: bytes = b"{}", **headers: str) -> Answer:
-    """Answer with this status."""
+def status(code: int, body: bytes = b"{}", **headers: str) -> ResponseHandler:
+    """Return a handler that responds with this status."""
 
-    def answer(handler: "_Handler") -> None:
+    def respond(handler: "_Handler") -> None:
         handler.send(code, body, **headers)
 
-    return answer
+    return respond
 
 
 def hang(handler: "_Handler") -> None:
-    """Do not answer until the server stops."""
+    """Do not respond until the server stops."""
     handler.server.oidc.may_end.wait(30)
 
 
-def wait_then_fail(asking: threading.Event, go_on: threading.Event) -> Answer:
-    """Answer with 503, but only when `go_on` is set."""
+def wait_then_fail(started: threading.Event, release: threading.Event) -> ResponseHandler:
+    """Return a handler that sets `started`, and responds with 503 when `release` is set."""
 
-    def answer(handler: "_Handler") -> None:
-        asking.set()
-        go_on.wait(90)  # longer than a test's timeout
+    def respond(handler: "_Handler") -> None:
+        started.set()
+        release.wait(90)  # longer than a test's timeout
         handler.send(503, b"{}")
 
-    return answer
+    return respond
 
 
-def trickle(start: bytes) -> Answer:
-    """Send `start`, then single bytes for ever."""
+def trickle(start: bytes) -> ResponseHandler:
+    """Return a handler that sends `start`, then single bytes for ever."""
 
-    def answer(handler: "_Handler") -> None:
+    def respond(handler: "_Handler") -> None:
         handler.wfile.write(start)
         while not handler.server.oidc.may_end.wait(0.02):
             handler.wfile.write(b"x")
 
-    return answer
+    return respond
 
 
 class _Server(ThreadingHTTPServer):
@@ -221,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
         oidc, url = self.server.oidc, urlsplit(self.path)
         redirects = {"/auth": oidc.codes.authorize, "/logout": oidc.codes.sign_out}
         if redirect := redirects.get(name := url.path.removeprefix(_REALM)):
-            oidc.asked[name] += 1
+            oidc.request_counts[name] += 1
             self._redirect(lambda: redirect(dict(parse_qsl(url.query, strict_parsing=True))))
             return
         documents = {"/.well-known/openid-configuration": oidc.discovery, "/certs": {"keys": oidc.published}}
@@ -251,9 +251,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, ordinary: Callable[[str], tuple[int, Any]]) -> None:
         name = self.path.removeprefix(_REALM)
-        self.server.oidc.asked[name] += 1
-        if name in self.server.oidc.answers:
-            self.server.oidc.answers[name](self)
+        self.server.oidc.request_counts[name] += 1
+        if name in self.server.oidc.handlers:
+            self.server.oidc.handlers[name](self)
             return
         code, document = ordinary(name)
         self.send(code, json.dumps(document).encode(), Content_Type="application/json")

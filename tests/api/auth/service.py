@@ -29,13 +29,13 @@ def settings(**more: str) -> ApiSettings:
 
 @dataclass
 class Spy:
-    """An authenticator that records the tokens it gets."""
+    """An authenticator that records the tokens that it receives."""
 
     caller: Caller | None = None
-    asked: list[str] = field(default_factory=list)
+    received_tokens: list[str] = field(default_factory=list)
 
     def authenticate(self, token: str) -> Caller:
-        self.asked.append(token)
+        self.received_tokens.append(token)
         if self.caller is None:
             raise NotAuthenticated("no")
         return self.caller

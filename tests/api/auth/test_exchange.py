@@ -55,7 +55,7 @@ def test_api_token_identifies_its_user(service: Service, oidc: OidcServer) -> No
     token = oidc.offline()
     for _ in range(3):
         assert service.bearer(token).json["groups"] == ["research", "Team_A"]
-    assert oidc.asked["/token"] == 1
+    assert oidc.request_counts["/token"] == 1
 
 
 def test_revoked_and_forged_tokens_are_refused(service: Service, oidc: OidcServer) -> None:
@@ -67,7 +67,7 @@ def test_revoked_and_forged_tokens_are_refused(service: Service, oidc: OidcServe
 
 
 def test_failing_issuer_gives_unavailable(service: Service, oidc: OidcServer) -> None:
-    oidc.answers["/token"] = status(502, b"<html>Bad Gateway</html>")
+    oidc.handlers["/token"] = status(502, b"<html>Bad Gateway</html>")
     assert service.bearer(oidc.offline()).status == 503
 
 
@@ -78,12 +78,12 @@ def test_accepted_token_is_cached_for_thirty_seconds(
     authenticator.authenticate(token)
     clock.seconds += ACCEPTED_SECONDS - 0.1
     authenticator.authenticate(token)
-    assert oidc.asked["/token"] == 1
+    assert oidc.request_counts["/token"] == 1
     oidc.revoked.add(token)
     clock.seconds += 0.1
     with pytest.raises(NotAuthenticated):
         authenticator.authenticate(token)
-    assert oidc.asked["/token"] == 2
+    assert oidc.request_counts["/token"] == 2
 
 
 def test_accepted_token_is_not_cached_beyond_the_access_tokens_expiry(
@@ -98,7 +98,7 @@ def test_accepted_token_is_not_cached_beyond_the_access_tokens_expiry(
     clock.seconds += 10
     for exchanges in (3, 4):
         authenticator.authenticate(token)
-        assert oidc.asked["/token"] == exchanges
+        assert oidc.request_counts["/token"] == exchanges
 
 
 def test_absurd_expiry_does_not_extend_the_cache(
@@ -109,7 +109,7 @@ def test_absurd_expiry_does_not_extend_the_cache(
     authenticator.authenticate(token)
     clock.seconds += ACCEPTED_SECONDS
     authenticator.authenticate(token)
-    assert oidc.asked["/token"] == 2
+    assert oidc.request_counts["/token"] == 2
 
 
 def test_refused_token_is_cached_for_five_seconds(
@@ -120,7 +120,7 @@ def test_refused_token_is_cached_for_five_seconds(
     for _ in range(2):
         with pytest.raises(NotAuthenticated):
             authenticator.authenticate(token)
-    assert oidc.asked["/token"] == 1
+    assert oidc.request_counts["/token"] == 1
     oidc.revoked.clear()
     clock.seconds += REFUSED_SECONDS
     authenticator.authenticate(token)
@@ -146,16 +146,16 @@ def test_unusable_response_gives_unavailable_for_a_second_only(
     oidc: OidcServer, authenticator: ExchangeAuthenticator, clock: Clock, case: str
 ) -> None:
     token = oidc.offline()
-    oidc.answers["/token"] = UNUSABLE[case]
+    oidc.handlers["/token"] = UNUSABLE[case]
     with pytest.raises(ServiceUnavailable):
         authenticator.authenticate(token)
-    oidc.answers.clear()
+    oidc.handlers.clear()
     clock.seconds += 1
     authenticator.authenticate(token)
 
 
 def test_hanging_issuer_gives_unavailable(oidc: OidcServer, clock: Clock) -> None:
-    oidc.answers["/token"] = hang
+    oidc.handlers["/token"] = hang
     with pytest.raises(ServiceUnavailable):
         make(oidc, clock, seconds=0.5).authenticate(oidc.offline())
 
@@ -193,21 +193,21 @@ def test_concurrent_requests_with_one_token_share_one_exchange(
 
     with ThreadPoolExecutor(16) as pool:
         assert set(pool.map(ask, range(16))) == {"4f1c"}
-    assert oidc.asked["/token"] == 1
+    assert oidc.request_counts["/token"] == 1
 
 
 def test_tokens_do_not_wait_for_one_another(oidc: OidcServer, authenticator: ExchangeAuthenticator) -> None:
     first, second = oidc.offline(), oidc.offline()
     authenticator.authenticate(second)
-    asking, go_on = threading.Event(), threading.Event()
-    oidc.answers["/token"] = wait_then_fail(asking, go_on)
+    started, release = threading.Event(), threading.Event()
+    oidc.handlers["/token"] = wait_then_fail(started, release)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(authenticator.authenticate, first)
-        assert asking.wait(10)
+        assert started.wait(10)
         try:
             authenticator.authenticate(second)
         finally:
-            go_on.set()
+            release.set()
         with pytest.raises(ServiceUnavailable):
             waiting.result(20)
 
@@ -216,8 +216,8 @@ def test_concurrent_exchanges_are_limited(oidc: OidcServer, clock: Clock, monkey
     monkeypatch.setattr(exchange, "_MAX_CONCURRENT", 2)
     monkeypatch.setattr(exchange, "_WAIT_SECONDS", 0.01)
     authenticator = make(oidc, clock)
-    go_on = threading.Event()
-    oidc.answers["/token"] = wait_then_fail(threading.Event(), go_on)
+    release = threading.Event()
+    oidc.handlers["/token"] = wait_then_fail(threading.Event(), release)
 
     def ask(token: str) -> str:
         with pytest.raises(ServiceUnavailable) as refused:
@@ -229,8 +229,8 @@ def test_concurrent_exchanges_are_limited(oidc: OidcServer, clock: Clock, monkey
         try:
             assert all(next(refusals).result().startswith("too many") for _ in range(6))
         finally:
-            go_on.set()
-    assert oidc.asked["/token"] == 2
+            release.set()
+    assert oidc.request_counts["/token"] == 2
 
 
 def test_cache_is_bounded(oidc: OidcServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +240,6 @@ def test_cache_is_bounded(oidc: OidcServer, clock: Clock, monkeypatch: pytest.Mo
     for token in tokens:
         authenticator.authenticate(token)
     authenticator.authenticate(tokens[-1])
-    assert oidc.asked["/token"] == 5
+    assert oidc.request_counts["/token"] == 5
     authenticator.authenticate(tokens[0])
-    assert oidc.asked["/token"] == 6
+    assert oidc.request_counts["/token"] == 6

@@ -1,4 +1,4 @@
-"""Issuers that change their keys or are down, slow, endless or malformed; and strangers who invent key ids."""
+"""Issuers that change their keys, are down or slow, or send endless or malformed responses; and unknown key ids."""
 
 import threading
 from collections.abc import Callable
@@ -58,10 +58,10 @@ def authenticator(issuer: Issuer) -> OidcAuthenticator:
 def test_metadata_is_fetched_on_first_use_and_once_for_many_tokens(
     oidc: OidcServer, authenticator: OidcAuthenticator
 ) -> None:
-    assert not oidc.asked
+    assert not oidc.request_counts
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(authenticator.authenticate, [oidc.token() for _ in range(64)]))
-    assert oidc.asked == {DISCOVERY: 1, "/certs": 1}
+    assert oidc.request_counts == {DISCOVERY: 1, "/certs": 1}
 
 
 def test_unknown_key_ids_do_not_cause_a_fetch_per_request(
@@ -77,7 +77,7 @@ def test_unknown_key_ids_do_not_cause_a_fetch_per_request(
     for fetches in (1, 2, 3):
         with ThreadPoolExecutor(16) as pool:
             assert all(pool.map(refused, forged))
-        assert oidc.asked["/certs"] == fetches
+        assert oidc.request_counts["/certs"] == fetches
         authenticator.authenticate(oidc.token())
         clock.seconds += PAUSE_SECONDS
 
@@ -128,12 +128,12 @@ OUTAGES: dict[str, Callable[[Any], None]] = {
 def test_unusable_response_gives_unavailable_and_no_immediate_retry(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock, case: str, path: str
 ) -> None:
-    oidc.answers[path] = OUTAGES[case]
+    oidc.handlers[path] = OUTAGES[case]
     for _ in range(2):  # the second attempt does not fetch
         with pytest.raises(ServiceUnavailable):
             authenticator.authenticate(oidc.token())
-    assert oidc.asked[path] == 1
-    oidc.answers.clear()
+    assert oidc.request_counts[path] == 1
+    oidc.handlers.clear()
     clock.seconds += PAUSE_SECONDS
     authenticator.authenticate(oidc.token())
 
@@ -142,11 +142,11 @@ def test_cached_keys_survive_an_outage_until_they_are_too_old(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock
 ) -> None:
     authenticator.authenticate(oidc.token())
-    oidc.answers["/certs"] = status(503)
+    oidc.handlers["/certs"] = status(503)
     clock.seconds += FRESH_SECONDS
     for _ in range(5):
         authenticator.authenticate(oidc.token())
-    assert oidc.asked["/certs"] == 2
+    assert oidc.request_counts["/certs"] == 2
     with pytest.raises(ServiceUnavailable):
         authenticator.authenticate(signed(oidc.claims(), rsa_key("2"), "RS256", kid="rsa-2"))
     clock.seconds += USABLE_SECONDS - FRESH_SECONDS
@@ -167,17 +167,17 @@ def test_token_with_a_cached_key_does_not_wait_for_a_slow_issuer(
     oidc: OidcServer, authenticator: OidcAuthenticator, clock: Clock
 ) -> None:
     authenticator.authenticate(oidc.token())
-    asking, go_on = threading.Event(), threading.Event()
-    oidc.answers["/certs"] = wait_then_fail(asking, go_on)
+    started, release = threading.Event(), threading.Event()
+    oidc.handlers["/certs"] = wait_then_fail(started, release)
     clock.seconds += FRESH_SECONDS
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(authenticator.authenticate, oidc.token())
-        assert asking.wait(10)
+        assert started.wait(10)
         try:
             authenticator.authenticate(oidc.token())
             assert not first.done()
         finally:
-            go_on.set()
+            release.set()
         assert first.result().id == "4f1c"
 
 
@@ -186,8 +186,8 @@ def test_tokens_with_unknown_keys_wait_briefly_for_a_slow_issuer(
 ) -> None:
     monkeypatch.setattr(cached_value, "_WAIT_SECONDS", 0.01)
     authenticator.authenticate(oidc.token())
-    asking, go_on = threading.Event(), threading.Event()
-    oidc.answers["/certs"] = wait_then_fail(asking, go_on)
+    started, release = threading.Event(), threading.Event()
+    oidc.handlers["/certs"] = wait_then_fail(started, release)
     clock.seconds += PAUSE_SECONDS
     unknown = [signed(oidc.claims(), rsa_key("2"), "RS256", kid=f"unknown-{number}") for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -198,8 +198,8 @@ def test_tokens_with_unknown_keys_wait_briefly_for_a_slow_issuer(
                 assert isinstance(refused, ServiceUnavailable)
                 assert str(refused.__cause__) == "it has not answered yet"
         finally:
-            go_on.set()
-    assert oidc.asked["/certs"] == 2
+            release.set()
+    assert oidc.request_counts["/certs"] == 2
 
 
 @pytest.mark.parametrize(
@@ -227,13 +227,13 @@ def test_malformed_discovery_document_is_an_outage(oidc: OidcServer, issuer: Iss
 def test_https_issuer_must_not_name_http_urls() -> None:
     name = "https://id.example.com/realms/hub"
 
-    class Answering(Fetcher):
+    class FakeFetcher(Fetcher):
         def get(self, url: str) -> dict[str, Any]:
             assert url == f"{name}/.well-known/openid-configuration"
             return {"issuer": name, "jwks_uri": "http://id.example.com/certs"}
 
     with pytest.raises(FetchError, match="does not start with https://"):
-        Issuer(name, Answering()).key("rsa-1")
+        Issuer(name, FakeFetcher()).key("rsa-1")
 
 
 def test_malformed_key_does_not_hide_others(oidc: OidcServer, issuer: Issuer) -> None:
@@ -267,19 +267,19 @@ def test_refused_connection_is_reported_without_the_address() -> None:
 
 
 def test_response_over_the_size_limit_is_refused(oidc: OidcServer) -> None:
-    oidc.answers["/certs"] = status(200, b"{}" + b" " * (MAX_BYTES - 2))
+    oidc.handlers["/certs"] = status(200, b"{}" + b" " * (MAX_BYTES - 2))
     assert Fetcher().get(f"{oidc.issuer}/certs") == {}
-    oidc.answers["/certs"] = status(200, b"{}" + b" " * (MAX_BYTES - 1))
+    oidc.handlers["/certs"] = status(200, b"{}" + b" " * (MAX_BYTES - 1))
     with pytest.raises(FetchError, match="more than 512 KiB"):
         Fetcher().get(f"{oidc.issuer}/certs")
 
 
 @pytest.mark.parametrize("code", [201, 206, 301, 302, 307, 400])
 def test_other_statuses_are_refused_despite_a_valid_body(oidc: OidcServer, code: int) -> None:
-    oidc.answers["/certs"] = status(code, Location=f"{oidc.issuer}/token")
+    oidc.handlers["/certs"] = status(code, Location=f"{oidc.issuer}/token")
     with pytest.raises(FetchError, match=f"status {code}"):
         Fetcher().get(f"{oidc.issuer}/certs")
-    assert oidc.asked == {"/certs": 1}
+    assert oidc.request_counts == {"/certs": 1}
 
 
 SLOW: dict[str, Callable[[Any], None]] = {
@@ -294,6 +294,6 @@ SLOW: dict[str, Callable[[Any], None]] = {
 @pytest.mark.parametrize("case", SLOW)
 def test_timeout_covers_the_whole_response(oidc: OidcServer, case: str) -> None:
     """Each byte arrives well before the timeout."""
-    oidc.answers["/certs"] = SLOW[case]
+    oidc.handlers["/certs"] = SLOW[case]
     with pytest.raises(FetchError, match=r"within 0\.3 seconds"):
         Fetcher(0.3).get(f"{oidc.issuer}/certs")

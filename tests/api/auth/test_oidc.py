@@ -190,7 +190,7 @@ def _spliced(token: str, other: str) -> str:
 @pytest.mark.parametrize("case", FORGED)
 def test_forged_token_is_refused(service: Service, oidc: OidcServer, case: str) -> None:
     assert service.bearer(FORGED[case](oidc)).status == 401
-    assert oidc.asked["/mine"] == 0
+    assert oidc.request_counts["/mine"] == 0
 
 
 def test_public_key_is_not_accepted_as_an_hmac_secret(service: Service, oidc: OidcServer) -> None:

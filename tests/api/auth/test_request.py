@@ -41,7 +41,7 @@ def own(service: Service) -> tuple[str, str]:
 def test_cookie_authenticates_reads_of_the_own_page(service: Service, spy: Spy) -> None:
     assert service.ask(headers=[WITH_COOKIE]).json["username"] == "ann"
     assert service.ask("HEAD", headers=[WITH_COOKIE]).status == 200
-    assert spy.asked == [TOKEN, TOKEN]
+    assert spy.received_tokens == [TOKEN, TOKEN]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_cookie_authenticates_reads_of_the_own_page(service: Service, spy: Spy) 
 )
 def test_cookie_reads_only_for_same_origin_pages(service: Service, spy: Spy, site: str, status: int) -> None:
     assert service.ask(headers=[WITH_COOKIE, ("Sec-Fetch-Site", site)]).status == status
-    assert bool(spy.asked) == (status == 200)
+    assert bool(spy.received_tokens) == (status == 200)
 
 
 def test_header_authenticates_requests_of_other_sites(service: Service) -> None:
@@ -88,7 +88,7 @@ def test_cookie_changes_nothing_otherwise(service: Service, spy: Spy, headers: l
     for method in ("POST", "DELETE"):
         answer = service.ask(method, "/change", sent, b"{}")
         assert (answer.status, answer.json["error"]["code"]) == (403, "NOT_AUTH")
-    assert not spy.asked
+    assert not spy.received_tokens
 
 
 def test_form_requires_the_header(service: Service) -> None:
@@ -100,28 +100,28 @@ def test_header_overrides_the_cookie(service: Service, spy: Spy) -> None:
     other = ("Authorization", "Bearer another")
     for sent in ([other, WITH_COOKIE], [WITH_COOKIE, other]):
         service.ask("POST", "/change", [*sent, FORM], b"query=a")
-    assert spy.asked == ["another", "another"]
-    spy.asked.clear()
+    assert spy.received_tokens == ["another", "another"]
+    spy.received_tokens.clear()
     for bad in ("", "Basic YTpi", "Bearer"):
         service.ask(headers=[("Authorization", bad), WITH_COOKIE])
-    assert TOKEN not in spy.asked
+    assert TOKEN not in spy.received_tokens
 
 
 def test_cookie_does_not_replace_a_refused_header(service: Service, spy: Spy) -> None:
     spy.caller = None
     assert service.ask(headers=[HEADER, WITH_COOKIE]).status == 401
-    assert len(spy.asked) == 1
+    assert len(spy.received_tokens) == 1
 
 
 @pytest.mark.parametrize("cookie", [f"{COOKIE}={TOKEN}; {COOKIE}=other", f"{COOKIE}=other; {COOKIE}={TOKEN}"])
 def test_duplicate_cookie_is_refused(service: Service, spy: Spy, cookie: str) -> None:
     assert service.ask(headers=[("Cookie", cookie)]).status == 401
-    assert not spy.asked
+    assert not spy.received_tokens
 
 
 def test_cookies_of_other_names_are_ignored(service: Service, spy: Spy) -> None:
     assert service.ask(headers=[("Cookie", f"x{COOKIE}={TOKEN}; {COOKIE.upper()}={TOKEN}")]).status == 401
-    assert not spy.asked
+    assert not spy.received_tokens
 
 
 def test_without_authentication_other_sites_can_do_nothing(open_service: Service) -> None:

@@ -118,7 +118,7 @@ def test_a_link_in_place_of_a_job_folder_is_not_touched(env: StoreEnvironment, t
     assert (outside / ".metadata/expiredAt").exists()
 
 
-def test_folders_without_expiry_files_are_kept_from_when_they_were_first_seen(
+def test_retention_without_expiry_files_starts_when_the_folder_is_first_seen(
     env: StoreEnvironment, tmp_path: Path
 ) -> None:
     env.add_folder("silent", expires_in=None, legacy_in=None)

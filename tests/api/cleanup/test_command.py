@@ -89,7 +89,9 @@ def test_control_characters_in_names_are_replaced(env: StoreEnvironment) -> None
 
 
 @pytest.mark.parametrize("arguments", [[], ["--force"], ["--once", "--dry-run"]])
-def test_one_mode_is_required(env: StoreEnvironment, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_exactly_one_mode_is_required(
+    env: StoreEnvironment, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         run(env, *arguments)
     assert "--dry-run" in capsys.readouterr().err

@@ -72,7 +72,7 @@ def test_a_run_stops_when_it_loses_its_lock(tmp_path: Path, monkeypatch: pytest.
     assert env.cleaner.clean(None).removed == 7
 
 
-def test_an_unavailable_lock_counts_as_a_failed_run_and_a_held_one_does_not(tmp_path: Path) -> None:
+def test_an_unavailable_lock_counts_as_a_failed_run_and_a_held_lock_does_not(tmp_path: Path) -> None:
     env = directory_environment(tmp_path / "phfs")
     value = env.metrics.registry.get_sample_value
     with env.lock.hold(), pytest.raises(ConflictError):

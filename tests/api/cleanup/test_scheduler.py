@@ -86,7 +86,7 @@ def test_no_replica_runs_again_before_the_next_scheduled_time(env: StoreEnvironm
     assert env.remaining_jobs() == []
 
 
-def test_an_unreadable_last_success_counts_as_none(env: StoreEnvironment) -> None:
+def test_an_unreadable_last_success_counts_as_no_success(env: StoreEnvironment) -> None:
     env.store.write("phjob-artifacts/cleanup/last-success", b"soon")
     env.add_folder("job-1")
     make_scheduler(env).check()

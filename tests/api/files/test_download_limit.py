@@ -21,14 +21,14 @@ def write_big_file(served: DownloadServer, path: str = "big.bin") -> None:
         file.truncate(BIG)
 
 
-@pytest.mark.parametrize("asked", ["big.bin", "?archive=zip"])
-def test_a_download_over_the_limit_is_refused_with_retry_after(serve: Serve, asked: str) -> None:
+@pytest.mark.parametrize("target", ["big.bin", "?archive=zip"])
+def test_a_download_over_the_limit_is_refused_with_retry_after(serve: Serve, target: str) -> None:
     served = serve(**ONE_DOWNLOAD)
     write_big_file(served)
-    kind = "zip" if "zip" in asked else "file"
+    kind = "zip" if "zip" in target else "file"
     with served.open("big.bin"):
         assert served.metric("downloads_active") == 1
-        answer = served.get(asked)
+        answer = served.get(target)
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert answer.error["code"] == "UNAVAILABLE"
         assert served.downloads_ended(kind, "refused") == 1

@@ -68,21 +68,21 @@ def test_a_file_that_changes_between_open_and_read_gets_an_error_response(
     assert answer.headers["ETag"] is None
 
 
-@pytest.mark.parametrize("asked", ["big.bin", "?archive=zip"])
+@pytest.mark.parametrize("target", ["big.bin", "?archive=zip"])
 def test_a_store_error_midway_breaks_the_connection_and_is_logged(
-    serve: Serve, faulty: FaultyPosixStore, caplog: pytest.LogCaptureFixture, asked: str
+    serve: Serve, faulty: FaultyPosixStore, caplog: pytest.LogCaptureFixture, target: str
 ) -> None:
     caplog.set_level(logging.INFO)
     served = serve(faulty)
     os.truncate(served.write("big.bin", b""), 8 * MIB)
     faulty.faults[FOLDER + "big.bin"] = (5 * MIB, fail)
     with pytest.raises(http.client.IncompleteRead) as broken:
-        served.get(asked)
+        served.get(target)
     body = broken.value.partial
     assert 4 * MIB < len(body) < 6 * MIB
     assert b"<html" not in body[-1000:]
     until(served.is_idle, "the slot is released")
-    kind, display_path = ("zip", "/") if "zip" in asked else ("file", "big.bin")
+    kind, display_path = ("zip", "/") if "zip" in target else ("file", "big.bin")
     assert served.downloads_ended(kind, "aborted") == 1
     fields = f'group=team-a job=job-1 path={display_path} user=alice range=""'
     logged = lines_of(caplog.records, "api.files.download")

@@ -57,12 +57,12 @@ def test_memory_does_not_grow_with_files_or_zips(production: ProductionServer) -
     assert production.peak_bytes() - before < MAX_GROWTH
 
 
-@pytest.mark.parametrize("asked", ["big.bin", "?archive=zip"])
+@pytest.mark.parametrize("target", ["big.bin", "?archive=zip"])
 def test_an_interrupted_download_breaks_the_connection_and_logs_one_line(
-    production: ProductionServer, asked: str
+    production: ProductionServer, target: str
 ) -> None:
     path = write_sparse(production, size=64 * MIB)
-    with production.open(asked) as response:
+    with production.open(target) as response:
         response.read(MIB)
         os.truncate(path, 2 * MIB)
         with pytest.raises(http.client.IncompleteRead):
@@ -80,9 +80,9 @@ def test_invalid_utf_8_in_a_url_is_not_replaced(production: ProductionServer) ->
 
 def test_a_connection_is_reused(production: ProductionServer) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", production.port, timeout=20)
-    asked = [("GET", "a.txt", 200), ("HEAD", "a.txt", 200), ("GET", "none", 404), ("HEAD", "?archive=zip", 200)]
+    requests = [("GET", "a.txt", 200), ("HEAD", "a.txt", 200), ("GET", "none", 404), ("HEAD", "?archive=zip", 200)]
     try:
-        for method, path, status in [*asked, ("GET", "?archive=zip", 200), ("GET", "a.txt", 200)]:
+        for method, path, status in [*requests, ("GET", "?archive=zip", 200), ("GET", "a.txt", 200)]:
             connection.request(method, ROOT + path, headers={"Authorization": "Bearer alice"})
             with connection.getresponse() as response:
                 body = response.read()

@@ -126,7 +126,7 @@ def test_each_case_has_the_documented_expiry(evidence: Evidence, expires_at: flo
     assert retention.has_expired(NOW) == (expires_at is not None and expires_at <= NOW)
 
 
-def test_a_pinned_retention_names_who_when_and_why() -> None:
+def test_a_pinned_retention_has_user_time_and_note() -> None:
     retention = compute_retention(Evidence(record=Record(pin=Pin("alice", 1000, "for the paper"))), NOW, POLICY)
     assert (retention.is_pinned, retention.pinned_by, retention.pinned_at, retention.note) == (
         True,

@@ -32,7 +32,7 @@ class Inner(ObjectType):
 
 
 class Row(ObjectType):
-    """Plain fields, and others."""
+    """Plain fields, and fields that are not plain: lists of objects, arguments, resolvers."""
 
     name = String()
     number = Int()
@@ -72,7 +72,7 @@ odd = st.one_of(
 
 
 def rows(strange: st.SearchStrategy[Any]) -> st.SearchStrategy[SimpleNamespace]:
-    """Objects for Row. `strange` are values that any attribute may have."""
+    """Return objects for Row. Every attribute may also have a value of `strange`."""
     inner = st.builds(
         SimpleNamespace,
         text=st.one_of(texts, strange),

@@ -104,7 +104,7 @@ def test_repeated_fields_read_the_store_once(api: Api, field: str, what: str) ->
 
 
 def test_request_over_budget_begins_no_more_reads(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of any size is read; the next folder is not, if that one was large."""
+    """A folder of any size is read. If it was large, the next folder is not read."""
     api.add_job("job-1")
     api.write_folder("job-1", {f"d{number}/{name}": b"" for number in range(3) for name in "abcdefgh"})
     monkeypatch.setattr(budget, "LISTING_ENTRIES", 1)

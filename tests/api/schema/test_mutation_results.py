@@ -1,4 +1,4 @@
-"""Several mutations in one request: each returns the state after it."""
+"""Several mutations in one request: each mutation returns the state that it leaves."""
 
 import time
 

@@ -1,6 +1,6 @@
 """Every field of the schema has a resolver, or an attribute on the object that the parent's resolver returns.
 
-Without either, GraphQL answers null and reports no error. The walk follows the return annotations of resolvers and
+Without either, GraphQL returns null and reports no error. The walk follows the return annotations of resolvers and
 properties, so it needs no data.
 """
 
@@ -23,7 +23,7 @@ DELEGATES: dict[type, type] = {JobNode: Job}  # classes whose __getattr__ reads 
 
 
 def missing_fields(schema: GraphQLSchema) -> list[str]:
-    """Names of the fields that neither a resolver nor an attribute of the parent object answers."""
+    """Names of the fields that have neither a resolver nor an attribute of the parent object."""
     missing, visited = [], set()
     roots = [root for root in (schema.query_type, schema.mutation_type) if root]
     pending: list[tuple[GraphQLObjectType, type]] = [(root, types.NoneType) for root in roots]

@@ -1,4 +1,4 @@
-"""Which stores the setting accepts, and what `open_store` makes of them."""
+"""The stores that the setting accepts, and the errors of `open_store`."""
 
 import pytest
 

@@ -129,7 +129,7 @@ def serving(
     authenticators: Authenticators | None = None,
     is_local: bool = False,
 ) -> Iterator[Web]:
-    """Run the service. `authenticators` override those of the settings. `PORT` in settings stands for its port."""
+    """Run the service. `authenticators` override those of the settings. `PORT` in settings is replaced by its port."""
     server = make_server("127.0.0.1", 0, flask.Flask("placeholder"), threaded=True, request_handler=_Quiet)
     server.daemon_threads, server.block_on_close = False, True  # type: ignore[attr-defined]
     environ = {

@@ -25,13 +25,13 @@ from tests.api.web.test_signin import CALLBACK, UNAVAILABLE, failed
         "?" + "a" * 4000,
     ],
 )
-def test_unsolicited_callback_signs_nobody_in(ann: Visitor, oidc: OidcServer, query: str) -> None:
+def test_unsolicited_callback_does_not_sign_in(ann: Visitor, oidc: OidcServer, query: str) -> None:
     again = failed(ann.open(CALLBACK + query), 401, "The sign-in took too long, or was started in another browser.")
     assert again == "/api/session/login?next=%2F"
     ann.ask("GET", "/api/session/login?next=/jobs/job-1")
     again = failed(ann.open(CALLBACK + query), 401, "The sign-in took too long, or was started in another browser.")
     assert again == "/api/session/login?next=%2Fjobs%2Fjob-1"
-    assert oidc.asked["/token"] == 0
+    assert oidc.request_counts["/token"] == 0
     assert ann.session()["user"] is None
 
 
@@ -65,7 +65,7 @@ def test_callback_of_another_browser_is_refused(hub: Web, ann: Visitor, oidc: Oi
     failed(ann.open(mallory), 401, "was started in another browser")
     ann.ask("GET", "/api/session/login")
     failed(ann.open(mallory), 401, "was started in another browser")
-    assert oidc.asked["/token"] == 0
+    assert oidc.request_counts["/token"] == 0
 
 
 def test_callback_works_once(ann: Visitor, oidc: OidcServer) -> None:
@@ -75,7 +75,7 @@ def test_callback_works_once(ann: Visitor, oidc: OidcServer) -> None:
     failed(ann.open(back), 401, "was started in another browser")
     replayed = ann.ask("GET", back, {"Cookie": f"phjob_signin={state_cookie}"})
     failed(replayed, 401, "The sign-in service refused the request; sign in again.")
-    assert oidc.asked["/token"] == 2
+    assert oidc.request_counts["/token"] == 2
 
 
 def test_stolen_code_is_useless_in_another_browser(hub: Web, ann: Visitor, oidc: OidcServer) -> None:
@@ -84,7 +84,7 @@ def test_stolen_code_is_useless_in_another_browser(hub: Web, ann: Visitor, oidc:
     mallory.ask("GET", "/api/session/login")
     own = parse_qs(urlsplit(mallory.to_callback()).query)["state"][0]
     failed(mallory.open(f"{CALLBACK}?code={code}&state={own}"), 401, "The sign-in service refused the request")
-    assert oidc.asked["/token"] == 1
+    assert oidc.request_counts["/token"] == 1
 
 
 def test_forged_or_expired_login_state_is_refused(ann: Visitor, hub: Web) -> None:
@@ -112,7 +112,7 @@ def test_forged_or_expired_login_state_is_refused(ann: Visitor, hub: Web) -> Non
 )
 def test_issuer_failure_during_the_callback_is_reported(ann: Visitor, oidc: OidcServer, code: int, body: bytes) -> None:
     back = ann.to_callback("/jobs/job-1")
-    oidc.answers["/token"] = status(code, body, Location="https://evil.example.com/")
+    oidc.handlers["/token"] = status(code, body, Location="https://evil.example.com/")
     again = failed(ann.open(back), 503, UNAVAILABLE)
     assert again == "/api/session/login?next=%2Fjobs%2Fjob-1"
 
@@ -133,7 +133,7 @@ def test_issuer_errors_do_not_become_internal_errors(
     ann: Visitor, oidc: OidcServer, document: bytes, code: int
 ) -> None:
     back = ann.to_callback()
-    oidc.answers["/token"] = status(code, document)
+    oidc.handlers["/token"] = status(code, document)
     failed(ann.open(back), 401, "sign in again")
 
 

@@ -28,9 +28,9 @@ def test_token_about_to_expire_is_refreshed(ann: Visitor, oidc: OidcServer) -> N
     after = ann.stored_cookies()
     assert not [name for name in ("phjob_token", "phjob_renewal") if before[name] == after[name]]
     assert ann.graphql().status_code == 200
-    asked = oidc.asked[TOKEN]
+    request_count = oidc.request_counts[TOKEN]
     assert ann.session()["expiresAt"] == session["expiresAt"]
-    assert oidc.asked[TOKEN] == asked == 2
+    assert oidc.request_counts[TOKEN] == request_count == 2
 
 
 def test_expired_token_is_refreshed(ann: Visitor, oidc: OidcServer, hub: Web) -> None:
@@ -39,7 +39,7 @@ def test_expired_token_is_refreshed(ann: Visitor, oidc: OidcServer, hub: Web) ->
     for _ in range(3):  # each time with the refresh token of the last refresh
         assert ann.session()["user"] == ANN
         hub.clock.ahead += 300
-    assert oidc.asked[TOKEN] == 4
+    assert oidc.request_counts[TOKEN] == 4
 
 
 def test_refresh_token_is_kept_if_the_issuer_returns_no_new_one(ann: Visitor, oidc: OidcServer) -> None:
@@ -63,16 +63,16 @@ def test_session_ended_at_the_issuer_expires(ann: Visitor, oidc: OidcServer) -> 
 
 def test_session_outlasts_an_issuer_outage_until_its_token_expires(ann: Visitor, oidc: OidcServer) -> None:
     sign_in(ann, oidc, 20)
-    oidc.answers[TOKEN] = status(503)
+    oidc.handlers[TOKEN] = status(503)
     assert ann.session()["user"] == ANN
 
 
 def test_expired_session_during_an_outage_gives_unavailable(ann: Visitor, oidc: OidcServer) -> None:
     sign_in(ann, oidc, -100)
-    oidc.answers[TOKEN] = status(503)
+    oidc.handlers[TOKEN] = status(503)
     answer = ann.ask("GET", "/api/session")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "UNAVAILABLE")
-    del oidc.answers[TOKEN]
+    del oidc.handlers[TOKEN]
     assert ann.session()["user"] == ANN
 
 
@@ -86,7 +86,7 @@ def test_refreshed_token_is_verified(ann: Visitor, oidc: OidcServer) -> None:
 def test_other_sites_cannot_cause_a_refresh(ann: Visitor, oidc: OidcServer, site: str) -> None:
     sign_in(ann, oidc, -100)
     assert ann.ask("GET", "/api/session", {"Sec-Fetch-Site": site}).status_code == 403
-    assert oidc.asked[TOKEN] == 1
+    assert oidc.request_counts[TOKEN] == 1
 
 
 def test_refresh_token_authenticates_only_the_session_endpoint(ann: Visitor, oidc: OidcServer) -> None:
@@ -110,7 +110,7 @@ def test_request_with_authorization_header_is_not_refreshed(ann: Visitor, oidc: 
     session = ann.ask("GET", "/api/session", {"Authorization": f"Bearer {oidc.token(azp=CLIENT)}"})
     assert session.json()["user"] == ANN
     assert cookies(session) == []
-    assert oidc.asked[TOKEN] == 1
+    assert oidc.request_counts[TOKEN] == 1
 
 
 def test_sign_out_ends_the_issuers_session_and_returns(ann: Visitor, oidc: OidcServer) -> None:

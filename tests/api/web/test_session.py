@@ -1,4 +1,4 @@
-"""A browser's session: a token in a cookie that scripts cannot read, and only the own page can set or delete."""
+"""A browser's session: a token in a cookie that scripts cannot read and other sites' pages cannot set or delete."""
 
 import json
 import time
