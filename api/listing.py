@@ -78,7 +78,7 @@ def list_artifacts(
 ) -> Iterator[Item]:
     """List the files below `folder` ("" or with a trailing slash) of the job folder `prefix`, in the store's order.
 
-    Names are relative to the job folder. `after` is such a name: the listing begins behind it.
+    Names are relative to the job folder. `after` is such a name: the listing starts after it.
     """
     is_inside = after.startswith(folder)
     if is_reserved(folder) or (after > folder and not is_inside):

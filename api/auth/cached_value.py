@@ -18,7 +18,7 @@ T = TypeVar("T")
 FRESH_SECONDS = 300.0  # older values are refreshed on use
 USABLE_SECONDS = 3600.0  # older values are not served, even if the refresh fails
 PAUSE_SECONDS = 10.0  # between two loads
-_WAIT_SECONDS = 2.0  # for another thread's load; bounded, so that requests by strangers cannot block every thread
+_WAIT_SECONDS = 2.0  # for another thread's load; bounded, so that unauthenticated requests cannot block every thread
 _LOADING = "it has not answered yet"
 
 

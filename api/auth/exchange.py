@@ -23,7 +23,7 @@ ACCEPTED_SECONDS = 30.0
 REFUSED_SECONDS = 5.0
 _UNAVAILABLE_SECONDS = 1.0  # so that requests that waited for a failed exchange do not each start another
 _MAX_ENTRIES = 4096
-# Refresh tokens cannot be verified before they are sent to the issuer, so strangers can cause exchanges. These limit
+# Refresh tokens cannot be verified before they are sent to the issuer, so anyone can cause exchanges. These limit
 # how many threads exchanges can block, and for how long the next request waits.
 _MAX_CONCURRENT = 16
 _WAIT_SECONDS = 2.0

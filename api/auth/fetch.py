@@ -20,7 +20,7 @@ _TIMEOUT_SECONDS = 5.0
 
 
 class FetchError(Exception):
-    """No usable response. The text gives the reason and contains nothing of the request."""
+    """No usable response. The text gives the reason, without any part of the request."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ logger = get_logger(__name__)
 
 ACCEPTED_SECONDS = 10.0
 REFUSED_SECONDS = 2.0
-MAX_ENTRIES = 4096  # per cache; refused tokens have their own, so that strangers cannot evict accepted ones
+MAX_ENTRIES = 4096  # per cache; refused tokens have their own, so that invalid tokens cannot evict accepted ones
 _TIMEOUT_SECONDS = 5.0
 _REFUSED = "invalid token: it has expired, or was not issued for this service's audience"
 

@@ -32,7 +32,7 @@ class LinkSigner:
         self._key_id = self._digest("key id")[:8]
 
     def sign(self, caller: Caller, target: DownloadTarget) -> str:
-        """Return the path and query of a link to `target`. The caller's right to it must have been checked."""
+        """Return the path and query of a link to `target`. Check the caller's permission before the call."""
         user, expires = caller.username or caller.id, str(int(self._clock()) + self._seconds)
         fields = {"user": user, "expires": expires, "key": self._key_id}
         fields[SIGNATURE_PARAMETER] = self._signature(target, user, expires)

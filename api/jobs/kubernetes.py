@@ -94,7 +94,7 @@ class KubernetesJobs:
             self._patch(job, {"spec": {"cancel": True}})
 
     def is_collecting(self, job: Job) -> bool:
-        """Whether a container of the pod may still run, or a later PhJob of the same name does."""
+        """Whether a container of the pod may still run, or a later PhJob of the same name has not ended."""
         if self.has_active_pod(job.group, job.id):
             return True
         current = self.get(job.id)

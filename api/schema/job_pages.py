@@ -182,7 +182,7 @@ class _GroupFilter:
 
 
 def _path(group: str) -> str:
-    """Return the group path, or the name itself if it is invalid: such a group equals only itself."""
+    """Return the group path, or the name itself if it is invalid: it then equals no other group."""
     return group_path_or_none(group) or group
 
 

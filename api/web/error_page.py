@@ -58,7 +58,7 @@ _PAGE = Markup("""\
 def error_page(status: int, title: str, text: str, links: Sequence[Link] = (HOME,)) -> flask.Response:
     """Return an error page.
 
-    `text`: in the form of error messages, without a capital letter and a full stop. `links`: URL and label; the first
+    `text`: like an error message, without an initial capital and a full stop. `links`: URL and label; the first
     one is highlighted.
     """
     content = _PAGE.format(

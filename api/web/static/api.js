@@ -9,8 +9,8 @@ const TIMEOUT_MS = 30_000; // longer than any response but a file takes
 let isSessionLost = async () => true;
 
 /**
- * Set the function that is called when the API reports that nobody is signed in. It returns false if it renewed the
- * session, and the request is then repeated.
+ * Set the function that is called when the API reports that the user is not signed in. It returns false if it renewed
+ * the session; the request is then repeated.
  * @param {() => Promise<boolean>} handler
  */
 export function onUnauthenticated(handler) {

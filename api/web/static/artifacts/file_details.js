@@ -39,7 +39,7 @@ export function fileDetails(file, prefix, announce) {
   );
 }
 
-/** The hint covers every way of signing in: the page does not know which one was used. */
+/** The hint covers every way of signing in, because the page cannot detect which one the user chose. */
 function tokenHint() {
   return h("p", { class: "hint" },
     h("code", null, "$TOKEN"), " is the token that you sign in with. If you sign in at your organisation's page, use ",

@@ -61,7 +61,7 @@ export class Listing {
     /** @type {FileNode[][]} the loaded files and folders, in chunks for the table */
     this.chunks = [];
     this.prefix = ""; // of the job folder in the store
-    /** @type {number | null} null if the API does not know it */
+    /** @type {number | null} null if the API does not return it */
     this.total = null;
     this.isLoaded = false; // whether the first page is loaded
     this.hasMore = true;

@@ -1,4 +1,4 @@
-// The view of one job: polls the job and has its page show it.
+// The view of one job: polls the job and updates its page.
 
 import { graphql } from "../api.js";
 import { hasEnded, isCollecting, jobName } from "../job_status.js";
