@@ -135,8 +135,8 @@ def test_missing_rights_are_reported(admin: Client, access: Configuration, names
     create_service_account(admin, namespace, "poor")
     client = client_with_token(access, create_token(admin, namespace, "poor"))
     with watching(client, namespace, ready=False) as jobs:
-        wait_until(lambda: "may not list phjobs.primehub.io" in check_error(jobs), "the error")
-        with pytest.raises(ServiceUnavailable, match="may not create"):
+        wait_until(lambda: "permission to list phjobs.primehub.io" in check_error(jobs), "the error")
+        with pytest.raises(ServiceUnavailable, match="permission to create"):
             jobs.create(DRAFT)
     client.close()
 

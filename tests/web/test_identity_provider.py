@@ -64,7 +64,7 @@ def test_an_expired_session_is_renewed_silently(open_url: OpenUrl, hub: str, oid
         page.get_by_label("Search").fill("more")
     expect(page.get_by_role("heading", name="No matching jobs")).to_be_visible()
     assert page.url == f"{hub}/?search=more"
-    assert oidc.asked["/token"] == 2
+    assert oidc.request_counts["/token"] == 2
 
 
 def test_a_session_is_renewed_before_it_expires(open_url: OpenUrl, hub: str, oidc: OidcServer) -> None:
@@ -79,7 +79,7 @@ def test_a_session_is_renewed_before_it_expires(open_url: OpenUrl, hub: str, oid
     with page.expect_response("**/api/session"):
         page.clock.fast_forward(12_000)
     expect(page.get_by_role("banner")).to_contain_text("ann")
-    assert oidc.asked["/token"] == 2
+    assert oidc.request_counts["/token"] == 2
 
 
 def test_a_session_ended_at_the_provider_asks_to_sign_in_again(open_url: OpenUrl, hub: str, oidc: OidcServer) -> None:
@@ -103,7 +103,7 @@ def test_signing_out_ends_the_session_at_the_provider(open_url: OpenUrl, hub: st
     expect(page.get_by_role("main").get_by_role("link", name="Sign in")).to_be_visible()
     assert page.url == f"{hub}/"
     assert page.context.cookies() == []
-    assert oidc.asked["/logout"] == 1
+    assert oidc.request_counts["/logout"] == 1
 
 
 def test_a_refused_sign_in_can_be_retried(open_url: OpenUrl, hub: str, oidc: OidcServer) -> None:
@@ -120,12 +120,12 @@ def test_a_refused_sign_in_can_be_retried(open_url: OpenUrl, hub: str, oidc: Oid
 
 def test_the_printed_address_signs_in_without_sending_the_token(open_url: OpenUrl, local: Web) -> None:
     page = open_url(local.url, "/static/icon.svg")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested_urls: list[str] = []
+    page.on("request", lambda request: requested_urls.append(request.url))
     page.goto(f"{local.url}/jobs?state=Failed#token=alice")
     expect(page.get_by_role("banner")).to_contain_text("alice")
     assert page.url == f"{local.url}/jobs?state=Failed"
-    assert [url for url in asked if "alice" in url.partition("#")[0]] == []
+    assert [url for url in requested_urls if "alice" in url.partition("#")[0]] == []
     page.goto(f"{local.url}/jobs?state=Failed#token=root")  # the open page is not reloaded
     expect(page.get_by_role("banner")).to_contain_text("root")
     assert page.url == f"{local.url}/jobs?state=Failed"

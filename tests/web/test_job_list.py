@@ -152,12 +152,12 @@ def test_a_hidden_page_sends_no_requests(open_page: OpenPage, site: Site) -> Non
     site.data.add_job("job-a", "Running", ago=60)
     page = open_page(site, clock=True)
     shows(page, "job-a")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested_urls: list[str] = []
+    page.on("request", lambda request: requested_urls.append(request.url))
     set_hidden(page, hidden=True)
     for _ in range(5):
         page.clock.fast_forward(SKIP)
-    assert asked == []
+    assert requested_urls == []
     with page.expect_request(re.compile("/api/graphql")):
         set_hidden(page, hidden=False)
 

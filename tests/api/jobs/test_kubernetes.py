@@ -169,11 +169,13 @@ def refuse(server: ApiServer, method: str, code: int, message: str) -> None:
     server.script.add("status", lambda request: request.method == method, code=code, message=message)
 
 
-def test_missing_right_is_reported_and_details_are_only_logged(
+def test_missing_permission_is_reported_and_details_are_only_logged(
     server: ApiServer, jobs: KubernetesJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     refuse(server, "POST", 403, 'phjobs.primehub.io is forbidden: User "system:x" cannot create resource "phjobs"')
-    with pytest.raises(ServiceUnavailable, match=r"may not create phjobs\.primehub\.io: .* grant") as caught:
+    with pytest.raises(
+        ServiceUnavailable, match=r"lacks the permission to create phjobs\.primehub\.io: .* grant"
+    ) as caught:
         jobs.create(DRAFT)
     assert "system:x" not in str(caught.value)
     assert "system:x" in caplog.text
@@ -297,7 +299,7 @@ def test_missing_crd_is_reported_until_it_is_installed(server: ApiServer) -> Non
     client = server.client()
     jobs = KubernetesJobs(client, "hub", timing=QUICK)
     jobs.start()
-    until(lambda: "no resource phjobs.primehub.io" in refusal(jobs), "what is missing")
+    until(lambda: "no resource phjobs.primehub.io" in refusal(jobs), "the missing permission is reported")
     with pytest.raises(ServiceUnavailable, match=r"no resource phjobs\.primehub\.io"):
         jobs.create(DRAFT)
     server.missing.clear()
@@ -306,12 +308,15 @@ def test_missing_crd_is_reported_until_it_is_installed(server: ApiServer) -> Non
     client.close()
 
 
-def test_missing_right_to_list_is_reported(server: ApiServer) -> None:
+def test_missing_permission_to_list_is_reported(server: ApiServer) -> None:
     server.script.add("status", lambda request: request.is_list, times=10**6, code=403)
     client = server.client()
     jobs = KubernetesJobs(client, "hub", timing=QUICK)
     jobs.start()
-    until(lambda: "may not list phjobs.primehub.io in hub" in refusal(jobs), "what is missing")
+    until(
+        lambda: "lacks the permission to list phjobs.primehub.io in hub" in refusal(jobs),
+        "the missing permission is reported",
+    )
     jobs.stop()
     client.close()
 

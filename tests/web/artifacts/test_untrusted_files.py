@@ -36,8 +36,8 @@ def test_names_are_shown_with_invisible_characters_escaped(open_artifacts: OpenA
 
 def test_previews_run_nothing_and_open_quickly(open_artifacts: OpenArtifacts) -> None:
     page = open_artifacts(BLANK_PAGE)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested_urls: list[str] = []
+    page.on("request", lambda request: requested_urls.append(request.url))
     names = sorted(HOSTILE, key=str.encode)
     open_artifacts(address("job-hostile", file=names[0]), page)
     dialog = page.get_by_role("dialog")
@@ -51,9 +51,11 @@ def test_previews_run_nothing_and_open_quickly(open_artifacts: OpenArtifacts) ->
             expect_unharmed(page)
         if name != names[-1]:
             dialog.get_by_role("button", name="Next").click()
-    files = {url.partition("/jobArtifacts/")[2] for url in asked if "/api/files/" in url}
+    files = {url.partition("/jobArtifacts/")[2] for url in requested_urls if "/api/files/" in url}
     assert len(files) == len(names)
-    others = [url for url in asked if not re.search("/static/|/api/(files|session|graphql)|/jobs/|/healthz", url)]
+    others = [
+        url for url in requested_urls if not re.search("/static/|/api/(files|session|graphql)|/jobs/|/healthz", url)
+    ]
     assert others == []
 
 
@@ -81,15 +83,15 @@ def test_deeply_nested_json_has_a_preview(open_artifacts: OpenArtifacts) -> None
 def test_a_file_opened_by_its_address_runs_nothing(open_artifacts: OpenArtifacts, name: str) -> None:
     page = open_artifacts(address("job-hostile"))
     expect(page.locator(".files tbody tr")).to_have_count(len(HOSTILE))
-    title, asked = page.title(), []
-    page.context.on("request", lambda request: asked.append(request.url))
+    title, requested_urls = page.title(), []
+    page.context.on("request", lambda request: requested_urls.append(request.url))
     url = page.locator(f"[data-name='{name}'] th a").evaluate("(link) => link.href")
     saved = name in ("page.html", "pic.svg")
     # As a malicious page would: with an opener, which our own links omit.
     with page.context.expect_event("download" if saved else "page"):
         page.evaluate("(url) => void open(url)", url)
     page.request.get(url)  # a script would have sent a request by now
-    assert [each for each in asked if not each.endswith("/icon.svg")] == [
+    assert [each for each in requested_urls if not each.endswith("/icon.svg")] == [
         url
     ]  # the browser requests the icon at any time
     assert page.title() == title
