@@ -15,8 +15,8 @@ from api.listing import MAX_PAGE_SIZE
 class Size(Scalar):
     """A number of bytes or files: a JSON number without a fraction.
 
-    PrimeHub uses Int for some sizes, although Int ends at 2 GiB, and Float for others, which its server writes without
-    a fraction if they are whole. Clients of either can read Size. Graphene's Float would write 5 as 5.0.
+    PrimeHub uses Int for some sizes, which is limited to 2 GiB, and Float for others, which its server writes without
+    a fraction if they are whole. Clients of either can read Size. A Graphene Float would write 5 as 5.0.
     """
 
     @staticmethod
@@ -59,7 +59,7 @@ class PageInfoValues(NamedTuple):
 
 
 class InstanceType(ObjectType):
-    """The resources of a job's pod. This server knows only the name; the other fields are null."""
+    """The resources of a job's pod. This server returns only the name; the other fields are null."""
 
     id = NonNull(ID)
     name = NonNull(String)
@@ -71,7 +71,7 @@ class InstanceType(ObjectType):
 
 
 class Group(ObjectType):
-    """A team. This server knows only the name, which is also the id; the other fields are null."""
+    """A team. This server returns only the name, which is also the id; the other fields are null."""
 
     id = NonNull(ID)
     name = NonNull(String)
