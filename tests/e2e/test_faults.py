@@ -186,7 +186,7 @@ def test_missing_sidecar_image_does_not_block_jobs_and_switches_injection_off(
     for name, status in system.wait_all_ended(names).items():
         assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")
         assert status["artifact"]["reason"] == "start"
-        assert "could not be started" in system.events(name)["ArtifactsNotCollected"]
+        assert "the sidecar did not start" in system.events(name)["ArtifactsNotCollected"]
     document = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
     assert document["metadata"]["labels"][BREAKER] == "off"  # after three failures in a row
     status = system.wait_ended(system.create_job("fault-off", WRITE_FILE))
