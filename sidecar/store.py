@@ -111,6 +111,8 @@ class JobFolderStore:
             try:
                 with self._open_parent(path) as (folder_fd, name):
                     os.rmdir(name, dir_fd=folder_fd)
+            except FileNotFoundError:
+                continue  # a sidecar that was killed here may have left the folders above
             except OSError:
                 return  # not empty, or not removable
 

@@ -153,6 +153,16 @@ def test_empty_parent_folders_are_removed_with_a_file(tmp_path: Path, store: Job
     assert (tmp_path / JOB).is_dir()
 
 
+def test_a_removal_that_was_killed_between_two_folders_is_finished(tmp_path: Path, store: JobFolderStore) -> None:
+    """Else the empty folder stays, and a file of its name can never be copied."""
+    store.write_bytes("a/b/c/x", b"1")
+    (tmp_path / JOB / "a/b/c/x").unlink()
+    (tmp_path / JOB / "a/b/c").rmdir()
+    store.remove("a/b/c/x")
+    store.write_bytes("a", b"now a file")
+    assert artifacts(tmp_path) == {"a": "now a file"}
+
+
 @pytest.mark.parametrize("path", ["gone", "no/such/folder/a", "file/a"])
 def test_removing_a_missing_file_succeeds(tmp_path: Path, store: JobFolderStore, path: str) -> None:
     store.write_bytes("file", b"1")
