@@ -72,7 +72,7 @@ class ServedCertificate:
         return certificate.context
 
     def expires_at(self) -> float:
-        """Return when the certificate expires in UNIX seconds; 0 if there is none."""
+        """Return when the certificate expires in UNIX seconds; 0 without a certificate."""
         certificate = self._newest()
         return certificate.expires_at if certificate else 0.0
 

@@ -155,7 +155,7 @@ class Reconciler:
             self._clients.events.record(job, event, now)
 
     def _last_working_at(self, now: float) -> float:
-        """Return when the newest pod with a working sidecar was created; 0 if there is none."""
+        """Return when the newest pod with a working sidecar was created; 0 without such a pod."""
         pods = self._caches.pods.values()
         return max((pod.created_at for pod in pods if has_worked(pod, self._settings, now)), default=0.0)
 

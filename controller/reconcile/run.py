@@ -110,7 +110,7 @@ class Controller:
 
     @property
     def port(self) -> int:
-        """The port of the health server; 0 if there is none."""
+        """The port of the health server; 0 if the server is disabled."""
         return self._health.port if self._health else 0
 
     def health_problem(self) -> str:

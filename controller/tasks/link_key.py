@@ -20,7 +20,7 @@ class LinkKeyTask:
         self._client, self._secret = client, secret
 
     def reconcile(self) -> None:
-        """Create the key if there is none. Raises KubeError."""
+        """Create the key if it does not exist. Raises KubeError."""
         secret = self._client.get(self._secret)
         data = decode_data(secret)
         if not data.get(KEY):
