@@ -15,7 +15,7 @@ from artifacts.log import get_logger
 from artifacts.report import Count, Report, Skipped
 from sidecar.copy import Copier, GrowthBudget
 from sidecar.copy_strategy import CopyStrategy
-from sidecar.file_signature import FileSignature, size_of
+from sidecar.file_signature import FileSignature, size_of, tick_ns
 from sidecar.manifest import Manifest
 from sidecar.metadata_writer import MetadataWriter
 from sidecar.plan import SyncPlan
@@ -43,7 +43,7 @@ class Applier:
 
     `needs_verify`: the store may have lost copies that it acknowledged. `needs_cleanup`: failed writes may have left
     temporary files. `unreadable`: path -> (signature, result) of files that cannot be copied until they change.
-    `abort`: set it to stop at once.
+    `main_has_ended`: no job file changes any more. `abort`: set it to stop at once.
     """
 
     def __init__(
@@ -61,7 +61,9 @@ class Applier:
         self.writeback = WriteBack(metadata.settings)
         self.on_progress: ProgressCallback = lambda report, todo: None
         self.unreadable: dict[str, tuple[FileSignature, TransferResult]] = {}
-        self.needs_verify = self.needs_cleanup = False
+        self.needs_verify = self.needs_cleanup = self.main_has_ended = False
+        self._last_copied_at = 0.0  # monotonic seconds
+        self._pause_ns = 0  # between the copies of the previous plan and those of this one
         self.abort = threading.Event()
 
     def apply(self, plan: SyncPlan, scan: Scan, should_stop: Callable[[], bool]) -> dict[str, Skipped]:
@@ -139,11 +141,11 @@ class Applier:
         manifest = self._manifest
         sizes = {path: size_of(scan.files[path]) for path in plan.copy}
         todo = Count(len(sizes), sum(sizes.values()))
-        main_has_ended = self._metadata.main_has_ended
-        process_count = self._strategy.process_count(todo.files, todo.bytes) if main_has_ended else 1
+        self._pause_ns = int((time.monotonic() - self._last_copied_at) * 1e9)
+        process_count = self._strategy.process_count(todo.files, todo.bytes) if self.main_has_ended else 1
         budget = GrowthBudget(plan.spare_bytes // process_count)
         copier = Copier(self._strategy.digest, self._strategy.in_kernel, budget, self.abort)
-        transfer = FileTransfer(self._source, self._store, copier, main_is_running=not main_has_ended)
+        transfer = FileTransfer(self._source, self._store, copier, main_is_running=not self.main_has_ended)
 
         def work(path: str) -> TransferResult:
             return transfer.copy(path, sizes[path], path in manifest.records or path in manifest.earlier)
@@ -175,6 +177,7 @@ class Applier:
                 checkpoint_at = now + CHECKPOINT_SECONDS
         else:
             transfer.close()
+        self._last_copied_at = time.monotonic()
         for path, size in sizes.items():
             self.needs_cleanup = True
             add_skipped(failed, "not_reached", path, size)
@@ -184,7 +187,8 @@ class Applier:
     ) -> None:
         self._manifest_changed = True
         if not result.reason:
-            self._manifest.add_copy(path, result.signature, result.digest, result.size, result.unstable)
+            racy = result.racy and not self._is_settled(path, result.signature)
+            self._manifest.add_copy(path, result.signature, result.digest, result.size, result.unstable, racy)
             self._metadata.count_copy(result.size)
             if self._strategy.writes_back:
                 self.writeback.add(1, result.size, time.monotonic())
@@ -201,6 +205,13 @@ class Applier:
             self.unreadable[path] = (scan.files[path], result)
             plan.found = Count(plan.found.files - 1, plan.found.bytes - size)
             skip_unreadable(scan, path, result)
+
+    def _is_settled(self, path: str, signature: FileSignature) -> bool:
+        """Whether an earlier copy proves that the file's timestamps are old, whatever the clocks say.
+
+        Otherwise a file whose timestamps are in the future would be copied in every sync.
+        """
+        return self._pause_ns >= tick_ns(signature) and self._manifest.has_racy_copy(path, signature)
 
 
 def skip_unreadable(scan: Scan, path: str, result: TransferResult) -> None:

@@ -14,7 +14,7 @@ from artifacts.log import get_logger
 from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header, read_entries, read_header
 from artifacts.report import Count
 from sidecar import file_signature
-from sidecar.file_signature import SIGNATURE_BYTES, FileSignature, size_of
+from sidecar.file_signature import SIGNATURE_BYTES, FileSignature, size_of, without_ctime
 from sidecar.store import JobFolderStore, write_all
 
 logger = get_logger(__name__)
@@ -41,8 +41,15 @@ class Manifest:
         self._bytes = 0
         self._earlier_pod_uids: dict[str, str] = {}
 
-    def add_copy(self, path: str, signature: FileSignature, digest: bytes, size: int, unstable: bool) -> None:
-        """Record a complete copy of `size` bytes, made from a file with this signature."""
+    def add_copy(
+        self, path: str, signature: FileSignature, digest: bytes, size: int, unstable: bool, racy: bool = False
+    ) -> None:
+        """Record a complete copy of `size` bytes, made from a file with this signature.
+
+        `racy`: the file may have changed since without changing its signature; a later sync copies the file again.
+        """
+        if racy:
+            signature = without_ctime(signature)
         if size != size_of(signature):
             signature = file_signature.pack(size, *file_signature.unpack(signature)[1:])
         self._bytes += size - size_of(self.records.get(path, b""))
@@ -50,6 +57,10 @@ class Manifest:
         self.pending.discard(path)
         self.earlier.pop(path, None)
         (self.unstable.add if unstable else self.unstable.discard)(path)
+
+    def has_racy_copy(self, path: str, signature: FileSignature) -> bool:
+        """Whether the copy is racy and made from a file of the same size, mtime and inode."""
+        return self.records.get(path, b"").startswith(without_ctime(signature))
 
     def discard(self, path: str) -> None:
         """Forget a copy that has been removed."""

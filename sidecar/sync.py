@@ -77,8 +77,12 @@ class Syncer:
             self.applier.needs_cleanup = True
             logger.warning("cannot write interim report", error=error)
 
-    def finish(self, deadline: float) -> None:
-        """Run the last sync until all files are stored or `deadline` (monotonic seconds) has passed, then seal."""
+    def finish(self, deadline: float, main_has_ended: bool = True) -> None:
+        """Run the last sync until all files are stored or `deadline` (monotonic seconds) has passed, then seal.
+
+        If main may still run, a second call must follow.
+        """
+        self.applier.main_has_ended = main_has_ended
         with self.metadata.measure_sync():
             pause, passes = 0.1, 0
             while True:

@@ -104,7 +104,7 @@ class SyncLoop(threading.Thread):
                 self._watch = FolderWatch(self.notify_change)
             self._watch_folder()
             self._sleep(self._syncer.scan, sync_seconds)
-        self._syncer.finish(self._deadline)
+        self._syncer.finish(self._deadline, main_has_ended=time.monotonic() >= self._main_until)
         if (remaining := self._main_until - time.monotonic()) > 0:
             self._syncer.report_progress()
             time.sleep(remaining)

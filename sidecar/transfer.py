@@ -4,23 +4,27 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.names import decode_path
 from sidecar.copy import CopiedContent, Copier, CopyAborted, GrowthExceeded, SourceError
-from sidecar.file_signature import FileSignature, signature_of
+from sidecar.file_signature import FileSignature, is_racy, signature_of
+from sidecar.file_system import is_local
 from sidecar.source import OpenFile, OpenFolders, PathRefused, Source
 from sidecar.store import JobFolderStore
 
 MAX_ATTEMPTS = 3  # for a file that changes during the copy
+_MAX_REMOTE_SKEW_NS = 2_000_000_000  # how far the clock of a file server may be behind
 
 
 class TransferResult(NamedTuple):
     """The result for one file. Without a `reason`, `size` bytes were copied from a file with this signature.
 
     `reason` is a key of artifacts.report.REASONS, or "vanished" (the file is gone, or is not to be copied any more).
+    `racy`: a write after the copy may have left the signature as it is.
     """
 
     reason: str = ""
@@ -29,6 +33,7 @@ class TransferResult(NamedTuple):
     size: int = 0
     digest: bytes = b""
     unstable: bool = False
+    racy: bool = False
 
 
 class FileTransfer:
@@ -38,6 +43,7 @@ class FileTransfer:
         self._store, self._main_is_running = store, main_is_running
         self._folders = OpenFolders(source)
         self._copier = copier
+        self._max_skews: dict[int, int] = {}  # device -> nanoseconds
 
     def copy(self, path: str, planned_bytes: int, exists: bool) -> TransferResult:
         """Copy the file at the encoded `path`.
@@ -80,13 +86,21 @@ class FileTransfer:
 
         signature = signature_of(status)
         for attempt in range(MAX_ATTEMPTS):
+            started_ns = time.time_ns()
             self._store.write(path, write_content, executable, exists or attempt > 0)
             after = signature_of(os.fstat(fd))
             if after == signature:
                 unstable = self._main_is_running and is_open_for_writing(fd)
-                return TransferResult("", "", signature, copied.size, copied.digest, unstable)
+                racy = self._main_is_running and is_racy(signature, started_ns, self._max_skew_ns(fd, status.st_dev))
+                return TransferResult("", "", signature, copied.size, copied.digest, unstable, racy)
             before, signature = signature, after
         return TransferResult("", "", before, copied.size, copied.digest, unstable=True)
+
+    def _max_skew_ns(self, fd: int, device: int) -> int:
+        skew = self._max_skews.get(device)
+        if skew is None:
+            skew = self._max_skews[device] = 0 if is_local(fd) else _MAX_REMOTE_SKEW_NS
+        return skew
 
 
 def probe(source: Source, path: str) -> TransferResult | None:

@@ -1,4 +1,4 @@
-"""A tmpfs of a given size, for tests with a full disk.
+"""A tmpfs of a given size, for tests with a full disk, and a ramfs, for tests with coarse timestamps.
 
 Unlike the FUSE mount, it has the kernel's own behaviour for a full disk and needs no compiler.
 """
@@ -33,9 +33,22 @@ def tmpfs(path: Path, size_bytes: int) -> Iterator[Path]:
 
     The kernel rounds the size up to whole pages.
     """
-    _run("mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(path))
-    try:
+    with _mounted(path, "tmpfs", f"size={size_bytes}"):
         yield path
+
+
+@contextmanager
+def ramfs(path: Path) -> Iterator[Path]:
+    """Mount an empty ramfs at `path` until the block ends. Its timestamps are coarse, as all were before Linux 6.13."""
+    with _mounted(path, "ramfs", "mode=0755"):
+        yield path
+
+
+@contextmanager
+def _mounted(path: Path, file_system: str, options: str) -> Iterator[None]:
+    _run("mount", "-t", file_system, "-o", options, file_system, str(path))
+    try:
+        yield
     finally:
         _run("umount", "--lazy", str(path))
 
