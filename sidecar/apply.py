@@ -145,7 +145,13 @@ class Applier:
         process_count = self._strategy.process_count(todo.files, todo.bytes) if self.main_has_ended else 1
         budget = GrowthBudget(plan.spare_bytes // process_count)
         copier = Copier(self._strategy.digest, self._strategy.in_kernel, budget, self.abort)
-        transfer = FileTransfer(self._source, self._store, copier, main_is_running=not self.main_has_ended)
+        transfer = FileTransfer(
+            self._source,
+            self._store,
+            copier,
+            main_is_running=not self.main_has_ended,
+            keep_times=self._strategy.keep_times,
+        )
 
         def work(path: str) -> TransferResult:
             return transfer.copy(path, sizes[path], path in manifest.records or path in manifest.earlier)

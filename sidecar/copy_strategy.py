@@ -24,6 +24,11 @@ class CopyStrategy:
     writes_back: bool
 
     @property
+    def keep_times(self) -> bool:
+        """Whether to set the modification times of copies. On a remote store, this would cost another round trip."""
+        return not self.is_remote
+
+    @property
     def thread_count(self) -> int:
         """Return how many operations to run at once. On a local disk, threads lose more to the GIL than they gain."""
         return REMOTE_THREADS if self.is_remote else 1

@@ -8,10 +8,10 @@ could have read them.
 import errno
 import os
 import stat
-import threading
 from dataclasses import dataclass
 
 from artifacts.names import encode_path
+from sidecar.open_folders import OpenFolders
 from sidecar.openat2 import open_in_root, walk_in_root
 
 OpenFile = tuple[int, os.stat_result]
@@ -111,6 +111,14 @@ class Source:
         finally:
             os.close(path_fd)
 
+    def open_parent(self, path: str) -> tuple[int, str]:
+        """Open the folder `path` for `open_file_in`, like `open_folder`. Refuses a folder of the job folder."""
+        fd, real_path = self.open_folder(path)
+        if self.path_in_job_folder(real_path) is not None:
+            os.close(fd)
+            raise PathRefused("in_place")
+        return fd, real_path
+
     def open_file_in(self, folder_fd: int, real_folder: str, name: str) -> OpenFile | None:
         """Open the file `name` in an open folder, like `open_file`. Returns None if it is a link."""
         path_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder_fd)
@@ -207,39 +215,20 @@ class Source:
         return not self._is_root or self._owner_uid == 0 or self.view.is_on_artifacts_volume(real_path)
 
 
-class OpenFolders:
-    """Holds folders of a source open for one sync, so that opening a file does not resolve the path from the root."""
-
-    _MAX_FOLDERS = 128
+class SourceFolders:
+    """The source's folders, held open for one sync. Safe to use from several threads, except for `close`."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
-        self._folders: dict[str, tuple[int, str]] = {}
-        self._lock = threading.Lock()
+        self._source, self._folders = source, OpenFolders(source.open_parent)
 
     def open_file(self, path: str) -> OpenFile:
         """Open a file like Source.open_file."""
         folder, _, name = path.rpartition("/")
-        with self._lock:
-            open_folder = self._folders.get(folder) or self._open_folder(folder)
-        opened = open_folder and self._source.open_file_in(*open_folder, name)
-        return opened or self._source.open_file(path)
+        return self._source.open_file_in(*self._folders.get(folder), name) or self._source.open_file(path)
 
     def close(self) -> None:
         """Close all folders."""
-        for fd, _ in self._folders.values():
-            os.close(fd)
-        self._folders.clear()
-
-    def _open_folder(self, folder: str) -> tuple[int, str] | None:
-        if len(self._folders) >= self._MAX_FOLDERS:
-            return None
-        fd, real_path = self._source.open_folder(folder)
-        if self._source.path_in_job_folder(real_path) is not None:
-            os.close(fd)
-            return None
-        self._folders[folder] = fd, real_path
-        return fd, real_path
+        self._folders.close()
 
 
 def _open_to_read(path_fd: int, status: os.stat_result) -> OpenFile:

@@ -1,8 +1,8 @@
 """The job folder in PHFS, the only place to which the sidecar writes.
 
-Users can write there too, so every path is opened below the PHFS root without following links, on each access. The
-module works on any mount: it uses mkdir, sequential create and close, and a rename only to replace an existing file; a
-mount without rename works too. Errors are StoreError, which carries the operating system's error.
+Users can write there too, so every folder is opened below the PHFS root without following links. The module works on
+any mount: it uses mkdir, sequential create and close, and a rename only to replace an existing file; a mount without
+rename works too. Errors are StoreError, which carries the operating system's error.
 """
 
 import contextlib
@@ -15,13 +15,15 @@ from collections.abc import Callable, Generator, Iterator
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.layout import JOB_ARTIFACTS, TEMPORARY, job_folder
 from artifacts.mounts import read_mounts
+from sidecar.open_folders import OpenFolders
 from sidecar.openat2 import open_beneath
 
 _OPEN_PATH = os.O_PATH | os.O_DIRECTORY
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _NO_RENAME = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV}
 _OBSTRUCTED = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EXDEV}
 _NO_FOLDER = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
+_MAX_ATTEMPTS = 3  # to create a file whose folder others remove at the same time
 _TEMPORARY_FOLDERS = 4  # a remote folder takes one create at a time, so temporary files are spread
 MAX_MANIFEST_BYTES = 512 * 1024 * 1024
 
@@ -55,21 +57,36 @@ class JobFolderStore:
             os.close(self._root_fd)
             self._root_fd = -1
 
-    def write(self, path: str, write_content: ContentWriter, executable: bool = False, exists: bool = False) -> None:
+    def open_folders(self) -> OpenFolders[None]:
+        """Return a cache of open folders for several calls of `write`. The caller must close it."""
+        return OpenFolders(self._open_folder)
+
+    def write(
+        self,
+        path: str,
+        write_content: ContentWriter,
+        executable: bool = False,
+        exists: bool = False,
+        folders: OpenFolders[None] | None = None,
+    ) -> None:
         """Create or replace the file `path`. `exists`: there is already a file.
 
-        An existing file is replaced by a rename, never truncated. A failed attempt leaves no new file and does not
-        change an older one. An OSError of `write_content` counts as an error of the store.
+        An existing file is replaced by a rename, never truncated. A failed attempt leaves no new file or folder and
+        does not change an older file. An OSError of `write_content` counts as an error of the store.
         """
+        if folders is None:
+            with contextlib.closing(self.open_folders()) as own_folders:
+                self.write(path, write_content, executable, exists, own_folders)
+            return
         mode = self._file_mode | (0o111 if executable else 0)
         if not exists:
             try:
-                self._create(path, write_content, mode)
+                self._create(path, write_content, mode, folders)
                 return
             except StoreError as error:
                 if error.cause.errno != errno.EEXIST:
                     raise
-        self._replace(path, write_content, mode)
+        self._replace(path, write_content, mode, folders)
 
     def write_bytes(self, path: str, content: bytes, exists: bool = False) -> None:
         """Create or replace the small file `path`. `exists`: there is already a file."""
@@ -81,7 +98,7 @@ class JobFolderStore:
 
     def read_lines(self, path: str) -> Generator[bytes, None, None]:
         """Yield the lines of a metadata file. Line length and total size are bounded. Raises StoreError."""
-        with _StoreErrors("read", path):
+        with _store_errors("read", path):
             fd = open_beneath(self._root_fd, self._full_path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 os.close(fd)
@@ -95,7 +112,7 @@ class JobFolderStore:
     def file_size(self, path: str) -> int | None:
         """Return the size of the regular file `path` in bytes, or None if there is no such file."""
         try:
-            with _StoreErrors("stat", path), self._open_parent(path) as (folder_fd, name):
+            with _store_errors("stat", path), self._open_parent(path) as (folder_fd, name):
                 status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
         except StoreError as error:
             if error.cause.errno in (errno.ENOENT, *_OBSTRUCTED):
@@ -147,72 +164,80 @@ class JobFolderStore:
         finally:
             os.close(fd)
 
-    def _create(self, path: str, write_content: ContentWriter, mode: int) -> None:
-        with _StoreErrors("write", path):
+    def _open_folder(self, folder: str) -> tuple[int, None]:
+        """Open a folder, relative to the job folder ("" for the job folder itself)."""
+        path = f"{self._folder}/{folder}" if folder else self._folder
+        return open_beneath(self._root_fd, path, _OPEN_PATH), None
+
+    def _create(self, path: str, write_content: ContentWriter, mode: int, folders: OpenFolders[None]) -> None:
+        """Create a file. An error of close counts: a FUSE mount reports a full or broken store only then."""
+        try:
+            fd = self._open_new(path, mode, folders)
+        except OSError as error:
+            raise _store_error("write", path, error) from error
+        try:
             try:
-                fd = open_beneath(self._root_fd, self._full_path(path), _CREATE, mode)
+                write_content(fd)
+            finally:
+                os.close(fd)
+        except BaseException as error:
+            with contextlib.suppress(StoreError):
+                self.remove(path)
+            if isinstance(error, OSError):
+                raise _store_error("write", path, error) from error
+            raise
+
+    def _open_new(self, path: str, mode: int, folders: OpenFolders[None]) -> int:
+        """Create a file and open it for writing. Creates its folder, if it does not exist or has been removed."""
+        folder, _, name = path.rpartition("/")
+        for _ in range(_MAX_ATTEMPTS - 1):
+            try:
+                return os.open(name, _CREATE, mode, dir_fd=folders.get(folder)[0])
             except OSError as error:
                 if error.errno not in _NO_FOLDER:
                     raise
-                self._make_folders(self._full_path(path).rpartition("/")[0])
-                fd = open_beneath(self._root_fd, self._full_path(path), _CREATE, mode)
-        try:
-            self._write_and_close(path, fd, write_content)
-        except BaseException:
-            self._try_unlink(path)
-            raise
+            folders.forget(folder)
+            self._make_folders(self._full_path(folder) if folder else self._folder)
+        return os.open(name, _CREATE, mode, dir_fd=folders.get(folder)[0])
 
-    def _write_and_close(self, path: str, fd: int, write_content: ContentWriter) -> None:
-        """Write the content. An error of close counts: a FUSE mount reports a full or broken store only then."""
-        try:
-            with _StoreErrors("write", path):
-                write_content(fd)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.close(fd)
-            raise
-        with _StoreErrors("write", path):
-            os.close(fd)
-
-    def _replace(self, path: str, write_content: ContentWriter, mode: int) -> None:
+    def _replace(self, path: str, write_content: ContentWriter, mode: int, folders: OpenFolders[None]) -> None:
         number = next(self._numbers)
         temporary = f"{TEMPORARY}/{number % _TEMPORARY_FOLDERS}/{os.getpid()}-{number}"
         try:
-            self._create(temporary, write_content, mode)
+            self._create(temporary, write_content, mode, folders)
         except StoreError as error:
             raise type(error)("write", path, error.cause) from error
         try:
-            with _StoreErrors("write", path):
-                try:
-                    self._rename(temporary, path)
-                except OSError as error:
-                    if error.errno not in _NO_FOLDER:
-                        raise
-                    self._make_folders(self._full_path(path).rpartition("/")[0])
-                    self._rename(temporary, path)
-        except StoreError as error:
-            self._try_unlink(temporary)
-            if error.cause.errno not in _NO_RENAME:
-                raise
+            self._rename(temporary, path, folders)
+        except OSError as error:
+            with contextlib.suppress(StoreError):
+                self._unlink(temporary)
+            if error.errno not in _NO_RENAME:
+                raise _store_error("write", path, error) from error
             self._unlink(path)
-            self._create(path, write_content, mode)
+            self._create(path, write_content, mode, folders)
 
-    def _rename(self, temporary: str, path: str) -> None:
-        with self._open_parent(temporary) as (source_fd, source_name), self._open_parent(path) as (target_fd, name):
-            os.rename(source_name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+    def _rename(self, temporary: str, path: str, folders: OpenFolders[None]) -> None:
+        source_folder, _, source_name = temporary.rpartition("/")
+        folder, _, name = path.rpartition("/")
+        source_fd = folders.get(source_folder)[0]
+        try:
+            os.rename(source_name, name, src_dir_fd=source_fd, dst_dir_fd=folders.get(folder)[0])
+        except OSError as error:
+            if error.errno not in _NO_FOLDER:
+                raise
+            folders.forget(folder)
+            self._make_folders(self._full_path(folder) if folder else self._folder)
+            os.rename(source_name, name, src_dir_fd=source_fd, dst_dir_fd=folders.get(folder)[0])
 
     def _unlink(self, path: str) -> None:
-        with _StoreErrors("remove", path):
+        with _store_errors("remove", path):
             try:
                 with self._open_parent(path) as (folder_fd, name):
                     os.unlink(name, dir_fd=folder_fd)
             except OSError as error:  # if there is a folder or a link now, the collector's copy is gone too
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR):
                     raise
-
-    def _try_unlink(self, path: str) -> None:
-        with contextlib.suppress(StoreError):
-            self._unlink(path)
 
     def _make_folders(self, folder: str) -> None:
         """Create the folder, relative to the PHFS root, and its parents.
@@ -245,21 +270,16 @@ class JobFolderStore:
         raise OSError(errno.ELOOP, "the folder is repeatedly replaced by a link", name)
 
 
-class _StoreErrors:
-    """Converts OSError to StoreError. A class, because a generator-based context manager would cost 3 us a file."""
+@contextlib.contextmanager
+def _store_errors(action: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _store_error(action, path, error) from error
 
-    __slots__ = ("_action", "_path")
 
-    def __init__(self, action: str, path: str) -> None:
-        self._action, self._path = action, path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            error_type = StoreConflict if error.errno in _OBSTRUCTED else StoreError
-            raise error_type(self._action, self._path, error) from error
+def _store_error(action: str, path: str, error: OSError) -> StoreError:
+    return (StoreConflict if error.errno in _OBSTRUCTED else StoreError)(action, path, error)
 
 
 def write_all(fd: int, content: bytes | memoryview) -> None:

@@ -22,6 +22,7 @@ from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, MANIFEST, REPORT, TE
 from artifacts.names import encode_path
 from artifacts.report import Report, read_report
 from artifacts.settings import SETTINGS_TABLE, SidecarSettings
+from sidecar.sync import Syncer
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_SECONDS = 20.0
@@ -45,6 +46,13 @@ def until(holds: Callable[[], object], description: str, seconds: float = PATIEN
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {description}")
         time.sleep(0.01)
+
+
+def end_syncer(syncer: Syncer) -> None:
+    """Run the last sync and close the syncer."""
+    syncer.end_main(time.time())
+    syncer.finish(time.monotonic() + 20)
+    syncer.close()
 
 
 def tree(folder: Path) -> dict[str, bytes]:

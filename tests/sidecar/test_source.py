@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.source import OpenFolders, PathRefused, Source, VolumeView
+from sidecar.open_folders import MAX_FOLDERS
+from sidecar.source import PathRefused, Source, SourceFolders, VolumeView
 from tests.sidecar.volumes import JOB_FOLDER, VOLUMES, Volumes, open_result, read_file, refusal_reason
 
 pytestmark = pytest.mark.usefixtures("either_kernel")
@@ -90,7 +91,7 @@ def test_an_open_folder_is_the_checked_folder(volumes: Volumes) -> None:
     volumes.write("/other/a", "secret")
     link = volumes.link("d", "/project/x/d")
     with volumes.source() as source:
-        folders = OpenFolders(source)
+        folders = SourceFolders(source)
         os.close(folders.open_file("d/a")[0])
         link.unlink()
         link.symlink_to("/other")
@@ -102,11 +103,11 @@ def test_an_open_folder_is_the_checked_folder(volumes: Volumes) -> None:
 
 def test_more_folders_than_may_stay_open_are_read(volumes: Volumes) -> None:
     with volumes.source() as source:
-        folders = OpenFolders(source)
-        for number in range(OpenFolders._MAX_FOLDERS + 5):
+        folders = SourceFolders(source)
+        for number in range(MAX_FOLDERS + 5):
             volumes.write(f"d{number}/a")
             os.close(folders.open_file(f"d{number}/a")[0])
-        assert len(os.listdir("/proc/self/fd")) < OpenFolders._MAX_FOLDERS + 40
+        assert len(os.listdir("/proc/self/fd")) < MAX_FOLDERS + 40
         folders.close()
 
 

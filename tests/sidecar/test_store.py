@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from unittest import mock
 
@@ -11,13 +13,15 @@ import pytest
 
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.layout import MANIFEST, TEMPORARY
+from sidecar.copy import CopyAborted, GrowthExceeded
+from sidecar.open_folders import MAX_FOLDERS
 from sidecar.store import JobFolderStore, file_system_of, write_all
 from tests.sidecar.folders import JOB, PHFS, artifacts, open_store, tree
 
 pytestmark = pytest.mark.usefixtures("either_kernel")
 
 
-def fail_with(error: OSError) -> Callable[[int], None]:
+def fail_with(error: Exception) -> Callable[[int], None]:
     def write_content(fd: int) -> None:
         os.write(fd, b"half")
         raise error
@@ -74,6 +78,37 @@ def test_a_failed_write_leaves_the_old_content(tmp_path: Path, store: JobFolderS
     assert (caught.value.path, caught.value.cause.errno) == ("a", errno.ENOSPC)
     assert not isinstance(caught.value, StoreConflict)
     assert artifacts(tmp_path) == ({"a": "old"} if exists else {})
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_failed_write_leaves_no_folder(tmp_path: Path, store: JobFolderStore, exists: bool) -> None:
+    """A later file with the name of such a folder would be a conflict."""
+    store.write_bytes("d/kept", b"")
+    for error in (OSError(errno.ENOSPC, "full"), GrowthExceeded(), CopyAborted()):
+        with pytest.raises((StoreError, GrowthExceeded, CopyAborted)):
+            store.write("d/e/f/a", fail_with(error), exists=exists)
+    assert artifacts(tmp_path) == {"d/kept": ""}
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_that_others_remove_during_a_sync_is_created_again(
+    tmp_path: Path, store: JobFolderStore, exists: bool
+) -> None:
+    with closing(store.open_folders()) as folders:
+        for name in ("a", "b"):
+            store.write(f"d/e/{name}", lambda fd: write_all(fd, b"x"), exists=exists, folders=folders)
+            shutil.rmtree(tmp_path / JOB)
+        store.write("d/e/c", lambda fd: write_all(fd, b"x"), exists=exists, folders=folders)
+    assert artifacts(tmp_path) == {"d/e/c": "x"}
+
+
+def test_a_few_folders_stay_open_during_a_sync(tmp_path: Path, store: JobFolderStore) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with closing(store.open_folders()) as folders:
+        for number in range(MAX_FOLDERS + 5):
+            store.write(f"d{number}/a", lambda fd: None, folders=folders)
+        assert len(os.listdir("/proc/self/fd")) == before + MAX_FOLDERS
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_other_errors_while_writing_are_raised_and_leave_no_file(tmp_path: Path, store: JobFolderStore) -> None:
@@ -180,7 +215,7 @@ def test_only_regular_files_have_a_size(tmp_path: Path, store: JobFolderStore) -
 
 def test_temporary_files_of_a_killed_sync_are_removed(tmp_path: Path, store: JobFolderStore) -> None:
     for _ in range(8):
-        with pytest.raises(KeyboardInterrupt), mock.patch.object(store, "_try_unlink"):
+        with pytest.raises(KeyboardInterrupt), mock.patch.object(store, "remove"):
             store.write("a", fail_with(KeyboardInterrupt()), exists=True)  # type: ignore[arg-type]
     store.write_bytes("kept", b"1")
     assert [path for path, text in tree(tmp_path / JOB / TEMPORARY).items() if text == "half"]

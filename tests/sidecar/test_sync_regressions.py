@@ -9,14 +9,7 @@ import pytest
 
 from sidecar.process import create_syncer
 from sidecar.sync import Syncer
-from tests.sidecar.sidecars import Job
-
-
-def end(syncer: Syncer) -> None:
-    """Run the last sync and close the syncer."""
-    syncer.end_main(time.time())
-    syncer.finish(time.monotonic() + 20)
-    syncer.close()
+from tests.sidecar.sidecars import Job, end_syncer
 
 
 def test_a_job_folder_removed_while_main_runs_is_recreated_with_all_files(tmp_path: Path) -> None:
@@ -28,7 +21,7 @@ def test_a_job_folder_removed_while_main_runs_is_recreated_with_all_files(tmp_pa
     job.write("b", "2")
     syncer.sync(eager=True)
     assert len(job.expiries()) == 2
-    end(syncer)
+    end_syncer(syncer)
     assert job.copies() == {"a": b"1", "b": b"2"}
     job.assert_complete()
 
@@ -39,7 +32,7 @@ def test_a_job_folder_removed_just_before_the_end_is_recreated(tmp_path: Path) -
     syncer = create_syncer(job.settings())
     syncer.sync(eager=True)
     shutil.rmtree(job.folder)
-    end(syncer)
+    end_syncer(syncer)
     assert job.copies() == {"a": b"1"}
     assert job.report().state == "sealed"
     assert len(job.expiries()) == 2
@@ -49,7 +42,7 @@ def test_the_placeholder_of_a_hidden_file_is_not_collected(tmp_path: Path) -> No
     job = Job(tmp_path)
     job.write("cfg", "")
     job.write("a", "1")
-    end(create_syncer(job.settings(hidden_paths=job.artifacts / "cfg")))
+    end_syncer(create_syncer(job.settings(hidden_paths=job.artifacts / "cfg")))
     assert job.copies() == {"a": b"1"}
     assert job.report().skipped["outside_volumes"].paths == ["cfg"]
 
@@ -60,7 +53,7 @@ def test_the_duration_includes_the_last_sync(tmp_path: Path) -> None:
         job.write(str(number), "x")
     syncer = create_syncer(job.settings())
     started = time.perf_counter()
-    end(syncer)
+    end_syncer(syncer)
     took = time.perf_counter() - started
     assert 0.2 * took < job.report().duration_seconds <= took + 0.001  # it is rounded to milliseconds
 
@@ -71,7 +64,7 @@ def test_files_skipped_by_rule_do_not_count_as_found(tmp_path: Path) -> None:
         job.write(name, "x")
     (job.artifacts / "broken").symlink_to("nothing")
     (job.artifacts / "outside").symlink_to("/etc/passwd")
-    end(create_syncer(job.settings(exclude="*.tmp")))
+    end_syncer(create_syncer(job.settings(exclude="*.tmp")))
     assert job.report().found.files == 2
     assert job.report().message.startswith("1 of 2 files are in the store; outside_volumes: outside")
 
@@ -85,7 +78,7 @@ def test_the_report_is_incomplete_if_mains_exit_status_is_missing(
     status = tmp_path / "main-status.json"
     if written is not None:
         status.write_text(json.dumps(written))
-    end(create_syncer(job.settings(main_status=status)))
+    end_syncer(create_syncer(job.settings(main_status=status)))
     assert (job.report().state, job.copies()) == (state, {"a": b"1"})
 
 

@@ -18,6 +18,7 @@ from artifacts.layout import job_folder
 from artifacts.names import encode_path
 from artifacts.settings import MIB, SidecarSettings
 from sidecar.copy_strategy import choose_strategy
+from sidecar.open_folders import OpenFolders
 from sidecar.source import Source, VolumeView
 from sidecar.store import ContentWriter, JobFolderStore
 from sidecar.sync import Syncer
@@ -49,9 +50,19 @@ class FaultyStore(JobFolderStore):
         with self._call("open", ""):
             super().connect()
 
-    def write(self, path: str, write_content: ContentWriter, executable: bool = False, exists: bool = False) -> None:
-        with self._call("write", path):
+    def write(
+        self,
+        path: str,
+        write_content: ContentWriter,
+        executable: bool = False,
+        exists: bool = False,
+        folders: OpenFolders[None] | None = None,
+    ) -> None:
+        if folders is None:  # the method calls itself
             super().write(path, write_content, executable, exists)
+            return
+        with self._call("write", path):
+            super().write(path, write_content, executable, exists, folders)
 
     def remove(self, path: str) -> None:
         with self._call("remove", path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sidecar.globs import Globs
 from sidecar.scan import Scan, scan_source
-from sidecar.source import OpenFile, OpenFolders, PathRefused, Source, VolumeView
+from sidecar.source import OpenFile, PathRefused, Source, SourceFolders, VolumeView
 
 VOLUMES = ("/home/jovyan", "/project/x", "/phfs")
 JOB_FOLDER = "/phfs/jobArtifacts/job-1"
@@ -82,7 +82,7 @@ def skipped_paths(scan: Scan) -> dict[str, list[str]]:
 
 def read_file(source: Source, path: str) -> str:
     """Return the content of a file, read directly and through its open folder; both must be equal."""
-    folders = OpenFolders(source)
+    folders = SourceFolders(source)
     texts = []
     try:
         for opening in (source.open_file, folders.open_file, folders.open_file):
@@ -99,7 +99,7 @@ def read_file(source: Source, path: str) -> str:
 
 def refusal_reason(source: Source, path: str) -> str:
     """Return why a file is not opened, directly and through its open folder; both must be equal."""
-    folders = OpenFolders(source)
+    folders = SourceFolders(source)
     reasons = []
     try:
         for opening in (source.open_file, folders.open_file):
