@@ -41,6 +41,10 @@ def _globs(text: str) -> tuple[str, ...]:
     return globs
 
 
+def _id(text: str) -> int | None:
+    return number(0, 2**32 - 2)(text) if text else None
+
+
 def _job(text: str) -> str:
     return check_job_name(text)
 
@@ -130,6 +134,14 @@ SETTINGS_TABLE = (
         _paths,
         "paths in main that the sidecar cannot see, such as nested mounts; separated by colons",
     ),
+    _row(
+        "private_volumes",
+        "",
+        _paths,
+        "those of main's volumes that only its pod uses; on others, only files that main's user can read are collected",
+    ),
+    _row("main_uid", "", _id, "user ID of main, if it is known; 0: main can read all files"),
+    _row("main_gid", "", _id, "group ID of main, if it is known"),
     _row("phfs", "/phfs", _absolute, "the group's PHFS, as a path in main"),
     _row("store", "/phfs", _absolute, "the group's PHFS, as a path in the sidecar, which writes there"),
     _row("file_mode", "0644", _mode, "mode of copies, if the store has modes; executable files stay executable"),
@@ -186,6 +198,9 @@ class SidecarSettings:
     root: str
     volumes: tuple[str, ...]
     hidden_paths: tuple[str, ...]
+    private_volumes: tuple[str, ...]
+    main_uid: int | None
+    main_gid: int | None
     phfs: str
     store: str
     file_mode: int

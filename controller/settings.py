@@ -105,8 +105,8 @@ SETTINGS_TABLE = (
 
 # Determined for each pod from its mounts and name, so the administrator cannot set a default.
 _PER_POD = {
-    *("job", "group", "grace_seconds", "path", "root", "volumes", "hidden_paths", "phfs", "store"),
-    *("termination_log", "main_status", "pod_uid"),
+    *("job", "group", "grace_seconds", "path", "root", "volumes", "hidden_paths", "private_volumes"),
+    *("main_uid", "main_gid", "phfs", "store", "termination_log", "main_status", "pod_uid"),
 }
 DEFAULTS_TABLE = tuple(row for row in SIDECAR_TABLE if row.field not in _PER_POD)
 

@@ -17,6 +17,7 @@ from artifacts.layout import job_folder
 from artifacts.log import LOG_FORMAT, configure_log, get_logger
 from artifacts.report import Count, Report
 from artifacts.settings import SETTINGS_TABLE, SidecarSettings, unknown_settings
+from sidecar.access import MainUser
 from sidecar.copy_strategy import choose_strategy
 from sidecar.deadlines import compute_deadlines
 from sidecar.entry import SIGNALS
@@ -63,11 +64,12 @@ def log_to_stderr(environ: Mapping[str, str], default_level: str) -> None:
 def create_syncer(settings: SidecarSettings) -> Syncer:
     """Create the syncer for the settings, and set the umask to 0. Raises OSError if the root cannot be opened."""
     folder = f"{settings.phfs.rstrip('/')}/{job_folder(settings.job)}"
-    view = VolumeView(settings.path, settings.volumes, settings.hidden_paths, folder)
+    view = VolumeView(settings.path, settings.volumes, settings.hidden_paths, folder, settings.private_volumes)
+    source = Source(settings.root, view, MainUser(settings.main_uid, settings.main_gid))
     store = JobFolderStore(settings.store, settings.job, settings.file_mode, settings.folder_mode)
     strategy = choose_strategy(file_system_of(settings.store), settings.digest == "sha256")
     os.umask(0)  # the modes of copies are settings
-    return Syncer(settings, Source(settings.root, view), store, strategy)
+    return Syncer(settings, source, store, strategy)
 
 
 def _wait_idle(environ: Mapping[str, str], problem: str) -> int:

@@ -1,8 +1,7 @@
 """Reads the job's volumes as hostile input: every path is opened below one root, as main would see it.
 
 Owns the rules on what may be collected at all: only regular files on the job's volumes, and not the job folder itself.
-If the sidecar runs as root, it collects files on other volumes than that of the artifacts folder only if main's user
-could have read them.
+Files on volumes that other pods can use too are collected only if main's user could have read them.
 """
 
 import errno
@@ -11,11 +10,14 @@ import stat
 from dataclasses import dataclass
 
 from artifacts.names import encode_path
+from sidecar.access import AccessRules, MainUser
 from sidecar.open_folders import OpenFolders
 from sidecar.openat2 import open_in_root, walk_in_root
 
 OpenFile = tuple[int, os.stat_result]
 _LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
+_MAY_NOT_READ = "its mode does not let main's user read it, or the pod does not set that user (runAsUser)"
+_MAY_NOT_ENTER = "main's user cannot enter a folder above it, or the pod does not set that user (runAsUser)"
 
 
 class PathRefused(Exception):
@@ -31,13 +33,15 @@ class VolumeView:
     """The volumes as main sees them. All paths are absolute paths in main.
 
     `path`: the artifacts folder. `volumes`: the mount points of the volumes; if empty, every path is on a volume.
-    `hidden_paths`: paths that the sidecar cannot see, such as nested mounts.
+    `hidden_paths`: paths that the sidecar cannot see, such as nested mounts. `private_volumes`: those of `volumes`
+    that no other pod uses.
     """
 
     path: str
     volumes: tuple[str, ...]
     hidden_paths: tuple[str, ...]
     job_folder: str
+    private_volumes: tuple[str, ...] = ()
 
     def is_visible(self, real_path: str) -> bool:
         """Whether a path without links is on a volume that the sidecar can see."""
@@ -45,24 +49,19 @@ class VolumeView:
             return False
         return not self.volumes or any(_is_within(real_path, volume) for volume in self.volumes)
 
-    def is_on_artifacts_volume(self, real_path: str) -> bool:
-        """Whether a path is on the volume that contains the artifacts folder (if that is a link: the link itself)."""
-        parent = os.path.dirname(self.path)
-        return self._volume(real_path, parent) == self._volume(parent, parent)
-
-    def _volume(self, path: str, default: str) -> str:
-        return max((volume for volume in self.volumes or (default,) if _is_within(path, volume)), key=len, default="")
+    def volume_of(self, real_path: str) -> str:
+        """Return the mount point of the volume that a visible path is on."""
+        return max((volume for volume in self.volumes or ("/",) if _is_within(real_path, volume)), key=len)
 
 
 class Source:
     """The artifacts folder below `root`, the directory where main's volumes are mounted in the sidecar."""
 
-    def __init__(self, root: str, view: VolumeView) -> None:
+    def __init__(self, root: str, view: VolumeView, main_user: MainUser) -> None:
         self.view = view
+        self._access = AccessRules(main_user)
         self._root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
         self._root = os.readlink(f"/proc/self/fd/{self._root_fd}").rstrip("/")
-        self._is_root = os.geteuid() == 0
-        self._owner_uid = 0  # of the artifacts folder
 
     def close(self) -> None:
         """Close the root's descriptor."""
@@ -77,8 +76,6 @@ class Source:
 
         Raises PathRefused or OSError.
         """
-        if not path:
-            self._owner_uid = self.lstat_artifacts().st_uid
         fd = self._open(path, _LIST_FLAGS)
         try:
             return fd, self._check_access(fd)
@@ -126,7 +123,8 @@ class Source:
             status = os.fstat(path_fd)
             if stat.S_ISLNK(status.st_mode):
                 return None
-            self._check_owner(status, real_folder)
+            if self._is_restricted(real_folder) and not self._access.can_read(status):
+                raise PathRefused("unreadable", _MAY_NOT_READ)
             return _open_to_read(path_fd, status)
         finally:
             os.close(path_fd)
@@ -145,7 +143,7 @@ class Source:
         return True
 
     def lstat_artifacts(self) -> os.stat_result:
-        """Return the stat of the artifacts folder, or of the link at its path. Its owner is main's user."""
+        """Return the stat of the artifacts folder, or of the link at its path."""
         parent, name = os.path.split(self.view.path)
         fd = open_in_root(self._root_fd, parent, os.O_PATH)
         try:
@@ -185,34 +183,49 @@ class Source:
         real_path = link[len(self._root) :] or "/"
         if not self.view.is_visible(real_path):
             raise PathRefused("outside_volumes", real_path)
-        if self._is_root:
-            self._check_owner(os.fstat(fd), real_path)
-            self._check_parent_folders(real_path)
+        if self._is_restricted(real_path):
+            self._check_mains_access(fd, real_path)
         return real_path
 
-    def _check_owner(self, status: os.stat_result, real_path: str) -> None:
-        """Refuse a file that main's user could not read: root can read it, and a link to it would publish it."""
-        if self._is_exempt(real_path):
-            return
-        if not status.st_mode & (0o400 if status.st_uid == self._owner_uid else 0o004):
-            raise PathRefused("unreadable", "its mode does not let the owner of the artifacts folder read it")
+    def _is_restricted(self, real_path: str) -> bool:
+        """Whether main's user may lack a right that the sidecar has, to a path that is not private to the pod."""
+        return self._access.is_needed and self.view.volume_of(real_path) not in self.view.private_volumes
 
-    def _check_parent_folders(self, real_path: str) -> None:
-        """Refuse a path in a folder that main's user could not enter. The mount point itself is not checked."""
-        if self._is_exempt(real_path):
+    def _check_mains_access(self, fd: int, real_path: str) -> None:
+        """Raise PathRefused if main's user could not read the file or folder: a link to it would publish it."""
+        status = os.fstat(fd)
+        if not self._access.can_read(status):
+            raise PathRefused("unreadable", _MAY_NOT_READ)
+        volume = self.view.volume_of(real_path)
+        if real_path == volume:
             return
-        folder = os.path.dirname(real_path)
-        while folder != "/" and folder not in self.view.volumes:
-            fd = open_in_root(self._root_fd, folder, os.O_PATH | os.O_DIRECTORY)
-            status = os.fstat(fd)
+        folder_fd = os.dup(fd) if stat.S_ISDIR(status.st_mode) else self._open_folder_of(status, real_path)
+        try:
+            if not self._access.can_reach(folder_fd, self._id_of(volume)):
+                raise PathRefused("unreadable", _MAY_NOT_ENTER)
+        finally:
+            os.close(folder_fd)
+
+    def _open_folder_of(self, status: os.stat_result, real_path: str) -> int:
+        """Open the folder that contains the file with this stat. Raises OSError if the file was moved meanwhile."""
+        folder, _, name = real_path.rpartition("/")
+        fd = open_in_root(self._root_fd, folder or "/", os.O_PATH | os.O_DIRECTORY)
+        try:
+            found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if (found.st_dev, found.st_ino) != (status.st_dev, status.st_ino):
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), real_path)
+        except BaseException:
             os.close(fd)
-            if not status.st_mode & (0o100 if status.st_uid == self._owner_uid else 0o001):
-                raise PathRefused("unreadable", "it is in a folder that the owner of the artifacts folder cannot enter")
-            folder = os.path.dirname(folder)
+            raise
+        return fd
 
-    def _is_exempt(self, real_path: str) -> bool:
-        """Whether no check is needed: main's user may read the path, or the sidecar has no more rights than main."""
-        return not self._is_root or self._owner_uid == 0 or self.view.is_on_artifacts_volume(real_path)
+    def _id_of(self, folder: str) -> tuple[int, int]:
+        fd = open_in_root(self._root_fd, folder, os.O_PATH)
+        try:
+            status = os.fstat(fd)
+        finally:
+            os.close(fd)
+        return status.st_dev, status.st_ino
 
 
 class SourceFolders:

@@ -5,7 +5,7 @@ from typing import Any
 
 from artifacts.environment import listen
 from artifacts.settings import PREFIX
-from controller.inject.identity import security_context
+from controller.inject.identity import main_ids, security_context
 from controller.inject.mounts import HOME, PHFS, ROOT, STORE, MountPlan
 from controller.inject.pod import SIDECAR, Document
 from controller.inject.pod_options import SIDECAR_ROWS, SidecarOptions
@@ -44,7 +44,7 @@ def build_container(
         "imagePullPolicy": settings.pull_policy,
         "restartPolicy": "Always",
         "command": list(COMMAND),
-        "env": _env(mounts, options, metrics_listen),
+        "env": _env(mounts, options, metrics_listen, main_ids(spec, main)),
         "resources": sidecar_resources(spec, settings),
         "securityContext": security_context(spec, main, settings.nonroot_uid),
         "lifecycle": {"preStop": {"exec": {"command": sync_now}}},
@@ -64,7 +64,10 @@ def _metrics_listen(spec: Mapping[str, Any], options: SidecarOptions) -> str:
     return options.variables.get(_LISTEN, SIDECAR_ROWS["metrics_listen"].default or "")
 
 
-def _env(mounts: MountPlan, options: SidecarOptions, metrics_listen: str) -> list[Document]:
+def _env(
+    mounts: MountPlan, options: SidecarOptions, metrics_listen: str, ids: tuple[int | None, int | None]
+) -> list[Document]:
+    uid, gid = ("" if number is None else str(number) for number in ids)
     values = options.variables | {
         "PRIMEHUB_GROUP": mounts.group,
         PREFIX + "GRACE_SECONDS": str(max(1, min(options.grace_seconds, _MAX_GRACE_SECONDS))),
@@ -72,6 +75,9 @@ def _env(mounts: MountPlan, options: SidecarOptions, metrics_listen: str) -> lis
         PREFIX + "ROOT": ROOT,
         PREFIX + "VOLUMES": ":".join(mounts.volumes),
         PREFIX + "HIDDEN_PATHS": ":".join(mounts.hidden),
+        PREFIX + "PRIVATE_VOLUMES": ":".join(mounts.private),
+        PREFIX + "MAIN_UID": uid,
+        PREFIX + "MAIN_GID": gid,
         PREFIX + "PHFS": PHFS,
         PREFIX + "STORE": STORE,
         PREFIX + "TERMINATION_LOG": _TERMINATION_LOG,

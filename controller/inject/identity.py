@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from controller.inject.pod import Document, get_mapping
+from controller.inject.pod import Document, get_list, get_mapping
 
 
 def security_context(spec: Mapping[str, Any], main: Mapping[str, Any], nonroot_uid: int) -> Document:
@@ -26,6 +26,26 @@ def security_context(spec: Mapping[str, Any], main: Mapping[str, Any], nonroot_u
         return context if gid is None else context | {"runAsGroup": gid}
     context["capabilities"]["add"] = ["DAC_OVERRIDE"]
     return context | {"runAsUser": 0, "runAsGroup": gid or 0, "runAsNonRoot": False}
+
+
+def main_ids(spec: Mapping[str, Any], main: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return main's user ID and group ID; None if only the image sets them.
+
+    The user ID of a root that cannot read all files, because main drops DAC_OVERRIDE, is None too: 0 lets the sidecar
+    publish every file.
+    """
+    uid, gid = (_effective(spec, main, field) for field in ("runAsUser", "runAsGroup"))
+    return None if uid == 0 and not _can_override_modes(main) else uid, gid
+
+
+def _can_override_modes(main: Mapping[str, Any]) -> bool:
+    context = get_mapping(main, "securityContext")
+    capabilities = get_mapping(context, "capabilities")
+    added, dropped = (
+        {str(name).upper().removeprefix("CAP_") for name in get_list(capabilities, field)} for field in ("add", "drop")
+    )
+    own = {"ALL", "DAC_OVERRIDE"}
+    return bool(context.get("privileged") or added & own or not dropped & own)
 
 
 def _effective(spec: Mapping[str, Any], main: Mapping[str, Any], field: str) -> Any:

@@ -20,21 +20,22 @@ STORE = "/phfs"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 MASK = SIDECAR + "-no-token"
 _GROUPS = "groups/"
-# An ephemeral volume is a claim that is deleted with its pod.
-_DATA_VOLUME_KINDS = {"emptyDir", "persistentVolumeClaim", "ephemeral"}
+_POD_VOLUME_KINDS = {"emptyDir", "ephemeral"}  # an ephemeral volume is a claim that is deleted with its pod
+_DATA_VOLUME_KINDS = {"persistentVolumeClaim", *_POD_VOLUME_KINDS}
 
 
 @dataclass(frozen=True)
 class MountPlan:
-    """`mounts` are the sidecar's `volumeMounts`; `volumes` and `hidden` are paths in main.
+    """`mounts` are the sidecar's `volumeMounts`; `volumes`, `hidden` and `private` are paths in main.
 
     The sidecar sees `volumes`. At the paths in `hidden`, which are below them, main has another mount, so the sidecar
-    does not see what main sees there.
+    does not see what main sees there. `private`: the working directory, if its volume lives and dies with the pod.
     """
 
     mounts: list[Document]
     volumes: list[str]
     hidden: list[str]
+    private: list[str]
     group: str
 
 
@@ -62,7 +63,8 @@ def plan_mounts(spec: Mapping[str, Any], main: Mapping[str, Any]) -> MountPlan:
     ]
     sources = [_mount_at(readable[path], ROOT + path) | {"readOnly": True} for path in volumes]
     mask = {"name": MASK, "mountPath": TOKEN, "readOnly": True}
-    return MountPlan([*sources, _mount_at(store, STORE), mask], volumes, sorted(hidden), group)
+    private = [HOME] if kinds[readable[HOME].get("name")] in _POD_VOLUME_KINDS else []
+    return MountPlan([*sources, _mount_at(store, STORE), mask], volumes, sorted(hidden), private, group)
 
 
 def mask_volume() -> Document:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.controller.pod_samples import Document, make_pod, sidecar
+from tests.controller.pod_samples import Document, env_of, make_pod, sidecar
 
 FIXED = 65532
 ROOT: Document = {"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": False}
@@ -44,6 +44,33 @@ def test_the_sidecar_runs_as_mains_user_or_as_root(
     assert {name: value for name, value in result.items() if name.startswith("runAs")} == expected
     added = [] if result["runAsNonRoot"] else ["DAC_OVERRIDE"]
     assert result["capabilities"].get("add", []) == added
+
+
+DROPS_ALL: Document = {"runAsUser": 0, "capabilities": {"drop": ["all"]}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "main", "expected"),
+    [
+        (None, None, ("", "")),
+        ({"runAsNonRoot": True}, None, ("", "")),
+        ({"runAsUser": 0}, None, ("0", "")),
+        ({"runAsUser": 1000}, None, ("1000", "")),
+        ({"runAsUser": 0}, {"runAsUser": 1000, "runAsGroup": 0}, ("1000", "0")),
+        (None, DROPS_ALL, ("", "")),
+        (None, {"runAsUser": 0, "capabilities": {"drop": ["CAP_DAC_OVERRIDE"]}}, ("", "")),
+        (None, {"runAsUser": 0, "capabilities": {"drop": ["NET_RAW"]}}, ("0", "")),
+        (None, {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE"]}}, ("0", "")),
+        (None, DROPS_ALL | {"privileged": True}, ("0", "")),
+        ({"runAsUser": 1000}, {"capabilities": {"drop": ["ALL"]}}, ("1000", "")),
+    ],
+)
+def test_the_sidecar_gets_mains_ids_if_the_pod_sets_them_and_0_only_if_root_can_read_all_files(
+    pod: Document | None, main: Document | None, expected: tuple[str, str]
+) -> None:
+    spec: dict[str, Any] = {} if pod is None else {"securityContext": pod}
+    environ = env_of(sidecar(make_pod(main={} if main is None else {"securityContext": main}, **spec)))
+    assert (environ["PHJOB_ARTIFACT_MAIN_UID"], environ["PHJOB_ARTIFACT_MAIN_GID"]) == expected
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,15 @@ def test_the_later_of_two_mounts_at_one_path_is_used() -> None:
     assert at_data == [{"name": "second", "mountPath": "/job/data", "readOnly": True}]
 
 
+@pytest.mark.parametrize(
+    ("source", "private"),
+    [(CLAIM, ""), ({"emptyDir": {}}, "/home/jovyan"), ({"ephemeral": {"volumeClaimTemplate": {}}}, "/home/jovyan")],
+)
+def test_the_working_directory_is_private_unless_other_pods_can_use_its_volume(source: Document, private: str) -> None:
+    container = sidecar(make_pod([mount("/home/jovyan"), mount("/x", "x")], [volume(source), volume(source, "x")]))
+    assert env_of(container)["PHJOB_ARTIFACT_PRIVATE_VOLUMES"] == private
+
+
 def test_a_path_that_does_not_fit_a_list_is_left_out() -> None:
     assert visible_and_hidden(mount("/a:b"), mount("/home/jovyan/a:b"), mount("/a\nb"), volumes=[volume(CLAIM)]) == (
         ["/home/jovyan", "/phfs"],

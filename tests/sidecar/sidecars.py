@@ -121,6 +121,8 @@ class Job:
             "phfs": self.phfs,
             "store": self.phfs,
             "termination_log": self.termination,
+            "main_uid": os.geteuid(),
+            "main_gid": os.getegid(),
         }
         env_names = {row.field: row.env for row in SETTINGS_TABLE}
         names = {

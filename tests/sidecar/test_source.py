@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.open_folders import MAX_FOLDERS
 from sidecar.source import PathRefused, Source, SourceFolders, VolumeView
-from tests.sidecar.volumes import JOB_FOLDER, VOLUMES, Volumes, open_result, read_file, refusal_reason
+from tests.sidecar.volumes import JOB_FOLDER, OWN_USER, VOLUMES, Volumes, open_result, read_file, refusal_reason
 
 pytestmark = pytest.mark.usefixtures("either_kernel")
 
@@ -156,20 +156,18 @@ def test_paths_on_volumes_are_visible_except_hidden_ones(path: str, sees: bool) 
 
 
 @pytest.mark.parametrize(
-    ("volumes", "path", "beside"),
+    ("volumes", "path", "expected"),
     [
-        (VOLUMES, "/home/jovyan/a", True),
-        (VOLUMES, "/project/x/a", False),
-        (("/home", *VOLUMES), "/home/other/a", False),
-        (("/home/jovyan", "/home/jovyan/project"), "/home/jovyan/project/a", False),
-        ((), "/home/jovyan/d/a", True),
-        ((), "/project/x/a", False),
+        (VOLUMES, "/home/jovyan/a", "/home/jovyan"),
+        (("/home", *VOLUMES), "/home/other/a", "/home"),
+        (("/home/jovyan", "/home/jovyan/project"), "/home/jovyan/project/a", "/home/jovyan/project"),
+        ((), "/project/x/a", "/"),
     ],
 )
-def test_paths_on_the_artifacts_volume_are_recognized(volumes: tuple[str, ...], path: str, beside: bool) -> None:
-    assert VolumeView("/home/jovyan/artifacts", volumes, (), JOB_FOLDER).is_on_artifacts_volume(path) is beside
+def test_the_volume_of_a_path_is_the_innermost_mount_point(volumes: tuple[str, ...], path: str, expected: str) -> None:
+    assert VolumeView("/home/jovyan/artifacts", volumes, (), JOB_FOLDER).volume_of(path) == expected
 
 
 def test_a_missing_root_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Source(str(tmp_path / "gone"), VolumeView("/a", (), (), JOB_FOLDER))
+        Source(str(tmp_path / "gone"), VolumeView("/a", (), (), JOB_FOLDER), OWN_USER)

@@ -23,6 +23,7 @@ from sidecar.source import Source, VolumeView
 from sidecar.store import ContentWriter, JobFolderStore
 from sidecar.sync import Syncer
 from tests.sidecar.sidecars import Job
+from tests.sidecar.volumes import OWN_USER
 
 NAMES = ("a", "b", "c", "d/a", "d/b", "d/e/a", "d/e", "d", "f/a", "%41", "ü", ".metadata/x")
 FOREIGN = "foreign"
@@ -85,7 +86,7 @@ class Collector:
 
     def _open(self) -> None:
         given, folder = self.settings, f"{self.settings.phfs}/{job_folder(self.job.name)}"
-        self._source = Source(given.root, VolumeView(given.path, given.volumes, (), folder))
+        self._source = Source(given.root, VolumeView(given.path, given.volumes, (), folder), OWN_USER)
         self.store = FaultyStore(given.store, given.job, given.file_mode, given.folder_mode)
         self.store.faults = self.faults
         self.syncer = Syncer(given, self._source, self.store, choose_strategy(self._file_system, digest=True))

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sidecar.access import MainUser
 from sidecar.globs import Globs
 from sidecar.scan import Scan, scan_source
 from sidecar.source import OpenFile, PathRefused, Source, SourceFolders, VolumeView
 
 VOLUMES = ("/home/jovyan", "/project/x", "/phfs")
 JOB_FOLDER = "/phfs/jobArtifacts/job-1"
+OWN_USER = MainUser(os.geteuid(), os.getegid())
 
 
 class Volumes:
@@ -51,9 +53,16 @@ class Volumes:
         self.link("/home/jovyan/artifacts", target)
 
     @contextmanager
-    def source(self, volumes: tuple[str, ...] = VOLUMES, hidden_paths: tuple[str, ...] = ()) -> Iterator[Source]:
+    def source(
+        self,
+        volumes: tuple[str, ...] = VOLUMES,
+        hidden_paths: tuple[str, ...] = (),
+        private_volumes: tuple[str, ...] = ("/home/jovyan",),
+        main_user: MainUser = OWN_USER,
+    ) -> Iterator[Source]:
         """Open the source, and close it at the end of the block."""
-        source = Source(str(self.root), VolumeView("/home/jovyan/artifacts", volumes, hidden_paths, JOB_FOLDER))
+        view = VolumeView("/home/jovyan/artifacts", volumes, hidden_paths, JOB_FOLDER, private_volumes)
+        source = Source(str(self.root), view, main_user)
         try:
             yield source
         finally:
