@@ -5,6 +5,7 @@ inotify has no watches or instances left, or events are lost, the timer finds th
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 
@@ -33,6 +34,11 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
     DirDeletedEvent,
 ]
+# The limits count for all processes of one user on the node, so other pods' programs use them up too.
+_SYSCTLS: dict[int | None, str] = {
+    errno.EMFILE: "fs.inotify.max_user_instances",
+    errno.ENOSPC: "fs.inotify.max_user_watches",
+}
 
 
 class FolderWatch(FileSystemEventHandler):
@@ -48,6 +54,7 @@ class FolderWatch(FileSystemEventHandler):
         self._observer: BaseObserver | None = None
         self._fd = -1
         self._is_listening = self._is_broken = False
+        self._problem = ""  # why no folder is watched, as logged
 
     def follow(self, folder_id: tuple[int, int] | None, open_folder: Callable[[], int]) -> None:
         """Start to listen to the folder with this (device, inode); None if there is no folder.
@@ -72,9 +79,23 @@ class FolderWatch(FileSystemEventHandler):
             if is_new:
                 self._on_change()
         except Exception as error:  # noqa: BLE001
-            # ENOSPC (watches), EMFILE (instances), a folder that vanished: in each case the timer still works.
-            logger.info("folder not watched, the timer finds changes", error=error)
+            self._log_problem(error)
             self._stop()
+        else:
+            if self._problem:
+                self._problem = ""
+                logger.info("folder watched again")
+
+    def _log_problem(self, error: Exception) -> None:
+        """Log why the folder is not watched, if the log does not say so yet: each sync tries again.
+
+        ENOSPC (watches), EMFILE (instances), a folder that vanished: in each case the timer still works.
+        """
+        number = error.errno if isinstance(error, OSError) else None
+        problem = f"{error}; raise {_SYSCTLS[number]} on the node" if number in _SYSCTLS else str(error)
+        if problem != self._problem:
+            self._problem = problem
+            logger.info("folder not watched, the timer finds changes", error=problem)
 
     def pause(self) -> None:
         """Stop listening until the next `follow`."""

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from tests.machine import require
-from tests.sidecar.sidecars import Job, running, until
+from tests.sidecar.sidecars import Job, Sidecar, running, until
 
 
 def prefix_without(resource: str) -> tuple[str, ...]:
@@ -17,15 +17,29 @@ def prefix_without(resource: str) -> tuple[str, ...]:
     return command
 
 
+def set_limit(sidecar: Sidecar, resource: str, limit: int) -> None:
+    """Set the limit in the user namespace of a running sidecar."""
+    script = f"echo {limit} > /proc/sys/user/{resource}"
+    subprocess.run(["nsenter", "--user", "--target", str(sidecar.pid), "sh", "-c", script], check=True)
+
+
 @pytest.mark.parametrize("resource", ["max_inotify_instances", "max_inotify_watches"])
-def test_the_timer_finds_changes_without_inotify(job: Job, resource: str) -> None:
+def test_without_inotify_the_timer_finds_changes_and_the_log_says_so_once(job: Job, resource: str) -> None:
     job.write("sub/a", "x")
-    with running(job, prefix=prefix_without(resource), sync_seconds=0.3) as sidecar:
+    with running(job, prefix=prefix_without(resource), sync_seconds=0.1) as sidecar:
         until(lambda: "folder not watched, the timer finds changes" in sidecar.log(), "the log line")
-        job.write("sub/b", "x")
-        sidecar.wait_copied("sub/a", "sub/b")
+        for path in ("sub/b", "c"):  # in different syncs, each of which tries to watch the folder twice
+            copy = job.folder / job.write(path, "x").relative_to(job.artifacts)
+            until(copy.exists, f"the copy of {path}")
+        assert sidecar.log().count("folder not watched") == 1
+        set_limit(sidecar, resource, 100)
+        until(lambda: "folder watched again" in sidecar.log(), "the log line")
+        assert sidecar.is_watching()
         assert sidecar.end() == 0
-        assert "Traceback" not in sidecar.log()
+        log = sidecar.log()
+        assert log.count("folder not watched") == log.count("folder watched again") == 1
+        assert f"; raise fs.inotify.{resource.replace('inotify', 'user')} on the node" in log
+        assert "Traceback" not in log
     job.assert_complete()
 
 
