@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable
 
 import flask
+from prometheus_client.exposition import choose_encoder
 
 from api.cache import ExpiringCache
 from api.errors import ApiError, ServiceUnavailable
-from api.metrics import expose
 from api.services import Services
 from artifacts.errors import ArtifactError
+from artifacts.exposition import expose
 from artifacts.log import get_logger
 
 logger = get_logger(__name__)
@@ -35,7 +36,8 @@ def health_blueprint(services: Services) -> flask.Blueprint:
 
     @blueprint.get("/metrics")
     def metrics() -> flask.Response:
-        text, content_type = expose(services.metrics.registry, flask.request.headers.get("Accept", ""))
+        accept = flask.request.headers.get("Accept", "")
+        text, content_type = expose(services.metrics.registry, accept, choose_encoder)
         return flask.Response(text, content_type=content_type)
 
     return blueprint

@@ -16,7 +16,6 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.exposition import choose_encoder
 
 from api.cleanup.state import LastRun
 from api.cleanup.usage import UsageCollector
@@ -25,7 +24,6 @@ from api.store.store import StoreCapacity
 from artifacts import __version__
 
 PREFIX = "phjob_artifact"
-_MAX_ACCEPT_LENGTH = 1000  # prometheus_client repeats the version that the header asks for in the content type
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STORE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 _DOWNLOAD_KINDS, _DOWNLOAD_RESULTS = ("file", "zip"), ("complete", "aborted", "refused")
@@ -145,14 +143,3 @@ class ApiMetrics:
         for value in values:
             histogram.labels(value)
         return histogram
-
-
-def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """Return the metrics in the format that the header `Accept` asks for, and their content type."""
-    if len(accept) > _MAX_ACCEPT_LENGTH or not accept.isprintable():
-        accept = ""
-    try:
-        encode, content_type = choose_encoder(accept)
-    except TypeError:  # the version is not a number, as in "application/openmetrics-text;version=x"
-        encode, content_type = choose_encoder("")
-    return encode(registry), content_type

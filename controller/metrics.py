@@ -14,13 +14,11 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.exposition import choose_encoder
 
 from artifacts import __version__
 from controller.inject.injection import OUTCOMES
 
 PREFIX = "phjob_artifact"
-_MAX_ACCEPT_CHARACTERS = 1000  # prometheus_client repeats the header's version in the content type
 _LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3)
 OTHER_OUTCOMES = ("not-asked", "error", "refused")
 
@@ -55,14 +53,3 @@ def add_common_metrics(registry: CollectorRegistry, part: str) -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the number of series
     ProcessCollector(registry=registry)
     Info(f"{PREFIX}_build", "Always 1", registry=registry).info({"part": part, "version": __version__})
-
-
-def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """Return the metrics in the format that the header `Accept` asks for, and their content type."""
-    if len(accept) > _MAX_ACCEPT_CHARACTERS or not accept.isprintable():
-        accept = ""
-    try:
-        encode, content_type = choose_encoder(accept)
-    except TypeError:  # the version is not a number, as in "application/openmetrics-text;version=x"
-        encode, content_type = choose_encoder("")
-    return encode(registry), content_type

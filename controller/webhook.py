@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import flask
+from prometheus_client.exposition import choose_encoder
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from artifacts.exposition import expose
 from artifacts.log import Fields, get_logger
 from controller.documents import mapping_field, text_field
 from controller.inject.cluster_version import ClusterVersion
 from controller.inject.injection import inject
 from controller.inject.pod import GROUP_LABEL
-from controller.metrics import WebhookMetrics, expose
+from controller.metrics import WebhookMetrics
 from controller.patch import make_patch
 from controller.review import AdmissionRequest, InvalidReview, allow, parse_review
 from controller.settings import WebhookSettings
@@ -63,7 +65,7 @@ def create_app(
 
     @app.get("/metrics")
     def show_metrics() -> flask.Response:
-        text, content_type = expose(metrics.registry, flask.request.headers.get("Accept", ""))
+        text, content_type = expose(metrics.registry, flask.request.headers.get("Accept", ""), choose_encoder)
         return flask.Response(text, content_type=content_type)
 
     return app

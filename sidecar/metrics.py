@@ -4,23 +4,19 @@ The series end with the pod; the authoritative numbers of a finished job are in 
 read from the syncer's counters at each scrape, so only this module imports prometheus-client.
 """
 
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from socketserver import TCPServer
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from artifacts.exposition import expose
+from artifacts.monitoring_server import PLAIN, MonitoringServer, Response
 from artifacts.report import REASONS, STATES, Report
 from sidecar.metadata_writer import SyncTotals
 
 _PREFIX = "phjob_artifact_sidecar_"
-_MAX_ACCEPT_LENGTH = 1000  # prometheus_client repeats the version that the header asks for in the content type
-_POLL_SECONDS = 3600.0  # the server is never shut down, so each poll would only wake the CPU
-_REQUEST_TIMEOUT_SECONDS = 5.0  # a silent client must not block the only thread
 
 
 class SidecarCollector(Collector):
@@ -76,51 +72,13 @@ def _gauges(name: str, help_text: str, label: str, values: Mapping[str, float]) 
     return family
 
 
-def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """Return the metrics in the format that the header `Accept` asks for, and their content type."""
-    if len(accept) > _MAX_ACCEPT_LENGTH or not accept.isprintable():
-        accept = ""
-    try:
-        encode, content_type = choose_encoder(accept)
-    except TypeError:  # the version is not a number, as in "application/openmetrics-text;version=x"
-        encode, content_type = choose_encoder("")
-    return encode(registry), content_type
-
-
-class _MetricsServer(HTTPServer):
-    def server_bind(self) -> None:
-        """Bind without HTTPServer's reverse DNS lookup, whose result is not used: slow DNS would delay the exit."""
-        TCPServer.server_bind(self)
-
-
-def serve_metrics(address: tuple[str, int], report: Report, totals: SyncTotals) -> HTTPServer:
+def serve_metrics(address: tuple[str, int], report: Report, totals: SyncTotals) -> MonitoringServer:
     """Serve /metrics and /healthz in a separate thread. Raises OSError if the port is in use."""
     registry = CollectorRegistry()
     registry.register(SidecarCollector(report, totals))
 
-    class MetricsHandler(BaseHTTPRequestHandler):
-        timeout = _REQUEST_TIMEOUT_SECONDS
+    def metrics(accept: str) -> Response:
+        body, content_type = expose(registry, accept, choose_encoder)
+        return 200, content_type, body
 
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            if path == "/metrics":
-                body, content_type = expose(registry, self.headers.get("Accept", ""))
-                self._respond(200, content_type, body)
-            elif path == "/healthz":
-                self._respond(200, "text/plain; charset=utf-8", b"ok\n")
-            else:
-                self._respond(404, "text/plain; charset=utf-8", b"not found; use /metrics or /healthz\n")
-
-        def _respond(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Do not log scrapes."""
-
-    server = _MetricsServer(address, MetricsHandler)
-    threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="metrics", daemon=True).start()
-    return server
+    return MonitoringServer(address, {"/metrics": metrics, "/healthz": lambda _: (200, PLAIN, b"ok\n")})

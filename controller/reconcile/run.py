@@ -7,11 +7,12 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from artifacts.log import Fields, get_logger
+from artifacts.monitoring_server import MonitoringServer
 from controller.metrics import PREFIX
 from controller.reconcile.artifact_status import PENDING
 from controller.reconcile.breaker import Breaker
 from controller.reconcile.events import EventRecorder
-from controller.reconcile.health import HealthServer
+from controller.reconcile.health import serve_health
 from controller.reconcile.metrics import ReconcilerMetrics
 from controller.reconcile.phjob import PhJob, read_phjob
 from controller.reconcile.pod import Pod, read_pod
@@ -70,13 +71,13 @@ class Controller:
             for number in range(settings.workers)
         ]
         self._threads.append(threading.Thread(target=self._resync, name="resync", daemon=True))
-        self._health: HealthServer | None = None
+        self._health: MonitoringServer | None = None
         self._add_gauges()
 
     def start(self) -> None:
         """Start all threads. Raises OSError if the port is in use."""
         if self._settings.listen:
-            self._health = HealthServer(
+            self._health = serve_health(
                 self._settings.listen, self._metrics.registry, self.health_problem, self.readiness_problem
             )
         for index in (self._phjobs.objects, self._pods.objects):
