@@ -1,12 +1,14 @@
-"""The PhJob annotation in which the API records when artifacts expire, and the rules that combine it with the report.
+"""PhJob annotations about retention, and the rules that combine the expiry annotation with the report.
 
-The value is UNIX seconds: the expiry that users decided, or, if negative, the time at which the artifacts were removed.
-Anybody who can write the PhJob can write the annotation, so it is parsed as hostile input.
+The value of the expiry annotation, which the API writes, is UNIX seconds: the expiry that users decided, or, if
+negative, the time at which the artifacts were removed. Anybody who can write the PhJob can write both annotations, so
+they are parsed as hostile input.
 """
 
 import re
 
 EXPIRY_ANNOTATION = "primehub.io/artifact-expired-at"
+RETENTION_ANNOTATION = "primehub.io/artifact-retention-seconds"  # written by users: the retention of this job
 
 _MAX_SKEW_SECONDS = 300  # between the clocks of the cluster and of the API
 
@@ -28,7 +30,10 @@ def is_removal(annotation: int, finished_at: float | None) -> bool:
 def effective_expiry(annotation: int, sealed_expiry: int, finished_at: float | None) -> int:
     """Return when the artifacts of an ended job expire, or when they were removed, in UNIX seconds; 0 if unknown.
 
-    `sealed_expiry` is the expiry that the collector reported at the seal. A decision made while the job ran can be
-    earlier than that, so the later of the two counts.
+    `sealed_expiry` is the expiry that the collector reported at the seal. If it is not after the job's end, the
+    collector's clock was wrong, and it is ignored. A decision made while the job ran can be earlier than
+    `sealed_expiry`, so the later of the two counts.
     """
-    return -annotation if is_removal(annotation, finished_at) else max(annotation, sealed_expiry)
+    if is_removal(annotation, finished_at):
+        return -annotation
+    return max(annotation, sealed_expiry if sealed_expiry > (finished_at or 0) else 0)

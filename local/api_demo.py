@@ -21,6 +21,7 @@ from local.api_server import address_file
 from local.environment import module_environ
 
 _TIMEOUT_SECONDS = 20.0
+_RETENTION = "PHJOB_ARTIFACT_RETENTION_SECONDS=1"  # no expiry file can let artifacts expire before that
 
 
 class ApiDemoError(Exception):
@@ -68,7 +69,7 @@ def run_api_demo(data: Path, group: str, job: str, file: str, content: bytes, en
     """
     print(
         f"\n== The API lists the artifacts of the first job, serves its files and removes them when they have expired\n"
-        f"$ python -m local serve --data {data} --port 0",
+        f"$ {_RETENTION} python -m local serve --data {data} --port 0",
         flush=True,
     )
     try:
@@ -105,7 +106,8 @@ def _run_requests(api: ApiClient, folder: Path, group: str, job: str, files: Map
 def _serving(data: Path, environ: Mapping[str, str]) -> Iterator[ApiClient]:
     command = [sys.executable, "-P", "-m", "local", "serve", "--data", str(data), "--port", "0"]
     # Disable the scheduled cleanup, which would run at the start; the demo runs the cleanup with a mutation.
-    settings = module_environ(environ) | {f"{CLEANUP_PREFIX}ENABLED": "false"}
+    name, _, seconds = _RETENTION.partition("=")
+    settings = module_environ(environ) | {f"{CLEANUP_PREFIX}ENABLED": "false", name: seconds}
     process = subprocess.Popen(command, env=settings, stderr=subprocess.DEVNULL)
     try:
         yield _wait_for_address(address_file(data), process)

@@ -14,12 +14,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from artifacts.annotation import EXPIRY_ANNOTATION, effective_expiry, is_removal, parse_expiry_annotation
+from artifacts.annotation import (
+    EXPIRY_ANNOTATION,
+    RETENTION_ANNOTATION,
+    effective_expiry,
+    is_removal,
+    parse_expiry_annotation,
+)
+from artifacts.settings import SETTINGS_TABLE
 
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
 
 # The fields of `status.artifact` as JSON, used if another controller owns the status.
 RESULT_ANNOTATION = "primehub.io/artifact-result"
+
+_MAX_SKEW_SECONDS = 300  # between the clocks of the API server and of the controller
+_RETENTION = next(row for row in SETTINGS_TABLE if row.field == "retention_seconds")
 
 _NAME_LETTERS = string.digits + string.ascii_lowercase
 
@@ -45,7 +55,7 @@ class Job:
     """A PhJob. Times are RFC 3339 texts as in the resource, or "" if missing.
 
     `annotated_expiry` is the artifacts' expiry that people decided, in UNIX seconds: 0 without a decision, negative if
-    the artifacts were removed at that time.
+    the artifacts were removed at that time. `retention_seconds` is the retention that the PhJob requests, or None.
     """
 
     id: str
@@ -67,6 +77,7 @@ class Job:
     finish_time: str = ""
     artifact_status: ArtifactStatus | None = None
     annotated_expiry: int = 0
+    retention_seconds: int | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -92,8 +103,13 @@ class Job:
 
     @property
     def finished_at(self) -> float | None:
-        """Main's end in UNIX seconds; None if main has not ended or its end is unknown."""
-        return parse_time(self.finish_time) if self.has_ended else None
+        """Main's end in UNIX seconds; None if main has not ended or its end is unknown.
+
+        An end before the PhJob's creation was written by a node whose clock is wrong.
+        """
+        finished_at = parse_time(self.finish_time) if self.has_ended else None
+        created_at = parse_time(self.create_time) or 0.0
+        return finished_at if finished_at is not None and finished_at >= created_at - _MAX_SKEW_SECONDS else None
 
 
 @dataclass(frozen=True)
@@ -136,6 +152,7 @@ def parse_job(resource: Mapping[str, Any]) -> Job:
         artifact_status=_artifact_status(status.get("artifact"))
         or _artifact_status(_annotated_status(annotations, _text(metadata, "uid"))),
         annotated_expiry=parse_expiry_annotation(_text(annotations, EXPIRY_ANNOTATION)),
+        retention_seconds=_retention_seconds(_text(annotations, RETENTION_ANNOTATION)),
     )
 
 
@@ -173,6 +190,14 @@ def _annotated_status(annotations: Mapping[str, Any], uid: str) -> Any:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and value.get("phJobUid") == uid else None
+
+
+def _retention_seconds(text: str) -> int | None:
+    """Parse the retention annotation as the webhook does; return None if it is missing or invalid."""
+    try:
+        return int(_RETENTION.parse(text.strip()))
+    except ValueError:
+        return None
 
 
 def _part(resource: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from api.retention.expiry import (
     Evidence,
     RetentionPolicy,
     compute_retention,
+    needs_report_time,
     needs_start_time,
     newest_trusted,
     parse_expiry_file,
@@ -29,7 +30,7 @@ from api.retention.record import (
 )
 from api.store.store import FileMissing, Store
 from artifacts.errors import InvalidDocument
-from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, format_expiry
+from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, REPORT, format_expiry
 
 EXPIRY_FILES = (EXPIRED_AT, LEGACY_EXPIRED_AT)
 NEWEST_CACHE_SECONDS = 60.0
@@ -91,6 +92,7 @@ class EvidenceReader:
             evidence = self._add_expiry_file(folder.prefix + key, evidence)
             if listed and not complete and self._is_kept_by_file(evidence, now):
                 return evidence
+        evidence = self._add_report_time(folder.prefix, evidence, now)
         if complete and trusted_finish(evidence, now) is None:
             evidence = replace(evidence, first_seen_at=self._read_first_seen(folder, listed))
         return self._add_start_time(folder, evidence, now, listed, use_cache=not (listed or complete))
@@ -150,6 +152,15 @@ class EvidenceReader:
             at = None
         return replace(evidence, expiry_claims=(*evidence.expiry_claims, at), exists=True)
 
+    def _add_report_time(self, prefix: str, evidence: Evidence, now: float) -> Evidence:
+        """Add the time of the report if the retention depends on it."""
+        if not needs_report_time(evidence, now):
+            return evidence
+        try:
+            return replace(evidence, report_at=self._store.stat(prefix + REPORT).modified_at)
+        except FileMissing:
+            return evidence
+
     def _is_kept_by_file(self, evidence: Evidence, now: float) -> bool:
         if all(at is None for at in evidence.expiry_claims) or needs_start_time(evidence, now, self._policy):
             return False
@@ -198,8 +209,12 @@ def _phjob_evidence(folder: JobFolder, is_listed: bool) -> Evidence:
     phjob = folder.phjob
     if phjob is None:
         return Evidence(exists=is_listed)
-    # Requests honour the PhJob's annotation. The cleanup, which passes `listed`, trusts only the store.
-    is_removing = not is_listed and phjob.is_annotated_as_removed
     return Evidence(
-        is_running=not phjob.has_ended, finished_at=phjob.finished_at, exists=is_listed, is_removing=is_removing
+        is_running=not phjob.has_ended,
+        finished_at=phjob.finished_at,
+        retention_seconds=phjob.retention_seconds,
+        recorded_expiry=phjob.artifact_status.expired_at if phjob.artifact_status else None,
+        exists=is_listed,
+        # Requests honour the PhJob's annotation. The cleanup, which passes `listed`, trusts only the store.
+        is_removing=not is_listed and phjob.is_annotated_as_removed,
     )

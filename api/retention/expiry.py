@@ -1,7 +1,7 @@
 """Computes when a job's artifacts expire. Pure. docs/retention.md describes the rules.
 
-Users can write to the expiry files, so a time in them is bounded, and a missing or unreadable file has no effect: it
-means neither "for ever" nor "now".
+Users can write to the expiry files, and the clock of the collector's node may be wrong. So a time in a file is bounded
+in both directions, and a missing or unreadable file has no effect: it means neither "for ever" nor "now".
 """
 
 import re
@@ -51,7 +51,9 @@ class Evidence:
     `is_running`: main has not ended. `finished_at`: main's end, or None if unknown. `record_error`: why the record
     cannot be read. `expiry_claims`: the time in each expiry file that was read, or None if it has no valid time.
     `newest_file_at`: the newest change of a file other than the expiry files. `first_seen_at`: when the cleanup first
-    saw the folder. `exists`: the folder exists. `is_removing`: a removal has started, and may have finished.
+    saw the folder. `report_at`: when the collector's report was written. `retention_seconds`: the retention that the
+    job requested, or None. `recorded_expiry`: the expiry in the PhJob's status, or None. `exists`: the folder exists.
+    `is_removing`: a removal has started, and may have finished.
     """
 
     is_running: bool = False
@@ -61,6 +63,9 @@ class Evidence:
     expiry_claims: tuple[float | None, ...] = ()
     newest_file_at: float | None = None
     first_seen_at: float | None = None
+    report_at: float | None = None
+    retention_seconds: int | None = None
+    recorded_expiry: float | None = None
     exists: bool = True
     is_removing: bool = False
 
@@ -105,11 +110,26 @@ def max_expiry(evidence: Evidence, now: float, policy: RetentionPolicy) -> float
     return (now if evidence.is_running else _start_time(evidence, now)) + policy.max_seconds
 
 
+def retention_seconds(evidence: Evidence, policy: RetentionPolicy) -> int:
+    """Return the job's retention: the one that it requested, else the default; at most the maximum."""
+    requested = evidence.retention_seconds
+    return min(policy.default_seconds if requested is None else requested, policy.max_seconds)
+
+
+def needs_report_time(evidence: Evidence, now: float) -> bool:
+    """Return whether the expiry depends on when the report was written, and that is not known yet."""
+    if evidence.is_running or evidence.record.pin or evidence.record_error or is_removal_pending(evidence, now):
+        return False
+    latest = _latest_time(evidence)
+    is_past = latest is not None and latest <= now
+    return is_past and trusted_finish(evidence, now) is None and evidence.report_at is None
+
+
 def needs_start_time(evidence: Evidence, now: float, policy: RetentionPolicy) -> bool:
     """Return whether the expiry depends on when the artifacts were created, and that is not known yet."""
     if evidence.is_running or evidence.record.pin or evidence.record_error or is_removal_pending(evidence, now):
         return False
-    latest = _latest_claim(evidence)
+    latest = _latest_claim(evidence, now, policy)
     if latest is None:
         return not evidence.record.replaces_default
     if latest <= now or trusted_finish(evidence, now) is not None:
@@ -147,20 +167,37 @@ def newest_trusted(changed_at: float, newest: float | None, now: float) -> float
 
 
 def _compute_expiry(evidence: Evidence, now: float, policy: RetentionPolicy) -> tuple[float, str]:
-    latest, start = _latest_claim(evidence), _start_time(evidence, now)
+    latest, start = _latest_claim(evidence, now, policy), _start_time(evidence, now)
     limit = start + policy.max_seconds
     if latest is not None and latest <= limit:
-        return latest, "the time in its expiredAt"
+        if latest == _latest_time(evidence):
+            return latest, "the time in its expiredAt"
+        return latest, f"{_format_days(latest - start)} from the job's end, because its expiredAt is earlier"
     if latest is not None:
         return limit, f"the maximum: {_format_days(policy.max_seconds)} from {_start_name(evidence, now)}"
     if evidence.record.replaces_default:
         return 0.0, ""
-    seconds = min(policy.default_seconds, policy.max_seconds)
+    seconds = retention_seconds(evidence, policy)
     start = max(start, evidence.newest_file_at or 0.0)
-    return start + seconds, f"no readable expiredAt: {_format_days(seconds)} from {_start_name(evidence, now)}"
+    return start + seconds, f"no valid expiredAt: {_format_days(seconds)} from {_start_name(evidence, now)}"
 
 
-def _latest_claim(evidence: Evidence) -> float | None:
+def _latest_claim(evidence: Evidence, now: float, policy: RetentionPolicy) -> float | None:
+    """Return the latest valid time in the expiry files, but not before the end of the job's retention.
+
+    An earlier time was written by a job, or by a collector whose clock is behind. If main's end is unknown, a time
+    that had passed before the report was written is invalid, because a collector writes a later one.
+    """
+    latest, finished_at = _latest_time(evidence), trusted_finish(evidence, now)
+    if latest is None:
+        return None
+    if finished_at is not None:
+        return max(latest, _min_expiry(evidence, finished_at, policy))
+    report_at = evidence.report_at
+    return None if report_at is not None and latest <= report_at <= now + MAX_CLOCK_SKEW_SECONDS else latest
+
+
+def _latest_time(evidence: Evidence) -> float | None:
     """Return the latest time in the expiry files.
 
     FOREVER was written for a pin. If the record has an extension, FOREVER is a leftover of the pin and is ignored.
@@ -168,6 +205,16 @@ def _latest_claim(evidence: Evidence) -> float | None:
     is_extended = evidence.record.extended_until is not None
     claims = (at for at in evidence.expiry_claims if at is not None and not (is_extended and at >= FOREVER))
     return max(claims, default=None)
+
+
+def _min_expiry(evidence: Evidence, finished_at: float, policy: RetentionPolicy) -> float:
+    """Return the earliest time at which the artifacts of a job can expire.
+
+    The controller knows the retention that the pod's collector was configured with, and records the expiry in the
+    status. If that is earlier, the job has a shorter retention. A recorded expiry before main's end is invalid.
+    """
+    at, recorded = finished_at + retention_seconds(evidence, policy), evidence.recorded_expiry
+    return recorded if recorded is not None and finished_at < recorded < at else at
 
 
 def _start_time(evidence: Evidence, now: float) -> float:

@@ -17,7 +17,15 @@ from api.folder import JobFolder
 from api.jobs.job import Job, format_time
 from api.jobs.source import JobSource
 from api.retention.evidence_reader import EXPIRY_FILES, EvidenceReader
-from api.retention.expiry import Evidence, Retention, RetentionPolicy, compute_retention, max_expiry, trusted_finish
+from api.retention.expiry import (
+    Evidence,
+    Retention,
+    RetentionPolicy,
+    compute_retention,
+    max_expiry,
+    retention_seconds,
+    trusted_finish,
+)
 from api.retention.record import (
     FOREVER,
     MAX_NAME_CHARACTERS,
@@ -105,7 +113,7 @@ class RetentionService:
             return self._apply(folder, evidence)
 
     def _expiry_without_pin(self, evidence: Evidence, pin: Pin, now: float) -> int:
-        seconds = min(self._policy.default_seconds, self._policy.max_seconds)
+        seconds = retention_seconds(evidence, self._policy)
         default = 0 if evidence.finished_at is None else evidence.finished_at + seconds
         return int(max(now + DAY_SECONDS, max(evidence.record.extended_until or 0, pin.until) or default))
 

@@ -83,7 +83,7 @@ def _has_not_started(pod: Pod) -> bool:
 
 def _with_sidecar(pod: Pod, settings: ReconcilerSettings, now: float) -> ArtifactStatus:
     if has_collection_ended(pod):
-        return _final_status(pod)
+        return _final_status(pod, now)
     if pod.has_main_ended and now >= collection_deadline(pod, settings, now):
         message = f"the sidecar was still running {now - (pod.main.finished_at or now):.0f} s after main ended"
         return ArtifactStatus(UNKNOWN, pod.uid, message)
@@ -102,7 +102,7 @@ def _without_sidecar(before: ArtifactStatus | None, pod: Pod, settings: Reconcil
     return ArtifactStatus(NOT_INJECTED, pod.uid, NOT_INJECTED_REASONS[reason], reason=reason)
 
 
-def _final_status(pod: Pod) -> ArtifactStatus:
+def _final_status(pod: Pod, now: float) -> ArtifactStatus:
     summary = sidecar_summary(pod)
     if not summary:
         return ArtifactStatus(UNKNOWN, pod.uid, f"the sidecar left no summary: {_missing_summary_reason(pod)}")
@@ -110,10 +110,21 @@ def _final_status(pod: Pod) -> ArtifactStatus:
     if state == SYNCING:  # killed between two syncs: files may have been written since the last one
         state, message = "incomplete", message or "the sidecar was killed before its last sync"
     files, size = summary.get("files", 0), summary.get("bytes", 0)
-    expired_at = min(summary.get("expiredAt", 0), MAX_EXPIRY)
-    return ArtifactStatus(
-        state, pod.uid, printable(message) or _default_message(state, summary), files, size, expired_at
-    )
+    expired_at = _expiry(pod, summary, now)
+    message = printable(message) or _default_message(state, summary, expired_at)
+    return ArtifactStatus(state, pod.uid, message, files, size, expired_at)
+
+
+def _expiry(pod: Pod, summary: dict[str, Any], now: float) -> int:
+    """Return the expiry in the summary, but not before main's end plus the retention; 0 if the summary has none.
+
+    If the sidecar's clock is behind, its expiry is too early, even in the past.
+    """
+    expired_at: int = summary.get("expiredAt", 0)
+    if not expired_at:
+        return 0
+    finished_at = min(pod.main.finished_at or now, now)
+    return min(max(expired_at, int(finished_at) + pod.retention_seconds), MAX_EXPIRY)
 
 
 def _missing_summary_reason(pod: Pod) -> str:
@@ -122,11 +133,11 @@ def _missing_summary_reason(pod: Pod) -> str:
     return crash_reason(pod) or "it was killed or never started"
 
 
-def _default_message(state: str, summary: dict[str, Any]) -> str:
+def _default_message(state: str, summary: dict[str, Any], expired_at: int) -> str:
     """Return the message for a summary without one."""
     if state == "sealed":
-        files, size, expiry = summary.get("files", 0), summary.get("bytes", 0), summary.get("expiredAt", 0)
-        until = f", kept until {format_time(min(expiry, MAX_EXPIRY))}" if expiry else ""
+        files, size = summary.get("files", 0), summary.get("bytes", 0)
+        until = f", kept until {format_time(expired_at)}" if expired_at else ""
         return f"{files} files, {size} bytes{until}"
     if state == "rejected":
         return f"{summary.get('foundFiles', 0)} files, {summary.get('foundBytes', 0)} bytes: they exceed a limit"

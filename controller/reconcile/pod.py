@@ -4,8 +4,9 @@ A pod with a native sidecar has the phase Pending until main runs, and Running u
 progress must therefore be read from main's own state.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.documents import (
@@ -22,6 +23,7 @@ from controller.reconcile.names import ENABLED_ANNOTATION, NO_SIDECAR_ANNOTATION
 
 _MAX_SUMMARY_CHARACTERS = 4096
 _DEFAULT_GRACE_SECONDS = 30  # Kubernetes' default for terminationGracePeriodSeconds
+_MAX_SKEW_SECONDS = 60  # between the clocks of the API server, the scheduler and the kubelet
 _KILLED_EXIT_CODES = (137, 143)  # SIGKILL, SIGTERM
 _NORMAL_WAITING = ("PodInitializing", "ContainerCreating")
 _LOST = "ContainerStatusUnknown"  # the kubelet's reason if it removed a container before reading its end
@@ -65,8 +67,9 @@ class Pod:
     `deletion_at` is the deletionTimestamp: when the grace period of the deletion ends. `scheduled_at` is when the pod
     got its node, and `startable_at` when its volumes and network were ready, which no container starts before; older
     kubelets do not report that, so it is `scheduled_at` then. `decline_reason` is why the webhook did not inject the
-    sidecar, `no_sidecar_reason` why the reconciler created the pod without it. If `is_gone`, the pod no longer exists
-    and this is its last known state.
+    sidecar, `no_sidecar_reason` why the reconciler created the pod without it. `retention_seconds` is the retention of
+    its artifacts, which the sidecar was configured with; 0 if unknown. If `is_gone`, the pod no longer exists and this
+    is its last known state. Times from a kubelet whose clock is behind are corrected.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Pod:
     no_sidecar_reason: str
     main: ContainerState
     sidecar: ContainerState
+    retention_seconds: int = 0
     is_gone: bool = False
 
     @property
@@ -127,6 +131,11 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
     annotations = mapping_field(metadata, "annotations")
     owner = next((owner for owner in mapping_list(metadata, "ownerReferences") if owner.get("kind") == "PhJob"), {})
     scheduled, startable = (_condition(status, name) for name in ("PodScheduled", "PodReadyToStartContainers"))
+    created_at, scheduled_at = time_field(metadata, "creationTimestamp") or 0.0, _true_since(scheduled)
+    behind_seconds = _clock_behind_seconds(time_field(status, "startTime"), created_at, scheduled_at)
+    sidecar = find_named(mapping_list(spec, "initContainers"), SIDECAR)
+    main_state = _container_state(find_named(mapping_list(status, "containerStatuses"), MAIN))
+    sidecar_state = _container_state(find_named(mapping_list(status, "initContainerStatuses"), SIDECAR))
     grace_seconds = integer_field(spec, "terminationGracePeriodSeconds")
     outcome = text_field(annotations, OUTCOME_ANNOTATION, 64)
     return Pod(
@@ -134,22 +143,23 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         uid=text_field(metadata, "uid"),
         resource_version=text_field(metadata, "resourceVersion"),
         owner_uid=text_field(owner, "uid"),
-        created_at=time_field(metadata, "creationTimestamp") or 0.0,
+        created_at=created_at,
         deletion_at=time_field(metadata, "deletionTimestamp"),
         phase=text_field(status, "phase"),
         reason=text_field(status, "reason"),
         message=text_field(status, "message"),
-        scheduled_at=_true_since(scheduled),
+        scheduled_at=scheduled_at,
         scheduling_error="" if scheduled.get("status") == "True" else text_field(scheduled, "message"),
-        startable_at=_true_since(startable or scheduled),
+        startable_at=_later(_true_since(startable), behind_seconds) if startable else scheduled_at,
         grace_seconds=_DEFAULT_GRACE_SECONDS if grace_seconds is None else grace_seconds,
         original_grace_seconds=parse_integer(text_field(annotations, ORIGINAL_GRACE_ANNOTATION)),
-        has_sidecar=bool(find_named(mapping_list(spec, "initContainers"), SIDECAR)) and outcome == "injected",
+        has_sidecar=bool(sidecar) and outcome == "injected",
         is_opted_out=_is_opted_out(annotations, find_named(mapping_list(spec, "containers"), MAIN)),
         decline_reason="" if outcome == "injected" else outcome,
         no_sidecar_reason=text_field(annotations, NO_SIDECAR_ANNOTATION, 64),
-        main=_container_state(find_named(mapping_list(status, "containerStatuses"), MAIN)),
-        sidecar=_container_state(find_named(mapping_list(status, "initContainerStatuses"), SIDECAR)),
+        main=_shift(main_state, behind_seconds),
+        sidecar=_shift(sidecar_state, behind_seconds),
+        retention_seconds=_retention_seconds(sidecar),
     )
 
 
@@ -159,6 +169,34 @@ def _is_opted_out(annotations: Mapping[str, Any], main: Mapping[str, Any]) -> bo
         find_named(mapping_list(main, "env"), "PHJOB_ARTIFACT_ENABLED"), "value"
     )
     return enabled.strip().lower() == "false"
+
+
+def _clock_behind_seconds(accepted_at: float | None, created_at: float, scheduled_at: float | None) -> float:
+    """Return by how much the kubelet's clock is behind; 0 if it is not, or by less than a minute.
+
+    The kubelet's `startTime` of the pod cannot be before the pod was created and scheduled, and the API server and the
+    scheduler wrote those times.
+    """
+    behind_seconds = max(created_at, scheduled_at or 0.0) - (accepted_at or math.inf)
+    return behind_seconds if behind_seconds > _MAX_SKEW_SECONDS else 0.0
+
+
+def _shift(state: ContainerState, seconds: float) -> ContainerState:
+    """Return the state with its times moved by the error of the kubelet's clock."""
+    if not seconds:
+        return state
+    started_at, finished_at = _later(state.started_at, seconds), _later(state.finished_at, seconds)
+    return replace(state, started_at=started_at, finished_at=finished_at)
+
+
+def _later(at: float | None, seconds: float) -> float | None:
+    return None if at is None else at + seconds
+
+
+def _retention_seconds(sidecar: Mapping[str, Any]) -> int:
+    """Return the retention in the sidecar's environment; users cannot change it after the pod's creation."""
+    value = text_field(find_named(mapping_list(sidecar, "env"), "PHJOB_ARTIFACT_RETENTION_SECONDS"), "value", 16)
+    return max(0, parse_integer(value) or 0)
 
 
 def _condition(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -201,7 +201,8 @@ def _plan_main_ended(job: PhJob, pod: Pod, artifact: ArtifactStatus | None, now:
         phase, reason, message = "Succeeded", "PodSucceeded", "Job completed"
     else:
         phase, reason, message = "Failed", "PodFailed", _failure_message(pod)
-    fields: dict[str, Any] = {"podName": pod.name, "finishTime": format_time(main.finished_at or now)}
+    finished_at = min(main.finished_at or now, now)  # not in the future, if the kubelet's clock is wrong
+    fields: dict[str, Any] = {"podName": pod.name, "finishTime": format_time(finished_at)}
     if main.started_at is not None:
         fields["startTime"] = job.status.get("startTime") or format_time(main.started_at)
     if main.exit_code is not None:

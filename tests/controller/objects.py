@@ -45,8 +45,13 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
     annotations: Mapping[str, str] | None = None,
     owner: str = UID,
     uid: str = POD_UID,
+    accepted: float | None = None,
+    retention: str | None = None,
 ) -> Document:
-    """Return a pod. It has a sidecar if `sidecar`, the sidecar's state ({} before it starts), is not None."""
+    """Return a pod. It has a sidecar if `sidecar`, the sidecar's state ({} before it starts), is not None.
+
+    `accepted` is the kubelet's startTime, `retention` the sidecar's setting.
+    """
     injected: dict[str, str] = {
         "primehub.io/artifact-sidecar": "injected",
         "primehub.io/artifact-original-grace-seconds": "30",
@@ -68,10 +73,13 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
         status["conditions"] = [
             {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(scheduled)},
         ]
+    if accepted is not None:
+        status["startTime"] = rfc3339(accepted)
     if main is not None:
         status["containerStatuses"] = [{"name": "main", "state": main}]
     if sidecar is not None:
-        spec["initContainers"] = [{"name": "phjob-artifacts"}]
+        env = [] if retention is None else [{"name": "PHJOB_ARTIFACT_RETENTION_SECONDS", "value": retention}]
+        spec["initContainers"] = [{"name": "phjob-artifacts", "env": env}]
         status["initContainerStatuses"] = [{"name": "phjob-artifacts", "state": sidecar}]
     return {"metadata": metadata, "spec": spec, "status": status}
 

@@ -25,6 +25,7 @@ TABLE = {
     "expired": ("sealed", END + 100, 0, END + 100, "expired", f"kept until {rfc3339(END + 100)}"),
     "expired, incomplete": ("incomplete", END + 100, 0, END + 200, "expired", f"kept until {rfc3339(END + 100)}"),
     "expired, only annotated": ("unknown", 0, END + 50, END + 200, "expired", f"kept until {rfc3339(END + 50)}"),
+    "before the job's end, from a wrong clock": ("sealed", END - 100, 0, END + 200, "sealed", "2 files"),
     "no expiry": ("unknown", 0, 0, END + 10**6, "unknown", "2 files"),
     "extended": ("sealed", END + 100, END + 500, END + 200, "sealed", "2 files"),
     "pinned": ("sealed", END + 100, FOREVER, END + 10**9, "sealed", "2 files"),

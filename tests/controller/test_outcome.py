@@ -25,6 +25,7 @@ from tests.controller.objects import (
     lost,
     pod,
     pod_document,
+    rfc3339,
     running,
     summary,
     waiting,
@@ -71,8 +72,10 @@ def test_pods_have_artifact_states(case: str) -> None:
 
 
 def test_the_summary_is_copied_to_the_status() -> None:
-    finished = pod(**FINISHED, sidecar=ended(message=summary(expiredAt=5, message="2 files", lagSeconds=1.5)))
-    assert status_of(finished) == ArtifactStatus("sealed", POD_UID, "2 files", 2, 300, 5)
+    finished = pod(
+        **FINISHED, sidecar=ended(message=summary(expiredAt=int(NOW) + 50, message="2 files", lagSeconds=1.5))
+    )
+    assert status_of(finished) == ArtifactStatus("sealed", POD_UID, "2 files", 2, 300, int(NOW) + 50)
 
 
 def test_control_characters_in_a_summary_are_removed() -> None:
@@ -212,3 +215,40 @@ def test_any_termination_message_is_accepted(message: str) -> None:
     artifact = status_of(pod(**FINISHED, sidecar=ended(message=message)))
     assert artifact is not None
     assert read_result_annotation(message, "own") is None
+
+
+DAY = 86400
+WEEK = 7 * DAY
+BEHIND: dict[str, Any] = {"accepted": NOW + 1 - 8 * DAY, "retention": str(WEEK)}  # a node whose clock is 8 days behind
+LATE = NOW - 8 * DAY
+
+# main's end and the summary's expiry by the node's clock, the pod -> the expiry in the status
+EXPIRIES: dict[str, tuple[float | None, float, dict[str, Any], float]] = {
+    "right clock": (NOW + 10, NOW + 11 + WEEK, {"accepted": NOW + 1, "retention": str(WEEK)}, NOW + 11 + WEEK),
+    "clock 8 days behind": (LATE + 10, LATE + 11 + WEEK, BEHIND, NOW + 9 + WEEK),
+    "clock 8 days behind, not scheduled at once": (
+        LATE + 3600,
+        LATE + 3601 + WEEK,
+        BEHIND | {"created": NOW - DAY},
+        NOW + 3599 + WEEK,
+    ),
+    "clock behind, shorter retention": (LATE + 10, LATE + 11 + 60, BEHIND | {"retention": "60"}, NOW + 9 + 60),
+    "clock behind, then right": (NOW + 10, NOW + 11 + WEEK, BEHIND, NOW + 20 + WEEK),
+    "main's end unknown": (None, LATE + WEEK, BEHIND, NOW + 20 + WEEK),
+    "unknown retention": (NOW + 10, NOW + 11 + WEEK, {}, NOW + 11 + WEEK),
+    "invalid retention": (NOW + 10, NOW + 11 + WEEK, {"retention": "$(X)"}, NOW + 11 + WEEK),
+    "nothing collected": (NOW + 10, 0, {"retention": "60"}, 0),
+}
+
+
+@pytest.mark.parametrize("case", EXPIRIES)
+def test_no_expiry_is_before_the_end_of_the_retention(case: str) -> None:
+    ended_at, sealed_expiry, fields, expected = EXPIRIES[case]
+    main = lost() if ended_at is None else ended(at=ended_at)
+    sealed = ended(message=summary(expiredAt=int(sealed_expiry)))
+    now = NOW + 3600 if ended_at == LATE + 3600 else NOW + 20
+    status = status_of(pod(main=main, phase="Succeeded", sidecar=sealed, **fields), now=now)
+    assert status is not None
+    assert (status.state, status.expired_at) == ("sealed", int(expected))
+    if expected:
+        assert f"kept until {rfc3339(expected)}" in status.message

@@ -25,6 +25,7 @@ from tests.controller.objects import (
     waiting,
 )
 
+LATE = NOW - 8 * 86400  # now, by a clock that is 8 days behind
 RUNNING = {"phase": "Running", "reason": "PodRunning", "startTime": rfc3339(NOW), "requeued": 0}
 PREPARING = {"phase": "Preparing", "reason": "PodPending", "requeued": 0}
 DONE = {"phase": "Succeeded", "reason": "PodSucceeded", "finishTime": rfc3339(NOW), "requeued": 0}
@@ -46,6 +47,11 @@ TABLE = {
         job(RUNNING),
         pod(main=ended(), sidecar=running(), phase="Running"),
         ("Succeeded", "PodSucceeded", None),
+    ),
+    "main runs on a node whose clock is 8 days behind": (
+        job(PREPARING, activeDeadlineSeconds=3600),
+        pod(main=running(LATE), sidecar=running(LATE), accepted=LATE),
+        ("Running", "PodRunning", None),
     ),
     "main failed": (job(RUNNING), pod(main=ended(7), phase="Failed"), ("Failed", "PodFailed", None)),
     "evicted, no state of main": (job(RUNNING), pod(phase="Failed"), ("Failed", "PodFailed", None)),
@@ -193,6 +199,24 @@ def test_the_job_ends_with_main_while_the_sidecar_collects() -> None:
         "requeued": 0,
     }
     assert plan.artifact == ArtifactStatus("collecting", POD_UID)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "since", "at", "times"),
+    [
+        (NOW, NOW + 1, NOW + 5, (NOW + 1, NOW + 5)),
+        (LATE, LATE + 1, LATE + 5, (NOW + 1, NOW + 5)),  # the kubelet's clock is behind
+        (LATE, LATE + 1, NOW + 5, (NOW + 1, NOW + 60)),  # and was set while main ran
+        (NOW - 30, NOW - 29, NOW - 25, (NOW - 29, NOW - 25)),  # within the tolerance
+        (NOW + 999, NOW + 1000, NOW + 1005, (NOW + 1000, NOW + 60)),  # ahead: the end is not in the future
+    ],
+)
+def test_times_of_a_kubelet_with_a_wrong_clock_are_corrected(
+    accepted: float, since: float, at: float, times: tuple[float, float]
+) -> None:
+    main_ended = pod(main=ended(at=at, since=since), sidecar=running(), phase="Running", accepted=accepted)
+    plan = plan_status(job(), main_ended, SETTINGS, NOW + 60)
+    assert (plan.status["startTime"], plan.status["finishTime"]) == tuple(map(rfc3339, times))
 
 
 def test_nothing_is_made_up_for_an_evicted_main_with_a_lost_status() -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from artifacts.annotation import RETENTION_ANNOTATION
 from tests.e2e.kubectl import kubectl
 
 READER_POD = "e2e-reader"
@@ -47,8 +48,9 @@ class StoreReader:
         return json.loads(entry["text"]) if entry else {}
 
     def expire(self, *jobs: str) -> None:
-        """Set the expiry of the jobs' artifacts to a time in the past."""
+        """Make the artifacts of ended PhJobs expire: set the retention to 1 s, and the expiry to a past time."""
         for job in jobs:
+            kubectl("-n", self.namespace, "annotate", "--overwrite", "phjob", job, RETENTION_ANNOTATION + "=1")
             for file in (".primehub/metadata/expiredAt", ".metadata/expiredAt"):
                 self._run("sh", "-c", f"echo 1700000000 > '{self.folder(job)}/{file}'")
 

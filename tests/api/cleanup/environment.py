@@ -1,5 +1,6 @@
 """A store with job folders, PhJobs, and the retention service and the cleaner over both, for tests."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -59,10 +60,15 @@ class FakeJobs:
 
 
 class StoreEnvironment:
-    """One store, PhJobs, a clock with a settable offset in seconds, and the services over them."""
+    """One store, PhJobs, a clock with a settable offset in seconds, and the services over them.
 
-    def __init__(self, store: Store, lock: Path, settings: Mapping[str, str] | None = None) -> None:
-        self.store, self.jobs, self.clock_offset = store, FakeJobs(), 0.0
+    `root` is the store's directory, or None for a bucket.
+    """
+
+    def __init__(
+        self, store: Store, lock: Path, settings: Mapping[str, str] | None = None, root: Path | None = None
+    ) -> None:
+        self.store, self.root, self.jobs, self.clock_offset = store, root, FakeJobs(), 0.0
         self.metrics = ApiMetrics(CollectorRegistry())
         self.settings = ApiSettings.from_env({"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none", **(settings or {})})
         policy = RetentionPolicy(self.settings.retention_seconds, self.settings.max_retention_seconds)
@@ -82,16 +88,21 @@ class StoreEnvironment:
         legacy_in: float | None = -DAY,
         files: Mapping[str, bytes] = FILES,
     ) -> JobFolder:
-        """Write a sealed job folder. The expiry files are written with times in that many seconds; None: no file."""
+        """Write a sealed job folder. The expiry files are written with times in that many seconds; None: no file.
+
+        In a directory, the report was written 9 days ago, as at the end of the job.
+        """
         prefix = job_prefix(group, job)
         for name, content in {**files, MANIFEST: b"{}\n", REPORT: b"{}\n"}.items():
             self.store.write(prefix + name, content)
         for name, seconds in ((EXPIRED_AT, expires_in), (LEGACY_EXPIRED_AT, legacy_in)):
             if seconds is not None:
                 self.store.write(prefix + name, b"%d\n" % (time.time() + seconds))
+        if self.root:
+            os.utime(self.root / prefix / REPORT, (time.time() - 9 * DAY,) * 2)
         return self.folder(job, group)
 
-    def add_phjob(self, job: str, group: str = "a", phase: str = "Succeeded", ended_ago: float = 3 * DAY) -> Job:
+    def add_phjob(self, job: str, group: str = "a", phase: str = "Succeeded", ended_ago: float = 9 * DAY) -> Job:
         """Add a PhJob that ended `ended_ago` seconds ago; 0 if it has not ended."""
         self.jobs.phjobs[job] = Job(
             job, "uid", group, phase=phase, finish_time=format_time(time.time() - ended_ago) if ended_ago else ""
@@ -114,4 +125,4 @@ class StoreEnvironment:
 def directory_environment(root: Path, settings: Mapping[str, str] | None = None) -> StoreEnvironment:
     """Return an environment whose store is a directory."""
     root.mkdir(exist_ok=True)
-    return StoreEnvironment(PosixStore(str(root)), root / "phjob-artifacts/cleanup/lock", settings)
+    return StoreEnvironment(PosixStore(str(root)), root / "phjob-artifacts/cleanup/lock", settings, root)

@@ -23,6 +23,7 @@ def run(env: StoreEnvironment, *arguments: str) -> tuple[int, str]:
 
 
 def test_a_dry_run_lists_each_job_with_its_reason_and_removes_nothing(env: StoreEnvironment) -> None:
+    env.add_phjob("due")
     env.add_folder("due", expires_in=-1e8, legacy_in=None)
     env.add_folder("kept", expires_in=DAY)
     env.add_phjob("pinned")
@@ -31,7 +32,12 @@ def test_a_dry_run_lists_each_job_with_its_reason_and_removes_nothing(env: Store
     lines = [line.split(None, 4) for line in out.splitlines()]
     assert code == 0
     assert lines[0] == ["GROUP", "JOB", "EXPIRES", "DUE", "REASON"]
-    assert lines[1][:2] + lines[1][3:] == ["a", "due", "yes", "the time in its expiredAt"]
+    assert lines[1][:2] + lines[1][3:] == [
+        "a",
+        "due",
+        "yes",
+        "7 days from the job's end, because its expiredAt is earlier",
+    ]
     assert lines[2][:2] + lines[2][3:] == ["a", "kept", "no", "the time in its expiredAt"]
     assert " ".join(lines[3]) == "a pinned no pinned by alice"
     assert out.endswith("1 of 3 jobs would be removed\n")

@@ -1,9 +1,11 @@
 """The expiry of artifacts according to a PhJob: its status, and the annotation of decisions and removals."""
 
+from dataclasses import replace
+
 import pytest
 
 from api.jobs.job import Job, format_time, parse_job
-from artifacts.annotation import EXPIRY_ANNOTATION
+from artifacts.annotation import EXPIRY_ANNOTATION, RETENTION_ANNOTATION
 
 END, SEALED_EXPIRY = 1_700_000_000, 1_700_600_000
 
@@ -48,3 +50,23 @@ def test_unknown_expiry_is_zero() -> None:
 @pytest.mark.parametrize(("now", "has_expired"), [(SEALED_EXPIRY - 1, False), (SEALED_EXPIRY, True)])
 def test_status_expires_at_its_expiry(now: float, has_expired: bool) -> None:
     assert ended_job("").has_status_expired(now) is has_expired
+
+
+@pytest.mark.parametrize("expired_at", [END - 100, END])
+def test_an_expiry_before_the_end_comes_from_a_wrong_clock(expired_at: int) -> None:
+    assert ended_job("", expired_at).status_expiry == 0
+    assert ended_job(END + 5, expired_at).status_expiry == END + 5
+
+
+@pytest.mark.parametrize(("created_at", "finished_at"), [(END - 5, END), (END + 300, END), (END + 301, None)])
+def test_an_end_before_the_creation_comes_from_a_wrong_clock(created_at: int, finished_at: int | None) -> None:
+    assert replace(ended_job(""), create_time=format_time(created_at)).finished_at == finished_at
+
+
+@pytest.mark.parametrize(
+    ("annotation", "seconds"),
+    [("3600", 3600), (" 3600 ", 3600), ("0", None), ("-5", None), ("1e9", None), ("9" * 30, None), ("", None)],
+)
+def test_the_requested_retention_is_read_as_by_the_webhook(annotation: str, seconds: int | None) -> None:
+    metadata = {"name": "a", "annotations": {RETENTION_ANNOTATION: annotation}}
+    assert parse_job({"metadata": metadata}).retention_seconds == seconds

@@ -13,6 +13,8 @@ from api.retention.expiry import (
     compute_retention,
     max_expiry,
     newest_trusted,
+    retention_seconds,
+    trusted_finish,
 )
 from api.retention.record import FOREVER, Extension, Pin, Record
 
@@ -21,6 +23,7 @@ DAY = 86400
 POLICY = RetentionPolicy(default_seconds=7 * DAY, max_seconds=365 * DAY)
 PAST, FUTURE = NOW - DAY, NOW + DAY
 END = NOW - 3 * DAY
+LONG_AGO = NOW - 9 * DAY  # an end whose default retention is over
 DEFAULT = POLICY.default_seconds
 
 
@@ -32,11 +35,11 @@ PINNED = Record(pin=Pin("alice", 1))
 
 # evidence, and when the artifacts expire
 CASES = {
-    "both files past": (Evidence(finished_at=END, expiry_claims=(PAST, PAST)), PAST),
-    "both files in the future": (Evidence(finished_at=END, expiry_claims=(FUTURE, FUTURE)), FUTURE),
-    "one in the future wins": (Evidence(finished_at=END, expiry_claims=(PAST, FUTURE)), FUTURE),
-    "only PrimeHub's file": (Evidence(finished_at=END, expiry_claims=(None, PAST)), PAST),
-    "only our file": (Evidence(finished_at=END, expiry_claims=(PAST, None)), PAST),
+    "both files past": (Evidence(finished_at=LONG_AGO, expiry_claims=(PAST, PAST)), PAST),
+    "both files in the future": (Evidence(finished_at=LONG_AGO, expiry_claims=(FUTURE, FUTURE)), FUTURE),
+    "one in the future wins": (Evidence(finished_at=LONG_AGO, expiry_claims=(PAST, FUTURE)), FUTURE),
+    "only PrimeHub's file": (Evidence(finished_at=LONG_AGO, expiry_claims=(None, PAST)), PAST),
+    "only our file": (Evidence(finished_at=LONG_AGO, expiry_claims=(PAST, None)), PAST),
     "no file: newest file": (
         Evidence(finished_at=END, expiry_claims=(None, None), newest_file_at=NOW - DAY),
         NOW - DAY + DEFAULT,
@@ -75,11 +78,11 @@ CASES = {
         NOW - DAY + DEFAULT,
     ),
     "extended past both files": (
-        Evidence(finished_at=END, expiry_claims=(PAST, PAST), record=extended(FUTURE)),
+        Evidence(finished_at=LONG_AGO, expiry_claims=(PAST, PAST), record=extended(FUTURE)),
         float(int(FUTURE)),
     ),
     "extension over, a file in the future": (
-        Evidence(finished_at=END, expiry_claims=(PAST, FUTURE), record=extended(PAST)),
+        Evidence(finished_at=LONG_AGO, expiry_claims=(PAST, FUTURE), record=extended(PAST)),
         FUTURE,
     ),
     "extension over, files gone": (Evidence(finished_at=END, expiry_claims=(None, None), record=extended(PAST)), PAST),
@@ -101,7 +104,7 @@ CASES = {
     ),
     "its removal has started": (Evidence(finished_at=END, expiry_claims=(FUTURE, FUTURE), is_removing=True), NOW),
     "its removal has started, but extended": (
-        Evidence(finished_at=END, expiry_claims=(PAST, PAST), record=extended(FUTURE), is_removing=True),
+        Evidence(finished_at=LONG_AGO, expiry_claims=(PAST, PAST), record=extended(FUTURE), is_removing=True),
         float(int(FUTURE)),
     ),
     "its removal has started, but pinned": (
@@ -113,6 +116,58 @@ CASES = {
     "record unreadable": (
         Evidence(finished_at=END, expiry_claims=(PAST, PAST), record_error="it is not valid JSON"),
         None,
+    ),
+    "clock behind by more than the retention: both files before main's end": (
+        Evidence(finished_at=END, expiry_claims=(END - DAY, END - DAY)),
+        END + DEFAULT,
+    ),
+    "clock behind by less than the retention": (
+        Evidence(finished_at=END, expiry_claims=(END + DAY, None)),
+        END + DEFAULT,
+    ),
+    "clock behind, so the status has the wrong expiry too": (
+        Evidence(finished_at=END, expiry_claims=(END - DAY, END - DAY), recorded_expiry=END - DAY),
+        END + DEFAULT,
+    ),
+    "clock behind, longer retention": (
+        Evidence(finished_at=END, expiry_claims=(END - DAY, END - DAY), retention_seconds=30 * DAY),
+        END + 30 * DAY,
+    ),
+    "clock behind, retention beyond the maximum": (
+        Evidence(finished_at=END, expiry_claims=(END - DAY, END - DAY), retention_seconds=999 * DAY),
+        END + POLICY.max_seconds,
+    ),
+    "shorter retention by annotation": (
+        Evidence(finished_at=END, expiry_claims=(END + DAY, END + DAY), retention_seconds=DAY),
+        END + DAY,
+    ),
+    "shorter retention by annotation, clock behind": (
+        Evidence(finished_at=END, expiry_claims=(END - DAY, END - DAY), retention_seconds=DAY),
+        END + DAY,
+    ),
+    "shorter retention in the pod, known from the status": (
+        Evidence(finished_at=END, expiry_claims=(END + DAY, END + DAY), recorded_expiry=END + DAY),
+        END + DAY,
+    ),
+    "the status knows a later expiry than the files": (
+        Evidence(finished_at=END, expiry_claims=(END + DAY, END + DAY), recorded_expiry=END + 30 * DAY),
+        END + DEFAULT,
+    ),
+    "end unknown, expired before the report was written: newest file": (
+        Evidence(expiry_claims=(PAST, PAST), report_at=NOW - 60, newest_file_at=NOW - 60, first_seen_at=NOW - 2 * DAY),
+        NOW - 60 + DEFAULT,
+    ),
+    "end unknown, expired after the report was written": (
+        Evidence(expiry_claims=(PAST, PAST), report_at=PAST - 60, newest_file_at=PAST - 60),
+        PAST,
+    ),
+    "end unknown, report from the future is ignored": (
+        Evidence(expiry_claims=(PAST, PAST), report_at=NOW + DAY),
+        PAST,
+    ),
+    "no expiry file, retention by annotation": (
+        Evidence(finished_at=END, expiry_claims=(None, None), newest_file_at=END - 60, retention_seconds=30 * DAY),
+        END + 30 * DAY,
     ),
     "nothing there, job gone": (Evidence(expiry_claims=(None, None), exists=False), None),
 }
@@ -160,6 +215,9 @@ evidences = st.builds(
     expiry_claims=claims,
     newest_file_at=st.none() | st.floats(0, NOW + MAX_CLOCK_SKEW_SECONDS),
     first_seen_at=st.none() | moments,
+    report_at=st.none() | moments,
+    retention_seconds=st.none() | st.integers(1, 800 * DAY),
+    recorded_expiry=st.none() | moments,
     exists=st.booleans(),
 )
 
@@ -188,6 +246,18 @@ def test_expired_artifacts_are_expired_by_every_claim(evidence: Evidence) -> Non
 
 
 @given(evidences)
+def test_no_file_makes_artifacts_expire_before_the_retention_is_over(evidence: Evidence) -> None:
+    retention = compute_retention(replace(evidence, is_removing=False), NOW, POLICY)
+    finished_at = trusted_finish(evidence, NOW)
+    if retention.expires_at is None or finished_at is None or evidence.record.replaces_default:
+        return
+    recorded = evidence.recorded_expiry
+    is_shorter = recorded is not None and recorded > finished_at
+    requested = finished_at + retention_seconds(evidence, POLICY)
+    assert retention.expires_at >= (min(requested, recorded) if is_shorter and recorded else requested)
+
+
+@given(evidences)
 def test_only_a_decision_keeps_artifacts_beyond_the_maximum(evidence: Evidence) -> None:
     evidence = replace(evidence, is_running=False, record=Record(), record_error="", exists=True)
     retention = compute_retention(evidence, NOW, POLICY)
@@ -196,7 +266,7 @@ def test_only_a_decision_keeps_artifacts_beyond_the_maximum(evidence: Evidence) 
 
 
 @given(evidences)
-def test_missing_expiry_files_give_the_default_retention(evidence: Evidence) -> None:
+def test_missing_expiry_files_give_the_jobs_retention(evidence: Evidence) -> None:
     evidence = replace(
         evidence,
         is_running=False,
@@ -207,5 +277,6 @@ def test_missing_expiry_files_give_the_default_retention(evidence: Evidence) -> 
         exists=True,
     )
     retention = compute_retention(replace(evidence, first_seen_at=None), NOW, POLICY)
+    expected = NOW + retention_seconds(evidence, POLICY)
     assert retention.expires_at is not None
-    assert NOW + POLICY.default_seconds <= retention.expires_at <= NOW + POLICY.default_seconds + MAX_CLOCK_SKEW_SECONDS
+    assert expected <= retention.expires_at <= expected + MAX_CLOCK_SKEW_SECONDS

@@ -108,7 +108,7 @@ def test_an_expiry_file_does_not_count_as_the_newest_file(env: StoreEnvironment)
     env.store.write(env.folder("job-9").prefix + EXPIRED_AT, b"soon")
     retention = env.retention.get(env.folder("job-9"))
     assert retention.expires_at == pytest.approx(time.time() - DAY, abs=60)
-    assert retention.reason == "no readable expiredAt: 7 days from the job's end"
+    assert retention.reason == "no valid expiredAt: 7 days from the job's end"
 
 
 def test_expired_artifacts_cannot_be_extended_or_pinned(env: StoreEnvironment) -> None:
@@ -228,7 +228,7 @@ def test_a_missing_folder_cannot_be_pinned(env: StoreEnvironment) -> None:
     with pytest.raises(NotFoundError):
         env.retention.pin(env.folder("job-2"), "", ALICE)
     assert env.retention.get(env.folder("job-2")).expires_at is None
-    env.add_phjob("job-3")
+    env.add_phjob("job-3", ended_ago=DAY)
     env.retention.pin(env.folder("job-3"), "", ALICE)
     assert env.remaining_jobs() == ["a/job-1"]
 

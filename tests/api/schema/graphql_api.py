@@ -1,6 +1,7 @@
 """The GraphQL endpoint with real services and a store in a directory; only the PhJobs are in memory."""
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -105,8 +106,8 @@ class Api:
         return time.time() + self.clock_offset_seconds
 
     def add_job(self, job: str, group: str = "Team_A", **fields: Any) -> Job:
-        """Add a PhJob; it has ended unless `fields` change that."""
-        times = {"create_time": format_time(ENDED), "finish_time": format_time(time.time() - 60)}
+        """Add a PhJob; it ended 9 days ago, unless `fields` change that."""
+        times = {"create_time": format_time(ENDED), "finish_time": format_time(time.time() - 9 * DAY)}
         self.jobs.jobs[job] = Job(**({"id": job, "uid": "uid", "group": group, "phase": "Succeeded"} | times | fields))
         return self.jobs.jobs[job]
 
@@ -119,7 +120,7 @@ class Api:
         expires_in: float = DAY,
         **report: Any,
     ) -> str:
-        """Write a job folder like the collector; return its prefix in the store."""
+        """Write a job folder like the collector; return its prefix in the store. The report was written 9 days ago."""
         prefix = job_prefix(group, job)
         sealed = {} if state == "syncing" else {"sealed_at": ENDED}
         document = Report(job, state, started_at=ENDED, updated_at=ENDED, **(sealed | report))
@@ -130,6 +131,8 @@ class Api:
         collected = {REPORT: format_report(document), MANIFEST: "".join(lines).encode()}
         for name, content in {**files, **collected, EXPIRED_AT: expiry, LEGACY_EXPIRED_AT: expiry}.items():
             self.store.write(prefix + name, content)
+        if (report_path := self.root / prefix / REPORT).exists():
+            os.utime(report_path, (time.time() - 9 * DAY,) * 2)
         return prefix
 
     def post(self, body: Any, user: str = "alice", **options: Any) -> tuple[int, Any]:

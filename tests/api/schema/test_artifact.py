@@ -100,8 +100,9 @@ def test_unsealed_report_of_a_deleted_phjob_is_incomplete(api: Api) -> None:
 
 
 def test_job_without_files_has_no_artifacts(api: Api) -> None:
-    api.add_job("job-1", artifact_status=artifact_status("empty", 0, 0, 0))
-    api.add_job("job-2")
+    just_now = format_time(time.time() - 60)
+    api.add_job("job-1", artifact_status=artifact_status("empty", 0, 0, 0), finish_time=just_now)
+    api.add_job("job-2", finish_time=just_now)
     fields = """state items { name } totalCount totalSize report { state } downloadUrl
                 itemsConnection { totalCount nodes { name } }"""
     nothing = {"items": [], "totalCount": 0, "totalSize": 0, "report": None, "downloadUrl": None}
@@ -112,7 +113,8 @@ def test_job_without_files_has_no_artifacts(api: Api) -> None:
 
 def test_status_explains_missing_artifacts(api: Api) -> None:
     expected = {"state": "not-injected", "reason": "webhook", "message": "the API server did not call the webhook"}
-    api.add_job("job-1", artifact_status=ArtifactStatus(files=0, bytes=0, expired_at=0, **expected))
+    status = ArtifactStatus(files=0, bytes=0, expired_at=0, **expected)
+    api.add_job("job-1", artifact_status=status, finish_time=format_time(time.time() - 60))
     assert artifact(api, "state reason message") == expected
     listed = api.execute("{ phJobs { artifact { state reason message } } }")["phJobs"]
     assert listed == [{"artifact": expected}]
@@ -211,9 +213,9 @@ def test_deleted_artifacts_are_expired_whatever_the_status(api: Api) -> None:
 
 def test_cleanup_follows_its_plan(api: Api) -> None:
     for job, expires_in in (("job-1", -DAY), ("job-2", DAY)):
-        api.add_job(job, finish_time=format_time(time.time() - 3 * DAY))
+        api.add_job(job)
         api.write_folder(job, {"a": b"1"}, expires_in=expires_in)
-    api.add_job("job-b", group="b", finish_time=format_time(time.time() - 3 * DAY))
+    api.add_job("job-b", group="b")
     api.write_folder("job-b", {"a": b"1"}, group="b", expires_in=-DAY)
     query = """{ phJobArtifactCleanup {
                  lookedAt dueCount due { groupName job due why } keptCount kept(first: 1) { job } refusal } }"""
@@ -248,18 +250,18 @@ LISTED = "artifact { state totalCount totalSize expiredAt }"
 def test_job_list_reads_states_and_totals_from_the_status(api: Api) -> None:
     store = CountingStore(api.store)
     api = Api(api.root, store)
-    expiry = int(time.time()) + DAY
+    expiry, past = int(time.time()) + DAY, int(time.time()) - DAY
     api.add_job("sealed", artifact_status=artifact_status("sealed", 3, 2**33, expiry))
     api.add_job("running", phase="Running")
-    api.add_job("over", artifact_status=artifact_status("sealed", 3, 10, 1))
-    api.add_job("extended", artifact_status=artifact_status("sealed", 3, 10, 1), annotated_expiry=expiry)
-    api.add_job("pinned", artifact_status=artifact_status("sealed", 3, 10, 1), annotated_expiry=FOREVER)
+    api.add_job("over", artifact_status=artifact_status("sealed", 3, 10, past))
+    api.add_job("extended", artifact_status=artifact_status("sealed", 3, 10, past), annotated_expiry=expiry)
+    api.add_job("pinned", artifact_status=artifact_status("sealed", 3, 10, past), annotated_expiry=FOREVER)
     store.request_count = 0
     at = format_time(expiry)
     expected = {
         "sealed": {"state": "sealed", "totalCount": 3, "totalSize": 2**33, "expiredAt": at},
         "running": {"state": None, "totalCount": None, "totalSize": None, "expiredAt": None},
-        "over": {"state": "expired", "totalCount": 0, "totalSize": 0, "expiredAt": "1970-01-01T00:00:01Z"},
+        "over": {"state": "expired", "totalCount": 0, "totalSize": 0, "expiredAt": format_time(past)},
         "extended": {"state": "sealed", "totalCount": 3, "totalSize": 10, "expiredAt": at},
         "pinned": {"state": "sealed", "totalCount": 3, "totalSize": 10, "expiredAt": None},
     }

@@ -60,6 +60,6 @@ def test_status_expiry_decides_in_group_listings(api: Api, recursive: bool) -> N
 
 
 def test_group_with_only_expired_jobs_has_no_folder(api: Api) -> None:
-    api.add_job("expired", artifact_status=artifact_status(expired_at=1))
+    api.add_job("expired", artifact_status=artifact_status(expired_at=time.time() - DAY))
     write(api, "expired")
     assert names(api, "/", recursive=False) == []
