@@ -1,12 +1,15 @@
 """Measures what a sidecar costs while it has little to do: memory, CPU, start, exit, and a requested sync."""
 
 import os
+import resource
 import shutil
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from artifacts.layout import JOB_ARTIFACTS
 from bench.data import DataSet
 from bench.sidecar_process import OWN_PYTHON, SidecarProcess, running_sidecar, system_python
 from bench.stores import BenchmarkStore, Disk, local_store
@@ -27,6 +30,7 @@ def rows(disk: Disk, quick: bool, is_selected: Callable[[str], bool]) -> Iterato
         ("start to", _starts),
         ("request", _requests),
         ("SIGTERM to exit", _empty_end),
+        ("CPU per file", _file_cpu),
     ]
     for topic, measure in topics:
         if not any(map(is_selected, _NAMES[topic])):
@@ -44,12 +48,14 @@ _PEAK = "peak memory (VmHWM): 100,000 files of 100 bytes"
 _FIRST, _HEALTH = "start to end of first sync", "start to /healthz"
 _COMMAND, _KILL = "request a sync: python -m sidecar sync-now", "request a sync: kill -USR1"
 _END = "SIGTERM to exit, empty folder"
+_FILE_CPU = "CPU per file, everything to copy, sha256: 20,000 of 4 kB"
 _NAMES = {
     "idle": (_RSS, _PSS, _DIRTY, _CPU, _CPU_MANY),
     "peak memory": (_PEAK,),
     "start to": (_FIRST, _HEALTH),
     "request": (_COMMAND, _KILL),
     "SIGTERM to exit": (_END,),
+    "CPU per file": (_FILE_CPU,),
 }
 
 
@@ -151,6 +157,33 @@ def _empty_end(disk: Disk, store: BenchmarkStore, quick: bool) -> Rows:
             seconds.append(sidecar.end().exit_seconds)
         store.clear()
     yield value_row(_END, [1000 * value for value in seconds], " ms")
+
+
+def _file_cpu(disk: Disk, store: BenchmarkStore, quick: bool) -> Rows:
+    """Measure user and system time from SIGTERM to the exit, with child processes; the baseline is that of `cp -R`."""
+    data = DataSet("C", 4000 if quick else 20_000, 4096, 20)
+    shell_cpu, ours = [], []
+    for _ in range(3 if quick else 5):
+        before = _children_cpu()
+        _run(["cp", "-R", str(disk.home(data) / "artifacts"), str(store.path / JOB_ARTIFACTS / "cp")])
+        shell_cpu.append(1e6 * (_children_cpu() - before) / data.files)
+        store.clear()
+        before = _children_cpu()
+        with running_sidecar(disk.home(data), store, {"QUIET_SECONDS": "3600", "SYNC_SECONDS": "3600"}) as sidecar:
+            sidecar.wait_idle()
+            before += sidecar.cpu_seconds()
+            report = sidecar.end().report
+        if report is None or report.collected.files != data.files:
+            raise BenchError("not all files were collected")
+        ours.append(1e6 * (_children_cpu() - before) / data.files)
+        store.clear()
+    yield value_row(_FILE_CPU, ours, " us", 45, f"{statistics.median(shell_cpu):.1f} us")
+
+
+def _children_cpu() -> float:
+    """Return the CPU seconds of all child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _run(command: list[str], environ: dict[str, str] | None = None) -> float:

@@ -170,7 +170,8 @@ class Applier:
             if item:
                 size = sizes.pop(item[0])
                 todo.files, todo.bytes = todo.files - 1, todo.bytes - size
-                self._record_result(item[0], TransferResult(*item[1]), plan, scan, failed)
+                result = item[1] if isinstance(item[1], TransferResult) else TransferResult._make(item[1])
+                self._record_result(item[0], result, plan, scan, failed)
             elif self.abort.is_set():
                 break  # a thread hangs: abandon it, and do not close the folders that it uses
             now = time.monotonic()

@@ -77,7 +77,10 @@ class Copier:
         return self._copy_blocks(source, target, planned_bytes, b"")
 
     def _copy_small(self, source: int, target: int, planned_bytes: int) -> CopiedContent:
-        content = _read(source, planned_bytes + 1)
+        try:
+            content = os.read(source, planned_bytes + 1)
+        except OSError as error:
+            raise SourceError(error) from error
         if len(content) != planned_bytes:  # the file grew or shrank, or the read was short
             return self._copy_blocks(source, target, planned_bytes, content)
         written = os.write(target, content)

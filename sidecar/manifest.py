@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.layout import MANIFEST
 from artifacts.log import get_logger
-from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header, read_entries, read_header
+from artifacts.manifest import (
+    EntryFields,
+    ManifestEntry,
+    ManifestHeader,
+    format_entry,
+    format_header,
+    read_entries,
+    read_header,
+)
 from artifacts.report import Count
 from sidecar import file_signature
 from sidecar.file_signature import SIGNATURE_BYTES, FileSignature, size_of, without_ctime
@@ -20,7 +28,6 @@ from sidecar.store import JobFolderStore, write_all
 logger = get_logger(__name__)
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL}
-_NO_SIGNATURE = file_signature.pack(0, 0, 0, 0)
 _CHUNK_LINES = 2000
 
 
@@ -107,14 +114,11 @@ class Manifest:
         """Write the manifest to the store, in chunks, so that memory never holds its text as a whole."""
 
         def write_content(fd: int) -> None:
-            lines = itertools.chain([format_header(self.header)], map(self._format, self._entries()))
+            lines = itertools.chain([format_header(self.header)], self._lines())
             while chunk := "".join(itertools.islice(lines, _CHUNK_LINES)):
                 write_all(fd, chunk.encode())
 
         store.write(MANIFEST, write_content, exists=True)
-
-    def _format(self, entry: ManifestEntry) -> str:
-        return format_entry(entry, self.header)
 
     def _load_entry(self, entry: ManifestEntry) -> None:
         signature = file_signature.pack(entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode)
@@ -130,18 +134,17 @@ class Manifest:
             if entry.unstable:
                 self.unstable.add(entry.path)
 
-    def _entries(self) -> Iterator[ManifestEntry]:
+    def _lines(self) -> Iterator[str]:
+        header, pod_uid = self.header, self.header.pod_uid
         for path, record in self.records.items():
-            yield self._entry(path, record, self.header.pod_uid)
+            yield format_entry(self._fields(path, record, pod_uid), header)
         for path in self.pending - self.records.keys():
-            yield self._entry(path, _NO_SIGNATURE, self.header.pod_uid)
+            yield format_entry((path, 0, 0, 0, 0, "", True, path in self.unstable, pod_uid), header)
         for path, record in self.earlier.items():
             if path not in self.pending:
-                yield self._entry(path, record, self._earlier_pod_uids[path])
+                yield format_entry(self._fields(path, record, self._earlier_pod_uids[path]), header)
 
-    def _entry(self, path: str, record: bytes, pod_uid: str) -> ManifestEntry:
-        size, mtime_ns, ctime_ns, inode = file_signature.unpack(record[:SIGNATURE_BYTES])
+    def _fields(self, path: str, record: bytes, pod_uid: str) -> EntryFields:
         digest = record[SIGNATURE_BYTES:].hex()
-        return ManifestEntry(
-            path, size, mtime_ns, ctime_ns, inode, digest, path in self.pending, path in self.unstable, pod_uid
-        )
+        signature = file_signature.unpack(record[:SIGNATURE_BYTES])
+        return (path, *signature, digest, path in self.pending, path in self.unstable, pod_uid)

@@ -15,6 +15,7 @@ from sidecar.open_folders import OpenFolders
 from sidecar.openat2 import open_in_root, walk_in_root
 
 OpenFile = tuple[int, os.stat_result]
+_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
 _MAY_NOT_READ = "its mode does not let main's user read it, or the pod does not set that user (runAsUser)"
 _MAY_NOT_ENTER = "main's user cannot enter a folder above it, or the pod does not set that user (runAsUser)"
@@ -108,26 +109,41 @@ class Source:
         finally:
             os.close(path_fd)
 
-    def open_parent(self, path: str) -> tuple[int, str]:
-        """Open the folder `path` for `open_file_in`, like `open_folder`. Refuses a folder of the job folder."""
+    def open_parent(self, path: str) -> tuple[int, bool]:
+        """Open the folder `path` for `open_file_in`, like `open_folder`. Refuses a folder of the job folder.
+
+        Returns the descriptor, and whether main's user may lack a right that the sidecar has to the files in it.
+        """
         fd, real_path = self.open_folder(path)
         if self.path_in_job_folder(real_path) is not None:
             os.close(fd)
             raise PathRefused("in_place")
-        return fd, real_path
+        return fd, self._is_restricted(real_path)
 
-    def open_file_in(self, folder_fd: int, real_folder: str, name: str) -> OpenFile | None:
-        """Open the file `name` in an open folder, like `open_file`. Returns None if it is a link."""
-        path_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder_fd)
+    def open_file_in(self, folder_fd: int, is_restricted: bool, name: str, main_is_running: bool) -> OpenFile | None:
+        """Open the file `name` in an open folder, like `open_file`. Returns None for a link: `open_file` must open it.
+
+        Once main has ended, opening a FIFO harms nobody, so the file is opened directly, which costs half as much.
+        """
         try:
-            status = os.fstat(path_fd)
-            if stat.S_ISLNK(status.st_mode):
+            fd = os.open(name, (os.O_PATH if main_is_running else _READ_FLAGS) | os.O_NOFOLLOW, dir_fd=folder_fd)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
                 return None
-            if self._is_restricted(real_folder) and not self._access.can_read(status):
+            if error.errno == errno.ENXIO:
+                raise PathRefused("special_file") from error
+            raise
+        opened: OpenFile | None = None
+        try:
+            status = os.fstat(fd)
+            if is_restricted and not self._access.can_read(status):
                 raise PathRefused("unreadable", _MAY_NOT_READ)
-            return _open_to_read(path_fd, status)
+            if not stat.S_ISLNK(status.st_mode):
+                opened = _open_to_read(fd, status, is_open=not main_is_running)
         finally:
-            os.close(path_fd)
+            if opened is None or opened[0] != fd:
+                os.close(fd)
+        return opened
 
     def path_in_job_folder(self, real_path: str) -> str | None:
         """Return the path relative to the job folder ("" for the folder itself), or None if it is outside."""
@@ -231,23 +247,27 @@ class Source:
 class SourceFolders:
     """The source's folders, held open for one sync. Safe to use from several threads, except for `close`."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, main_is_running: bool = True) -> None:
         self._source, self._folders = source, OpenFolders(source.open_parent)
+        self._main_is_running = main_is_running
 
     def open_file(self, path: str) -> OpenFile:
         """Open a file like Source.open_file."""
         folder, _, name = path.rpartition("/")
-        return self._source.open_file_in(*self._folders.get(folder), name) or self._source.open_file(path)
+        folder_fd, is_restricted = self._folders.get(folder)
+        opened = self._source.open_file_in(folder_fd, is_restricted, name, self._main_is_running)
+        return opened or self._source.open_file(path)
 
     def close(self) -> None:
         """Close all folders."""
         self._folders.close()
 
 
-def _open_to_read(path_fd: int, status: os.stat_result) -> OpenFile:
+def _open_to_read(fd: int, status: os.stat_result, is_open: bool = False) -> OpenFile:
+    """Open the regular file of an O_PATH descriptor (`is_open`: of one for reading) for reading. Raises PathRefused."""
     if not stat.S_ISREG(status.st_mode):
         raise PathRefused("special_file")
-    return os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), status
+    return fd if is_open else os.open(f"/proc/self/fd/{fd}", _READ_FLAGS), status
 
 
 def _is_within(path: str, folder: str) -> bool:

@@ -171,8 +171,14 @@ class JobFolderStore:
 
     def _create(self, path: str, write_content: ContentWriter, mode: int, folders: OpenFolders[None]) -> None:
         """Create a file. An error of close counts: a FUSE mount reports a full or broken store only then."""
+        folder, _, name = path.rpartition("/")
         try:
-            fd = self._open_new(path, mode, folders)
+            try:
+                fd = os.open(name, _CREATE, mode, dir_fd=folders.get(folder)[0])
+            except OSError as error:
+                if error.errno not in _NO_FOLDER:
+                    raise
+                fd = self._create_with_folder(folder, name, mode, folders)
         except OSError as error:
             raise _store_error("write", path, error) from error
         try:
@@ -187,18 +193,18 @@ class JobFolderStore:
                 raise _store_error("write", path, error) from error
             raise
 
-    def _open_new(self, path: str, mode: int, folders: OpenFolders[None]) -> int:
-        """Create a file and open it for writing. Creates its folder, if it does not exist or has been removed."""
-        folder, _, name = path.rpartition("/")
-        for _ in range(_MAX_ATTEMPTS - 1):
+    def _create_with_folder(self, folder: str, name: str, mode: int, folders: OpenFolders[None]) -> int:
+        """Create a file whose folder does not exist, or has been removed since it was opened."""
+        attempts = 0
+        while True:
+            attempts += 1
+            folders.forget(folder)
+            self._make_folders(self._full_path(folder) if folder else self._folder)
             try:
                 return os.open(name, _CREATE, mode, dir_fd=folders.get(folder)[0])
             except OSError as error:
-                if error.errno not in _NO_FOLDER:
+                if error.errno not in _NO_FOLDER or attempts == _MAX_ATTEMPTS:
                     raise
-            folders.forget(folder)
-            self._make_folders(self._full_path(folder) if folder else self._folder)
-        return os.open(name, _CREATE, mode, dir_fd=folders.get(folder)[0])
 
     def _replace(self, path: str, write_content: ContentWriter, mode: int, folders: OpenFolders[None]) -> None:
         number = next(self._numbers)

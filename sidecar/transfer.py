@@ -46,7 +46,7 @@ class FileTransfer:
         self, source: Source, store: JobFolderStore, copier: Copier, *, main_is_running: bool, keep_times: bool
     ) -> None:
         self._store, self._main_is_running, self._keep_times = store, main_is_running, keep_times
-        self._source_folders = SourceFolders(source)
+        self._source_folders = SourceFolders(source, main_is_running)
         self._store_folders = store.open_folders()
         self._copier = copier
         self._max_skews: dict[int, int] = {}  # device -> nanoseconds

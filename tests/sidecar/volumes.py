@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sidecar.access import MainUser
@@ -90,33 +90,32 @@ def skipped_paths(scan: Scan) -> dict[str, list[str]]:
 
 
 def read_file(source: Source, path: str) -> str:
-    """Return the content of a file, read directly and through its open folder; both must be equal."""
-    folders = SourceFolders(source)
+    """Return the content of a file, read directly and through its open folder; all must be equal."""
     texts = []
-    try:
-        for opening in (source.open_file, folders.open_file, folders.open_file):
-            fd, found = opening(path)
-            with open(fd, encoding="utf-8") as file:
-                assert os.fstat(fd).st_ino == found.st_ino
-                assert not os.get_inheritable(fd)
-                texts.append(file.read())
-    finally:
-        folders.close()
+    for opening in _openings(source):
+        fd, found = opening(path)
+        with open(fd, encoding="utf-8") as file:
+            assert os.fstat(fd).st_ino == found.st_ino
+            assert not os.get_inheritable(fd)
+            texts.append(file.read())
     assert len(set(texts)) == 1
     return texts[0]
 
 
 def refusal_reason(source: Source, path: str) -> str:
-    """Return why a file is not opened, directly and through its open folder; both must be equal."""
-    folders = SourceFolders(source)
-    reasons = []
-    try:
-        for opening in (source.open_file, folders.open_file):
-            reasons.append(open_result(opening, path))
-    finally:
-        folders.close()
+    """Return why a file is not opened, directly and through its open folder; all must be equal."""
+    reasons = [open_result(opening, path) for opening in _openings(source)]
     assert len(set(reasons)) == 1, reasons
     return reasons[0]
+
+
+def _openings(source: Source) -> Iterator[Callable[[str], OpenFile]]:
+    """Yield all ways to open a file: by its path, and in a folder that is not open yet or already open."""
+    yield source.open_file
+    for main_is_running in (True, False):
+        with closing(SourceFolders(source, main_is_running)) as folders:
+            yield folders.open_file
+            yield folders.open_file
 
 
 def open_result(opening: Callable[[str], OpenFile], path: str) -> str:
