@@ -28,6 +28,9 @@ STATES = {
 
 REASONS = {
     "over_limit": "the limit on the number or size of files is exceeded",
+    "link_over_limit": "links and further names of files, for which the limits leave no room",
+    "link_skipped": "links, which the setting PHJOB_ARTIFACT_LINKS=skip leaves out",
+    "other_jobs": "links to the artifacts of other jobs",
     "excluded": "excluded by the include and exclude globs",
     "outside_volumes": (
         "links to files outside the job's volumes, which the collector cannot read: "
@@ -47,7 +50,11 @@ REASONS = {
 }
 
 # With these reasons, files that should be in the store are missing. The others are skipped by design.
-INCOMPLETE_REASONS = frozenset(REASONS.keys() - {"over_limit", "excluded", "broken_link", "link_loop", "special_file"})
+INCOMPLETE_REASONS = frozenset(
+    REASONS.keys()
+    - {"over_limit", "link_over_limit", "link_skipped", "other_jobs"}
+    - {"excluded", "broken_link", "link_loop", "special_file"}
+)
 
 
 @dataclass

@@ -76,6 +76,13 @@ SETTINGS_TABLE = (
         "if a limit is exceeded: reject collects nothing, keep collects the files that fit",
     ),
     _row(
+        "links",
+        "follow",
+        choice("follow", "skip"),
+        "links in the artifacts folder: follow collects the files they lead to, as far as the limits leave room; "
+        "skip leaves them out",
+    ),
+    _row(
         "retention_seconds",
         "604800",
         number(1, MAX_RETENTION_SECONDS),
@@ -184,6 +191,7 @@ class SidecarSettings:
     limit_size_mb: int
     limit_files: int
     over_limit: str
+    links: str
     retention_seconds: int
     include: tuple[str, ...]
     exclude: tuple[str, ...]

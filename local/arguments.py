@@ -8,7 +8,7 @@ from pathlib import Path
 from artifacts.settings import SETTINGS_TABLE
 
 _RUN_QUEUED = "run-queued"
-_HELP_SETTINGS = ("limit_size_mb", "limit_files", "over_limit", "retention_seconds", "include", "exclude")
+_HELP_SETTINGS = ("limit_size_mb", "limit_files", "over_limit", "links", "retention_seconds", "include", "exclude")
 
 _ABOUT = """\
 Run PrimeHub jobs on this machine, without a cluster. A job writes its results to the folder

@@ -143,7 +143,8 @@ class Applier:
         todo = Count(len(sizes), sum(sizes.values()))
         self._pause_ns = int((time.monotonic() - self._last_copied_at) * 1e9)
         process_count = self._strategy.process_count(todo.files, todo.bytes) if self.main_has_ended else 1
-        budget = GrowthBudget(plan.spare_bytes // process_count)
+        batches = _split_batches(plan.copy, scan)
+        budget = GrowthBudget(plan.spare_bytes // (process_count * len(batches) if process_count > 1 else 1))
         copier = Copier(self._strategy.digest, self._strategy.in_kernel, budget, self.abort)
         transfer = FileTransfer(
             self._source,
@@ -159,12 +160,7 @@ class Applier:
         def must_stop() -> bool:
             return should_stop() or self.abort.is_set()
 
-        results: Iterator[tuple[str, tuple[Any, ...]] | None]
-        if process_count > 1:
-            results = map_forked(work, dict(sizes), process_count, must_stop)
-        else:
-            paths = interleave_folders(plan.copy) if self._strategy.is_remote else plan.copy
-            results = map_unordered(work, paths, self._strategy.thread_count, must_stop)
+        results = self._map_batches(work, batches, sizes, process_count, must_stop)
         progress_at, checkpoint_at = 0.0, time.monotonic() + CHECKPOINT_SECONDS
         for item in results:
             if item:
@@ -188,6 +184,21 @@ class Applier:
         for path, size in sizes.items():
             self.needs_cleanup = True
             add_skipped(failed, "not_reached", path, size)
+
+    def _map_batches(
+        self,
+        work: Callable[[str], TransferResult],
+        batches: list[list[str]],
+        sizes: dict[str, int],
+        process_count: int,
+        must_stop: Callable[[], bool],
+    ) -> Iterator[tuple[str, tuple[Any, ...]] | None]:
+        for batch in batches:
+            if process_count > 1:
+                yield from map_forked(work, {path: sizes[path] for path in batch}, process_count, must_stop)
+            else:
+                paths = interleave_folders(batch) if self._strategy.is_remote else batch
+                yield from map_unordered(work, paths, self._strategy.thread_count, must_stop)
 
     def _record_result(
         self, path: str, result: TransferResult, plan: SyncPlan, scan: Scan, failed: dict[str, Skipped]
@@ -219,6 +230,13 @@ class Applier:
         Otherwise a file whose timestamps are in the future would be copied in every sync.
         """
         return self._pause_ns >= tick_ns(signature) and self._manifest.has_racy_copy(path, signature)
+
+
+def _split_batches(paths: list[str], scan: Scan) -> list[list[str]]:
+    """Return own files before linked ones, which are copied afterwards and so cost own files no time."""
+    own = [path for path in paths if path not in scan.linked] if scan.linked else paths
+    linked = [path for path in paths if path in scan.linked] if scan.linked else []
+    return [batch for batch in (own, linked) if batch]
 
 
 def skip_unreadable(scan: Scan, path: str, result: TransferResult) -> None:

@@ -20,10 +20,15 @@ class Globs:
 
     def is_included(self, path: str) -> bool:
         """Whether the file at the relative path is collected. Exclude globs win over include globs."""
-        parts = path.split("/")
-        if any(_matches_any_prefix(glob, parts) for glob in self._exclude):
+        if self.is_excluded(path):
             return False
+        parts = path.split("/")
         return not self._include or any(_matches_any_prefix(glob, parts) for glob in self._include)
+
+    def is_excluded(self, path: str) -> bool:
+        """Whether an exclude glob matches the file or folder at the relative path, or a folder above it."""
+        parts = path.split("/")
+        return any(_matches_any_prefix(glob, parts) for glob in self._exclude)
 
 
 def _compile(glob: str) -> _Pattern:

@@ -16,9 +16,10 @@ def compute_outcome(report: Report, is_rejected: bool, is_truncated: bool) -> tu
     if not stored and "excluded" in report.skipped:
         excluded = format_files_and_size(report.skipped["excluded"].files, report.skipped["excluded"].bytes)
         return "empty", f"no files to collect: the include and exclude globs excluded {excluded}"
+    left_out = _describe_left_out(report)
     if not stored:
-        return "empty", "the job left no files"
-    message = f"{format_files_and_size(stored, report.collected.bytes + report.in_place.bytes)} in the store"
+        return "empty", f"no files to collect{left_out}" if left_out else "the job left no files"
+    message = f"{format_files_and_size(stored, report.collected.bytes + report.in_place.bytes)} in the store{left_out}"
     if report.limit_exceeded and report.over_limit == "keep":
         return "sealed", f"{message}; {limit_message(report)}; only the files that fit were collected"
     if report.limit_exceeded:
@@ -42,6 +43,13 @@ def format_size(size_bytes: int) -> str:
     if size_bytes < 1024:
         return f"{size_bytes} {'byte' if size_bytes == 1 else 'bytes'}"
     return f"{size_bytes / 1024:.1f} kB" if size_bytes < MIB else f"{size_bytes / MIB:.1f} MB"
+
+
+def _describe_left_out(report: Report) -> str:
+    row = report.skipped.get("link_over_limit")
+    return (
+        f"; the limits leave no room for {format_files_and_size(row.files, row.bytes)} reached by links" if row else ""
+    )
 
 
 def _incomplete_message(report: Report, is_truncated: bool) -> str:

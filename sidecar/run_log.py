@@ -62,7 +62,8 @@ class RunLog:
 
 
 def _log_skipped(reason: str, row: Skipped) -> None:
-    level = logging.WARNING if reason in INCOMPLETE_REASONS or reason == "over_limit" else logging.INFO
+    is_warning = reason in INCOMPLETE_REASONS or reason in ("over_limit", "link_over_limit")
+    level = logging.WARNING if is_warning else logging.INFO
     explanation = f"{REASONS[reason]} ({row.detail})" if row.detail else REASONS[reason]
     logger.log(
         level, "files not collected", reason=reason, files=row.files, first_path=row.paths[0], explanation=explanation

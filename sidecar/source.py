@@ -5,10 +5,12 @@ Files on volumes that other pods can use too are collected only if main's user c
 """
 
 import errno
+import functools
 import os
 import stat
 from dataclasses import dataclass
 
+from artifacts.layout import JOB_ARTIFACTS
 from artifacts.names import encode_path
 from sidecar.access import AccessRules, MainUser
 from sidecar.open_folders import OpenFolders
@@ -43,6 +45,27 @@ class VolumeView:
     hidden_paths: tuple[str, ...]
     job_folder: str
     private_volumes: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def job_artifacts(self) -> str:
+        """The folder of all job folders of the group."""
+        return os.path.dirname(self.job_folder)
+
+    @functools.cached_property
+    def _groups(self) -> str:
+        """The folder of all groups' folders if PHFS shows one of them in place, as in local mode, or ""."""
+        groups = os.path.dirname(os.path.dirname(self.job_artifacts))
+        return groups if os.path.basename(groups) == "groups" else ""
+
+    def is_of_other_job(self, real_path: str) -> bool:
+        """Whether a path without links is below `jobArtifacts/` of the store, but not in this job's folder."""
+        if _is_within(real_path, self.job_folder) or real_path == self.job_artifacts:
+            return False
+        if _is_within(real_path, self.job_artifacts):
+            return True
+        if not self._groups or not _is_within(real_path, self._groups):
+            return False
+        return real_path[len(self._groups) + 1 :].split("/", 2)[1:2] == [JOB_ARTIFACTS]
 
     def is_visible(self, real_path: str) -> bool:
         """Whether a path without links is on a volume that the sidecar can see."""
@@ -199,6 +222,8 @@ class Source:
         real_path = link[len(self._root) :] or "/"
         if not self.view.is_visible(real_path):
             raise PathRefused("outside_volumes", real_path)
+        if self.view.is_of_other_job(real_path):
+            raise PathRefused("other_jobs")
         if self._is_restricted(real_path):
             self._check_mains_access(fd, real_path)
         return real_path

@@ -20,7 +20,7 @@ from sidecar.manifest import Manifest
 from sidecar.metadata_writer import MetadataWriter
 from sidecar.outcome import compute_outcome, limit_message
 from sidecar.plan import Limits, SyncContext, SyncPlan, count_files, plan_sync
-from sidecar.scan import Scan, add_skipped, merge_skipped, scan_source
+from sidecar.scan import Scan, ScanOptions, add_skipped, merge_skipped, scan_source
 from sidecar.source import Source
 from sidecar.store import JobFolderStore
 from sidecar.transfer import probe
@@ -39,10 +39,13 @@ class Syncer:
         self, settings: SidecarSettings, source: Source, store: JobFolderStore, strategy: CopyStrategy
     ) -> None:
         self._settings, self.source, self._store, self._strategy = settings, source, store, strategy
-        self._globs = Globs(settings.include, settings.exclude)
         self._limits = Limits(settings.limit_files, settings.limit_size_bytes, settings.over_limit == "keep")
-        self._max_entries = max(MIN_SCAN_ENTRIES, 2 * self._limits.files)
-        self._prefix_bytes = len(job_prefix(settings.group or "x" * 63, settings.job).encode())
+        self._scan_options = ScanOptions(
+            Globs(settings.include, settings.exclude),
+            prefix_bytes=len(job_prefix(settings.group or "x" * 63, settings.job).encode()),
+            max_entries=max(MIN_SCAN_ENTRIES, 2 * self._limits.files),
+            follow_links=settings.links == "follow",
+        )
         self._manifest = Manifest(settings.job, settings.pod_uid)
         self._is_loaded = self._is_resumed = False
         self._plan = SyncPlan()
@@ -229,7 +232,8 @@ class Syncer:
             )
 
     def _scan_source(self) -> None:
-        self.scan = scan_source(self.source, self._globs, self._prefix_bytes, self._max_entries)
+        self.scan = Scan()  # free the last scan first, so that memory holds only one
+        self.scan = scan_source(self.source, self._scan_options)
         for path, (signature, result) in list(self.applier.unreadable.items()):
             if self.scan.files.get(path) != signature:
                 del self.applier.unreadable[path]
@@ -243,12 +247,15 @@ class Syncer:
         return plan
 
     def _skip_unreadable_files(self) -> bool:
-        """Skip files that cannot be copied, so that they do not count towards a limit. Returns whether there were any.
+        """Skip own files that cannot be copied, so that they do not count towards a limit.
 
-        Called before a job is rejected. Stops once the readable files alone exceed a limit.
+        Called before a job is rejected. Stops once the readable files alone exceed a limit. Returns whether there were
+        any unreadable files.
         """
         readable, has_skipped = Count(), False
         for path, signature in list(self.scan.files.items()):
+            if path in self.scan.linked:
+                continue
             result = probe(self.source, path) if path not in self._manifest.records else None
             if result:
                 has_skipped = True

@@ -28,7 +28,7 @@ from controller.settings import WebhookSettings
 # `grace_seconds` applies to the pod too, the others only to the sidecar.
 OPTIONS = {
     *("enabled", "limit_size_mb", "limit_files", "over_limit", "retention_seconds", "include", "exclude", "digest"),
-    "grace_seconds",
+    *("grace_seconds", "links"),
 }
 SIDECAR_ROWS = {row.field: row for row in SETTINGS_TABLE}
 _LIMITED_OPTIONS = ("limit_size_mb", "limit_files", "retention_seconds", "grace_seconds")

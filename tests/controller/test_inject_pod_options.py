@@ -28,6 +28,7 @@ def variable(name: str, value: str) -> Document:
         ("limit-size-mb", "200", "limit_size_mb", 200),
         ("limit-files", "5", "limit_files", 5),
         ("over-limit", "keep", "over_limit", "keep"),
+        ("links", "skip", "links", "skip"),
         ("retention-seconds", "3600", "retention_seconds", 3600),
         ("include", "*.png, plots/**", "include", ("*.png", "plots/**")),
         ("exclude", "*.tmp\n*.bak", "exclude", ("*.tmp", "*.bak")),

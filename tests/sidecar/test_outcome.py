@@ -59,6 +59,18 @@ def report(
             ("empty", "no files to collect: the include and exclude globs excluded 3 files (30 bytes)"),
         ),
         (
+            report(2, skipped={"link_over_limit": Skipped(3, MIB, ["a"])}),
+            False,
+            False,
+            ("sealed", "2 files (2.0 MB) in the store; the limits leave no room for 3 files (1.0 MB) reached by links"),
+        ),
+        (
+            report(0, skipped={"link_over_limit": Skipped(1, 200 * MIB, ["a"])}),
+            False,
+            False,
+            ("empty", "no files to collect; the limits leave no room for 1 file (200.0 MB) reached by links"),
+        ),
+        (
             report(0, exceeded=True, skipped={"unreadable": Skipped(1, 0, ["a"])}),
             True,
             True,
@@ -104,6 +116,7 @@ def test_the_outcome_has_the_expected_state_and_message(
 def test_a_job_is_incomplete_only_if_a_wanted_file_is_missing(reason: str) -> None:
     state, _ = compute_outcome(report(2, skipped={reason: Skipped(1, 0, ["a"])}), is_rejected=False, is_truncated=False)
     skipped_by_rule = {"over_limit", "excluded", "broken_link", "link_loop", "special_file"}
+    skipped_by_rule |= {"link_over_limit", "link_skipped", "other_jobs"}
     assert state == ("sealed" if reason in skipped_by_rule else "incomplete")
     assert INCOMPLETE_REASONS.isdisjoint(skipped_by_rule)
     assert INCOMPLETE_REASONS | skipped_by_rule == REASONS.keys()

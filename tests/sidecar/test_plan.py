@@ -281,3 +281,59 @@ def test_a_file_that_keeps_changing_is_copied_every_few_syncs() -> None:
 
 def test_copies_may_grow_up_to_the_limit() -> None:
     assert plan_sync(scan_of({"a": 300}, in_place={"x": 100}), manifest_of(), LIMITS, LAST).spare_bytes == 600
+
+
+@pytest.mark.parametrize("limits", [LIMITS, KEEP], ids=["reject", "keep"])
+@CONTEXTS
+def test_linked_files_get_the_room_that_own_files_leave(context: SyncContext, limits: Limits) -> None:
+    scan = scan_of({"z": 600, "a": 300, "b": 200, "c": 100}, linked={"a", "b", "c"})
+    plan = plan_sync(scan, manifest_of(), limits, context)
+    assert work(plan) == ([], ["z", "a", "c"], [])
+    assert (plan.found, plan.spare_bytes, plan.is_over_limit) == (Count(3, 1000), 0, False)
+    assert list(plan.skipped) == ["link_over_limit"]
+    assert (plan.skipped["link_over_limit"].paths, plan.skipped["link_over_limit"].bytes) == (["b"], 200)
+    plan = plan_sync(scan, manifest_of(), Limits(2, 1000, limits.keep), context)
+    assert (plan.copy, plan.skipped["link_over_limit"].paths) == (["z", "a"], ["b", "c"])
+
+
+def test_copies_of_linked_files_make_room_for_an_own_file_that_is_copied() -> None:
+    scan = scan_of({"link": 600, "m": 400, "own": 500}, linked={"link", "m"})
+    manifest = manifest_of({"link": 600, "m": 400})
+    plan = plan_sync(scan, manifest, LIMITS, EAGER)
+    assert work(plan) == (["link"], ["own"], [])
+    scan.files["own"] = signature(500, age_seconds=0)
+    plan = plan_sync(scan, manifest, LIMITS, main_runs())
+    assert (work(plan), set(plan.deferred), plan.skipped) == (([], [], []), {"own"}, {})
+
+
+def test_a_new_linked_file_does_not_take_the_room_of_a_deferred_own_file() -> None:
+    scan = scan_of({"link": 500, "own": 0}, linked={"link"})
+    scan.files["own"] = signature(600, age_seconds=0)
+    plan = plan_sync(scan, manifest_of(), LIMITS, main_runs())
+    assert (plan.copy, set(plan.deferred), list(plan.skipped)) == ([], {"own"}, ["link_over_limit"])
+
+
+def test_linked_files_with_copies_have_precedence_while_main_runs_and_byte_order_decides_at_the_end() -> None:
+    scan = scan_of({"a": 600, "b": 600}, linked={"a", "b"})
+    assert work(plan_sync(scan, manifest_of({"b": 600}), LIMITS, EAGER)) == ([], [], [])
+    assert work(plan_sync(scan, manifest_of({"b": 600}), LIMITS, LAST)) == (["b"], ["a"], [])
+
+
+@CONTEXTS
+def test_a_copy_below_an_uncertain_link_stays_as_long_as_own_files_leave_room(context: SyncContext) -> None:
+    manifest = manifest_of({"d/a": 900})
+    for size, removed, reasons in ((100, [], []), (101, ["d/a"], ["link_over_limit"])):
+        plan = plan_sync(scan_of({"own": size}, uncertain={"d"}, linked={"d"}), manifest, LIMITS, context)
+        assert (work(plan), list(plan.skipped)) == ((removed, ["own"], []), reasons)
+
+
+def test_linked_files_of_a_job_over_the_limit_are_skipped_too() -> None:
+    scan = scan_of({"a": 1001, "b": 10}, linked={"b"})
+    plan = plan_sync(scan, manifest_of({"b": 10}), LIMITS, LAST)
+    assert (work(plan), plan.is_rejected) == (([], [], ["b"]), True)
+    assert {reason: row.paths for reason, row in plan.skipped.items()} == {
+        "over_limit": ["a"],
+        "link_over_limit": ["b"],
+    }
+    plan = plan_sync(scan, manifest_of(), KEEP, LAST)
+    assert (plan.copy, list(plan.skipped)) == (["b"], ["over_limit"])

@@ -35,15 +35,27 @@ def without_conflicts(files: dict[str, FileSignature]) -> dict[str, FileSignatur
 
 
 FILES = st.dictionaries(PATH, SIGNATURE, max_size=6).map(without_conflicts)
-CLEAR_SCAN = st.builds(Scan, exists=st.just(True), files=FILES)
-SCAN = st.builds(
-    Scan,
-    exists=st.just(True),
-    files=FILES,
-    in_place=st.dictionaries(PATH, st.integers(0, 12), max_size=2),
-    uncertain=st.sets(PATH | st.just(""), max_size=2),
-    is_truncated=st.booleans(),
-).map(lambda scan: replace(scan, uncertain={path for path in scan.uncertain if path not in scan.files}))
+
+
+@st.composite
+def clear_scans(draw: st.DrawFn) -> Scan:
+    files = draw(FILES)
+    return Scan(exists=True, files=files, linked={path for path in files if draw(st.booleans())})
+
+
+@st.composite
+def scans(draw: st.DrawFn) -> Scan:
+    scan = draw(clear_scans())
+    unseen = draw(st.sets(PATH | st.just(""), max_size=2)) - scan.files.keys()
+    found = [*scan.files, *unseen]  # nothing below an uncertain folder was seen
+    scan.uncertain = {path for path in unseen if not any(other.startswith(f"{path}/") for other in found)}
+    scan.linked |= {path for path in scan.uncertain if path and draw(st.booleans())}
+    scan.in_place = draw(st.dictionaries(PATH, st.integers(0, 12), max_size=2))
+    scan.is_truncated = draw(st.booleans())
+    return scan
+
+
+CLEAR_SCAN, SCAN = clear_scans(), scans()
 
 
 @st.composite
@@ -68,6 +80,11 @@ def is_uncertain(path: str, uncertain: set[str]) -> bool:
     return any(entry in ("", path) or path.startswith(entry + "/") for entry in uncertain)
 
 
+def is_linked(path: str, scan: Scan) -> bool:
+    """Whether the path is not the job's own content: a linked file, or a copy at or below an uncertain link."""
+    return path in scan.linked or (path not in scan.files and is_uncertain(path, scan.uncertain & scan.linked))
+
+
 @OFTEN
 @given(SCAN, manifests(), LIMITS, CONTEXT)
 def test_only_found_files_are_copied_and_only_own_copies_removed(
@@ -75,7 +92,7 @@ def test_only_found_files_are_copied_and_only_own_copies_removed(
 ) -> None:
     plan = plan_sync(scan, manifest, limits, context)
     removed = plan.remove_first + plan.remove
-    assert plan.copy == sorted(set(plan.copy))
+    assert plan.copy == sorted(set(plan.copy), key=lambda path: (path in scan.linked, path))
     assert set(plan.copy) <= scan.files.keys()
     assert set(removed) <= manifest.paths()
     assert len(set(removed)) == len(removed)
@@ -94,11 +111,10 @@ def test_copies_of_this_pod_whose_files_are_uncertain_are_not_removed(
     own = (manifest.records.keys() | manifest.pending) - manifest.earlier.keys()
     for path in own & {*plan.remove_first, *plan.remove}:
         if path in scan.files:  # found, but it does not fit
-            assert limits.keep
-            assert context.is_last
-        else:
+            assert path in scan.linked or (limits.keep and context.is_last)
+        elif not is_linked(path, scan):
             assert not scan.is_truncated
-            assert not is_uncertain(path, scan.uncertain)
+            assert not is_uncertain(path, scan.uncertain - scan.linked)
             assert path not in scan.in_place
 
 
@@ -143,9 +159,39 @@ def test_every_file_is_copied_unchanged_deferred_or_skipped(
     scan: Scan, manifest: Manifest, limits: Limits, context: SyncContext
 ) -> None:
     plan = plan_sync(scan, manifest, limits, context)
-    skipped = set(plan.skipped["over_limit"].paths) if plan.skipped else set()
-    assert bool(skipped) <= plan.is_over_limit
+    skipped = {path for row in plan.skipped.values() for path in row.paths}
+    assert ("over_limit" in plan.skipped) <= plan.is_over_limit
     for path, signature in scan.files.items():
         is_copied = path not in manifest.pending and manifest.records.get(path, b"").startswith(signature)
         states = [path in plan.copy, path in plan.deferred, path in skipped]
         assert sum(states) == 1 or (is_copied and not any(states))
+
+
+@OFTEN
+@given(SCAN, manifests(), LIMITS, CONTEXT)
+def test_linked_files_cost_the_own_files_nothing(
+    scan: Scan, manifest: Manifest, limits: Limits, context: SyncContext
+) -> None:
+    """The same own files are copied, skipped and kept as if there were no linked files and no copies of such files."""
+    scan = replace(scan, in_place={path: size for path, size in scan.in_place.items() if not is_linked(path, scan)})
+    own_scan = replace(
+        scan,
+        files={path: file for path, file in scan.files.items() if not is_linked(path, scan)},
+        uncertain=scan.uncertain - scan.linked,
+        linked=set(),
+    )
+    own_manifest = Manifest("job-1", "uid-1")
+    for path, record in manifest.records.items():
+        if not is_linked(path, scan):
+            own_manifest.add_copy(path, record, b"", size_of(record), unstable=False)
+    own_manifest.pending = {path for path in manifest.pending if not is_linked(path, scan)}
+    own_manifest.earlier = dict(manifest.earlier)
+    plan = plan_sync(scan, manifest, limits, context)
+    own_plan = plan_sync(own_scan, own_manifest, limits, context)
+    assert [path for path in plan.copy if path in own_scan.files] == own_plan.copy
+    assert (plan.is_over_limit, plan.is_rejected) == (own_plan.is_over_limit, own_plan.is_rejected)
+    assert plan.skipped.get("over_limit") == own_plan.skipped.get("over_limit")
+    removed, own_removed = (
+        {*each.remove_first, *each.remove} & own_manifest.records.keys() for each in (plan, own_plan)
+    )
+    assert removed == own_removed

@@ -9,9 +9,10 @@ import pytest
 from artifacts.names import decode_path
 from sidecar.file_signature import signature_of
 from sidecar.globs import Globs
-from sidecar.scan import MAX_DEPTH
+from sidecar.scan import MAX_DEPTH, ScanOptions, scan_source
+from sidecar.source import Source, VolumeView
 from tests.machine import require
-from tests.sidecar.volumes import JOB_FOLDER, Volumes, skipped_paths
+from tests.sidecar.volumes import JOB_FOLDER, OWN_USER, Volumes, skipped_paths
 
 pytestmark = pytest.mark.usefixtures("either_kernel")
 
@@ -25,7 +26,7 @@ def test_every_file_is_found_with_its_signature(volumes: Volumes) -> None:
     )
     folder = volumes.artifact("").stat()
     assert (scan.exists, scan.folder_id) == (True, (folder.st_dev, folder.st_ino))
-    assert (scan.skipped, scan.uncertain, scan.linked_files, scan.in_place) == ({}, set(), set(), {})
+    assert (scan.skipped, scan.uncertain, scan.linked, scan.in_place) == ({}, set(), set(), {})
     assert not scan.is_truncated
 
 
@@ -40,7 +41,7 @@ def test_links_to_paths_on_the_jobs_volumes_are_followed(volumes: Volumes) -> No
     scan = volumes.scan()
     assert set(scan.files) == {"model.pt", "folder/model.pt", "up", "far up", "twice"}
     assert scan.files["model.pt"] == signature_of(target.stat())
-    assert scan.linked_files == {"model.pt", "up", "far up", "twice"}
+    assert scan.linked == scan.files.keys()
     assert (scan.skipped, scan.uncertain) == ({}, set())
 
 
@@ -112,13 +113,93 @@ def test_folders_that_are_too_deep_are_reported(volumes: Volumes) -> None:
     assert (set(scan.files), skipped_paths(scan)) == ({f"{deep}/a"}, {"too_deep": [f"{deep}/d"]})
 
 
-def test_links_that_multiply_are_scanned_up_to_the_limit(volumes: Volumes) -> None:
+@pytest.mark.parametrize("limit", ["entries", "bytes", "time"])
+def test_links_that_multiply_are_scanned_up_to_a_limit_after_the_own_files(
+    volumes: Volumes, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(30):
         for name in ("one", "two"):
             volumes.link(f"/project/x/{number}/{name}", f"/project/x/{number + 1}")
     volumes.link("bomb", "/project/x/0")
-    scan = volumes.scan(max_entries=500)
-    assert scan.is_truncated
+    volumes.link("cut", "/project/x/29")
+    for number in range(8):
+        volumes.write(f"own/{number}/file")
+    if limit != "entries":
+        constant, value = {"bytes": ("PATH_BYTES_PER_ENTRY", 0.05), "time": ("MAX_LINK_SECONDS", 0.0)}[limit]
+        monkeypatch.setattr(f"sidecar.scan.{constant}", value)
+    scan = volumes.scan(max_entries=200 if limit == "entries" else 4000)
+    assert set(scan.files) == {f"own/{number}/file" for number in range(8)}
+    assert not scan.is_truncated
+    assert scan.uncertain == scan.linked == {"bomb", "cut"}
+    assert skipped_paths(scan) == {"link_over_limit": ["bomb", "cut"]}
+
+
+def test_only_regular_files_in_the_folder_itself_are_own_content(volumes: Volumes) -> None:
+    """Each inode once, under its first name, as `find -type f` and `du` count."""
+    volumes.write("/project/x/data/a")
+    volumes.write("/home/jovyan/result")
+    volumes.write("d/k")
+    for name in "mbz":
+        os.link(volumes.artifact("d/k"), volumes.artifact(name))
+    os.link(volumes.at("/home/jovyan/result"), volumes.artifact("result"))
+    volumes.link("data", "/project/x/data")
+    volumes.link("folder", "d")
+    volumes.link("file", "d/k")
+    volumes.link("home", "..")
+    volumes.link("gone", "/tmp/out")
+    scan = volumes.scan()
+    assert set(scan.files) - scan.linked == {"b", "result"}
+    assert scan.linked - set(scan.files) == scan.uncertain == {"gone"}
+    assert set(scan.files) & scan.linked == {"d/k", "m", "z", "data/a", "folder/k", "file", "home/result"}
+    assert skipped_paths(scan) == {"link_loop": ["home/artifacts"], "outside_volumes": ["gone"]}
+
+
+def test_a_linked_folder_that_is_excluded_is_not_scanned(volumes: Volumes) -> None:
+    volumes.write("/project/x/data/a")
+    volumes.link("data", "/project/x/data")
+    assert skipped_paths(volumes.scan(Globs((), ("data",)))) == {"excluded": ["data"]}
+
+
+def test_links_are_reported_if_the_setting_leaves_them_out(volumes: Volumes) -> None:
+    volumes.write("/project/x/data/a")
+    volumes.write("own")
+    os.link(volumes.artifact("own"), volumes.artifact("second"))
+    for name, target in {"data": "/project/x/data", "file": "own", "gone": "x", "x.tmp": "own"}.items():
+        volumes.link(name, target)
+    scan = volumes.scan(Globs((), ("*.tmp",)), follow_links=False)
+    assert (set(scan.files), scan.uncertain) == ({"own", "second"}, set())
+    assert skipped_paths(scan) == {"link_skipped": ["data", "file", "gone"], "excluded": ["x.tmp"]}
+
+
+def test_artifacts_of_other_jobs_are_not_reached_through_links(volumes: Volumes) -> None:
+    volumes.write(f"{JOB_FOLDER}/own", "12345")
+    for path in ("job-2/a", "job-2/.metadata/expiredAt", "job-10/b"):
+        volumes.write(f"/phfs/jobArtifacts/{path}")
+    volumes.write("/phfs/datasets/jobArtifacts/c")
+    links = {"phfs": "/phfs", "all": "/phfs/jobArtifacts", "other": "/phfs/jobArtifacts/job-2"}
+    for name, target in (links | {"file": "/phfs/jobArtifacts/job-10/b", "self": JOB_FOLDER}).items():
+        volumes.link(name, target)
+    scan = volumes.scan()
+    assert (set(scan.files), scan.in_place) == ({"phfs/datasets/jobArtifacts/c"}, {"own": 5})
+    assert skipped_paths(scan) == {"other_jobs": ["all", "file", "other", "phfs/jobArtifacts"]}
+    assert scan.uncertain == set()
+
+
+def test_no_group_has_its_jobs_artifacts_collected_if_the_store_shows_all_groups(tmp_path: Path) -> None:
+    """In local mode, the group's part of PHFS is a folder of a store that the job can reach."""
+    groups, home = tmp_path / "phfs/groups", tmp_path / "home"
+    for path in ("g/jobArtifacts/job-1/own", "g/jobArtifacts/job-2/a", "h/jobArtifacts/job-1/b", "h/data/c", "g/d"):
+        (groups / path).parent.mkdir(parents=True, exist_ok=True)
+        (groups / path).write_text("x")
+    (home / "artifacts").mkdir(parents=True)
+    (home / "artifacts/all").symlink_to(groups)
+    (home / "artifacts/file").symlink_to(groups / "h/jobArtifacts/job-1/b")
+    view = VolumeView(f"{home}/artifacts", (str(tmp_path),), (), f"{groups}/g/jobArtifacts/job-1")
+    source = Source("/", view, OWN_USER)
+    scan = scan_source(source, ScanOptions(Globs((), ()), 0, 1000))
+    source.close()
+    assert (set(scan.files), set(scan.in_place)) == ({"all/g/d", "all/h/data/c"}, {"own"})
+    assert skipped_paths(scan) == {"other_jobs": ["all/g/jobArtifacts", "all/h/jobArtifacts", "file"]}
 
 
 @pytest.mark.parametrize(("max_entries", "truncated"), [(3, True), (10, True), (11, False)])
@@ -202,7 +283,7 @@ def test_a_link_into_the_job_folder_is_in_place(volumes: Volumes) -> None:
     volumes.link("again", f"{JOB_FOLDER}/m/weights")
     volumes.link("one", f"{JOB_FOLDER}/single")
     scan = volumes.scan()
-    assert (scan.files, scan.in_place, scan.linked_files) == ({}, {"m/weights": 5, "single": 1}, set())
+    assert (scan.files, scan.in_place, scan.linked) == ({}, {"m/weights": 5, "single": 1}, set())
     assert (scan.skipped, scan.uncertain) == ({}, set())
 
 

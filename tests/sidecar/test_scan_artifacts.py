@@ -5,7 +5,7 @@ import os
 import pytest
 
 from sidecar.globs import Globs
-from sidecar.scan import Scan, scan_source
+from sidecar.scan import Scan, ScanOptions, scan_source
 from sidecar.source import Source
 from tests.machine import require
 from tests.sidecar.volumes import JOB_FOLDER, Volumes, skipped_paths
@@ -24,13 +24,14 @@ def test_artifacts_that_link_to_the_job_folder_are_in_place(volumes: Volumes, ta
     assert (scan.exists, scan.files, scan.in_place, scan.skipped) == (True, {}, {"a": 1}, {})
 
 
-def test_artifacts_that_link_to_the_store_are_copied_except_the_job_folder(volumes: Volumes) -> None:
+def test_artifacts_that_link_to_the_store_are_copied_except_all_job_folders(volumes: Volumes) -> None:
     volumes.write(f"{JOB_FOLDER}/a", "1")
     volumes.write("/phfs/jobArtifacts/job-10/b")
     volumes.write("/phfs/c")
     volumes.replace_artifacts("/phfs")
     scan = volumes.scan()
-    assert (set(scan.files), scan.in_place) == ({"jobArtifacts/job-10/b", "c"}, {"a": 1})
+    assert (set(scan.files), scan.in_place) == ({"c"}, {"a": 1})
+    assert skipped_paths(scan) == {"other_jobs": ["jobArtifacts"]}
 
 
 def test_artifacts_may_be_a_link_to_a_folder_on_a_volume(volumes: Volumes) -> None:
@@ -118,6 +119,6 @@ def scan_result(scan: Scan) -> tuple[bool, dict[str, list[str]], set[str]]:
 def scan_as_nobody(source: Source) -> Scan:
     os.seteuid(NOBODY)
     try:
-        return scan_source(source, Globs((), ()), 0, 1000)
+        return scan_source(source, ScanOptions(Globs((), ()), 0, 1000))
     finally:
         os.seteuid(0)

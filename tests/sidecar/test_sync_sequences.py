@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from artifacts.errors import StoreError
 from artifacts.layout import job_folder
 from artifacts.names import encode_path
-from artifacts.settings import MIB, SidecarSettings
+from artifacts.settings import SidecarSettings
 from sidecar.copy_strategy import choose_strategy
 from sidecar.open_folders import OpenFolders
 from sidecar.source import Source, VolumeView
@@ -161,18 +161,32 @@ def visible_files(folder: Path, ancestors: tuple[tuple[int, int], ...] = ()) -> 
     return found
 
 
-def expected_files(collector: Collector) -> dict[str, bytes]:
-    """Return the files expected in the end: all of them, or over the limit none or, in byte order, those that fit."""
+def own_paths(folder: Path) -> set[str]:
+    """Return the paths of regular files that are in the folder itself, each inode once, under its first path."""
+    first: dict[int, str] = {}
+    for parent, _, found in os.walk(folder):
+        for path in (Path(parent, name) for name in found):
+            if not path.is_symlink():
+                inode, encoded = path.stat().st_ino, encode_path(str(path.relative_to(folder)))
+                first[inode] = min(encoded, first.get(inode, encoded))
+    return set(first.values())
+
+
+def expected_files(collector: Collector) -> tuple[dict[str, bytes], bool]:
+    """Return the files expected in the end, and whether the job's own files exceed a limit.
+
+    Over the limit none or, in byte order, those that fit; then the linked files that fit.
+    """
     files = {encode_path(path): content for path, content in visible_files(collector.job.artifacts).items()}
+    own = own_paths(collector.job.artifacts)
     limit_files, limit_bytes = collector.settings.limit_files, collector.settings.limit_size_bytes
-    if len(files) <= limit_files and sum(map(len, files.values())) <= limit_bytes:
-        return files
+    is_over_limit = len(own) > limit_files or sum(len(files[path]) for path in own) > limit_bytes
     fitting: dict[str, bytes] = {}
-    if collector.settings.over_limit == "keep":
-        for path in sorted(files, key=os.fsencode):
+    if not is_over_limit or collector.settings.over_limit == "keep":
+        for path in sorted(files, key=lambda path: (path not in own, os.fsencode(path))):
             if len(fitting) < limit_files and sum(map(len, fitting.values())) + len(files[path]) <= limit_bytes:
                 fitting[path] = files[path]
-    return fitting
+    return fitting, is_over_limit
 
 
 def assert_all_files_listed(collector: Collector) -> None:
@@ -232,13 +246,13 @@ def test_a_last_sync_without_faults_yields_the_expected_files(
         collected = job.copies()
         assert collected.pop(FOREIGN) == b"keep"
         assert outside.read_text() == "another job's"
-        assert collected == expected_files(collector)
+        expected, over_limit = expected_files(collector)
+        assert collected == expected
         assert {path: entry["size"] for path, entry in job.manifest().items()} == {
             path: len(content) for path, content in collected.items()
         }
         assert not [path for path, entry in job.manifest().items() if entry.get("pending")]
-        report, found = job.report(), visible_files(job.artifacts)
-        over_limit = len(found) > limit or sum(map(len, found.values())) > MIB
+        report = job.report()
         assert report.state == ("rejected" if over_limit and over == "reject" else "sealed" if collected else "empty")
         assert (report.collected.files, report.limit_exceeded) == (len(collected), over_limit)
         assert job.temporaries() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sidecar.access import MainUser
 from sidecar.globs import Globs
-from sidecar.scan import Scan, scan_source
+from sidecar.scan import Scan, ScanOptions, scan_source
 from sidecar.source import OpenFile, PathRefused, Source, SourceFolders, VolumeView
 
 VOLUMES = ("/home/jovyan", "/project/x", "/phfs")
@@ -74,10 +74,14 @@ class Volumes:
         max_entries: int = 10**6,
         volumes: tuple[str, ...] = VOLUMES,
         hidden_paths: tuple[str, ...] = (),
+        follow_links: bool = True,
     ) -> Scan:
         """Scan the artifacts folder."""
+        options = ScanOptions(
+            globs or Globs((), ()), len("groups/g/jobArtifacts/job-1/"), max_entries, follow_links=follow_links
+        )
         with self.source(volumes, hidden_paths) as source:
-            return scan_source(source, globs or Globs((), ()), len("groups/g/jobArtifacts/job-1/"), max_entries)
+            return scan_source(source, options)
 
     def _path(self, path: str | Path) -> Path:
         text = os.fspath(path)

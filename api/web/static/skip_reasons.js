@@ -4,6 +4,12 @@
 /** @type {Record<string, [title: string, hint: string]>} */
 const REASONS = {
   over_limit: ["over the limit on number or size", ""],
+  link_over_limit: [
+    "links or further names of a file, for which the limits leave no room",
+    "Copy the files that you want to keep into the artifacts folder. The limits count them before links.",
+  ],
+  link_skipped: ["links, which are not followed", "The rule is the setting PHJOB_ARTIFACT_LINKS=skip."],
+  other_jobs: ["links to the artifacts of other jobs", "Those stay with their jobs. Copy a file to collect it again."],
   excluded: [
     "excluded by the rules on which files are collected",
     "The rules are the settings PHJOB_ARTIFACT_INCLUDE and PHJOB_ARTIFACT_EXCLUDE.",
