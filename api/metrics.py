@@ -75,6 +75,7 @@ class ApiMetrics:
         self._cleanup_due.set(run.due)
         self._cleanup_last_run.set(run.ended_at)
         self._cleanup_last_run_seconds.set(run.seconds)
+        self._cleanup_blocked.set(run.blocked)
         self._oldest_due = run.oldest_due
 
     def set_store_capacity(self, capacity: StoreCapacity | None) -> None:
@@ -107,6 +108,10 @@ class ApiMetrics:
             "cleanup_failed", "Job folders that the cleanup failed to examine or remove"
         )
         self._cleanup_due = self._gauge("cleanup_due", "Job folders due for removal at the last run over all groups")
+        self._cleanup_blocked = self._gauge(
+            "cleanup_blocked",
+            "Folders that the last run over all groups could not read or remove because their owners closed them",
+        )
         oldest = self._gauge(
             "cleanup_oldest_due_age_seconds",
             "How long the oldest artifacts that the last run left have been due, in seconds; 0 if none",

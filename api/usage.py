@@ -1,13 +1,15 @@
 """Measures how many jobs, files and bytes a group's artifacts have, within limits, and caches the result."""
 
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from api.cache import ExpiringCache
 from api.folder import job_folders_prefix
 from api.listing import is_reserved
-from api.store.store import Item, Store
+from api.store.store import Item, OnUnreadable, Store
+from artifacts.errors import StoreError
 from artifacts.log import get_logger
 from artifacts.names import group_path
 
@@ -22,7 +24,7 @@ _CLOCK_INTERVAL = 1000  # files between two checks of the time
 
 @dataclass(frozen=True)
 class GroupUsage:
-    """Job folders, files and bytes of a group. `complete` is False if there are more than were counted."""
+    """Job folders, files and bytes of a group. `complete` is False if there may be more than were counted."""
 
     jobs: int
     files: int
@@ -54,6 +56,23 @@ def count_usage(items: Iterable[Item], has_time: Callable[[], bool], max_files: 
     return GroupUsage(jobs, files, size, True)
 
 
+def list_in_time(
+    store: Store, prefix: str, has_time: Callable[[], bool], on_unreadable: OnUnreadable
+) -> Iterator[Item]:
+    """List the files below `prefix` until `has_time` returns False, even if there are only folders."""
+
+    def check_time(_: int) -> None:
+        if not has_time():
+            raise _OutOfTime
+
+    with suppress(_OutOfTime):
+        yield from store.list(prefix, on_read=check_time, on_unreadable=on_unreadable)
+
+
+class _OutOfTime(Exception):
+    pass
+
+
 class UsageCache:
     """Usage by group path. `clock` returns UNIX seconds, `timer` monotonic seconds."""
 
@@ -70,7 +89,17 @@ class UsageCache:
 
     def _measure(self, path: str) -> MeasuredUsage:
         deadline = self._timer() + MAX_SECONDS
-        usage = count_usage(self._store.list(job_folders_prefix(path)), lambda: self._timer() < deadline)
+        unreadable = 0
+
+        def has_time() -> bool:
+            return self._timer() < deadline
+
+        def count_unreadable(_: StoreError) -> None:
+            nonlocal unreadable
+            unreadable += 1
+
+        usage = count_usage(list_in_time(self._store, job_folders_prefix(path), has_time, count_unreadable), has_time)
+        usage = replace(usage, complete=usage.complete and has_time() and not unreadable)
         logger.info(
             "usage measured",
             group=path,
@@ -78,5 +107,6 @@ class UsageCache:
             files=usage.files,
             bytes=usage.bytes,
             complete=usage.complete,
+            unreadable_folders=unreadable,
         )
         return MeasuredUsage(usage, self._clock())

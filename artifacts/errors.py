@@ -10,6 +10,8 @@
 Each part translates them for its own interface: exit code, reason in the report, HTTP status.
 """
 
+MAX_PATH_CHARACTERS = 400  # of a path in a message: the longest job folder has 337
+
 
 class ArtifactError(Exception):
     """The base of all errors that the product raises itself."""
@@ -43,9 +45,14 @@ class StoreError(ArtifactError):
     """The operation `action` on `path` in the store failed; `cause` is the operating system's error."""
 
     def __init__(self, action: str, path: str, cause: OSError) -> None:
-        super().__init__(f"cannot {action} {path!r} in the store: {cause.strerror or cause}")
+        super().__init__(f"cannot {action} {_shorten(path)!r} in the store: {cause.strerror or cause}")
         self.action, self.path, self.cause = action, path, cause
 
 
 class StoreConflict(StoreError):
     """Something that the collector did not write occupies the path that it must write to."""
+
+
+def _shorten(path: str) -> str:
+    """Shorten a path for a message: users choose its length."""
+    return path if len(path) <= MAX_PATH_CHARACTERS else f"{path[:MAX_PATH_CHARACTERS]}..."

@@ -28,7 +28,7 @@ from api.schema.schema import SCHEMA
 from api.schema.view import graphql_blueprint
 from api.services import Services
 from api.settings import ApiSettings
-from api.store.store import FileMissing, FileStat, Item, OnRead, OpenFile, RemovedFiles
+from api.store.store import FileMissing, FileStat, Item, OnRead, OnUnreadable, OpenFile, RemovedFiles
 from api.usage import UsageCache
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, job_prefix
 from bench.jobs import EndedJobs
@@ -154,7 +154,13 @@ class _Memory:
         self._small = {_PREFIX + name: b"%d\n" % (_NOW + 86400) for name in (EXPIRED_AT, LEGACY_EXPIRED_AT)}
 
     def list(
-        self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        recursive: bool = True,
+        on_read: OnRead | None = None,
+        on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[Item]:
         return (file for file in self._items if file.name > after) if prefix == _PREFIX else iter(())
 

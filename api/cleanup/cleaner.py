@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from api.auth.caller import Caller
+from api.cleanup.blocked import BlockedFolders, is_blocked
 from api.cleanup.locks import CleanupLock
 from api.cleanup.parallel import map_ordered
 from api.cleanup.remover import FolderRemover
@@ -33,7 +34,7 @@ from artifacts.errors import ArtifactError, InvalidName, StoreError
 from artifacts.log import get_logger
 from artifacts.names import group_path
 
-_KEPT = RemovedFiles(-1, 0)  # the folder must stay; compared by identity
+_KEPT, _BLOCKED = RemovedFiles(-1, 0), RemovedFiles(-2, 0)  # the folder stays; compared by identity
 
 logger = get_logger(__name__)
 
@@ -42,7 +43,8 @@ logger = get_logger(__name__)
 class CleanupResult:
     """What a run did: the number of removed job folders, of their files and bytes, and of folders that failed.
 
-    `remaining` are the due folders that could not be removed completely.
+    `remaining` are the due folders that could not be removed completely. `blocked` are the folders that their owners
+    closed; they are neither failed nor remaining, since no retry removes them.
     """
 
     removed: int = 0
@@ -51,6 +53,7 @@ class CleanupResult:
     failed: int = 0
     plan: CleanupPlan = field(default_factory=lambda: CleanupPlan(0, ()))
     remaining: Sequence[Candidate] = ()
+    blocked: BlockedFolders = field(default_factory=lambda: BlockedFolders(set()))
 
 
 class Cleaner:
@@ -84,7 +87,7 @@ class Cleaner:
             candidates = list(survey)
             due = [candidate for candidate in candidates if candidate.is_due]
             kept = [candidate for candidate in candidates if not candidate.is_due]
-            return CleanupPlan(survey.examined_count, due, kept, self._find_excess(due, survey))
+            return CleanupPlan(survey.examined_count, due, kept, self._find_excess(due, survey), survey.blocked)
 
     def clean(self, groups: Sequence[str] | None, *, force: bool = False) -> CleanupResult:
         """Remove the job folders of `groups` (None: all) that are due.
@@ -103,12 +106,14 @@ class Cleaner:
             plan = CleanupPlan(survey.examined_count, due, refusal=self._find_excess(due, survey))
             if plan.refusal and not force:
                 if groups is None:
-                    self._record_run(started_at, len(due), due)
+                    self._record_run(started_at, len(due), due, survey.blocked)
                 raise CleanupRefused(plan.refusal)
             result = self._remove_all(plan, survey, is_held)
             self._remove_orphaned_records(survey)
             if groups is None:
-                self._record_run(started_at, len(due), result.remaining, has_succeeded=not result.failed)
+                self._record_run(
+                    started_at, len(due), result.remaining, result.blocked, has_succeeded=not result.failed
+                )
             self._report(result, groups)
             return result
 
@@ -162,7 +167,9 @@ class Cleaner:
             prefix = f"groups/{group_path(group)}/"
         except InvalidName as error:
             raise BadInput(str(error)) from error
-        return next(iter(self._store.list(prefix, recursive=False)), None) is not None
+        closed: list[StoreError] = []
+        items = self._store.list(prefix, recursive=False, on_unreadable=closed.append)
+        return next(items, None) is not None or bool(closed)
 
     def _find_excess(self, due: Sequence[Candidate], survey: Survey) -> str:
         return find_excess(len(due), survey.examined_count, self._max_share, self._floor)
@@ -192,12 +199,15 @@ class Cleaner:
                 if removed is None:
                     remaining.append(candidate)
                     self._metrics.cleanup_failed.inc()
-                elif removed is not _KEPT:
+                elif removed is not _KEPT and removed is not _BLOCKED:
                     jobs, files, size = jobs + 1, files + removed.files, size + removed.bytes
-        return CleanupResult(jobs, files, size, len(remaining) + survey.failed, plan, remaining)
+        return CleanupResult(jobs, files, size, len(remaining) + survey.failed, plan, remaining, survey.blocked)
 
     def _remove_due(self, due: Candidate, survey: Survey, is_held: Callable[[], bool]) -> RemovedFiles | None:
-        """Check a due folder again and remove it. Returns None if that failed, _KEPT if the folder must stay."""
+        """Check a due folder again and remove it.
+
+        Returns None if that failed, _KEPT if the folder must stay, and _BLOCKED if its owner closed a part of it.
+        """
         try:
             self._check_may_continue(is_held)
             folder = stored_folder(self._jobs, due.group, due.job)
@@ -208,6 +218,9 @@ class Cleaner:
             removed = self._remover.remove(folder, listed)
             self._remover.annotate_removal(folder)
         except (StoreError, ApiError) as error:
+            if isinstance(error, StoreError) and is_blocked(error):
+                survey.blocked.add(folder.prefix.rstrip("/"), error)
+                return _BLOCKED
             logger.warning("artifacts not removed", group=due.group, job=due.job, error=error)
             return None
         except Exception:  # an unexpected error in one folder must not stop the others
@@ -226,12 +239,17 @@ class Cleaner:
         return removed
 
     def _record_run(
-        self, started_at: float, due: int, remaining: Sequence[Candidate], has_succeeded: bool = False
+        self,
+        started_at: float,
+        due: int,
+        remaining: Sequence[Candidate],
+        blocked: BlockedFolders,
+        has_succeeded: bool = False,
     ) -> None:
         """Store the result of a run over all groups, for all replicas."""
         now = self._clock()
         oldest_due = min((c.expires_at for c in remaining if c.expires_at is not None), default=0.0)
-        run = LastRun(now, max(0.0, now - started_at), due, oldest_due)
+        run = LastRun(now, max(0.0, now - started_at), due, oldest_due, blocked.count, blocked.first)
         write_last_run(self._store, run)
         self._metrics.set_last_run(run)
         if has_succeeded:
@@ -256,6 +274,7 @@ class Cleaner:
             files=result.files,
             bytes=result.bytes,
             failed=result.failed,
+            blocked=result.blocked.count,
         )
 
     @contextmanager

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterable
 from typing import TextIO
 
+from api.cleanup.blocked import BlockedFolders
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.survey import Candidate, CleanupPlan
 from api.errors import ApiError, BadInput
@@ -28,7 +29,7 @@ def run_cleanup(cleaner: Cleaner, options: argparse.Namespace, out: TextIO) -> i
     """Run the command and return its exit code.
 
     The code is 1 if the run was refused or failed, or not all folders could be removed, and 2 if a group's name is
-    invalid or the store has no such group.
+    invalid or the store has no such group. Folders that their owners closed are printed and do not change the code.
     """
     try:
         if missing := cleaner.missing_groups(options.group or ()):
@@ -44,6 +45,7 @@ def run_cleanup(cleaner: Cleaner, options: argparse.Namespace, out: TextIO) -> i
         f"{result.failed} failed",
         file=out,
     )
+    _print_blocked(result.blocked, out)
     return 1 if result.failed else 0
 
 
@@ -53,9 +55,17 @@ def _print_plan(plan: CleanupPlan, out: TextIO) -> int:
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), file=out)
     print(f"{len(plan.due)} of {plan.examined_count} jobs would be removed", file=out)
+    _print_blocked(plan.blocked, out)
     if plan.refusal:
         print(f"a run would be refused: {plan.refusal}", file=out)
     return 1 if plan.refusal else 0
+
+
+def _print_blocked(blocked: BlockedFolders, out: TextIO) -> None:
+    for folder in blocked.first:
+        print(f"blocked by its owner: {_printable(folder)}", file=out)
+    if blocked.count > len(blocked.first):
+        print(f"and {blocked.count - len(blocked.first)} more", file=out)
 
 
 def _rows(candidates: Iterable[Candidate]) -> Iterable[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from api.retention.expiry import MAX_EXPIRY_FILE_BYTES, parse_expiry_file
@@ -15,7 +15,7 @@ LAST_SUCCESS = "phjob-artifacts/cleanup/last-success"
 LAST_RUN = "phjob-artifacts/cleanup/last-run"
 USAGE = "phjob-artifacts/cleanup/kept"
 CLOCK = "phjob-artifacts/cleanup/clock"  # written to read the store's clock
-_MAX_RUN_BYTES = 4096
+_MAX_RUN_BYTES = 256 * 1024
 _MAX_USAGE_BYTES = 16 * 1024 * 1024
 _UNREADABLE = (
     FileMissing,
@@ -36,20 +36,28 @@ class LastRun:
     """The last run over all groups: its end, its duration, and the number of job folders that were due.
 
     `oldest_due` is when the oldest folder that is still due expired, or 0 if none is. Times are UNIX seconds.
+    `blocked` is the number of folders that their owners closed to the cleanup, and `blocked_folders` the first ones;
+    they do not count in `oldest_due`.
     """
 
     ended_at: float
     seconds: float
     due: int
     oldest_due: float
+    blocked: int = 0
+    blocked_folders: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class UsageSnapshot:
-    """The usage of the store at `measured_at` (UNIX seconds), by group path."""
+    """The usage of the store at `measured_at` (UNIX seconds), by group path.
+
+    `unreadable` is the number of folders that could not be read, so that their files are not counted.
+    """
 
     measured_at: float
     groups: Mapping[str, StoredTotals]
+    unreadable: int = 0
 
     @property
     def total(self) -> StoredTotals:
@@ -83,7 +91,7 @@ def read_last_run(store: Store) -> LastRun | None:
     try:
         fields = json.loads(store.read(LAST_RUN, _MAX_RUN_BYTES))
         ended_at, seconds, oldest_due = (float(fields[name]) for name in ("ended_at", "seconds", "oldest_due"))
-        run = LastRun(ended_at, seconds, int(fields["due"]), oldest_due)
+        run = LastRun(ended_at, seconds, int(fields["due"]), oldest_due, int(fields.get("blocked", 0)))
     except _UNREADABLE:
         return None
     return run if all(map(math.isfinite, (ended_at, seconds, oldest_due))) else None
@@ -100,14 +108,15 @@ def read_usage(store: Store) -> UsageSnapshot | None:
         fields = json.loads(store.read(USAGE, _MAX_USAGE_BYTES))
         rows = fields["groups"].items()
         groups = {str(group): (int(jobs), int(files), int(size)) for group, (jobs, files, size) in rows}
-        return UsageSnapshot(float(fields["measured_at"]), groups)
+        return UsageSnapshot(float(fields["measured_at"]), groups, int(fields.get("unreadable", 0)))
     except _UNREADABLE:
         return None
 
 
 def write_usage(store: Store, usage: UsageSnapshot) -> None:
     """Record the measured usage. Raises StoreError."""
-    store.write(USAGE, json.dumps({"measured_at": usage.measured_at, "groups": usage.groups}).encode())
+    fields = {"measured_at": usage.measured_at, "groups": usage.groups, "unreadable": usage.unreadable}
+    store.write(USAGE, json.dumps(fields).encode())
 
 
 def store_time(store: Store) -> float:

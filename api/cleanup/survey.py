@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+from api.cleanup.blocked import BlockedFolders, is_blocked
 from api.cleanup.parallel import map_ordered
 from api.errors import ApiError
 from api.folder import JobFolder, job_folders_prefix, stored_folder
@@ -20,7 +21,7 @@ from api.retention.expiry import (
 from api.retention.record import EXTENSIONS, FIRST_SEEN, PINS, REMOVALS, removal_key
 from api.retention.service import DAY_SECONDS, apply_record
 from api.store.store import Store
-from artifacts.errors import InvalidName, StoreError
+from artifacts.errors import InvalidDocument, InvalidName, StoreError
 from artifacts.log import get_logger
 from artifacts.names import check_job_name, group_path
 
@@ -49,6 +50,7 @@ class CleanupPlan:
     due: Sequence[Candidate]
     kept: Sequence[Candidate] = ()
     refusal: str = ""
+    blocked: BlockedFolders = field(default_factory=lambda: BlockedFolders(set()))
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ class Survey:
     """Examines the job folders of `groups` (None: all) while it is iterated, in the order of group and job.
 
     `repair` also copies records to expiry files after a crash, and records first-seen times. `logged_folders` are the
-    invalid folders that an earlier survey has logged. A folder that cannot be examined is yielded as not due and
-    counted in `failed`.
+    invalid or blocked folders that an earlier survey has logged. A folder that cannot be examined is yielded as not
+    due, and counted in `failed`, or in `blocked` if its owner is the cause.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Survey:
         self._context, self._groups, self._logged, self._repair = context, groups, logged_folders, repair
         self._reader = EvidenceReader(context.store, context.policy, context.clock)
         self.failed = self.examined_count = 0
+        self.blocked = BlockedFolders(logged_folders)
         self.index = RecordIndex()
         self.orphans: list[tuple[str, str]] = []  # group and job of records without a job folder
 
@@ -111,9 +114,12 @@ class Survey:
         groups = self._selected_groups()
         listings = map_ordered(groups, self._list_jobs, _MAX_PARALLEL_LISTINGS)
         folders = ((group, job) for group, jobs in listings for job in self._add_orphans(group, jobs))
-        for candidate, has_failed in map_ordered(folders, self._examine, self._context.workers):
+        for candidate, error in map_ordered(folders, self._examine, self._context.workers):
             self.examined_count += 1
-            self.failed += has_failed
+            if isinstance(error, StoreError) and is_blocked(error):
+                self.blocked.add(job_folders_prefix(candidate.group) + candidate.job, error)
+            elif error:
+                self.failed += 1
             yield candidate
         if self._groups is None:
             for group in sorted(self.index.groups().difference(groups)):
@@ -124,18 +130,23 @@ class Survey:
             return list(self._list_folders("groups/", group_path))
         return sorted({group_path(group) for group in self._groups})
 
-    def _examine(self, group_and_job: tuple[str, str]) -> tuple[Candidate, bool]:
-        """Return the candidate, and whether examining it has failed."""
+    def _examine(self, group_and_job: tuple[str, str]) -> tuple[Candidate, Exception | None]:
+        """Return the candidate, and the error if examining it has failed."""
         group, job = group_and_job
+        problem: Exception
         try:
             return self._examine_folder(stored_folder(self._context.jobs, group, job))
         except (StoreError, ApiError) as error:
+            if is_blocked(error):
+                return Candidate(group, job, False, None, f"its owner blocks the cleanup: {error}"), error
             logger.warning("job folder not examined", group=group, job=job, error=error)
-        except Exception:  # an unexpected error in one folder must not stop the others
+            problem = error
+        except Exception as error:  # an unexpected error in one folder must not stop the others
             logger.exception("job folder not examined", group=group, job=job)
-        return Candidate(group, job, False, None, "it could not be examined"), True
+            problem = error
+        return Candidate(group, job, False, None, "it could not be examined"), problem
 
-    def _examine_folder(self, folder: JobFolder) -> tuple[Candidate, bool]:
+    def _examine_folder(self, folder: JobFolder) -> tuple[Candidate, Exception | None]:
         now, listed = self._context.clock(), self.index.records_of(folder.group, folder.job)
         evidence = self._reader.read(folder, now, listed, complete=listed.has_decision)
         if evidence.record_error:
@@ -147,7 +158,8 @@ class Survey:
         retention = compute_retention(evidence, now, self._context.policy)
         is_due = retention.has_expired(now)
         candidate = Candidate(folder.group, folder.job, is_due, retention.expires_at, retention.reason)
-        return candidate, bool(evidence.record_error)
+        error = InvalidDocument("the retention record", evidence.record_error) if evidence.record_error else None
+        return candidate, error
 
     def _repair_records(self, folder: JobFolder, evidence: Evidence, now: float, listed: ListedRecords) -> None:
         context = self._context
@@ -168,18 +180,21 @@ class Survey:
         if started_at is not None and started_at + DAY_SECONDS < now:
             self._context.store.delete(removal_key(folder.group, folder.job))
 
-    def _list_jobs(self, group: str) -> tuple[str, list[str] | None]:
-        """Return the group and the names of its job folders, or None if they cannot be listed."""
+    def _list_jobs(self, group: str) -> tuple[str, list[str] | StoreError]:
+        """Return the group and the names of its job folders, or the error if they cannot be listed."""
         try:
             return group, list(self._list_folders(job_folders_prefix(group), check_job_name))
         except StoreError as error:
-            logger.warning("job folders not listed", group=group, error=error)
-            return group, None
+            return group, error
 
-    def _add_orphans(self, group: str, jobs: Sequence[str] | None) -> Sequence[str]:
+    def _add_orphans(self, group: str, jobs: Sequence[str] | StoreError) -> Sequence[str]:
         """Collect the group's records without a job folder. Returns `jobs`, or () if they could not be listed."""
-        if jobs is None:
-            self.failed += 1
+        if isinstance(jobs, StoreError):
+            if is_blocked(jobs):
+                self.blocked.add(job_folders_prefix(group).rstrip("/"), jobs)
+            else:
+                logger.warning("job folders not listed", group=group, error=jobs)
+                self.failed += 1
             return ()
         if recorded := self.index.jobs_of(group):
             self.orphans += [(group, job) for job in sorted(recorded.difference(jobs))]

@@ -1,7 +1,8 @@
 """Measures how much each group stores, after the daily cleanup, and exposes the result as metrics.
 
 Only a walk through the store gives these numbers: reports are written by jobs. No request waits for the walk, so it
-lists one group after another. If the walk takes too long, it is aborted and the previous measurement stays.
+lists one group after another. If the walk takes too long, it is aborted and the previous measurement stays. Folders
+that their owners closed are counted and logged instead of measured.
 """
 
 import time
@@ -13,7 +14,7 @@ from prometheus_client.registry import Collector
 from api.cleanup.state import StoredTotals, UsageSnapshot, sum_totals
 from api.folder import group_path_or_none, job_folders_prefix
 from api.store.store import Item, Store
-from api.usage import GroupUsage, count_usage
+from api.usage import GroupUsage, count_usage, list_in_time
 from artifacts.errors import StoreError
 from artifacts.log import get_logger
 
@@ -36,14 +37,17 @@ def measure_usage(store: Store, clock: Callable[[], float], may_continue: Callab
     def is_in_time() -> bool:
         return may_continue() and time.monotonic() < deadline
 
+    walk = _Walk(store, is_in_time)
     groups: dict[str, StoredTotals] = {}
     for group in list(_list_groups(store)):
-        usage = _measure_group(store, job_folders_prefix(group), is_in_time)
+        usage = walk.measure(job_folders_prefix(group))
         if not (usage.complete and is_in_time()):
             return None
         if usage.jobs:
             groups[group] = (usage.jobs, usage.files, usage.bytes)
-    return UsageSnapshot(clock(), groups)
+    if walk.unreadable:
+        logger.warning("folders not measured", folders=walk.unreadable, first_error=walk.first_error)
+    return UsageSnapshot(clock(), groups, walk.unreadable)
 
 
 class UsageCollector(Collector):
@@ -58,6 +62,8 @@ class UsageCollector(Collector):
         snapshot = self.snapshot
         for (name, text), total in zip(_HELP.items(), snapshot.total, strict=True):
             yield GaugeMetricFamily(f"{self._prefix}kept_{name}", text, total)
+        text = "Folders that the last measurement could not read, so that their files are not counted"
+        yield GaugeMetricFamily(f"{self._prefix}kept_unreadable_folders", text, snapshot.unreadable)
         text = "Time of the last measurement of the store, which follows each daily cleanup; 0 if there was none"
         yield GaugeMetricFamily(f"{self._prefix}kept_measured_timestamp_seconds", text, snapshot.measured_at)
         if self._max_groups:
@@ -82,28 +88,41 @@ def _list_groups(store: Store) -> Iterator[str]:
             yield name
 
 
-def _measure_group(store: Store, prefix: str, is_in_time: Callable[[], bool]) -> GroupUsage:
-    try:
-        return count_usage(_take_while(is_in_time, store.list(prefix)), is_in_time, _MAX_FILES)
-    except StoreError as error:
-        logger.info("group not listed", prefix=prefix, error=error)
-    return count_usage(_take_while(is_in_time, _list_readable(store, prefix)), is_in_time, _MAX_FILES)
+class _Walk:
+    """Measures groups. Counts the folders that could not be read."""
 
+    def __init__(self, store: Store, is_in_time: Callable[[], bool]) -> None:
+        self._store, self._is_in_time = store, is_in_time
+        self.unreadable = 0
+        self.first_error: StoreError | None = None
 
-def _list_readable(store: Store, prefix: str) -> Iterator[Item]:
-    """List each job folder separately, so that an unreadable one does not hide the others."""
-    for job in store.list(prefix, recursive=False):
-        if job.size is not None:
-            continue
+    def measure(self, prefix: str) -> GroupUsage:
+        """Measure the group whose job folders are below `prefix`."""
+        unreadable = self.unreadable
         try:
-            for item in store.list(prefix + job.name):
-                yield item._replace(name=job.name + item.name)
+            return self._count(self._list(prefix))
         except StoreError as error:
-            logger.warning("job folder not measured completely", prefix=prefix + job.name, error=error)
+            logger.info("group not listed", prefix=prefix, error=error)
+        self.unreadable = unreadable  # the same folders are read again
+        return self._count(self._list_each_job(prefix))
 
+    def _count(self, items: Iterator[Item]) -> GroupUsage:
+        return count_usage(items, self._is_in_time, _MAX_FILES)
 
-def _take_while(is_in_time: Callable[[], bool], items: Iterator[Item]) -> Iterator[Item]:
-    for item in items:
-        if not is_in_time():
-            return
-        yield item
+    def _list_each_job(self, prefix: str) -> Iterator[Item]:
+        """List each job folder separately, so that one that fails does not hide the others."""
+        for job in self._store.list(prefix, recursive=False, on_unreadable=self._add_unreadable):
+            if job.size is not None:
+                continue
+            try:
+                for item in self._list(prefix + job.name):
+                    yield item._replace(name=job.name + item.name)
+            except StoreError as error:
+                self._add_unreadable(error)
+
+    def _list(self, prefix: str) -> Iterator[Item]:
+        return list_in_time(self._store, prefix, self._is_in_time, self._add_unreadable)
+
+    def _add_unreadable(self, error: StoreError) -> None:
+        self.unreadable += 1
+        self.first_error = self.first_error or error

@@ -28,7 +28,7 @@ from api.retention.record import (
     pin_key,
     removal_key,
 )
-from api.store.store import FileMissing, Store
+from api.store.store import FileMissing, Store, StoreBlocked
 from artifacts.errors import InvalidDocument
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, REPORT, format_expiry
 
@@ -148,7 +148,7 @@ class EvidenceReader:
             at = parse_expiry_file(self._store.read(key, MAX_EXPIRY_FILE_BYTES))
         except FileMissing:
             return replace(evidence, expiry_claims=(*evidence.expiry_claims, None))
-        except InvalidDocument:  # longer than any time
+        except (InvalidDocument, StoreBlocked):  # longer than any time, or closed by its owner
             at = None
         return replace(evidence, expiry_claims=(*evidence.expiry_claims, at), exists=True)
 
@@ -193,7 +193,7 @@ class EvidenceReader:
         """Walk the folder's files, up to the first one that is new enough to allow the latest claim."""
         latest = max((at for at in evidence.expiry_claims if at is not None), default=math.inf)
         enough, newest, exists = latest - self._policy.max_seconds, evidence.newest_file_at, evidence.exists
-        for item in self._store.list(prefix):
+        for item in self._store.list(prefix, on_unreadable=lambda _: None):
             exists = True
             if item.changed_at is not None and item.name not in EXPIRY_FILES:
                 newest = newest_trusted(item.changed_at, newest, now)

@@ -74,7 +74,10 @@ class PhJobArtifactUsage(ObjectType):
     files = NonNull(Size)
     bytes = NonNull(Size)
     measured_at = NonNull(String)
-    complete = NonNull(Boolean, description="If false, there are more files than could be counted in time.")
+    complete = NonNull(
+        Boolean,
+        description="If false, there may be more: in folders that the API may not read, or too many to count in time.",
+    )
 
 
 class CandidateRow(NamedTuple):

@@ -19,7 +19,7 @@ from api.store.guard import check_key, check_prefix, check_removable
 from api.store.keys import BucketKeys, KeyEntry, ObstoreKeys
 from api.store.obstore_errors import bucket_error, translate_errors
 from api.store.s3 import S3Keys
-from api.store.store import FileChanged, FileMissing, FileStat, Item, OnRead, RemovedFiles
+from api.store.store import FileChanged, FileMissing, FileStat, Item, OnRead, OnUnreadable, RemovedFiles
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.names import is_key
 
@@ -72,7 +72,13 @@ class BucketStore:
         self._store, self._keys, self._base = store, keys, base
 
     def list(
-        self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        recursive: bool = True,
+        on_read: OnRead | None = None,
+        on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[Item]:
         """List the store; see Store.list."""
         if not is_key(check_prefix(prefix)):

@@ -76,8 +76,10 @@ def open_below(directory: int, path: str, flags: int = DIRECTORY_FLAGS) -> Itera
 class DirectoryStack:
     """The open directories from `top` down to the current one, by their raw names.
 
-    A tree may be deeper than the number of descriptors that a process may have. So only the last few stay open; the
-    others are reopened from the top, without following links, when the walk returns to them.
+    A tree may be deeper than the number of descriptors that a process may have. So only the last few stay open. To
+    return to another, the stack opens "..", and accepts only the directory that it came from. If a directory was moved
+    meanwhile, its parents are reopened from the top. No link is followed. So the cost of a walk does not depend on the
+    depth.
     """
 
     _MAX_OPEN = 16
@@ -85,6 +87,7 @@ class DirectoryStack:
     def __init__(self, top: int) -> None:
         self.names: list[str] = []
         self._fds = {0: os.open(".", DIRECTORY_FLAGS, dir_fd=top)}
+        self._identities = [_identity(self._fds[0])]
 
     @property
     def fd(self) -> int:
@@ -98,16 +101,32 @@ class DirectoryStack:
 
     def enter(self, name: str) -> None:
         """Enter the subdirectory `name`. Raises OSError, and then stays in the current one."""
-        self._add(len(self.names) + 1, os.open(name, DIRECTORY_FLAGS, dir_fd=self.fd))
+        fd = os.open(name, DIRECTORY_FLAGS, dir_fd=self.fd)
         self.names.append(name)
+        self._add(len(self.names), fd)
+        self._identities.append(_identity(fd))
 
     def leave(self) -> bool:
         """Return to the parent. Returns False if the parent no longer exists: leave it too. Raises OSError."""
         fd = self._fds.pop(len(self.names), None)
-        if fd is not None:
-            os.close(fd)
         self.names.pop()
-        return len(self.names) in self._fds or self._reopen()
+        self._identities.pop()
+        try:
+            return len(self.names) in self._fds or (fd is not None and self._open_parent(fd)) or self._reopen()
+        finally:
+            if fd is not None:
+                os.close(fd)
+
+    def _open_parent(self, fd: int) -> bool:
+        try:
+            parent = os.open("..", DIRECTORY_FLAGS, dir_fd=fd)
+        except OSError:
+            return False
+        if _identity(parent) != self._identities[-1]:
+            os.close(parent)
+            return False
+        self._add(len(self.names), parent)
+        return True
 
     def _reopen(self) -> bool:
         for depth in range(max(self._fds), len(self.names)):
@@ -118,12 +137,19 @@ class DirectoryStack:
                     return False
                 raise
             self._add(depth + 1, fd)
+            self._identities[depth + 1] = _identity(fd)
         return True
 
     def _add(self, depth: int, fd: int) -> None:
         self._fds[depth] = fd
-        if depth > self._MAX_OPEN:
-            os.close(self._fds.pop(depth - self._MAX_OPEN))
+        oldest = self._fds.pop(depth - self._MAX_OPEN, None) if depth > self._MAX_OPEN else None
+        if oldest is not None:
+            os.close(oldest)
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
 
 
 def mount_id(fd: int) -> bytes:

@@ -6,24 +6,41 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Histogram
 
-from api.store.store import FileStat, Item, OnRead, OpenFile, RemovedFiles, Store, StoreCapacity
+from api.store.store import (
+    FileStat,
+    Item,
+    OnRead,
+    OnUnreadable,
+    OpenFile,
+    RemovedFiles,
+    Store,
+    StoreBlocked,
+    StoreCapacity,
+)
 from artifacts.errors import StoreError
 
 
 class InstrumentedStore:
     """Implements `api.store.store.Store` over `store`. The metrics `seconds` and `errors` have the label operation.
 
-    A list is timed until its first entry, and a file until it is open: the rest depends on the reader's speed.
+    A list is timed until its first entry, and a file until it is open: the rest depends on the reader's speed. Folders
+    that their owners close are no failures of the store and are not counted.
     """
 
     def __init__(self, store: Store, seconds: Histogram, errors: Counter) -> None:
         self._store, self._seconds, self._errors = store, seconds, errors
 
     def list(
-        self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        recursive: bool = True,
+        on_read: OnRead | None = None,
+        on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[Item]:
         """List the store; see Store.list."""
-        items = self._store.list(prefix, after=after, recursive=recursive, on_read=on_read)
+        items = self._store.list(prefix, after=after, recursive=recursive, on_read=on_read, on_unreadable=on_unreadable)
         with self._timed("list"):
             first = next(items, None)
         if first is not None:
@@ -100,6 +117,8 @@ class _InstrumentedFile:
 def _count_errors(errors: Counter, operation: str) -> Iterator[None]:
     try:
         yield
+    except StoreBlocked:
+        raise
     except StoreError:
         errors.labels(operation).inc()
         raise

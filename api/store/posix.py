@@ -13,16 +13,25 @@ from collections.abc import Iterator, Sequence
 
 from api.store.descriptors import ABSENT, PATH_DIRECTORY_FLAGS, PATH_FLAGS, is_on_fuse, open_below, resolve_name
 from api.store.guard import check_key, check_prefix, check_removable
-from api.store.listing import ignore_read, list_folder
+from api.store.listing import ListOptions, ignore_read, list_folder
+from api.store.posix_errors import DENIED, store_error, translate_errors, translate_write_errors
 from api.store.removal import remove_folder
-from api.store.store import FileChanged, FileMissing, FileStat, Item, OnRead, RemovedFiles, StoreCapacity
+from api.store.store import (
+    FileChanged,
+    FileMissing,
+    FileStat,
+    Item,
+    OnRead,
+    OnUnreadable,
+    RemovedFiles,
+    StoreCapacity,
+)
 from api.store.writing import write_file
-from artifacts.errors import InvalidDocument, StoreConflict, StoreError
+from artifacts.errors import InvalidDocument
 from artifacts.names import is_key
 
 _BLOCK_BYTES = 1024 * 1024
 _MAX_READS = 5  # of a small file that is written to at the same time
-_CONFLICTS = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
 
 
 class PosixStore:
@@ -32,7 +41,13 @@ class PosixStore:
         self._root = root
 
     def list(
-        self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        recursive: bool = True,
+        on_read: OnRead | None = None,
+        on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[Item]:
         """List the store; see Store.list."""
         if not is_key(check_prefix(prefix)):
@@ -44,8 +59,12 @@ class PosixStore:
             except OSError as error:
                 if error.errno in ABSENT:
                     return
-                raise StoreError("list", prefix, error) from error
-            yield from list_folder(top, prefix, after, recursive, on_read or ignore_read)
+                if error.errno in DENIED and on_unreadable:
+                    on_unreadable(store_error("list", prefix, error))
+                    return
+                raise store_error("list", prefix, error) from error
+            options = ListOptions(prefix, recursive, on_read or ignore_read, on_unreadable)
+            yield from list_folder(top, after, options)
 
     def stat(self, key: str) -> FileStat:
         """Return metadata of a file; see Store.stat."""
@@ -76,7 +95,7 @@ class PosixStore:
     def write(self, key: str, content: bytes) -> None:
         """Write a file; see Store.write."""
         check_key(key)
-        with _store_errors("write", key), self._open_root() as root:
+        with translate_write_errors(key), self._open_root() as root:
             write_file(root, key, content)
 
     def delete(self, key: str) -> None:
@@ -89,7 +108,7 @@ class PosixStore:
                 os.unlink(resolve_name(parent, name), dir_fd=parent)
         except OSError as error:
             if error.errno not in (*ABSENT, errno.EISDIR):
-                raise StoreError("remove", key, error) from error
+                raise store_error("remove", key, error) from error
 
     def remove(self, prefix: str, last: Sequence[str] = ()) -> RemovedFiles:
         """Remove a folder; see Store.remove."""
@@ -101,12 +120,12 @@ class PosixStore:
         except OSError as error:
             if error.errno in ABSENT:
                 return RemovedFiles(0, 0)
-            raise StoreError("remove", prefix, error) from error
+            raise store_error("remove", prefix, error) from error
 
     def check(self) -> None:
         """Check that the store responds; see Store.check."""
         with (
-            _store_errors("reach", self._root),
+            translate_errors("reach", self._root),
             self._open_root() as root,
             open_below(root, "") as directory,
             os.scandir(directory) as entries,
@@ -115,7 +134,7 @@ class PosixStore:
 
     def capacity(self) -> StoreCapacity:
         """Return the size of the store; see Store.capacity."""
-        with _store_errors("reach", self._root), self._open_root() as root:
+        with translate_errors("reach", self._root), self._open_root() as root:
             status = os.statvfs(root)
             return StoreCapacity(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
 
@@ -125,7 +144,7 @@ class PosixStore:
         try:
             fd = os.open(self._root, os.O_PATH | os.O_DIRECTORY)
         except OSError as error:
-            raise StoreError("open", self._root, error) from error
+            raise store_error("open", self._root, error) from error
         try:
             yield fd
         finally:
@@ -145,7 +164,7 @@ class PosixStore:
         except OSError as error:
             if error.errno in ABSENT:
                 raise _missing(key) from error
-            raise StoreError(action, key, error) from error
+            raise store_error(action, key, error) from error
 
 
 class PosixFile:
@@ -159,7 +178,7 @@ class PosixFile:
         """Yield a range of the file; see OpenFile.chunks."""
         end = start + length
         while start < end:
-            with _store_errors("read", self._key):
+            with translate_errors("read", self._key):
                 block = os.pread(self._fd, min(_BLOCK_BYTES, end - start), start)
                 status = os.fstat(self._fd)
             if not block or (status.st_size, status.st_mtime) != (self.stat.size, self.stat.modified_at):
@@ -192,12 +211,3 @@ def _file_stat(fd: int, status: os.stat_result) -> FileStat:
 
 def _missing(key: str) -> FileMissing:
     return FileMissing(f"{key!r} does not exist in the store")
-
-
-@contextlib.contextmanager
-def _store_errors(action: str, key: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        kind = StoreConflict if error.errno in _CONFLICTS else StoreError
-        raise kind(action, key, error) from error

@@ -8,9 +8,10 @@ Links below `groups/` are not followed: they are not listed, read or written thr
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from artifacts.errors import ArtifactError
+from artifacts.errors import ArtifactError, StoreError
 
 OnRead = Callable[[int], None]  # called with the number of entries read since the last call
+OnUnreadable = Callable[[StoreError], None]  # called with the error of each folder that may not be read
 
 
 class Item(NamedTuple):
@@ -48,6 +49,10 @@ class StoreCapacity(NamedTuple):
     available_bytes: int
 
 
+class StoreBlocked(StoreError):
+    """The owners of the files prevent the operation, by permissions or by writing. Other folders are not affected."""
+
+
 class FileMissing(ArtifactError):
     """The file does not exist."""
 
@@ -72,17 +77,24 @@ class OpenFile(Protocol):
 
 
 class Store(Protocol):
-    """A store. Methods raise artifacts.errors.StoreError (retryable) if the store fails."""
+    """A store. Methods raise artifacts.errors.StoreError (retryable) if the store fails; never OSError."""
 
     def list(
-        self, prefix: str, *, after: str = "", recursive: bool = True, on_read: OnRead | None = None
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        recursive: bool = True,
+        on_read: OnRead | None = None,
+        on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[Item]:
         """List the files below `prefix` lazily, in the order of their names' UTF-8 bytes.
 
         `prefix` ends with a slash. `after` skips names up to and including it. Without `recursive`, one level is
         listed, with folders as `sub/`. The collector's own folders are included. If nothing exists at `prefix`, the
         list is empty. Pages are fetched lazily. `on_read` is called with the number of entries read: a directory is
-        read completely before its first file is yielded.
+        read completely before its first file is yielded. A folder that permissions close raises StoreBlocked; with
+        `on_unreadable`, that is called instead, and the listing continues after the folder.
         """
 
     def stat(self, key: str) -> FileStat:

@@ -107,6 +107,7 @@ ROWS: Rows = {
                 "due at the last run": gauge("cleanup_due"),
                 "removed": increase("cleanup_removed"),
                 "failed": increase("cleanup_failed"),
+                "closed by their owners": gauge("cleanup_blocked"),
             },
         ),
         Number(

@@ -76,6 +76,7 @@ def test_no_alert_fires_without_jobs(tmp_path: Path) -> None:
         "store_size_bytes": 1000,
         "store_available_bytes": 500,
         "cleanup_oldest_due_age_seconds": 0,
+        "cleanup_blocked": 0,
     }
     values = {name: f"_ {value}x{DAYS * 288}" for name, value in constant.items()}
     daily = " ".join(f"{day * 86400 + 60}x287" for day in range(DAYS))

@@ -211,7 +211,7 @@ def test_each_removal_is_logged_and_counted(env: StoreEnvironment, caplog: pytes
     size = sum(map(len, FILES.values()))
     lines = lines_of(caplog.records)
     assert f'artifacts removed group=a job=job-1 files=3 bytes={size} reason="the time in its expiredAt"' in lines
-    assert f"cleanup finished examined=1 due=1 removed=1 files=3 bytes={size} failed=0" in lines
+    assert f"cleanup finished examined=1 due=1 removed=1 files=3 bytes={size} failed=0 blocked=0" in lines
     value = env.metrics.registry.get_sample_value
     assert value("phjob_artifact_cleanup_removed_total") == 1
     assert value("phjob_artifact_cleanup_due") == 1

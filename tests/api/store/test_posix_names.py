@@ -57,7 +57,7 @@ RAW = {
 
 def test_names_invalid_in_keys_are_listed_encoded_and_found_by_the_encoded_name(store: PosixStore, job: Path) -> None:
     for raw in RAW:
-        folder = os.path.join(bytes(job), b"in " + raw[:200])
+        folder = os.path.join(bytes(job), b"in " + raw[:50])
         os.mkdir(folder)
         for path in (os.path.join(bytes(job), raw), os.path.join(folder, raw)):
             with open(path, "wb") as file:

@@ -1,5 +1,6 @@
 """Directory trees: large, deep, and changed by others during a listing or removal."""
 
+import errno
 import itertools
 import os
 import threading
@@ -16,6 +17,7 @@ from api.store.posix import PosixStore
 from api.store.store import FileChanged, FileMissing, RemovedFiles
 from artifacts.errors import StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
+from artifacts.names import MAX_KEY_BYTES
 from tests.api.store.test_store import JOB, names
 from tests.machine import require
 from tests.sidecar.test_attack import attackers, exchange
@@ -38,36 +40,114 @@ def job(tmp_path: Path) -> Path:
     return folder
 
 
-def make_deep(folder: Path, depth: int) -> None:
-    """Create nested folders beyond the maximum path length, each with a file before and after the next one."""
+def make_deep(folder: Path, depth: int, name: str = "d") -> None:
+    """Create nested folders, each with a file before and after the next one."""
     fd = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
-        for name in ("a", "z"):
-            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=fd))
-        os.mkdir("deeper-and-deeper", dir_fd=fd)
-        inner = os.open("deeper-and-deeper", os.O_RDONLY, dir_fd=fd)
+        for file in ("a", "z"):
+            os.close(os.open(file, os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+        os.mkdir(name, dir_fd=fd)
+        inner = os.open(name, os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = inner
     os.close(fd)
 
 
-def test_a_very_deep_tree_is_listed_and_removed_with_few_descriptors(store: PosixStore, job: Path) -> None:
-    depth = 300
-    make_deep(job, depth)
-    max_open = 0
-    listed = []
+def count_open() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_a_deep_tree_is_listed_with_few_descriptors(store: PosixStore, job: Path) -> None:
+    depth = (MAX_KEY_BYTES - len(JOB) - 1) // 2
+    make_deep(job, depth + 50)
+    max_open, listed = 0, []
     for item in store.list(JOB):
         listed.append(item.name)
         if len(listed) % 50 == 0:
-            max_open = max(max_open, len(os.listdir("/proc/self/fd")))
-    assert len(listed) == 2 * depth + 2
+            max_open = max(max_open, count_open())
+    assert len(listed) == 2 * (depth + 1) + 2
     assert listed[2] == "a"
     assert listed[-1] == "z"
     assert listed == sorted(listed)
     assert 0 < max_open < 50
     assert [item.name for item in store.list(JOB, after=listed[depth])] == listed[depth + 1 :]
+
+
+def test_paths_too_long_for_a_key_are_not_listed_and_their_folders_not_read(
+    store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = MAX_KEY_BYTES - len(JOB)
+    folder = "/".join(["\u00fc" * 120] * (room // 241))
+    (job / folder).mkdir(parents=True)
+    rest = room - len(folder.encode()) - 1
+    for name in ("a" * rest, "a" * (rest + 1), "\u00fc" * (rest // 2), "\u00fc" * (rest // 2 + 1)):
+        (job / folder / name).touch()
+    (job / folder / ("d" * (rest - 2))).mkdir()
+    (job / folder / ("d" * (rest - 2)) / "f").touch()
+    (job / folder / ("e" * (rest - 1))).mkdir()
+    scanned, scandir = [], os.scandir
+
+    def recording_scandir(fd: int) -> Any:
+        scanned.append(fd)
+        return scandir(fd)
+
+    monkeypatch.setattr(os, "scandir", recording_scandir)
+    listed = names(store, after="a")
+    monkeypatch.undo()
+    tails = ["a" * rest, "d" * (rest - 2) + "/f", "\u00fc" * (rest // 2)]
+    assert listed == [f"{folder}/{tail}" for tail in tails]
+    assert len(scanned) == 2 + folder.count("/") + 1
+
+
+def test_a_very_deep_tree_is_removed_with_few_descriptors_and_steps(
+    store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depth = 3000
+    make_deep(job, depth, "deeper")
+    opened, max_open, open_file = 0, 0, os.open
+
+    def counting_open(*args: Any, **more: Any) -> int:
+        nonlocal opened, max_open
+        opened += 1
+        if opened % 500 == 0:
+            max_open = max(max_open, count_open())
+        return open_file(*args, **more)
+
+    monkeypatch.setattr(os, "open", counting_open)
     assert store.remove(JOB, LAST) == RemovedFiles(2 * depth, 0)
+    monkeypatch.undo()
     assert not job.exists()
+    assert 0 < max_open < 50
+    assert opened < 2 * depth + 100  # once on the way down, once on the way up
+
+
+def test_the_error_of_a_deep_path_is_short(store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_deep(job, 500, "deeper")
+    monkeypatch.setattr(os, "rmdir", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
+    with pytest.raises(StoreError, match=r"broken$") as raised:
+        store.remove(JOB, LAST)
+    assert len(str(raised.value)) < 500
+
+
+def test_a_tree_moved_during_a_removal_does_not_lead_outside(
+    store: PosixStore, job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(descriptors.DirectoryStack, "_MAX_OPEN", 1)
+    (job / "d/e/f/g").mkdir(parents=True)
+    outside = tmp_path / "outside/d/e"
+    outside.mkdir(parents=True)
+    (outside / "precious").touch()
+    rmdir = os.rmdir
+
+    def move_before_rmdir(name: str, **more: int) -> None:
+        if name == "g":
+            os.rename(job / "d/e/f", outside / "f")  # ".." of the open folder now leads outside
+        rmdir(name, **more)
+
+    monkeypatch.setattr(os, "rmdir", move_before_rmdir)
+    store.remove(JOB, LAST)
+    assert not job.exists()
+    assert sorted(path.name for path in outside.iterdir()) == ["f", "precious"]
 
 
 def test_a_page_stats_only_its_own_files(store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +236,8 @@ def test_a_folder_removed_during_a_listing_is_left(
         (job / path).touch()
     listing = store.list(JOB, after="A")
     assert next(listing).name == "d/e/f/1"
-    os.rename(job / "d/e", job / "d/moved")
+    os.rename(job / "d/e/f", job / "moved")
+    os.rename(job / "d/e", job / "moved/e")
     assert [item.name for item in listing] == ["d/z", "z"]
 
 
