@@ -14,12 +14,12 @@ from typing import Any
 
 from artifacts import __version__
 from artifacts.errors import StoreError
-from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, REPORT, format_expiry
+from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT, REPORT, TEMPORARY, format_expiry
 from artifacts.log import get_logger
 from artifacts.report import Report, format_report, read_main
 from artifacts.settings import SidecarSettings
 from sidecar.copy_strategy import CopyStrategy
-from sidecar.store import JobFolderStore
+from sidecar.store import TEMPORARY_FOLDERS, JobFolderStore
 from sidecar.thread_pool import map_unordered
 
 logger = get_logger(__name__)
@@ -109,6 +109,15 @@ class MetadataWriter:
         """Remove half-written temporary files of failed copies. The lock protects the interim report's."""
         with self._lock:
             self._store.remove_temporaries()
+
+    def remove_temporary_folders(self) -> None:
+        """Remove the folders for temporary files, after the last write."""
+        with self._lock:
+            for _ in map_unordered(
+                self._store.remove_empty_folder, TEMPORARY_FOLDERS, self._thread_count, lambda: False
+            ):
+                pass
+            self._store.remove_empty_folder(TEMPORARY)
 
     def refresh_expiry(self) -> float:
         """Write the expiry again if half of the retention has passed. Returns the seconds until the next refresh."""

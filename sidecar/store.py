@@ -24,7 +24,7 @@ _NO_RENAME = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV}
 _OBSTRUCTED = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EXDEV}
 _NO_FOLDER = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 _MAX_ATTEMPTS = 3  # to create a file whose folder others remove at the same time
-_TEMPORARY_FOLDERS = 4  # a remote folder takes one create at a time, so temporary files are spread
+TEMPORARY_FOLDERS = [f"{TEMPORARY}/{number}" for number in range(4)]  # a remote folder takes one create at a time
 MAX_MANIFEST_BYTES = 512 * 1024 * 1024
 
 ContentWriter = Callable[[int], None]  # writes a file's content to a descriptor
@@ -136,20 +136,25 @@ class JobFolderStore:
     def make_temporary_folders(self) -> None:
         """Create the folders for temporary files in advance, since time is short in the last sync."""
         with contextlib.suppress(OSError):
-            for number in range(_TEMPORARY_FOLDERS):
-                self._make_folders(self._full_path(f"{TEMPORARY}/{number}"))
+            for folder in TEMPORARY_FOLDERS:
+                self._make_folders(self._full_path(folder))
 
     def remove_temporaries(self) -> None:
         """Remove the half-written temporary files of a sync that was killed or failed."""
-        for number in range(_TEMPORARY_FOLDERS):
+        for folder in TEMPORARY_FOLDERS:
             with contextlib.suppress(OSError):
-                fd = open_beneath(self._root_fd, self._full_path(f"{TEMPORARY}/{number}"), os.O_RDONLY | os.O_DIRECTORY)
+                fd = open_beneath(self._root_fd, self._full_path(folder), os.O_RDONLY | os.O_DIRECTORY)
                 try:
                     for name in os.listdir(fd):
                         with contextlib.suppress(OSError):
                             os.unlink(name, dir_fd=fd)
                 finally:
                     os.close(fd)
+
+    def remove_empty_folder(self, folder: str) -> None:
+        """Remove a folder of the collector, unless it has files or cannot be removed."""
+        with contextlib.suppress(OSError), self._open_parent(folder) as (parent_fd, name):
+            os.rmdir(name, dir_fd=parent_fd)
 
     def _full_path(self, path: str) -> str:
         return f"{self._folder}/{path}"
@@ -208,7 +213,7 @@ class JobFolderStore:
 
     def _replace(self, path: str, write_content: ContentWriter, mode: int, folders: OpenFolders[None]) -> None:
         number = next(self._numbers)
-        temporary = f"{TEMPORARY}/{number % _TEMPORARY_FOLDERS}/{os.getpid()}-{number}"
+        temporary = f"{TEMPORARY_FOLDERS[number % len(TEMPORARY_FOLDERS)]}/{os.getpid()}-{number}"
         try:
             self._create(temporary, write_content, mode, folders)
         except StoreError as error:

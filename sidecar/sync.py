@@ -194,6 +194,7 @@ class Syncer:
             try:
                 self._finish_store()
                 self.metadata.seal(state, message)
+                self.metadata.remove_temporary_folders()
                 return
             except StoreError as error:
                 self.applier.record_store_error(error)

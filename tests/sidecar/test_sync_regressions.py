@@ -1,12 +1,14 @@
 """Regressions of the sync that users have reported."""
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from artifacts.layout import TEMPORARY
 from sidecar.process import create_syncer
 from sidecar.sync import Syncer
 from tests.sidecar.sidecars import Job, end_syncer
@@ -103,3 +105,15 @@ def deny_reading_b(syncer: Syncer):  # type: ignore[no-untyped-def]  # "b" is un
         return open_file(path)
 
     return deny
+
+
+def test_the_folders_for_temporary_files_are_removed_at_the_seal(tmp_path: Path) -> None:
+    job = Job(tmp_path)
+    syncer = create_syncer(job.settings())
+    for content in ("old", "new"):  # the second copy is a temporary file first
+        job.write("d/a", content)
+        syncer.sync(eager=True)
+        assert (job.folder / TEMPORARY).is_dir()
+    end_syncer(syncer)
+    assert job.copies() == {"d/a": b"new"}
+    assert sorted(os.listdir(job.folder / ".primehub")) == ["metadata"]
