@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from api.store.factory import STORE_FORMS, is_store_url
+from api.store.factory import STORE_HELP, check_store_url
 from artifacts.environment import Setting, choice, flag, listen, number, read_settings, words
 from artifacts.errors import ConfigError
 from artifacts.log import LOG_FORMAT
@@ -31,12 +31,6 @@ def _address(text: str) -> tuple[str, int]:
     if address is None or not address[0]:
         raise ValueError("use host:port")
     return address
-
-
-def _store(text: str) -> str:
-    if is_store_url(text):
-        return text.rstrip("/")
-    raise ValueError(f"use {STORE_FORMS}")
 
 
 def _url(text: str) -> str:
@@ -85,7 +79,7 @@ def _cleanup_row(field: str, default: str, parse: object, text: str) -> Setting:
 
 SETTINGS_TABLE = (
     _row("listen", "127.0.0.1:8080", _address, "host:port of the service"),
-    _row("store", None, _store, "location of PHFS: a directory, or s3://, gs:// or az:// with bucket and path"),
+    _row("store", None, check_store_url, f"location of PHFS: {STORE_HELP}"),
     _row("namespace", "", str, "namespace of the PhJobs; empty: the pod's own"),
     _row(
         "auth",
