@@ -1,5 +1,6 @@
 """Parses /proc/self/mountinfo, in which the kernel lists the mounts that this process can see."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -10,9 +11,12 @@ _OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")  # the kernel escapes space, tab, n
 
 
 class Mount(NamedTuple):
-    """One mount: its id, its mount point (with the escapes decoded), and the file system's type, such as b"ext4"."""
+    """One mount: its device, its mount point (with the escapes decoded), and the file system's type, such as b"ext4".
 
-    mount_id: bytes
+    `device` is the `st_dev` of the files on it; some file systems, such as btrfs, have several.
+    """
+
+    device: int
     mount_point: bytes
     file_system: bytes
 
@@ -27,7 +31,8 @@ def parse_mountinfo(lines: Iterable[bytes]) -> Iterator[Mount]:
     for line in lines:
         mount, _, source = line.partition(b" - ")  # the number of optional fields before the separator varies
         fields = mount.split(b" ")
-        yield Mount(fields[0], _OCTAL_ESCAPE.sub(_unescape, fields[4]), source.split(b" ")[0])
+        major, _, minor = fields[2].partition(b":")
+        yield Mount(os.makedev(int(major), int(minor)), _OCTAL_ESCAPE.sub(_unescape, fields[4]), source.split(b" ")[0])
 
 
 def read_mounts() -> list[Mount]:

@@ -62,9 +62,12 @@ def _leaks(threads: set[threading.Thread], descriptors: dict[int, str]) -> list[
 
 
 def _descriptors() -> dict[int, str]:
-    """Return the open descriptors and their targets, without the one that lists them."""
+    """Return the open descriptors and their targets, without the one that lists them.
+
+    The API opens the mount table once and keeps it open.
+    """
     targets = {}
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):
             targets[int(number)] = os.readlink(f"/proc/self/fd/{number}")
-    return targets
+    return {number: target for number, target in targets.items() if target != f"/proc/{os.getpid()}/mountinfo"}

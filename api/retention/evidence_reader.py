@@ -158,7 +158,7 @@ class EvidenceReader:
             return evidence
         try:
             return replace(evidence, report_at=self._store.stat(prefix + REPORT).modified_at)
-        except FileMissing:
+        except (FileMissing, StoreBlocked):
             return evidence
 
     def _is_kept_by_file(self, evidence: Evidence, now: float) -> bool:

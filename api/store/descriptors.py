@@ -9,7 +9,6 @@ import errno
 import os
 from collections.abc import Iterator
 
-from artifacts.mounts import read_mounts
 from artifacts.names import decode_path, encode_path, is_key
 
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -156,9 +155,3 @@ def mount_id(fd: int) -> bytes:
     """Return the ID of the mount that an open file is on. The device number does not distinguish bind mounts."""
     with open(f"/proc/self/fdinfo/{fd}", "rb") as lines:
         return next((line.split()[1] for line in lines if line.startswith(b"mnt_id:")), b"")
-
-
-def is_on_fuse(fd: int) -> bool:
-    """Return whether an open file is on a FUSE mount, whose inode numbers are not stable."""
-    fd_mount_id = mount_id(fd)
-    return any(mount.is_fuse for mount in read_mounts() if mount.mount_id == fd_mount_id)

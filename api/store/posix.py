@@ -11,9 +11,10 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 
-from api.store.descriptors import ABSENT, PATH_DIRECTORY_FLAGS, PATH_FLAGS, is_on_fuse, open_below, resolve_name
+from api.store.descriptors import ABSENT, PATH_DIRECTORY_FLAGS, PATH_FLAGS, open_below, resolve_name
 from api.store.guard import check_key, check_prefix, check_removable
 from api.store.listing import ListOptions, ignore_read, list_folder
+from api.store.mounts import FUSE_DEVICES
 from api.store.posix_errors import DENIED, store_error, translate_errors, translate_write_errors
 from api.store.removal import remove_folder
 from api.store.store import (
@@ -68,17 +69,17 @@ class PosixStore:
 
     def stat(self, key: str) -> FileStat:
         """Return metadata of a file; see Store.stat."""
-        with self._locate("stat", key) as (path_fd, status):
-            return _file_stat(path_fd, status)
+        with self._locate("stat", key) as (_, status):
+            return _file_stat(status)
 
     def open(self, key: str) -> "PosixFile":
         """Open a file; see Store.open."""
-        with self._locate("open", key) as (path_fd, _):
+        with self._locate("open", key) as (path_fd, status):
             fd = os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
             try:
-                if is_on_fuse(fd):
+                if status.st_dev in FUSE_DEVICES:
                     os.pread(fd, 1, 0)  # rclone changes the mtime of a file not yet uploaded when it is first read
-                return PosixFile(key, fd, _file_stat(fd, os.fstat(fd)))
+                return PosixFile(key, fd, _file_stat(os.fstat(fd)))
             except BaseException:
                 _close(fd)
                 raise
@@ -198,13 +199,13 @@ def _close(fd: int) -> None:
         os.close(fd)
 
 
-def _file_stat(fd: int, status: os.stat_result) -> FileStat:
+def _file_stat(status: os.stat_result) -> FileStat:
     """Build the stat with its entity tag.
 
     The tag contains the inode number, since times alone do not distinguish two files of one clock tick. FUSE mounts
     are an exception: their inode numbers change for the same file, and differ between replicas of the API.
     """
-    inode = 0 if is_on_fuse(fd) else status.st_ino
+    inode = 0 if status.st_dev in FUSE_DEVICES else status.st_ino
     tag = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}-{inode:x}"
     return FileStat(status.st_size, status.st_mtime, tag)
 
