@@ -46,7 +46,8 @@ REASONS = {
     "source_error": "reading them failed",
     "store_error": "writing them to the store failed",
     "store_conflict": "something that the collector did not write occupies their path in the store",
-    "not_reached": "the time for collection ended before they were copied",
+    "not_reached": "the grace period ended before they were copied; set a longer one with the annotation "
+    "primehub.io/artifact-grace-seconds or the pod's terminationGracePeriodSeconds",
 }
 
 # With these reasons, files that should be in the store are missing. The others are skipped by design.

@@ -106,8 +106,8 @@ SETTINGS_TABLE = (
     _row(
         "grace_seconds",
         "30",
-        number(1, 86400, float),
-        "grace period of the pod in seconds, in which the last sync must end",
+        number(0, 86400, float),
+        "grace period of the pod in seconds, in which the last sync must end; 0: it runs until it is done",
     ),
     _row(
         "linger_seconds",

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from artifacts.environment import number
 from artifacts.settings import SETTINGS_TABLE
 
 _RUN_QUEUED = "run-queued"
@@ -125,7 +126,8 @@ def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--grace",
         type=_grace_seconds,
         metavar="SECONDS",
-        help="seconds that a cancelled command has to end, and then that collecting may take (default: 30)",
+        help="seconds that a cancelled command has to end (default: 30), and then that collecting may take (default: "
+        "until all files are collected or Ctrl-C is pressed twice)",
     )
 
 
@@ -181,9 +183,8 @@ def _add_names(parser: argparse.ArgumentParser) -> None:
 
 
 def _grace_seconds(text: str) -> str:
-    (row,) = (row for row in SETTINGS_TABLE if row.field == "grace_seconds")
     try:
-        row.parse(text.strip())
+        number(1, 86400, float)(text.strip())
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text[:80]!r}: {error}") from error
     return text

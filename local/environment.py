@@ -17,25 +17,30 @@ def module_environ(environ: Mapping[str, str]) -> dict[str, str]:
 def sidecar_environ(environ: Mapping[str, str], paths: JobPaths, uid: str) -> dict[str, str]:
     """Return the sidecar's environment: the runner's own, with the settings that local mode fixes.
 
-    The sidecar sees the same paths as main, so its root is "/".
+    The sidecar sees the same paths as main, so its root is "/". Nothing kills it, so there is no grace period unless
+    the user sets one.
     """
-    return module_environ(environ) | {
-        "PHJOB_NAME": paths.job,
-        "PRIMEHUB_GROUP": paths.group,
-        PREFIX + "PATH": str(paths.artifacts),
-        PREFIX + "ROOT": "/",
-        PREFIX + "VOLUMES": f"{paths.home}:{paths.phfs}",
-        PREFIX + "HIDDEN_PATHS": "",
-        PREFIX + "PRIVATE_VOLUMES": "",
-        PREFIX + "MAIN_UID": str(os.geteuid()),
-        PREFIX + "MAIN_GID": str(os.getegid()),
-        PREFIX + "PHFS": str(paths.phfs),
-        PREFIX + "STORE": str(paths.phfs),
-        PREFIX + "TERMINATION_LOG": str(paths.termination_log),
-        PREFIX + "MAIN_STATUS": str(paths.main_status),
-        PREFIX + "METRICS_LISTEN": "",
-        PREFIX + "POD_UID": uid,
-    }
+    return (
+        {PREFIX + "GRACE_SECONDS": "0"}
+        | module_environ(environ)
+        | {
+            "PHJOB_NAME": paths.job,
+            "PRIMEHUB_GROUP": paths.group,
+            PREFIX + "PATH": str(paths.artifacts),
+            PREFIX + "ROOT": "/",
+            PREFIX + "VOLUMES": f"{paths.home}:{paths.phfs}",
+            PREFIX + "HIDDEN_PATHS": "",
+            PREFIX + "PRIVATE_VOLUMES": "",
+            PREFIX + "MAIN_UID": str(os.geteuid()),
+            PREFIX + "MAIN_GID": str(os.getegid()),
+            PREFIX + "PHFS": str(paths.phfs),
+            PREFIX + "STORE": str(paths.phfs),
+            PREFIX + "TERMINATION_LOG": str(paths.termination_log),
+            PREFIX + "MAIN_STATUS": str(paths.main_status),
+            PREFIX + "METRICS_LISTEN": "",
+            PREFIX + "POD_UID": uid,
+        }
+    )
 
 
 def main_environ(environ: Mapping[str, str], settings: SidecarSettings, user: str) -> dict[str, str]:

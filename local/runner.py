@@ -49,6 +49,8 @@ from local.sidecar_supervisor import SidecarSupervisor
 
 logger = logging.getLogger(__name__)
 
+_DEFAULT_GRACE_SECONDS = 30.0  # as in a pod
+
 
 @dataclass(frozen=True)
 class JobResult:
@@ -140,8 +142,9 @@ class Runner:
         if self._cancelled_by is not None:
             return time.monotonic()
         self._cancelled_by = number
-        grace_seconds = self._settings.grace_seconds
-        logger.warning("cancelling: the command has %g seconds to end; press Ctrl-C again to kill it", grace_seconds)
+        logger.warning(
+            "cancelling: the command has %g seconds to end; press Ctrl-C again to kill it", self._main_grace_seconds
+        )
         return self._terminate(main)
 
     def _end_overdue(self, main: subprocess.Popen[bytes]) -> float:
@@ -154,7 +157,11 @@ class Runner:
     def _terminate(self, main: subprocess.Popen[bytes]) -> float:
         """Send SIGTERM to main. Returns the time (monotonic) at which the grace period is over."""
         signal_group(main, signal.SIGTERM)
-        return time.monotonic() + self._settings.grace_seconds
+        return time.monotonic() + self._main_grace_seconds
+
+    @property
+    def _main_grace_seconds(self) -> float:
+        return self._settings.grace_seconds or _DEFAULT_GRACE_SECONDS
 
     @property
     def _ended_by(self) -> Literal["itself", "cancel", "deadline"]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 from pathlib import Path
 
 from local.processes import start_sidecar, wait_signal
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 _MAX_DELAY_SECONDS = 60.0
 _RESET_SECONDS = 600.0  # the kubelet resets its restart delay after this run time too
 _PROGRESS_SECONDS = 0.5
+_REPORT_SECONDS = 6.0  # for a sidecar that gives up; it takes at most 5
 
 
 class SidecarSupervisor:
@@ -54,29 +56,33 @@ class SidecarSupervisor:
     def stop(
         self, cancelling: frozenset[signal.Signals], timeout_seconds: float, show_progress: Callable[[], None]
     ) -> None:
-        """Send SIGTERM to the sidecar, wait for its last sync, and kill it after the timeout.
+        """Send SIGTERM to the sidecar, wait for its last sync, and kill it after the timeout; 0: no timeout.
 
-        The first cancelling signal logs a hint, the second ends the wait. `show_progress` is called twice a second.
+        The first cancelling signal logs a hint, the second ends the wait: without a timeout, the sidecar gets a few
+        seconds to report which files are missing. `show_progress` is called twice a second.
         """
         if not self._process or self._process.poll() is not None:
             self.start()  # SIGTERM is blocked until Python is ready, so the new sidecar syncs once and seals
         if not self._process:
             return
         self._process.send_signal(signal.SIGTERM)
-        deadline, hinted = time.monotonic() + timeout_seconds, False
+        deadline, signal_count = time.monotonic() + (timeout_seconds or inf), 0
         while self._process.poll() is None and (remaining := deadline - time.monotonic()) > 0:
             if wait_signal(cancelling, min(remaining, _PROGRESS_SECONDS)):
-                if hinted:
+                signal_count += 1
+                if signal_count == 1:
+                    logger.warning(
+                        "collecting artifacts; press Ctrl-C again to give up the files that are not collected yet"
+                    )
+                elif signal_count == 2 and not timeout_seconds:
+                    self._process.send_signal(signal.SIGTERM)
+                    deadline = time.monotonic() + _REPORT_SECONDS
+                else:
                     break
-                hinted = True
-                logger.warning(
-                    "collecting artifacts; press Ctrl-C again to give up the files that are not collected yet"
-                )
             show_progress()
         if self._process.poll() is None:
-            logger.warning(
-                "the collector did not finish and was killed (it may take %g seconds: see --grace)", timeout_seconds
-            )
+            limit = f" (it may take {timeout_seconds:g} seconds: see --grace)" if timeout_seconds else ""
+            logger.warning("the collector did not finish and was killed%s", limit)
             self._process.kill()
             self._process.wait()
 

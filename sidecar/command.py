@@ -1,6 +1,7 @@
 """The command line for people: runs one sync by hand, or prints what it would do. Pods do not use it."""
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -8,7 +9,7 @@ from collections.abc import Mapping
 
 from artifacts.errors import ArtifactError, ConfigError
 from artifacts.report import INCOMPLETE_REASONS, REASONS, Skipped
-from artifacts.settings import SETTINGS_TABLE, SidecarSettings
+from artifacts.settings import PREFIX, SETTINGS_TABLE, SidecarSettings
 from sidecar.file_signature import size_of
 from sidecar.outcome import format_files_and_size, format_size
 from sidecar.plan import SyncPlan
@@ -40,7 +41,8 @@ def run_command(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     log_to_stderr(os.environ, "warning")
     try:
-        settings = SidecarSettings.from_env(os.environ)
+        # Nothing kills this process, so there is no grace period unless one is set.
+        settings = SidecarSettings.from_env({PREFIX + "GRACE_SECONDS": "0"} | os.environ)
         syncer = create_syncer(settings)
         return _dry_run(settings, syncer) if options.dry_run else _sync_once(settings, syncer)
     except KeyboardInterrupt:
@@ -75,7 +77,7 @@ def settings_help() -> str:
 
 def _sync_once(settings: SidecarSettings, syncer: Syncer) -> int:
     syncer.end_main(time.time())
-    syncer.finish(time.monotonic() + settings.grace_seconds)
+    syncer.finish(time.monotonic() + (settings.grace_seconds or math.inf))
     report = syncer.report
     print(f"{report.state}: {report.message}")
     _print_skipped(report.skipped)

@@ -1,6 +1,7 @@
 """Computes the deadlines of the last sync from the kubelet's grace periods, as measured on a real kubelet. Pure."""
 
 from dataclasses import dataclass
+from math import inf
 
 MIN_GRACE_SECONDS = 2.0  # the kubelet grants a container this much even if the grace period is shorter or used up
 EVICTION_GRACE_SECONDS = 1.0  # of an evicted pod, whatever the pod's own grace period is
@@ -22,6 +23,8 @@ class Deadlines:
 def compute_deadlines(grace_seconds: float, sigterm_at: float, prestop_at: float | None) -> Deadlines:
     """Compute the deadlines of a last sync from the times of SIGTERM and preStop (monotonic seconds).
 
+    A grace period of 0 means that nothing will kill the sidecar: there are no deadlines, and main has ended.
+
     preStop marks the start of the pod's termination. If main ended by itself, preStop runs just before SIGTERM. If the
     pod was deleted, the time that main took to end has been taken from the grace period.
 
@@ -30,6 +33,8 @@ def compute_deadlines(grace_seconds: float, sigterm_at: float, prestop_at: float
     termination message. A SIGTERM in that second may also mean that main took one second to end; the two cases cannot
     be distinguished, so main is given its two seconds in both.
     """
+    if not grace_seconds:
+        return Deadlines(sigterm_at, inf, inf)
     began_at = sigterm_at if prestop_at is None or prestop_at < sigterm_at - grace_seconds else prestop_at
     killed_at = max(began_at + grace_seconds, sigterm_at + MIN_GRACE_SECONDS)
     remaining = killed_at - sigterm_at

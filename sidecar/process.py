@@ -5,6 +5,7 @@ that hangs cannot delay the pod: past its deadline the process writes `incomplet
 """
 
 import logging
+import math
 import os
 import signal
 import threading
@@ -29,6 +30,9 @@ from sidecar.sync_loop import SyncLoop
 from sidecar.termination import TerminationMessage
 
 logger = get_logger("sidecar")
+
+_POLL_SECONDS = 0.2  # the signals are blocked, so that no thread is interrupted
+_ABORT_SECONDS = 5.0  # from the abort of a last sync to its seal, if there is no deadline
 
 
 def run(environ: Mapping[str, str]) -> int:
@@ -146,15 +150,28 @@ class SidecarRun:
         self._loop.finish(deadlines.sync_until, deadlines.main_until)
         threading.Thread(target=syncer.write_interim_report, name="interim-report", daemon=True).start()
         self._run_log.log_main_ended(deadlines.sync_until - sigterm_at)
-        if not self._loop.done.wait(deadlines.sync_until - time.monotonic()):
+        if not self._wait_done(deadlines.sync_until):
             syncer.applier.abort.set()
-            if not self._loop.done.wait(max(0.1, deadlines.exit_until - 0.1 - time.monotonic())):
+            exit_until = min(deadlines.exit_until, time.monotonic() + _ABORT_SECONDS)
+            if not self._loop.done.wait(max(0.1, exit_until - 0.1 - time.monotonic())):
                 report.state, report.sealed_at = "incomplete", 0.0
                 report.message = "time ran out before all files were stored"
         lag_seconds = time.monotonic() - sigterm_at
         self._termination.write(report, lag_seconds=lag_seconds)
         self._run_log.log_outcome(report, lag_seconds)
         self._linger(deadlines.exit_until)
+
+    def _wait_done(self, until: float) -> bool:
+        """Wait for the end of the last sync. Returns False if it is not done by `until`.
+
+        Without a deadline, a second SIGTERM ends the wait. In a pod it does not, since the kubelet may repeat SIGTERM.
+        """
+        if until < math.inf:
+            return self._loop.done.wait(until - time.monotonic())
+        while not self._loop.done.wait(_POLL_SECONDS):
+            if signal.SIGTERM in signal.sigpending():
+                return False
+        return True
 
     def _linger(self, until: float) -> None:
         seconds = min(self._syncer.linger_seconds(), until - time.monotonic())

@@ -4,6 +4,7 @@ Errors in between are logged where they occur.
 """
 
 import logging
+import math
 import time
 
 from artifacts import __version__
@@ -39,7 +40,8 @@ class RunLog:
 
     def log_main_ended(self, max_seconds: float) -> None:
         """Log that main has ended and that the last sync, which may take `max_seconds`, has started."""
-        logger.info("main ended, last sync started", max_seconds=round(max_seconds, 1))
+        max_text = "unlimited" if max_seconds == math.inf else round(max_seconds, 1)
+        logger.info("main ended, last sync started", max_seconds=max_text)
 
     def log_outcome(self, report: Report, lag_seconds: float) -> None:
         """Log the outcome, `lag_seconds` after main's end, and a line for each reason why files were not collected."""

@@ -4,6 +4,7 @@ The same code makes the first copy, retries after a fault, resumes after a resta
 with the seal. One thread syncs; only `end_main` and `write_interim_report` are called by other threads.
 """
 
+import math
 import threading
 import time
 
@@ -29,6 +30,7 @@ logger = get_logger(__name__)
 
 MIN_SCAN_ENTRIES = 200_000  # a scan reads so many entries, or twice the limit on files if that is more
 EXTRA_MANIFEST_ENTRIES = 10_000  # beyond twice the limit on files; bounds the time that a hostile manifest costs
+MAX_WAIT_SECONDS = 30.0
 MAX_QUICK_RETRIES = 4  # for reasons in RETRIED_A_FEW_TIMES
 
 
@@ -54,6 +56,7 @@ class Syncer:
         self.applier = Applier(source, store, strategy, self._manifest, self.metadata)
         self.scan = Scan()
         self.main_ended = threading.Event()
+        self._waited_seconds = 0.0  # between attempts of the last sync
 
     def sync(self, eager: bool = False) -> None:
         """Sync once while main runs. `eager`: also copy files that may still be written.
@@ -180,8 +183,15 @@ class Syncer:
             return {"store_error"}
 
     def _wait(self, seconds: float, deadline: float) -> bool:
-        """Wait, at most until the deadline. Returns whether no time is left for another attempt."""
+        """Wait, at most until the deadline. Returns whether no time is left for another attempt.
+
+        Without a deadline, attempts end after MAX_WAIT_SECONDS between them: a store that stays broken must not hold
+        the job for ever.
+        """
         remaining = deadline - time.monotonic()
+        if deadline == math.inf:
+            self._waited_seconds += seconds
+            remaining = MAX_WAIT_SECONDS - self._waited_seconds
         return self.applier.abort.wait(max(0.0, min(seconds, remaining))) or remaining <= seconds
 
     def _seal(self, deadline: float) -> None:

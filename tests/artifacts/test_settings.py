@@ -102,7 +102,7 @@ def test_all_problems_are_reported_together_by_name() -> None:
         ("retention_seconds", ["0", "-5", "inf", "99999999999999999999", "7d"]),
         ("sync_seconds", ["0", "-1", "nan", "inf", "-inf", "1e999", "86401"]),
         ("quiet_seconds", ["-0.1", "nan", "inf", "3601"]),
-        ("grace_seconds", ["0", "nan", "inf"]),
+        ("grace_seconds", ["-1", "nan", "inf"]),
         ("linger_seconds", ["-1", "nan", "1e999"]),
         ("linger_files_per_second", ["0", "-1", "1e6"]),
         ("linger_mb_per_second", ["0"]),

@@ -82,6 +82,23 @@ def test_second_ctrl_c_during_the_last_sync_ends_the_wait(jobs: JobDriver) -> No
     assert jobs.phjob()["status"]["phase"] == "Succeeded"
 
 
+def test_without_grace_the_second_ctrl_c_ends_the_last_sync_with_a_report(jobs: JobDriver) -> None:
+    """The store is broken, so that the last sync retries: there is no grace period in which it must end."""
+    command = f"touch phfs/jobArtifacts; {WAITS_FOR_LINE}"
+    started = jobs.start(command)
+    wait_for((jobs.paths().home / "ready").exists)
+    let_main_end(jobs, started)
+    wait_for(lambda: "max_seconds=unlimited" in jobs.paths().sidecar_log.read_text())
+    assert started.stderr
+    os.killpg(started.pid, signal.SIGINT)
+    assert any("again to give up" in line for line in iter(started.stderr.readline, ""))
+    os.killpg(started.pid, signal.SIGINT)
+    result = jobs.wait(started)
+    assert result.returncode == 0
+    assert "killed" not in result.stderr
+    assert "artifacts (incomplete): 0 of 1 files are in the store; store_error: f" in result.stderr
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_of_the_last_sync_is_shown_only_on_a_terminal(jobs: JobDriver, terminal: bool) -> None:
     reader, writer = pty.openpty() if terminal else os.pipe()

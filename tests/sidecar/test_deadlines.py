@@ -1,5 +1,7 @@
 """Deadlines of the last sync: as measured on a real kubelet, and always with enough time to seal."""
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ SECONDS = st.floats(0, 1e6)
         (5.0, 100.0, None, 105.0, 104.4),
         (1.0, 100.0, None, 102.0, 101.4),  # never less than the kubelet's minimum
         (3600.0, 100.0, None, 3700.0, 3697.0),
+        (0.0, 100.0, 99.5, inf, inf),  # no grace period: nothing kills the sidecar
     ],
 )
 def test_deadlines_follow_the_kubelets_grace_period(

@@ -1,6 +1,7 @@
 """Regressions of the sync that users have reported."""
 
 import json
+import math
 import os
 import shutil
 import time
@@ -117,3 +118,20 @@ def test_the_folders_for_temporary_files_are_removed_at_the_seal(tmp_path: Path)
     end_syncer(syncer)
     assert job.copies() == {"d/a": b"new"}
     assert sorted(os.listdir(job.folder / ".primehub")) == ["metadata"]
+
+
+def test_without_a_deadline_a_broken_store_holds_the_job_only_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.sync.MAX_WAIT_SECONDS", 0.5)
+    job = Job(tmp_path)
+    job.write("a", "x")
+    (job.phfs / "jobArtifacts").write_text("not a folder")
+    syncer = create_syncer(job.settings())
+    try:
+        syncer.end_main(time.time())
+        syncer.finish(math.inf)
+    finally:
+        syncer.close()
+    assert syncer.report.state == "incomplete"
+    assert syncer.report.skipped["store_error"].paths == ["a"]

@@ -36,7 +36,7 @@ const REASONS = {
   ],
   not_reached: [
     "not copied in time",
-    "The time after the job's end was too short. Write fewer or smaller files, or write them earlier.",
+    "The time after the job's end was too short. Allow more (annotation primehub.io/artifact-grace-seconds; in local mode, --grace), or write fewer or smaller files, or write them earlier.",
   ],
 };
 
