@@ -4,10 +4,11 @@ A path is pending in the stored manifest before its first byte is written, so th
 lists every file of the collector. Plans are applied in the sync thread; copies may run in threads or processes.
 """
 
+import contextlib
 import errno
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 from artifacts.errors import StoreError
@@ -15,22 +16,24 @@ from artifacts.log import get_logger
 from artifacts.report import Count, Report, Skipped
 from sidecar.copy import Copier, GrowthBudget
 from sidecar.copy_strategy import CopyStrategy
-from sidecar.file_signature import FileSignature, size_of, tick_ns
+from sidecar.file_signature import FileSignature, size_of, tick_ns, without_ctime
 from sidecar.manifest import Manifest
 from sidecar.metadata_writer import MetadataWriter
 from sidecar.plan import SyncPlan
-from sidecar.process_pool import map_forked
+from sidecar.process_pool import ForkedCall, map_forked
 from sidecar.scan import Scan, add_skipped
 from sidecar.source import Source
 from sidecar.store import JobFolderStore
 from sidecar.thread_pool import interleave_folders, map_unordered
 from sidecar.transfer import FileTransfer, TransferResult
+from sidecar.verification import find_lost
 from sidecar.writeback import WriteBack
 
 logger = get_logger(__name__)
 
 CHECKPOINT_SECONDS = 10.0  # between two saves of the manifest while files are copied
 PROGRESS_SECONDS = 0.25  # between two progress reports
+MIN_COPIES_TO_FORK = 2000  # to verify; with fewer, a fork would cost more than it saves
 _MOUNT_LOST = {errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.EBADF}
 RETRIED_UNTIL_DEADLINE = {"source_error", "store_error", "not_reached"}
 RETRIED_A_FEW_TIMES = {"store_conflict", "over_limit", "vanished"}
@@ -41,7 +44,7 @@ ProgressCallback = Callable[[Report, Count | None], None]
 class Applier:
     """Applies plans for one job.
 
-    `needs_verify`: the store may have lost copies that it acknowledged. `needs_cleanup`: failed writes may have left
+    `needs_verify`: copies may have been lost, or changed by others. `needs_cleanup`: failed writes may have left
     temporary files. `unreadable`: path -> (signature, result) of files that cannot be copied until they change.
     `main_has_ended`: no job file changes any more. `abort`: set it to stop at once.
     """
@@ -62,6 +65,7 @@ class Applier:
         self.on_progress: ProgressCallback = lambda report, todo: None
         self.unreadable: dict[str, tuple[FileSignature, TransferResult]] = {}
         self.needs_verify = self.needs_cleanup = self.main_has_ended = False
+        self._verification: ForkedCall | None = None
         self._last_copied_at = 0.0  # monotonic seconds
         self._pause_ns = 0  # between the copies of the previous plan and those of this one
         self.abort = threading.Event()
@@ -103,39 +107,49 @@ class Applier:
                 self._metadata.totals.removed_files += 1
                 self._manifest_changed = True
 
-    def verify(self) -> bool:
-        """Compare the size of every copy in the store with the manifest; mark missing or short copies as pending.
+    @contextlib.contextmanager
+    def verify_ahead(self) -> Iterator[None]:
+        """If there are many copies, verify them in a second process while the block scans the artifacts folder."""
+        count = len(self._manifest.records)
+        is_worthwhile = count >= MIN_COPIES_TO_FORK and self._strategy.process_count(count, 0) > 1
+        if not is_worthwhile or not self.needs_verify or not self.main_has_ended:
+            yield
+            return
+        self._verification = ForkedCall(lambda: tuple(self._find_lost()))
+        try:
+            yield
+        finally:
+            self._verification.close()
+            self._verification = None
 
-        Called after a fault of the mount and after a restart. Returns whether there were any.
+    def verify(self, in_place: Container[str]) -> bool:
+        """Compare every copy in the store with the manifest; mark missing and changed copies as pending.
+
+        Called in the last sync, after a fault of the mount and after a restart. `in_place`: files of the job folder
+        that the job itself writes. Returns whether there were any such copies.
         """
-        records = self._manifest.records
-        paths = sorted(records)
-        for item in map_unordered(self._try_size, paths, self._strategy.thread_count, self.abort.is_set):
-            if item is None:
-                continue
-            path, size = item
-            if isinstance(size, StoreError):
-                raise size
-            if size != size_of(records[path]):
-                self._manifest.mark_pending(path)
-        lost = len(paths) - len(records)
+        found: Iterable[str] | None = self._verification.wait(self.abort.is_set) if self._verification else None
+        if found is None:
+            found = self._find_lost()
+        lost = sorted(path for path in found if path not in in_place)
+        for path in lost:
+            self._manifest.mark_pending(path)
+        self._manifest_changed = self._manifest_changed or bool(lost) or not self._manifest.is_stored(self._store)
         self.needs_verify = self.abort.is_set()
         if lost:
-            logger.warning("copies lost by the store, will be copied again", files=lost)
-            self._manifest_changed = True
-        return lost > 0
+            logger.warning(
+                "copies missing or changed in the store, will be copied again", files=len(lost), path=lost[0]
+            )
+        return bool(lost)
+
+    def _find_lost(self) -> Iterable[str]:
+        return find_lost(self._store, self._manifest.records, self._strategy.is_remote, self.abort.is_set)
 
     def record_store_error(self, error: StoreError) -> None:
         """Count an error of the store. If the mount was lost, copies that it acknowledged earlier must be verified."""
         self._metadata.totals.store_errors += 1
         self.needs_cleanup = True
         self.needs_verify = self.needs_verify or error.cause.errno in _MOUNT_LOST
-
-    def _try_size(self, path: str) -> int | StoreError | None:
-        try:
-            return self._store.file_size(path)
-        except StoreError as error:
-            return error
 
     def _copy(self, plan: SyncPlan, scan: Scan, should_stop: Callable[[], bool], failed: dict[str, Skipped]) -> None:
         manifest = self._manifest
@@ -205,8 +219,10 @@ class Applier:
     ) -> None:
         self._manifest_changed = True
         if not result.reason:
-            racy = result.racy and not self._is_settled(path, result.signature)
-            self._manifest.add_copy(path, result.signature, result.digest, result.size, result.unstable, racy)
+            signature = result.signature
+            if result.racy and not self._is_settled(path, signature):
+                signature = without_ctime(signature)
+            self._manifest.add_copy(path, signature, result.digest, result.size, result.unstable, result.copy_ctime_ns)
             self._metadata.count_copy(result.size)
             if self._strategy.writes_back:
                 self.writeback.add(1, result.size, time.monotonic())

@@ -1,11 +1,14 @@
 """The manifest in memory: the copies that this pod has written, and those of an earlier pod of the job.
 
-A record is a file signature (32 bytes) and a digest (32 bytes, or none). 100,000 records take about 24 MB, with paths.
+A record is a file signature (32 bytes), the ctime of the copy (8 bytes) and a digest (32 bytes, or none). 100,000
+records take about 24 MB, with paths.
 """
 
 import contextlib
 import errno
 import itertools
+import os
+import stat
 from collections.abc import Iterator
 
 from artifacts.errors import InvalidDocument, StoreError
@@ -28,15 +31,18 @@ from sidecar.store import JobFolderStore, write_all
 logger = get_logger(__name__)
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL}
+_DIGEST_START = SIGNATURE_BYTES + 8
+_NO_COPY_CTIME = bytes(8)
+_MAX_UINT64 = 2**64 - 1
 _CHUNK_LINES = 2000
 
 
 class Manifest:
     """The copies in one job folder, by path.
 
-    `records`: path -> signature + digest of every complete copy. `pending`: paths whose copies may be half-written or
-    absent. `unstable`: copies of files that changed or were open for writing during the copy; the last sync copies
-    them again. `earlier`: the records of an earlier pod of the job.
+    `records`: path -> signature + ctime of the copy (0 if unknown; not saved) + digest of every complete copy.
+    `pending`: paths whose copies may be half-written or absent. `unstable`: copies of files that changed or were open
+    for writing during the copy; the last sync copies them again. `earlier`: the records of an earlier pod of the job.
     """
 
     def __init__(self, job: str, pod_uid: str) -> None:
@@ -46,21 +52,26 @@ class Manifest:
         self.unstable: set[str] = set()
         self.earlier: dict[str, bytes] = {}
         self._bytes = 0
+        self._saved = (0, 0)  # size and ctime of the file in the store
         self._earlier_pod_uids: dict[str, str] = {}
 
     def add_copy(
-        self, path: str, signature: FileSignature, digest: bytes, size: int, unstable: bool, racy: bool = False
+        self,
+        path: str,
+        signature: FileSignature,
+        digest: bytes,
+        size: int,
+        unstable: bool,
+        copy_ctime_ns: int = 0,
     ) -> None:
         """Record a complete copy of `size` bytes, made from a file with this signature.
 
-        `racy`: the file may have changed since without changing its signature; a later sync copies the file again.
+        `copy_ctime_ns`: the ctime of the copy in the store, or 0 if unknown.
         """
-        if racy:
-            signature = without_ctime(signature)
         if size != size_of(signature):
             signature = file_signature.pack(size, *file_signature.unpack(signature)[1:])
         self._bytes += size - size_of(self.records.get(path, b""))
-        self.records[path] = signature + digest
+        self.records[path] = signature + _pack_ctime(copy_ctime_ns) + digest
         self.pending.discard(path)
         self.earlier.pop(path, None)
         (self.unstable.add if unstable else self.unstable.discard)(path)
@@ -113,16 +124,31 @@ class Manifest:
     def save(self, store: JobFolderStore) -> None:
         """Write the manifest to the store, in chunks, so that memory never holds its text as a whole."""
 
+        size = 0
+
         def write_content(fd: int) -> None:
+            nonlocal size
+            size = 0  # a store that cannot rename writes the file a second time
             lines = itertools.chain([format_header(self.header)], self._lines())
             while chunk := "".join(itertools.islice(lines, _CHUNK_LINES)):
-                write_all(fd, chunk.encode())
+                content = chunk.encode()
+                write_all(fd, content)
+                size += len(content)
 
-        store.write(MANIFEST, write_content, exists=True)
+        ctime_ns = store.write(MANIFEST, write_content, exists=True)
+        self._saved = size, ctime_ns
+
+    def is_stored(self, store: JobFolderStore) -> bool:
+        """Whether the store has the manifest as this process saved it. Raises StoreError."""
+        size, ctime_ns = self._saved
+        if not size:
+            return not self.records
+        status = store.stat(MANIFEST)
+        return status is not None and (status.st_size, status.st_ctime_ns if ctime_ns else 0) == self._saved
 
     def _load_entry(self, entry: ManifestEntry) -> None:
         signature = file_signature.pack(entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode)
-        record = signature + bytes.fromhex(entry.sha256)
+        record = signature + _NO_COPY_CTIME + bytes.fromhex(entry.sha256)
         if entry.pod_uid != self.header.pod_uid:
             self.earlier[entry.path] = record
             self._earlier_pod_uids[entry.path] = entry.pod_uid
@@ -145,6 +171,27 @@ class Manifest:
                 yield format_entry(self._fields(path, record, self._earlier_pod_uids[path]), header)
 
     def _fields(self, path: str, record: bytes, pod_uid: str) -> EntryFields:
-        digest = record[SIGNATURE_BYTES:].hex()
+        digest = record[_DIGEST_START:].hex()
         signature = file_signature.unpack(record[:SIGNATURE_BYTES])
         return (path, *signature, digest, path in self.pending, path in self.unstable, pod_uid)
+
+
+def is_intact(record: bytes, status: os.stat_result, has_change_times: bool) -> bool:
+    """Whether the stat of a copy in the store is as recorded.
+
+    Without change times, only the size is compared. A copy that was recorded before a restart has no ctime; its mtime
+    is that of its file then.
+    """
+    if not stat.S_ISREG(status.st_mode) or status.st_size != size_of(record):
+        return False
+    ctime = record[SIGNATURE_BYTES:_DIGEST_START]
+    if not has_change_times:
+        return True
+    if ctime == _NO_COPY_CTIME:
+        mtime_ns: int = file_signature.unpack(record[:SIGNATURE_BYTES])[1]
+        return status.st_mtime_ns == mtime_ns
+    return ctime == _pack_ctime(status.st_ctime_ns)
+
+
+def _pack_ctime(ns: int) -> bytes:
+    return (ns & _MAX_UINT64).to_bytes(8, "little")

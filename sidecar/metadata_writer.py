@@ -82,7 +82,7 @@ class MetadataWriter:
 
         Returns whether the folder has been removed.
         """
-        if not self.has_begun or self._store.file_size(EXPIRED_AT) is not None:
+        if not self.has_begun or self._store.stat(EXPIRED_AT) is not None:
             return False
         self.has_begun = False
         self._written_paths.clear()

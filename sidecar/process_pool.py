@@ -1,7 +1,7 @@
-"""Copies with all processors, after main has ended, by sharing the work with forked processes.
+"""Uses all processors, after main has ended, by sharing the work with forked processes.
 
 For small files on a local disk, Python costs more than the disk, and threads would wait for the GIL. A child only
-copies: it does not log or import, and it takes no lock that another thread may have held at the fork.
+copies or verifies: it does not log or import, and it takes no lock that another thread may have held at the fork.
 """
 
 import ctypes
@@ -45,6 +45,24 @@ def map_forked(
     finally:
         for child in children:
             child.close()
+
+
+class ForkedCall:
+    """Calls `function` in a forked process, while this process does other work. The caller must call `close`."""
+
+    def __init__(self, function: Callable[[], WorkResult]) -> None:
+        self._child = _Child(lambda _: function(), [""])
+
+    def wait(self, should_stop: Callable[[], bool]) -> WorkResult | None:
+        """Return the result, or None if the function has failed or `should_stop()` becomes true."""
+        results: list[tuple[str, WorkResult]] = []
+        while not self._child.has_ended and not should_stop():
+            results += self._child.results(0.05)
+        return results[0][1] if results else None
+
+    def close(self) -> None:
+        """End the process if it is still running."""
+        self._child.close()
 
 
 def partition(sizes: dict[str, int], max_parts: int) -> list[list[str]]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.layout import JOB_ARTIFACTS, TEMPORARY, job_folder
 from artifacts.mounts import read_mounts
+from sidecar.file_system import is_local
 from sidecar.open_folders import OpenFolders
 from sidecar.openat2 import open_beneath
 
@@ -31,13 +32,18 @@ ContentWriter = Callable[[int], None]  # writes a file's content to a descriptor
 
 
 class JobFolderStore:
-    """The job folder below the mount `root`. Safe to use from several threads after `connect`."""
+    """The job folder below the mount `root`. Safe to use from several threads after `connect`.
+
+    `has_change_times`: the ctime of a copy reveals that somebody else has changed the copy. The ctime of a remote store
+    may change by itself, for example when the copy is uploaded.
+    """
 
     def __init__(self, root: str, job: str, file_mode: int, folder_mode: int) -> None:
         self._root, self._folder = root, job_folder(job)
         self._file_mode, self._folder_mode = file_mode, folder_mode
         self._numbers = itertools.count()
         self._root_fd = -1
+        self.has_change_times = False
 
     def connect(self) -> None:
         """Open the mount, or reopen it: after ENOTCONN or ESTALE, the old descriptor never works again."""
@@ -50,6 +56,7 @@ class JobFolderStore:
         else:  # keep the number, because another thread may be using it
             os.dup2(fd, self._root_fd, inheritable=False)
             os.close(fd)
+        self.has_change_times = is_local(self._root_fd)
 
     def close(self) -> None:
         """Close the mount's descriptor."""
@@ -68,25 +75,24 @@ class JobFolderStore:
         executable: bool = False,
         exists: bool = False,
         folders: OpenFolders[None] | None = None,
-    ) -> None:
+    ) -> int:
         """Create or replace the file `path`. `exists`: there is already a file.
 
         An existing file is replaced by a rename, never truncated. A failed attempt leaves no new file or folder and
-        does not change an older file. An OSError of `write_content` counts as an error of the store.
+        does not change an older file. An OSError of `write_content` counts as an error of the store. Returns the new
+        file's ctime in UNIX nanoseconds, or 0 without `has_change_times`.
         """
         if folders is None:
             with contextlib.closing(self.open_folders()) as own_folders:
-                self.write(path, write_content, executable, exists, own_folders)
-            return
+                return self.write(path, write_content, executable, exists, own_folders)
         mode = self._file_mode | (0o111 if executable else 0)
         if not exists:
             try:
-                self._create(path, write_content, mode, folders)
-                return
+                return self._create(path, write_content, mode, folders)
             except StoreError as error:
                 if error.cause.errno != errno.EEXIST:
                     raise
-        self._replace(path, write_content, mode, folders)
+        return self._replace(path, write_content, mode, folders)
 
     def write_bytes(self, path: str, content: bytes, exists: bool = False) -> None:
         """Create or replace the small file `path`. `exists`: there is already a file."""
@@ -109,8 +115,8 @@ class JobFolderStore:
                     remaining -= len(line)
                     yield line
 
-    def file_size(self, path: str) -> int | None:
-        """Return the size of the regular file `path` in bytes, or None if there is no such file."""
+    def stat(self, path: str) -> os.stat_result | None:
+        """Return the stat of the regular file `path`, or None if there is no such file."""
         try:
             with _store_errors("stat", path), self._open_parent(path) as (folder_fd, name):
                 status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
@@ -118,7 +124,16 @@ class JobFolderStore:
             if error.cause.errno in (errno.ENOENT, *_OBSTRUCTED):
                 return None
             raise
-        return status.st_size if stat.S_ISREG(status.st_mode) else None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def open_folder(self, folder: str) -> int | None:
+        """Open a folder of the job folder ("" for the job folder itself), or return None if there is no such folder."""
+        try:
+            return self._open_folder(folder)[0]
+        except OSError as error:
+            if error.errno in _NO_FOLDER:
+                return None
+            raise _store_error("open", folder, error) from error
 
     def remove(self, path: str) -> None:
         """Remove a file that the collector wrote, and the folders that become empty. A missing file is not an error."""
@@ -174,8 +189,11 @@ class JobFolderStore:
         path = f"{self._folder}/{folder}" if folder else self._folder
         return open_beneath(self._root_fd, path, _OPEN_PATH), None
 
-    def _create(self, path: str, write_content: ContentWriter, mode: int, folders: OpenFolders[None]) -> None:
-        """Create a file. An error of close counts: a FUSE mount reports a full or broken store only then."""
+    def _create(self, path: str, write_content: ContentWriter, mode: int, folders: OpenFolders[None]) -> int:
+        """Create a file and return its ctime.
+
+        An error of close counts: a FUSE mount reports a full or broken store only then.
+        """
         folder, _, name = path.rpartition("/")
         try:
             try:
@@ -189,6 +207,7 @@ class JobFolderStore:
         try:
             try:
                 write_content(fd)
+                return os.fstat(fd).st_ctime_ns if self.has_change_times else 0
             finally:
                 os.close(fd)
         except BaseException as error:
@@ -211,7 +230,7 @@ class JobFolderStore:
                 if error.errno not in _NO_FOLDER or attempts == _MAX_ATTEMPTS:
                     raise
 
-    def _replace(self, path: str, write_content: ContentWriter, mode: int, folders: OpenFolders[None]) -> None:
+    def _replace(self, path: str, write_content: ContentWriter, mode: int, folders: OpenFolders[None]) -> int:
         number = next(self._numbers)
         temporary = f"{TEMPORARY_FOLDERS[number % len(TEMPORARY_FOLDERS)]}/{os.getpid()}-{number}"
         try:
@@ -219,16 +238,17 @@ class JobFolderStore:
         except StoreError as error:
             raise type(error)("write", path, error.cause) from error
         try:
-            self._rename(temporary, path, folders)
+            return self._rename(temporary, path, folders)
         except OSError as error:
             with contextlib.suppress(StoreError):
                 self._unlink(temporary)
             if error.errno not in _NO_RENAME:
                 raise _store_error("write", path, error) from error
             self._unlink(path)
-            self._create(path, write_content, mode, folders)
+            return self._create(path, write_content, mode, folders)
 
-    def _rename(self, temporary: str, path: str, folders: OpenFolders[None]) -> None:
+    def _rename(self, temporary: str, path: str, folders: OpenFolders[None]) -> int:
+        """Rename a file, which changes its ctime, and return that."""
         source_folder, _, source_name = temporary.rpartition("/")
         folder, _, name = path.rpartition("/")
         source_fd = folders.get(source_folder)[0]
@@ -240,6 +260,9 @@ class JobFolderStore:
             folders.forget(folder)
             self._make_folders(self._full_path(folder) if folder else self._folder)
             os.rename(source_name, name, src_dir_fd=source_fd, dst_dir_fd=folders.get(folder)[0])
+        if not self.has_change_times:
+            return 0
+        return os.stat(name, dir_fd=folders.get(folder)[0], follow_symlinks=False).st_ctime_ns
 
     def _unlink(self, path: str) -> None:
         with _store_errors("remove", path):

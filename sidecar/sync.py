@@ -89,6 +89,7 @@ class Syncer:
         If main may still run, a second call must follow.
         """
         self.applier.main_has_ended = main_has_ended
+        self.applier.needs_verify = True  # the seal promises that the copies are in the store
         with self.metadata.measure_sync():
             pause, passes = 0.1, 0
             while True:
@@ -159,7 +160,7 @@ class Syncer:
             self.applier.needs_verify = self._is_resumed = True
         if self._needs_store(context):
             self.metadata.begin()
-            if self.applier.needs_verify and self.applier.verify():
+            if self.applier.needs_verify and self.applier.verify(self.scan.in_place):
                 self._plan = self._make_plan(context, previous)
             if self._plan.copy:
                 self._update_report({})  # report the work before it starts
@@ -171,7 +172,8 @@ class Syncer:
 
     def _try_last_pass(self) -> set[str]:
         try:
-            return self._run_pass(self._create_context(is_last=True, is_eager=True))
+            with self.applier.verify_ahead():
+                return self._run_pass(self._create_context(is_last=True, is_eager=True))
         except StoreError as error:
             self.applier.record_store_error(error)
             logger.warning("last sync failed, will be retried until the deadline", error=error)

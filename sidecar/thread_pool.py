@@ -9,26 +9,27 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 _POLL_SECONDS = 0.2
 
 
 def map_unordered(
-    work: Callable[[str], Result], paths: list[str], thread_count: int, should_stop: Callable[[], bool]
-) -> Iterator[tuple[str, Result] | None]:
-    """Call `work` for each path; yield (path, result) in order of completion, and None if 0.2 s pass without a result.
+    work: Callable[[Item], Result], items: list[Item], thread_count: int, should_stop: Callable[[], bool]
+) -> Iterator[tuple[Item, Result] | None]:
+    """Call `work` for each item; yield (item, result) in order of completion, and None if 0.2 s pass without a result.
 
     Once `should_stop()` is true, no new call starts. A call that hangs is abandoned: the caller stops iterating (hence
     the None), and the thread ends with the process.
     """
-    if thread_count <= 1 or len(paths) <= 1:
-        for path in paths:
+    if thread_count <= 1 or len(items) <= 1:
+        for item in items:
             if should_stop():
                 return
-            yield path, work(path)
+            yield item, work(item)
         return
-    results: queue.SimpleQueue[tuple[str, Result] | None] = queue.SimpleQueue()
-    running = _start_threads(work, iter(paths), min(thread_count, len(paths)), should_stop, results)
+    results: queue.SimpleQueue[tuple[Item, Result] | None] = queue.SimpleQueue()
+    running = _start_threads(work, iter(items), min(thread_count, len(items)), should_stop, results)
     while running:
         try:
             result = results.get(timeout=_POLL_SECONDS)
@@ -55,11 +56,11 @@ def interleave_folders(paths: list[str]) -> list[str]:
 
 
 def _start_threads(
-    work: Callable[[str], Result],
-    remaining: Iterator[str],
+    work: Callable[[Item], Result],
+    remaining: Iterator[Item],
     count: int,
     should_stop: Callable[[], bool],
-    results: "queue.SimpleQueue[tuple[str, Result] | None]",
+    results: "queue.SimpleQueue[tuple[Item, Result] | None]",
 ) -> int:
     """Start the threads and return their number. Each puts its results and, when it ends, None into `results`."""
     lock = threading.Lock()
@@ -68,10 +69,10 @@ def _start_threads(
         try:
             while not should_stop():
                 with lock:
-                    path = next(remaining, None)
-                if path is None:
+                    item = next(remaining, None)
+                if item is None:
                     return
-                results.put((path, work(path)))
+                results.put((item, work(item)))
         finally:
             results.put(None)
 

@@ -24,7 +24,7 @@ class TransferResult(NamedTuple):
     """The result for one file. Without a `reason`, `size` bytes were copied from a file with this signature.
 
     `reason` is a key of artifacts.report.REASONS, or "vanished" (the file is gone, or is not to be copied any more).
-    `racy`: a write after the copy may have left the signature as it is.
+    `racy`: a write after the copy may have left the signature as it is. `copy_ctime_ns`: of the copy, or 0 if unknown.
     """
 
     reason: str = ""
@@ -34,6 +34,7 @@ class TransferResult(NamedTuple):
     digest: bytes = b""
     unstable: bool = False
     racy: bool = False
+    copy_ctime_ns: int = 0
 
 
 class FileTransfer:
@@ -96,15 +97,15 @@ class FileTransfer:
         signature = signature_of(status)
         for attempt in range(MAX_ATTEMPTS):
             started_ns = time.time_ns()
-            self._store.write(path, write_content, executable, exists or attempt > 0, self._store_folders)
+            ctime_ns = self._store.write(path, write_content, executable, exists or attempt > 0, self._store_folders)
             status = os.fstat(fd)
             after = signature_of(status)
             if after == signature:
                 unstable = self._main_is_running and is_open_for_writing(fd)
                 racy = self._main_is_running and is_racy(signature, started_ns, self._max_skew_ns(fd, status.st_dev))
-                return TransferResult("", "", signature, copied.size, copied.digest, unstable, racy)
+                return TransferResult("", "", signature, copied.size, copied.digest, unstable, racy, ctime_ns)
             before, signature = signature, after
-        return TransferResult("", "", before, copied.size, copied.digest, unstable=True)
+        return TransferResult("", "", before, copied.size, copied.digest, unstable=True, copy_ctime_ns=ctime_ns)
 
     def _max_skew_ns(self, fd: int, device: int) -> int:
         skew = self._max_skews.get(device)

@@ -53,7 +53,7 @@ def test_a_copy_counts_with_the_bytes_that_were_written() -> None:
     manifest.add_copy("a", signature(10), DIGEST, 10, unstable=False)
     manifest.add_copy("b", signature(10), DIGEST, 7, unstable=True)
     assert manifest.count() == Count(2, 17)
-    assert manifest.records["a"] == signature(10) + DIGEST
+    assert manifest.records["a"] == signature(10) + bytes(8) + DIGEST
     assert file_signature.size_of(manifest.records["b"]) == 7
     assert manifest.unstable == {"b"}
     manifest.add_copy("b", signature(20), b"", 20, unstable=False)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from sidecar.copy import CopiedContent, Copier
 from sidecar.file_signature import is_racy, pack, signature_of, unpack, without_ctime
 from sidecar.file_system import is_local
 from sidecar.process import create_syncer
+from sidecar.source import OpenFile
 from sidecar.sync import Syncer
 from sidecar.sync_loop import SyncLoop
 from tests.machine import require
@@ -24,35 +25,41 @@ TICK_NS = 10 * MS
 
 
 class Rewriter:
-    """A file of the job that is rewritten in place right after the copy's last read."""
+    """A file of the job that is written right before it is copied, and again right after the copy's last read."""
 
     def __init__(self, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = job.write("state.json", '{"step": 0}')
-        self.job, self._step, self._is_armed, copy = job, 0, False, Copier.copy
+        self.job, self._step, self._is_armed, copy, open_source = job, 0, False, Copier.copy, transfer._open
+
+        def write_then_open(open_file: Callable[[str], OpenFile], path: str) -> OpenFile | transfer.TransferResult:
+            if self._is_armed:
+                self._write()
+            return open_source(open_file, path)
 
         def copy_then_rewrite(copier: Copier, source: int, target: int, planned_bytes: int) -> CopiedContent:
             copied = copy(copier, source, target, planned_bytes)
             if self._is_armed:
                 self._is_armed = False
-                self._rewrite()
+                self._write()
             return copied
 
+        monkeypatch.setattr(transfer, "_open", write_then_open)
         monkeypatch.setattr(Copier, "copy", copy_then_rewrite)
 
     def sync(self, syncer: Syncer) -> bool:
-        """Write, sync, and rewrite after the copy. Returns whether the copy is outdated with an equal signature."""
-        self.write()
+        """Sync, and rewrite the file after the copy. Returns whether the copy is outdated with an equal signature."""
+        self.arm()
         copied = syncer.metadata.totals.copied_files
         syncer.sync(eager=True)
         assert syncer.metadata.totals.copied_files == copied + 1
         return self.job.copies()["state.json"] != self.path.read_bytes()
 
-    def write(self) -> None:
-        """Write the file, and write again once the next copy has been made."""
-        self._rewrite()
+    def arm(self) -> None:
+        """Change the file, and once more during the next copy."""
+        self._write()
         self._is_armed = True
 
-    def _rewrite(self) -> None:
+    def _write(self) -> None:
         self._step = (self._step + 1) % 10
         fd = os.open(self.path, os.O_WRONLY)
         os.pwrite(fd, b'{"step": %d}' % self._step, 0)
@@ -96,7 +103,7 @@ def test_a_file_rewritten_within_a_tick_is_copied_again(rewriter: Rewriter, unti
     syncer.end_main(time.time())
     if until_end == "eviction":  # main runs for up to two seconds after SIGTERM
         for _ in range(100):
-            rewriter.write()
+            rewriter.arm()
             syncer.finish(time.monotonic() + 5, main_has_ended=False)
             if job.copies() != {"state.json": rewriter.path.read_bytes()}:
                 break

@@ -209,8 +209,10 @@ def test_only_regular_files_have_a_size(tmp_path: Path, store: JobFolderStore) -
     store.write_bytes("d/a", b"12345")
     (tmp_path / JOB / "link").symlink_to("d/a")
     (tmp_path / JOB / "folder-link").symlink_to("d")
-    assert store.file_size("d/a") == 5
-    assert [store.file_size(path) for path in ("gone", "gone/a", "d", "d/a/x", "link", "folder-link/a")] == [None] * 6
+    status = store.stat("d/a")
+    assert status is not None
+    assert status.st_size == 5
+    assert [store.stat(path) for path in ("gone", "gone/a", "d", "d/a/x", "link", "folder-link/a")] == [None] * 6
 
 
 def test_temporary_files_of_a_killed_sync_are_removed(tmp_path: Path, store: JobFolderStore) -> None:

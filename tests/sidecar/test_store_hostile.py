@@ -57,7 +57,7 @@ def test_a_link_in_place_of_jobArtifacts_is_not_replaced(tmp_path: Path, store: 
     with pytest.raises(StoreConflict):
         store.write_bytes("a", b"x")
     store.remove_temporaries()
-    assert store.file_size("secret") is None
+    assert store.stat("secret") is None
     store.remove("secret")
     assert (tmp_path / PHFS / "jobArtifacts").is_symlink()
 

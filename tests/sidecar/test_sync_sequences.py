@@ -58,20 +58,24 @@ class FaultyStore(JobFolderStore):
         executable: bool = False,
         exists: bool = False,
         folders: OpenFolders[None] | None = None,
-    ) -> None:
+    ) -> int:
         if folders is None:  # the method calls itself
-            super().write(path, write_content, executable, exists)
-            return
+            return super().write(path, write_content, executable, exists)
         with self._call("write", path):
-            super().write(path, write_content, executable, exists, folders)
+            return super().write(path, write_content, executable, exists, folders)
 
     def remove(self, path: str) -> None:
         with self._call("remove", path):
             super().remove(path)
 
-    def file_size(self, path: str) -> int | None:
+    def stat(self, path: str) -> os.stat_result | None:
         with self._call("stat", path):
-            return super().file_size(path)
+            return super().stat(path)
+
+    def open_folder(self, folder: str) -> int | None:
+        with self._call("open", folder):
+            pass  # a fault afterwards would leave the folder open
+        return super().open_folder(folder)
 
 
 class Collector:
