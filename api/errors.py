@@ -73,7 +73,7 @@ class CleanupRefused(ConflictError):
 
 
 class Expired(ApiError):
-    """The artifacts have expired."""
+    """The artifacts have expired or were removed."""
 
     status = 410
     code = "EXPIRED"

@@ -1,7 +1,7 @@
-"""PhJob annotations about retention, and the rules that combine the expiry annotation with the report.
+"""PhJob annotations about retention, and the rules that combine the annotations with the report.
 
 The value of the expiry annotation, which the API writes, is UNIX seconds: the expiry that users decided, or, if
-negative, the time at which the artifacts were removed. Anybody who can write the PhJob can write both annotations, so
+negative, the time at which the artifacts were removed. Anybody who can write the PhJob can write its annotations, so
 they are parsed as hostile input.
 """
 
@@ -9,6 +9,8 @@ import re
 
 EXPIRY_ANNOTATION = "primehub.io/artifact-expired-at"
 RETENTION_ANNOTATION = "primehub.io/artifact-retention-seconds"  # written by users: the retention of this job
+# Written by the API: since when (UNIX seconds) no collected file is in the store any more, although none has expired.
+MISSING_ANNOTATION = "primehub.io/artifact-missing-since"
 
 _MAX_SKEW_SECONDS = 300  # between the clocks of the cluster and of the API
 
@@ -25,6 +27,17 @@ def is_removal(annotation: int, finished_at: float | None) -> bool:
     seconds, or None if unknown.
     """
     return annotation < 0 and -annotation > (finished_at or 0) - _MAX_SKEW_SECONDS
+
+
+def is_missing(annotation: int, finished_at: float | None) -> bool:
+    """Whether the missing annotation is about the artifacts of this job, and not copied from another PhJob."""
+    return annotation > 0 and is_removal(-annotation, finished_at)
+
+
+def missing_message(files: int, size: int) -> str:
+    """Return the message for artifacts that are missing in the store; `files` and `size` were collected."""
+    count, was, is_ = ("1 file", "was", "is") if files == 1 else (f"{files} files", "were", "are")
+    return f"{count} ({size} bytes) {was} collected and {is_} no longer in the store"
 
 
 def effective_expiry(annotation: int, sealed_expiry: int, finished_at: float | None) -> int:

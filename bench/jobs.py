@@ -38,5 +38,8 @@ class EndedJobs:
     def annotate_expiry(self, job: Job, expired_at: int) -> None:
         """Do nothing."""
 
+    def annotate_missing(self, job: Job, since: int) -> None:
+        """Do nothing."""
+
     def check(self) -> None:
         """Do nothing: the jobs are always available."""

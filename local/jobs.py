@@ -12,7 +12,7 @@ from typing import Any
 
 from api.errors import BadInput, NotFoundError, ServiceUnavailable
 from api.jobs.job import Draft, Job, new_job_name, parse_job
-from artifacts.annotation import EXPIRY_ANNOTATION
+from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
 from artifacts.errors import ArtifactError, InvalidName
 from local.documents import lock_documents, read_document, write_document
 from local.paths import JobPaths
@@ -73,10 +73,12 @@ class LocalJobs:
     def annotate_expiry(self, job: Job, expired_at: int) -> None:
         """Annotate the PhJob with the expiry of its artifacts. Raises NotFoundError and ServiceUnavailable."""
 
-        def annotate(phjob: PhJob) -> None:
-            phjob["metadata"].setdefault("annotations", {})[EXPIRY_ANNOTATION] = str(expired_at)
+        self._annotate(job, EXPIRY_ANNOTATION, expired_at)
 
-        self._change(job, annotate)
+    def annotate_missing(self, job: Job, since: int) -> None:
+        """Annotate the PhJob with the time since when its artifacts are missing, or remove that annotation for 0."""
+        if (since > 0) != (job.missing_since > 0):
+            self._annotate(job, MISSING_ANNOTATION, since)
 
     def check(self) -> None:
         """Raise ServiceUnavailable if the PhJobs cannot be listed."""
@@ -99,6 +101,15 @@ class LocalJobs:
         except (OSError, ArtifactError):
             return None
         return parse_job(document)
+
+    def _annotate(self, job: Job, annotation: str, seconds: int) -> None:
+        def annotate(phjob: PhJob) -> None:
+            annotations = phjob["metadata"].setdefault("annotations", {})
+            annotations.pop(annotation, None)
+            if seconds:
+                annotations[annotation] = str(seconds)
+
+        self._change(job, annotate)
 
     def _change(self, job: Job, change: Callable[[PhJob], None]) -> None:
         path = self._cache.path(job.id)

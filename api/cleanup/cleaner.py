@@ -19,10 +19,10 @@ from api.errors import (
     ConflictError,
     NotAuthorized,
     ServiceUnavailable,
-    job_not_found,
     store_errors_as_unavailable,
 )
 from api.folder import JobFolder, stored_folder
+from api.jobs.job import collected_files
 from api.jobs.source import JobSource
 from api.metrics import ApiMetrics
 from api.retention.evidence_reader import ListedRecords
@@ -118,19 +118,18 @@ class Cleaner:
             return result
 
     def delete(self, folder: JobFolder, caller: Caller) -> RemovedFiles:
-        """Remove a job's artifacts now, expired or not, and log who did it.
+        """Remove a job's artifacts now, expired or not, and log who did it. Without artifacts, does nothing.
 
         Raises:
             ConflictError: the artifacts are pinned, or the job or its collector still runs.
-            NotFoundError: there are no artifacts.
             NotAuthorized: the caller may not delete them.
         """
         if not caller.can_change(folder.group):
             raise NotAuthorized("only members of the group and administrators may delete these artifacts")
         with store_errors_as_unavailable():
             reason = self._remover.find_reason_to_keep(folder, is_deletion=True)
-            if not reason and not self._remover.exists(folder):
-                raise job_not_found(folder.job)
+            if not reason and self._has_nothing_to_delete(folder):
+                return RemovedFiles(0, 0)
             if not reason:
                 was_marked = self._remover.has_marker(folder)
                 reason = self._remover.begin(folder, was_marked=was_marked, is_deletion=True)
@@ -161,6 +160,13 @@ class Cleaner:
     def stop(self) -> None:
         """Stop a run in progress before its next job folder, and refuse new runs. For the end of the process."""
         self._stopping.set()
+
+    def _has_nothing_to_delete(self, folder: JobFolder) -> bool:
+        """Whether the folder does not exist. A folder that somebody removed by hand is deleted like any other, so that
+        its records and the PhJob agree."""
+        if folder.phjob is not None and collected_files(folder.phjob).files:
+            return False
+        return not self._remover.exists(folder)
 
     def _has_folder(self, group: str) -> bool:
         try:

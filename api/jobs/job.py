@@ -16,11 +16,14 @@ from typing import Any
 
 from artifacts.annotation import (
     EXPIRY_ANNOTATION,
+    MISSING_ANNOTATION,
     RETENTION_ANNOTATION,
     effective_expiry,
+    is_missing,
     is_removal,
     parse_expiry_annotation,
 )
+from artifacts.report import Count
 from artifacts.settings import SETTINGS_TABLE
 
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
@@ -56,6 +59,7 @@ class Job:
 
     `annotated_expiry` is the artifacts' expiry that people decided, in UNIX seconds: 0 without a decision, negative if
     the artifacts were removed at that time. `retention_seconds` is the retention that the PhJob requests, or None.
+    `missing_since` is when the API noticed that the collected files are gone from the store (UNIX seconds), or 0.
     """
 
     id: str
@@ -78,6 +82,7 @@ class Job:
     artifact_status: ArtifactStatus | None = None
     annotated_expiry: int = 0
     retention_seconds: int | None = None
+    missing_since: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -100,6 +105,11 @@ class Job:
     def is_annotated_as_removed(self) -> bool:
         """Whether its artifacts were removed, or are being removed, according to the annotation."""
         return self.has_ended and is_removal(self.annotated_expiry, self.finished_at)
+
+    @property
+    def is_annotated_as_missing(self) -> bool:
+        """Whether its artifacts are missing in the store according to the annotation."""
+        return self.has_ended and is_missing(self.missing_since, self.finished_at)
 
     @property
     def finished_at(self) -> float | None:
@@ -152,8 +162,15 @@ def parse_job(resource: Mapping[str, Any]) -> Job:
         artifact_status=_artifact_status(status.get("artifact"))
         or _artifact_status(_annotated_status(annotations, _text(metadata, "uid"))),
         annotated_expiry=parse_expiry_annotation(_text(annotations, EXPIRY_ANNOTATION)),
+        missing_since=parse_expiry_annotation(_text(annotations, MISSING_ANNOTATION)),
         retention_seconds=_retention_seconds(_text(annotations, RETENTION_ANNOTATION)),
     )
+
+
+def collected_files(job: Job | None) -> Count:
+    """Return the files that were collected according to the PhJob's status; none if the status does not have them."""
+    status = job.artifact_status if job else None
+    return Count(status.files, status.bytes) if status else Count()
 
 
 def parse_time(text: str) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from api.errors import BadInput, NotFoundError, ServiceUnavailable, job_not_found
 from api.jobs.job import Draft, Job, new_job_name, parse_job
-from artifacts.annotation import EXPIRY_ANNOTATION
+from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
 from artifacts.errors import InvalidName
 from artifacts.log import get_logger
 from artifacts.names import group_path
@@ -111,12 +111,14 @@ class KubernetesJobs:
     def annotate_expiry(self, job: Job, expired_at: int) -> None:
         """Set the expiry annotation; do nothing if it is already set or the PhJob is gone."""
         current = self._cached(job.id) or job
-        if (current.uid, current.annotated_expiry) == (job.uid, expired_at):
-            return
-        try:
-            self._patch(job, {"metadata": {"annotations": {EXPIRY_ANNOTATION: str(expired_at)}}})
-        except NotFoundError:
-            logger.debug("expiry not annotated", reason="the PhJob is gone", group=job.group, job=job.id)
+        if (current.uid, current.annotated_expiry) != (job.uid, expired_at):
+            self._annotate(job, EXPIRY_ANNOTATION, expired_at)
+
+    def annotate_missing(self, job: Job, since: int) -> None:
+        """Set the missing annotation, or remove it; do nothing if it is already set or the PhJob is gone."""
+        current = self._cached(job.id) or job
+        if (current.uid, current.missing_since > 0) != (job.uid, since > 0):
+            self._annotate(job, MISSING_ANNOTATION, since)
 
     def check(self) -> None:
         """Raise ServiceUnavailable if the PhJobs have not been listed, or the watch is silent."""
@@ -138,6 +140,14 @@ class KubernetesJobs:
             except errors.AlreadyExists:
                 logger.info("generated job name already exists")
         return self._phjobs.create(_resource(draft, new_job_name()))
+
+    def _annotate(self, job: Job, annotation: str, seconds: int) -> None:
+        """Set the annotation to a time, or remove it for 0."""
+        try:
+            self._patch(job, {"metadata": {"annotations": {annotation: str(seconds) if seconds else None}}})
+        except NotFoundError:
+            reason = "the PhJob is gone"
+            logger.debug("PhJob not annotated", annotation=annotation, reason=reason, group=job.group, job=job.id)
 
     def _patch(self, job: Job, patch: Mapping[str, Mapping[str, Any]]) -> None:
         """Merge `patch` into this PhJob, identified by its UID: a later PhJob may have the same name."""

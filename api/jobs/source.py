@@ -36,5 +36,8 @@ class JobSource(Protocol):
         `expired_at` is in UNIX seconds; negative: the artifacts were removed at that time.
         """
 
+    def annotate_missing(self, job: Job, since: int) -> None:
+        """Annotate the PhJob with the time since when its artifacts are missing in the store (UNIX seconds; 0: not)."""
+
     def check(self) -> None:
         """Raise ServiceUnavailable if the source has not been read yet, or its data is too old."""

@@ -177,7 +177,9 @@ def _compute_expiry(evidence: Evidence, now: float, policy: RetentionPolicy) -> 
         return limit, f"the maximum: {_format_days(policy.max_seconds)} from {_start_name(evidence, now)}"
     if evidence.record.replaces_default:
         return 0.0, ""
-    seconds = retention_seconds(evidence, policy)
+    seconds, recorded = retention_seconds(evidence, policy), evidence.recorded_expiry
+    if recorded is not None and start + seconds < recorded <= limit:
+        return recorded, "no valid expiredAt: the time in the PhJob's status"
     start = max(start, evidence.newest_file_at or 0.0)
     return start + seconds, f"no valid expiredAt: {_format_days(seconds)} from {_start_name(evidence, now)}"
 

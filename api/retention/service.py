@@ -14,8 +14,9 @@ from dataclasses import replace
 from api.auth.caller import Caller
 from api.errors import BadInput, ConflictError, Expired, NotAuthorized, job_not_found, store_errors_as_unavailable
 from api.folder import JobFolder
-from api.jobs.job import Job, format_time
+from api.jobs.job import Job, collected_files, format_time
 from api.jobs.source import JobSource
+from api.listing import list_artifacts
 from api.retention.evidence_reader import EXPIRY_FILES, EvidenceReader
 from api.retention.expiry import (
     Evidence,
@@ -38,6 +39,7 @@ from api.retention.record import (
     pin_key,
 )
 from api.store.store import Store
+from artifacts.annotation import missing_message
 from artifacts.layout import format_expiry
 from artifacts.log import get_logger
 from artifacts.report import read_text
@@ -69,7 +71,7 @@ class RetentionService:
 
         Raises:
             BadInput: `until` is in the past, before the current expiry, or after the maximum.
-            Expired: the artifacts have expired.
+            Expired: the artifacts have expired, or are no longer in the store.
             ConflictError: the artifacts are being removed, or the record cannot be read.
             NotAuthorized: the caller may not change these artifacts.
         """
@@ -136,7 +138,17 @@ class RetentionService:
         retention = compute_retention(evidence, now, self._policy)
         if is_keeping:
             _check_keepable(folder, evidence, retention, now)
+            self._check_stored(folder, evidence)
         return now, evidence, retention
+
+    def _check_stored(self, folder: JobFolder, evidence: Evidence) -> None:
+        """Raise Expired if artifacts were collected and none of them is in the store any more."""
+        if folder.phjob is None or evidence.is_running:
+            return
+        collected = collected_files(folder.phjob)
+        if collected.files and next(list_artifacts(self._store.list, folder.prefix), None) is None:
+            message = missing_message(collected.files, collected.bytes)
+            raise Expired(f"the artifacts of {folder.job} cannot be kept: {message}")
 
     def _write(self, folder: JobFolder, decision: Pin | Extension) -> None:
         key = pin_key if isinstance(decision, Pin) else extension_key

@@ -14,7 +14,7 @@ from graphene import ID, Boolean, Field, InputObjectType, Int, List, NonNull, Ob
 
 from api.errors import TooLarge
 from api.folder import JobFolder
-from api.jobs.job import ArtifactStatus
+from api.jobs.job import ArtifactStatus, collected_files
 from api.listing import MAX_FILES, FileListing, FilePage, FileQuery
 from api.retention.expiry import Retention
 from api.retention.record import FOREVER
@@ -31,9 +31,10 @@ from api.schema.file_pages import (
     parse_file_query,
 )
 from api.schema.report import PhJobArtifactReport, without_paths
-from api.schema.types import Size, format_optional_time
+from api.schema.types import FileCount, Size, format_optional_time
+from artifacts.annotation import missing_message
 from artifacts.names import path_problem
-from artifacts.report import Report
+from artifacts.report import Count, Report
 
 EXPIRED = "expired"
 
@@ -47,11 +48,16 @@ class PhJobArtifact(ObjectType):
         description=f"All files. If there are more than {MAX_FILES}, this is an error: use itemsConnection.",
     )
     state = String(
-        description="From the report: syncing, sealed, incomplete, rejected or empty. After the expiry: expired. "
+        description="From the report: syncing, sealed, incomplete, rejected or empty. After the expiry, and if the "
+        "artifacts were removed: expired. "
         "Without a report, from the PhJob's status: collecting, unknown or not-injected."
     )
     reason = String(description="The reason for the state, a keyword from the PhJob's status; null if it has none.")
     message = String(description="The reason for the state as a sentence.")
+    removed = Boolean(
+        description="Whether somebody removed the artifacts: deleted them here, or removed all files from the store."
+    )
+    collected = Field(FileCount, description="The files that were collected; null if that is unknown.")
     report = Field(PhJobArtifactReport)
     expired_at = String(description="When the artifacts expire, RFC 3339; null while the job runs or they are pinned.")
     pinned = Boolean(description="Whether the artifacts are kept until they are unpinned.")
@@ -127,12 +133,30 @@ class ArtifactView:
     @property
     def reason(self) -> str | None:
         """Why the artifacts have this state, as a word; None if the status has none."""
+        if self._is_missing:
+            return None
         return self._status_of_state.reason or None if self._status_of_state else None
 
     @property
     def message(self) -> str | None:
         """Why the artifacts have this state, as a sentence; None if the status has none."""
+        if self._is_missing and (collected := self.collected):
+            return missing_message(collected.files, collected.bytes)
         return self._status_of_state.message or None if self._status_of_state else None
+
+    @property
+    def removed(self) -> bool:
+        """Whether somebody removed the artifacts."""
+        return self._is_missing or (self._job is not None and self._job.is_annotated_as_removed)
+
+    @property
+    def collected(self) -> Count | None:
+        """The files that were collected, from the report or the status; None if that is unknown."""
+        report = None if self._is_listed else self._report
+        if report is not None:
+            return Count(report.collected.files + report.in_place.files, report.collected.bytes + report.in_place.bytes)
+        is_known = self._status is not None and self._status.state not in ("syncing", "collecting")
+        return collected_files(self._job) if self._job and is_known else None
 
     @property
     def report(self) -> Report | None:
@@ -226,7 +250,16 @@ class ArtifactView:
 
     @property
     def _has_expired(self) -> bool:
+        if self._is_missing:
+            return True
         return self._has_status_expired if self._is_listed else self._has_retention_expired or self._is_removed
+
+    @property
+    def _is_missing(self) -> bool:
+        """Whether none of the collected files is in the store any more, although they have not expired."""
+        if self._is_listed:
+            return self._job is not None and self._job.is_annotated_as_missing and not self._has_status_expired
+        return self._folders.is_missing(self._folder)
 
     @property
     def _is_removed(self) -> bool:

@@ -8,9 +8,9 @@ from typing import TypeVar, cast
 
 from api import listing, manifest
 from api.auth.caller import Caller
-from api.errors import TooLarge
+from api.errors import ApiError, TooLarge
 from api.folder import JobFolder
-from api.jobs.job import Job
+from api.jobs.job import Job, collected_files
 from api.listing import FileListing, FilePage, FileQuery
 from api.retention.expiry import Retention
 from api.schema.budget import FILE_ENTRIES, Budget
@@ -19,7 +19,12 @@ from api.store.store import FileMissing, Item, OnRead
 from api.usage import UsageCache
 from artifacts.errors import InvalidDocument
 from artifacts.layout import REPORT
+from artifacts.log import get_logger
 from artifacts.report import MAX_BYTES, Report, read_report
+
+logger = get_logger(__name__)
+
+_FIRST_PAGE = listing.MAX_PAGE_SIZE - 1  # with the file that shows whether there are more, one page of a bucket
 
 T = TypeVar("T")
 
@@ -63,6 +68,13 @@ class FolderReader:
         """Whether main or the sidecar may still run."""
         is_collecting = self._services.jobs.is_collecting
         return not job.has_ended or self._cached(("running", job.id), lambda: is_collecting(job))
+
+    def is_missing(self, folder: JobFolder) -> bool:
+        """Whether the job's artifacts have not expired, but none of the collected files is in the store any more.
+
+        Annotates the PhJob if that has changed, so that lists of jobs, which do not read the store, agree.
+        """
+        return self._cached(("missing", folder.prefix), lambda: self._find_missing(folder))
 
     def files(self, prefix: str, folder: str = "", *, recursive: bool = True) -> FileListing:
         """Return all files below `folder`, or the first MAX_FILES of them."""
@@ -137,6 +149,26 @@ class FolderReader:
             return read_report(self._store.read(prefix + REPORT, MAX_BYTES))
         except (FileMissing, InvalidDocument):
             return None
+
+    def _find_missing(self, folder: JobFolder) -> bool:
+        job, report = folder.phjob, self.report(folder)
+        may_run = (report is None or not report.sealed_at) if job is None else not job.has_ended
+        collected = report.collected.files + report.in_place.files if report else collected_files(job).files
+        if may_run or not collected or self.retention(folder).has_expired(self._services.clock()):
+            return False
+        is_missing = not self.first_files(folder.prefix, "", _FIRST_PAGE)[0]
+        if job is None or is_missing == job.is_annotated_as_missing:
+            return is_missing
+        if is_missing and self.is_running(job):
+            return False
+        self._annotate_missing(job, is_missing)
+        return is_missing
+
+    def _annotate_missing(self, job: Job, is_missing: bool) -> None:
+        try:
+            self._services.jobs.annotate_missing(job, int(self._services.clock()) if is_missing else 0)
+        except ApiError as error:
+            logger.warning("missing artifacts not annotated", group=job.group, job=job.id, error=error)
 
     def _sorted_files(self, prefix: str, query: FileQuery) -> list[Item]:
         all_pages = replace(query, first=0, after="")

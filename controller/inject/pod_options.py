@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from artifacts.annotation import EXPIRY_ANNOTATION
+from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
 from artifacts.environment import Setting
 from artifacts.errors import ArtifactError
 from artifacts.names import check_job_name
@@ -33,7 +33,13 @@ OPTIONS = {
 SIDECAR_ROWS = {row.field: row for row in SETTINGS_TABLE}
 _LIMITED_OPTIONS = ("limit_size_mb", "limit_files", "retention_seconds", "grace_seconds")
 _ALWAYS_SET = ("limit_size_mb", "limit_files", "over_limit", "retention_seconds")
-_OTHER_ANNOTATIONS = (OUTCOME_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, EXPIRY_ANNOTATION, RESULT_ANNOTATION)
+_OTHER_ANNOTATIONS = (
+    OUTCOME_ANNOTATION,
+    ORIGINAL_GRACE_ANNOTATION,
+    EXPIRY_ANNOTATION,
+    MISSING_ANNOTATION,
+    RESULT_ANNOTATION,
+)
 _DEFAULT_GRACE_SECONDS = 30  # Kubernetes' default for terminationGracePeriodSeconds
 
 

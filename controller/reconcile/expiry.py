@@ -5,7 +5,7 @@ The outcome of the pod was reported and counted before; expiry changes what the 
 
 from dataclasses import replace
 
-from artifacts.annotation import effective_expiry, is_removal
+from artifacts.annotation import effective_expiry, is_missing, is_removal, missing_message
 from controller.documents import format_time
 from controller.reconcile.artifact_status import EXPIRED, UNKNOWN, ArtifactStatus
 from controller.reconcile.phjob import PhJob
@@ -19,12 +19,17 @@ def expires_at(job: PhJob, artifact: ArtifactStatus | None) -> float:
 
 
 def apply_expiry(job: PhJob, artifact: ArtifactStatus | None, now: float) -> ArtifactStatus | None:
-    """Return the artifact status with the state EXPIRED if the artifacts have expired.
+    """Return the artifact status with the state EXPIRED if the artifacts have expired or are missing in the store.
 
     A status that is EXPIRED returns to its previous state if the artifacts are kept after all, because a pin can
-    arrive while they are being removed.
+    arrive while they are being removed, and missing files can come back.
     """
     until = expires_at(job, artifact)
+    if artifact and artifact.files and is_missing(job.missing_since, job.finished_at) and not 0 < until <= now:
+        if artifact.state == EXPIRED:
+            return artifact
+        message = missing_message(artifact.files, artifact.bytes)
+        return replace(artifact, state=EXPIRED, reason=artifact.state, message=message)
     if artifact and artifact.state in _EXPIRING_STATES and 0 < until <= now:
         verb = "removed at" if is_removal(job.annotated_expiry, job.finished_at) else "kept until"
         message = f"{verb} {format_time(until)}"

@@ -1,6 +1,6 @@
 """Names, labels and annotations of a PhJob and its pod, in addition to those of `inject.pod`."""
 
-from artifacts.annotation import EXPIRY_ANNOTATION
+from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
 from artifacts.names import group_path
 from controller.inject.pod import (
     ANNOTATION_PREFIX,
@@ -22,6 +22,7 @@ SWITCHED_OFF_AT_ANNOTATION = "primehub.io/artifact-injection-switched-off-at"
 
 _NOT_COPIED = (
     EXPIRY_ANNOTATION,
+    MISSING_ANNOTATION,
     RESULT_ANNOTATION,
     OUTCOME_ANNOTATION,
     ORIGINAL_GRACE_ANNOTATION,

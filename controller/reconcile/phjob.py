@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from artifacts.annotation import EXPIRY_ANNOTATION, parse_expiry_annotation
+from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION, parse_expiry_annotation
 from controller.documents import integer_field, mapping_field, text_field, time_field
 from controller.inject.pod import RESULT_ANNOTATION
 from controller.reconcile.artifact_status import ArtifactStatus, read_artifact_status, read_result_annotation
@@ -46,6 +46,7 @@ class PhJob:
     active_deadline_seconds: int | None
     ttl_seconds: int | None
     annotated_expiry: int
+    missing_since: int
     spec: PhJobSpec
     status: Mapping[str, Any]
     status_artifact: ArtifactStatus | None
@@ -97,6 +98,7 @@ def read_phjob(document: Mapping[str, Any]) -> PhJob:
         active_deadline_seconds=integer_field(spec, "activeDeadlineSeconds"),
         ttl_seconds=integer_field(spec, "ttlSecondsAfterFinished"),
         annotated_expiry=parse_expiry_annotation(text_field(annotations, EXPIRY_ANNOTATION)),
+        missing_since=parse_expiry_annotation(text_field(annotations, MISSING_ANNOTATION)),
         spec=PhJobSpec(_group(spec)) if has_ended else _read_spec(spec, annotations),
         status={name: value for name, value in status.items() if name != "artifact"},
         status_artifact=read_artifact_status(status.get("artifact")),

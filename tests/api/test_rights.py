@@ -93,6 +93,9 @@ class Jobs:
     def annotate_expiry(self, job: Job, expired_at: int) -> None:
         raise NotImplementedError
 
+    def annotate_missing(self, job: Job, since: int) -> None:
+        raise NotImplementedError
+
     def check(self) -> None:
         raise NotImplementedError
 

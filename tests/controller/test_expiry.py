@@ -68,6 +68,22 @@ def test_a_pin_during_the_removal_restores_the_status() -> None:
     assert not is_new_outcome(removed, pinned)
 
 
+def test_missing_artifacts_are_shown_until_they_are_back() -> None:
+    before = ArtifactStatus("sealed", POD_UID, "2 files", 2, 300, END + 100)
+    phjob = replace(ended_job(before, 0), missing_since=END + 5)
+    missing = apply_expiry(phjob, before, END + 6)
+    message = "2 files (300 bytes) were collected and are no longer in the store"
+    assert missing == replace(before, state="expired", reason="sealed", message=message)
+    assert apply_expiry(phjob, missing, END + 7) == missing
+    back = apply_expiry(replace(phjob, missing_since=0), missing, END + 8)
+    assert back == replace(before, message=f"kept until {rfc3339(END + 100)}")
+    expired = apply_expiry(phjob, before, END + 100)
+    assert expired is not None
+    assert expired.message == f"kept until {rfc3339(END + 100)}"
+    for other in (replace(phjob, missing_since=END - 3600), replace(phjob, status_artifact=replace(before, files=0))):
+        assert apply_expiry(other, other.status_artifact, END + 6) == other.status_artifact
+
+
 SEALED = ArtifactStatus("sealed", POD_UID, "2 files", 2, 300, END + 100)
 FINISHED = pod(main=ended(), sidecar=ended(message=summary()), phase="Succeeded")
 

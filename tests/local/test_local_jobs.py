@@ -8,7 +8,7 @@ import pytest
 
 from api.errors import ApiError, BadInput, NotFoundError
 from api.jobs.job import Draft, Job
-from artifacts.annotation import EXPIRY_ANNOTATION
+from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
 from local.jobs import LocalJobs
 from tests.local.driver import GROUP, JobDriver
 
@@ -78,6 +78,16 @@ def test_expiry_is_annotated_on_the_phjob(jobs: JobDriver) -> None:
     created = local.create(DRAFT)
     local.annotate_expiry(created, 12345)
     assert jobs.phjob(created.id)["metadata"]["annotations"] == {EXPIRY_ANNOTATION: "12345"}
+
+
+def test_missing_artifacts_are_annotated_until_they_are_back(jobs: JobDriver) -> None:
+    local = LocalJobs(jobs.data)
+    name = local.create(DRAFT).id
+    for since, annotations in ((5, {MISSING_ANNOTATION: "5"}), (6, {MISSING_ANNOTATION: "5"}), (0, {})):
+        current = local.get(name)
+        assert current
+        local.annotate_missing(current, since)
+        assert jobs.phjob(name)["metadata"]["annotations"] == annotations
 
 
 def test_change_of_a_missing_phjob_raises_not_found(local: LocalJobs) -> None:

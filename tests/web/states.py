@@ -1,5 +1,6 @@
 """One job for every state that the page distinguishes, for tests and screenshots."""
 
+import shutil
 from collections.abc import Callable
 
 from artifacts.report import Count
@@ -92,6 +93,11 @@ def expired(data: JobData) -> None:
     data.add_artifacts(data.add_job("job-expired", ago=8 * DAY, name="last week"), expires_in=-3600)
 
 
+def removed(data: JobData) -> None:
+    job = data.add_artifacts(data.add_job("job-removed", ago=2 * DAY))
+    shutil.rmtree(data.paths(job).job_folder)
+
+
 def unknown(data: JobData) -> None:
     artifact = {"state": "unknown", "message": "the pod was deleted before the controller read the sidecar's summary"}
     data.add_job("job-unknown", ago=1900, artifact=artifact)
@@ -127,6 +133,7 @@ STATES: dict[str, Callable[[JobData], None]] = {
         withdrawn,
         empty,
         expired,
+        removed,
         unknown,
         not_injected,
         hostile,

@@ -47,6 +47,10 @@ SUMMARIES = {
     "withdrawn": ["The job never started, so it has no artifacts."],
     "empty": ["The job wrote no files to its artifacts folder.", "/home/jovyan/artifacts"],
     "expired": ["The artifacts are no longer available.", "There were 3 files (2.5 KiB).", "cannot be restored"],
+    "removed": [
+        "3 files (2.5 KiB) were collected and are no longer in the store.",
+        "Somebody removed them before they expired.",
+    ],
     "unknown": [
         "It is unknown whether all files were collected.",
         "Reason: the pod was deleted before the controller read the sidecar's summary.",
@@ -58,7 +62,7 @@ SUMMARIES = {
     "hostile": ["Some files are missing: 3 of 4 files were collected."],
 }
 RUNNING_STATES = ("waiting", "running", "running-over")
-STATES_WITHOUT_FILES = ("rejected", "withdrawn", "empty", "expired", "unknown", "not-injected")
+STATES_WITHOUT_FILES = ("rejected", "withdrawn", "empty", "expired", "removed", "unknown", "not-injected")
 
 DETAILS = {
     "waiting": ["The job is waiting for its pod to start.", "0/3 nodes have a free GPU"],

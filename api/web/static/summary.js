@@ -161,6 +161,7 @@ function empty(job, artifact, report) {
 
 /** @type {Summarizer} */
 function expired(job, artifact, report) {
+  if (artifact.removed) return removed(artifact);
   /** @type {Line[]} */
   const lines = [];
   const at = artifact.expiredAt;
@@ -171,6 +172,19 @@ function expired(job, artifact, report) {
     title: "The artifacts are no longer available.",
     lines,
     hint: "They cannot be restored. Run the job again, and extend the retention of its artifacts or pin them.",
+  };
+}
+
+/** @param {Partial<Artifact>} artifact @returns {StateSummary} */
+function removed({ collected, expiredAt }) {
+  const at = expiredAt ?? "";
+  const isPast = Date.parse(at) <= Date.now(); // then this is the time of the removal, else of the expiry
+  const count = collected?.files ? `${formatFiles(collected)} ${wasOrWere(collected)} collected and ` : "The artifacts ";
+  return {
+    tone: "warn",
+    title: `${count}${collected?.files === 1 ? "is" : "are"} no longer in the store.`,
+    lines: [isPast ? { at, text: ["Somebody removed them ", "."] } : "Somebody removed them before they expired."],
+    hint: "They cannot be restored. Run the job again to get new ones.",
   };
 }
 

@@ -40,6 +40,7 @@ interface Report {
 /** A job's artifacts, as the list of jobs requests them. */
 interface ArtifactRow {
   state: string | null;
+  removed: boolean | null;
   totalCount: number | null;
   totalSize: number | null;
   expiredAt: string | null;
@@ -48,6 +49,7 @@ interface ArtifactRow {
 /** A job's artifacts, as the job page requests them. */
 interface Artifact extends ArtifactRow {
   prefix: string;
+  collected: FileCount | null;
   message: string | null;
   pinned: boolean;
   pinnedBy: string | null;

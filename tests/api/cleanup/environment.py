@@ -56,6 +56,9 @@ class FakeJobs:
         self.annotations[job.id] = expired_at
         self.phjobs[job.id] = replace(self.phjobs[job.id], annotated_expiry=expired_at)
 
+    def annotate_missing(self, job: Job, since: int) -> None:
+        self.phjobs[job.id] = replace(self.phjobs[job.id], missing_since=since)
+
     def check(self) -> None: ...
 
 

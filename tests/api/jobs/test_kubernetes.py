@@ -11,7 +11,7 @@ import pytest
 from api.errors import BadInput, NotFoundError, ServiceUnavailable
 from api.jobs.job import Draft, Job
 from api.jobs.kubernetes import KubernetesJobs, is_pod_active
-from artifacts.annotation import EXPIRY_ANNOTATION
+from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
 from kube.informer import InformerTiming
 from tests.kube.apiserver import ApiServer
 
@@ -221,6 +221,19 @@ def test_expiry_is_annotated_once_beside_other_annotations(server: ApiServer, jo
     until(lambda: jobs.get("one") is None, "the watch")
     jobs.annotate_expiry(job, 1)
     assert patches[0].body["metadata"]["annotations"] == {EXPIRY_ANNOTATION: "1790000000"}
+
+
+def test_missing_artifacts_are_annotated_until_they_are_back(server: ApiServer, jobs: KubernetesJobs) -> None:
+    put(server, jobs, "one", phjob())
+    for since in (1790000000, 1790000005, 0, 0):
+        current = jobs.get("one")
+        assert current
+        jobs.annotate_missing(current, since)
+    bodies = [request.body["metadata"]["annotations"] for request in server.requests if request.method == "PATCH"]
+    assert bodies == [{MISSING_ANNOTATION: "1790000000"}, {MISSING_ANNOTATION: None}]
+    current = jobs.get("one")
+    assert current
+    assert current.missing_since == 0
 
 
 @pytest.mark.parametrize(

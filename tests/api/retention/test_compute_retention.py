@@ -165,6 +165,14 @@ CASES = {
         Evidence(expiry_claims=(PAST, PAST), report_at=NOW + DAY),
         PAST,
     ),
+    "no expiry file, later expiry in the status": (
+        Evidence(finished_at=END, expiry_claims=(None, None), recorded_expiry=END + 30 * DAY),
+        END + 30 * DAY,
+    ),
+    "no expiry file, expiry in the status beyond the maximum": (
+        Evidence(finished_at=END, expiry_claims=(None, None), recorded_expiry=END + 999 * DAY),
+        END + DEFAULT,
+    ),
     "no expiry file, retention by annotation": (
         Evidence(finished_at=END, expiry_claims=(None, None), newest_file_at=END - 60, retention_seconds=30 * DAY),
         END + 30 * DAY,
@@ -276,7 +284,7 @@ def test_missing_expiry_files_give_the_jobs_retention(evidence: Evidence) -> Non
         finished_at=None,
         exists=True,
     )
-    retention = compute_retention(replace(evidence, first_seen_at=None), NOW, POLICY)
+    retention = compute_retention(replace(evidence, first_seen_at=None, recorded_expiry=None), NOW, POLICY)
     expected = NOW + retention_seconds(evidence, POLICY)
     assert retention.expires_at is not None
     assert expected <= retention.expires_at <= expected + MAX_CLOCK_SKEW_SECONDS

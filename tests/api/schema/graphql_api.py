@@ -76,6 +76,9 @@ class FakeJobSource:
         self.annotations[job.id] = expired_at
         self.jobs[job.id] = replace(self.jobs[job.id], annotated_expiry=expired_at)
 
+    def annotate_missing(self, job: Job, since: int) -> None:
+        self.jobs[job.id] = replace(self.jobs[job.id], missing_since=since)
+
     def check(self) -> None: ...
 
 

@@ -10,7 +10,7 @@ export const JOBS = /** @type {GraphQLQuery<{ phJobsConnection: JobsConnection }
       edges {
         node {
           id displayName groupName userName phase reason message cancel createTime startTime finishTime
-          artifact { state totalCount totalSize expiredAt }
+          artifact { state removed totalCount totalSize expiredAt }
         }
       }
     }

@@ -85,8 +85,8 @@ function durationText(job) {
 
 /** @param {JobRow} job */
 function artifactsCell(job) {
-  const { state, totalCount: files, totalSize: size } = job.artifact ?? {};
-  if (state === "expired") return [mutedText("expired")];
+  const { state, removed, totalCount: files, totalSize: size } = job.artifact ?? {};
+  if (state === "expired") return [mutedText(removed ? "removed" : "expired")];
   if (!hasEnded(job)) return [mutedText(job.phase === "Running" ? "being collected" : "–")];
   if (isCollecting(job)) return [mutedText("being collected")];
   const [tone, note] = STATE_NOTES[state ?? ""] ?? ["", ""];
