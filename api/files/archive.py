@@ -8,60 +8,69 @@ import contextlib
 import io
 import time
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 
 from api.errors import NotFoundError, TooLarge
 from api.files.names import ArchiveNames
 from api.folder import JobFolder
 from api.listing import list_artifacts
-from api.store.store import FileChanged, Store
+from api.manifest import read_times
+from api.store.listing import ignore_read
+from api.store.store import FileChanged, Item, Store
 
 # A ZIP ends with a directory of its files, which needs 1 KB of memory per file until it is sent.
 MAX_FILES = 100_000
 _BLOCK_BYTES = 256 * 1024  # smaller pieces are collected to a block: many files are small
+_UNIX = 3  # the system whose modes `external_attr` has
 _MIN_TIME, _MAX_TIME = 315532800, 4354819198  # 1980 to 2107, the times that a ZIP can express
 
 
-def count_files(store: Store, prefix: str, path: str) -> int:
-    """Return the number of files below the job's `prefix` and `path`.
+def list_sizes(store: Store, prefix: str, path: str) -> dict[str, int]:
+    """Return the sizes of the files below the job's `prefix` and `path`, by their paths in the job folder.
 
     Raises NotFoundError if there are none, and TooLarge if there are more than MAX_FILES.
     """
-    number = 0
-    for number, _ in enumerate(_paths(store, prefix, path), start=1):
-        if number > MAX_FILES:
+    sizes: dict[str, int] = {}
+    for item in _list(store, prefix, path):
+        if len(sizes) == MAX_FILES:
             raise TooLarge(f"a ZIP can contain at most {MAX_FILES} files: download single folders or files")
-    if number == 0:
+        sizes[item.name] = item.size or 0
+    if not sizes:
         raise NotFoundError("there are no artifacts to download")
-    return number
+    return sizes
 
 
-def archive(store: Store, folder: JobFolder, path: str, count: int) -> Generator[bytes]:
+def archive(store: Store, folder: JobFolder, path: str, sizes: Mapping[str, int]) -> Generator[bytes]:
     """Yield the ZIP of the files below the job folder and `path` ("" for all) in blocks.
 
-    `count` is the result of `count_files`. Raises FileMissing, FileChanged or StoreError if a file cannot be read
+    `sizes` is the result of `list_sizes`. Raises FileMissing, FileChanged or StoreError if a file cannot be read
     completely or was removed; the ZIP then has no end.
     """
     names, sink, number = ArchiveNames(), _Sink(), 0
+    times = read_times(store, folder.prefix, sizes, ignore_read)
     with zipfile.ZipFile(sink, "w", allowZip64=True) as zip_file:
-        for file_path in _paths(store, folder.prefix, path):
+        for item in _list(store, folder.prefix, path):
             number += 1
-            name = names.assign(f"{folder.job}/{file_path}")
-            yield from _add_file(store, folder.prefix + file_path, zip_file, name, sink)
-    if number < count:
-        raise FileChanged(f"{count - number} of {count} files were removed during the download")
+            name = names.assign(f"{folder.job}/{item.name}")
+            yield from _add_file(store, folder.prefix + item.name, zip_file, name, times.get(item.name), sink)
+    if number < len(sizes):
+        raise FileChanged(f"{len(sizes) - number} of {len(sizes)} files were removed during the download")
     yield from sink.take()
 
 
-def _paths(store: Store, prefix: str, path: str) -> Iterator[str]:
-    """Return the paths of the job's files, without the collector's own."""
-    return (item.name for item in list_artifacts(store.list, prefix, path + "/" if path else ""))
+def _list(store: Store, prefix: str, path: str) -> Iterator[Item]:
+    """List the job's files, without the collector's own."""
+    return list_artifacts(store.list, prefix, path + "/" if path else "")
 
 
-def _add_file(store: Store, key: str, zip_file: zipfile.ZipFile, name: str, sink: "_Sink") -> Iterator[bytes]:
+def _add_file(
+    store: Store, key: str, zip_file: zipfile.ZipFile, name: str, modified_at: float | None, sink: "_Sink"
+) -> Iterator[bytes]:
+    """Add a file with the time `modified_at`, or that in the store, and the executable bit."""
     with contextlib.closing(store.open(key)) as file:
-        info = zipfile.ZipInfo(name, _date(file.stat.modified_at))
-        info.external_attr = 0o644 << 16
+        info = zipfile.ZipInfo(name, _date(file.stat.modified_at if modified_at is None else modified_at))
+        info.create_system = _UNIX
+        info.external_attr = (0o755 if file.stat.executable else 0o644) << 16
         info.file_size = file.stat.size  # zipfile decides by the size whether to use zip64
         with zip_file.open(info, "w") as member:
             for chunk in file.chunks(0, file.stat.size):

@@ -8,7 +8,7 @@ import flask
 from api.auth.caller import Caller
 from api.auth.links import SIGNATURE_PARAMETER
 from api.errors import ConflictError, Expired, NotFoundError, ServiceUnavailable, error_body
-from api.files.archive import archive, count_files
+from api.files.archive import archive, list_sizes
 from api.files.download import Download, DownloadInfo, DownloadLimiter
 from api.files.headers import PROTECTION_HEADERS, archive_headers, file_headers
 from api.files.preconditions import ResponsePlan, content_range, evaluate
@@ -80,10 +80,10 @@ class _DownloadView:
         store, headers = self._services.store, archive_headers(folder.job, target.path)
         with contextlib.ExitStack() as resources:
             resources.enter_context(self._limiter.acquire("zip"))
-            count = count_files(store, folder.prefix, target.path)
+            sizes = list_sizes(store, folder.prefix, target.path)
             if flask.request.method == "HEAD":
                 return flask.Response(iter(()), headers=headers)  # the length is unknown, as for GET
-            chunks = archive(store, folder, target.path, count)
+            chunks = archive(store, folder, target.path, sizes)
             resources.callback(chunks.close)
             body = self._start(DownloadInfo("zip", folder, target.display_path, caller), chunks, resources.pop_all())
             return flask.Response(body, headers=headers, direct_passthrough=True)

@@ -117,7 +117,8 @@ class ArtifactView:
         if not self._files.complete:
             raise TooLarge(f"there are more than {MAX_FILES} files: page through itemsConnection(first, after)")
         self._context.budget.charge_files(len(self._files.items))
-        return FileTable(self._files.items)
+        items = self._files.items
+        return FileTable(items, lambda: self._folders.source_times(self._folder.prefix, items))
 
     @property
     def state(self) -> str | None:

@@ -1,7 +1,7 @@
 """The context of one GraphQL request: the caller, the services, and what the request has read from the store so far."""
 
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar, cast
@@ -123,6 +123,14 @@ class FolderReader:
         key = ("digests", prefix, frozenset(sizes.items()))
         return self._cached(key, lambda: manifest.read_digests(self._store, prefix, sizes, self._begin_reading()))
 
+    def source_times(self, prefix: str, items: Sequence[Item]) -> dict[str, float]:
+        """Return the modification times of the job's own files by path, for `items` of a job folder.
+
+        A store may have only the times of the copies. Files without a matching entry in the manifest are left out.
+        """
+        sizes = {item.name: item.size for item in items if item.size is not None}
+        return self._cached(("times", prefix, frozenset(sizes)), lambda: self._read_times(prefix, sizes))
+
     def totals(self, prefix: str) -> manifest.ManifestTotals | None:
         """Return the manifest's totals, or None if it cannot be read."""
         return self._cached(
@@ -170,6 +178,12 @@ class FolderReader:
         except ApiError as error:
             logger.warning("missing artifacts not annotated", group=job.group, job=job.id, error=error)
 
+    def _read_times(self, prefix: str, sizes: Mapping[str, int]) -> dict[str, float]:
+        try:
+            return manifest.read_times(self._store, prefix, sizes, self._begin_reading()) if sizes else {}
+        except TooLarge:  # the budget is spent: the times of the copies must do
+            return {}
+
     def _sorted_files(self, prefix: str, query: FileQuery) -> list[Item]:
         all_pages = replace(query, first=0, after="")
         return self._cached(("sorted", prefix, all_pages), lambda: self._sort_files(prefix, all_pages))
@@ -182,7 +196,13 @@ class FolderReader:
                 "or name a folder as prefix"
             )
         self._begin_reading()(len(files.items))
-        return listing.search_and_sort(files.items, query)
+        return listing.search_and_sort(self._with_source_times(prefix, query, files.items), query)
+
+    def _with_source_times(self, prefix: str, query: FileQuery, items: list[Item]) -> list[Item]:
+        if query.order != "lastModified":
+            return items
+        times = self.source_times(prefix, items)
+        return [item._replace(modified_at=times.get(item.name, item.modified_at)) for item in items]
 
     def _list_files(self, prefix: str, folder: str, limit: int, after: str, recursive: bool) -> tuple[list[Item], bool]:
         artifacts = listing.list_artifacts(self._list, prefix, folder, after=after, recursive=recursive)

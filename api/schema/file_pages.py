@@ -71,27 +71,56 @@ class FileRow(NamedTuple):
 
 
 class FileTable(Sequence[FileRow]):
-    """A list of files stored by column (api.schema.flat.ColumnTable)."""
+    """A list of files stored by column (api.schema.flat.ColumnTable).
 
-    def __init__(self, items: Sequence[Item]) -> None:
-        names, sizes, times, _ = zip(*items, strict=True) if items else ((), (), (), ())
-        formatted_times = [None if time is None else format_iso_time(time) for time in times]
-        self.columns: dict[str, Sequence[Any]] = {"name": names, "size": sizes, "last_modified": formatted_times}
+    `read_times` returns modification times by name that replace those of the items. It is called only if a client
+    requests the times.
+    """
+
+    def __init__(self, items: Sequence[Item], read_times: Callable[[], Mapping[str, float]]) -> None:
+        names, sizes, _, _ = zip(*items, strict=True) if items else ((), (), (), ())
+        self._items, self._read_times = items, read_times
+        self.columns: Mapping[str, Sequence[Any]] = _Columns(self, {"name": names, "size": sizes})
+
+    def times(self) -> list[str | None]:
+        """Return the column of times."""
+        times = self._read_times()
+        shown = [times.get(name, modified_at) for name, _, modified_at, _ in self._items]
+        return [None if time is None else format_iso_time(time) for time in shown]
 
     def __len__(self) -> int:
-        return len(self.columns["name"])
+        return len(self._items)
 
     def __getitem__(self, index: Any) -> Any:
-        return FileRow(*(column[index] for column in self.columns.values()))
+        return FileRow(*(self.columns[name][index] for name in FileRow._fields))
+
+
+class _Columns(dict[str, Sequence[Any]]):
+    """The columns of a table; that of the times is computed when it is read."""
+
+    def __init__(self, table: "FileTable", columns: Mapping[str, Sequence[Any]]) -> None:
+        super().__init__(columns)
+        self._table = table
+
+    def __missing__(self, name: str) -> Sequence[Any]:
+        if name != "last_modified":
+            raise KeyError(name)
+        self[name] = self._table.times()
+        return self[name]
 
 
 class FileNode(NamedTuple):
-    """The values of PhJobArtifactNode; `size` and `last_modified` are as in FileRow."""
+    """The values of PhJobArtifactNode; `size` is as in FileRow. `row` is the file's position on the page."""
 
     name: str
     size: int | None
-    last_modified: str | None
+    row: int
     connection: "FileConnection"
+
+    @property
+    def last_modified(self) -> str | None:
+        """The modification time, as in FileRow."""
+        return self.connection.times[self.row]
 
     @property
     def sha256(self) -> str | None:
@@ -144,7 +173,13 @@ class FileConnection:
     @cached_property
     def nodes(self) -> list[FileNode]:
         """The files of this page."""
-        return [FileNode(*row, self) for row in FileTable(self._page.items)]
+        return [FileNode(item.name, item.size, row, self) for row, item in enumerate(self._page.items)]
+
+    @cached_property
+    def times(self) -> list[str | None]:
+        """The modification times of the files of this page."""
+        prefix, items, folders = self._folder.prefix, self._page.items, self._context.folders
+        return FileTable(items, lambda: folders.source_times(prefix, items)).times()
 
     @property
     def edges(self) -> list[FileEdge]:

@@ -78,8 +78,17 @@ class FileQueries(ObjectType):
             raise BadInput(f"`limit` must be 0 or more, got {limit}; 0 means {DEFAULT_LIMIT}")
         path, limit = visible_group(info.context.caller, group), limit or DEFAULT_LIMIT
         prefix = _normalize_prefix(where["phfs_prefix"], recursive)
-        items = itertools.islice(_PrefixListing(info.context, path, prefix, limit).items(recursive), limit)
-        return FileListRow(f"groups/{path}{prefix}", prefix, FileTable(list(items)))
+        listing = _PrefixListing(info.context, path, prefix, limit)
+        items = list(itertools.islice(listing.items(recursive), limit))
+        return FileListRow(f"groups/{path}{prefix}", prefix, FileTable(items, listing.source_times))
+
+
+class _Source(NamedTuple):
+    """A yielded file: the name that it was given, its job's prefix, and the file in the job folder."""
+
+    name: str
+    prefix: str
+    file: Item
 
 
 class _PrefixListing:
@@ -89,6 +98,7 @@ class _PrefixListing:
         self._context, self._services, self._folders = context, context.services, context.folders
         self._group, self._prefix, self._limit = group, prefix, limit
         self._top, self._job, self._path = [*prefix[1:].split("/", 2), "", ""][:3]
+        self._sources: list[_Source] = []
 
     def items(self, recursive: bool) -> Iterator[Item]:
         """Yield the items, named by the rest of their paths after the prefix."""
@@ -105,13 +115,26 @@ class _PrefixListing:
         elif next(self._unexpired_folders(), None):
             yield Item(f"{JOB_ARTIFACTS}/", None, None, None)
 
+    def source_times(self) -> dict[str, float]:
+        """Return the modification times of the jobs' own files by the names of the yielded items."""
+        times: dict[str, float] = {}
+        for prefix, group in itertools.groupby(self._sources, lambda source: source.prefix):
+            sources = list(group)
+            of_job = self._folders.source_times(prefix, [source.file for source in sources])
+            times |= {name: of_job[file.name] for name, _, file in sources if file.name in of_job}
+        return times
+
+    def _item(self, prefix: str, file: Item, name: str) -> Item:
+        self._sources.append(_Source(name, prefix, file))
+        return file._replace(name=name)
+
     def _items_of_all_jobs(self) -> Iterator[Item]:
         try:
             for folder in self._unexpired_folders():
                 if self._has_status_expiry(folder) or not self._has_retention_expired(folder):
                     lead = f"/{JOB_ARTIFACTS}/{folder.job}/"[len(self._prefix) :]
                     for item in self._folders.first_files(folder.prefix, "", self._limit)[0]:
-                        yield item._replace(name=lead + item.name)
+                        yield self._item(folder.prefix, item, lead + item.name)
         except TooLarge as error:
             raise TooLarge(
                 f"this group has too many jobs to list all their files at once: set phfsPrefix to "
@@ -125,18 +148,18 @@ class _PrefixListing:
             return
         may_be_file = not self._prefix.endswith("/")
         if may_be_file and self._path:
-            yield from self._file(prefix + self._path)
+            yield from self._file(prefix)
         subfolder = self._path + "/" if may_be_file and self._path else self._path
         lead = "/" if may_be_file else ""
         for item in self._folders.first_files(prefix, subfolder, self._limit, recursive=recursive)[0]:
-            yield item._replace(name=lead + item.name[len(subfolder) :])
+            yield self._item(prefix, item, lead + item.name[len(subfolder) :])
 
-    def _file(self, key: str) -> Iterator[Item]:
+    def _file(self, prefix: str) -> Iterator[Item]:
         try:
-            stat = self._services.store.stat(key)
+            stat = self._services.store.stat(prefix + self._path)
         except FileMissing:
             return
-        yield Item("", stat.size, stat.modified_at, stat.modified_at)
+        yield self._item(prefix, Item(self._path, stat.size, stat.modified_at, stat.modified_at), "")
 
     def _job_prefix(self) -> str | None:
         """Return the job folder's prefix; None if the path is invalid, or the folder is foreign or has expired."""

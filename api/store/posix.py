@@ -207,7 +207,7 @@ def _file_stat(status: os.stat_result) -> FileStat:
     """
     inode = 0 if status.st_dev in FUSE_DEVICES else status.st_ino
     tag = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}-{inode:x}"
-    return FileStat(status.st_size, status.st_mtime, tag)
+    return FileStat(status.st_size, status.st_mtime, tag, bool(status.st_mode & stat.S_IXUSR))
 
 
 def _missing(key: str) -> FileMissing:

@@ -28,11 +28,15 @@ class Item(NamedTuple):
 
 
 class FileStat(NamedTuple):
-    """A file's size in bytes, its modification time (UNIX seconds) and its strong entity tag, without quotes."""
+    """A file's size in bytes, its modification time (UNIX seconds) and its strong entity tag, without quotes.
+
+    `executable`: its owner may execute it. A bucket does not know that.
+    """
 
     size: int
     modified_at: float
     etag: str
+    executable: bool = False
 
 
 class RemovedFiles(NamedTuple):

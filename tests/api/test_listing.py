@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.listing import format_iso_time
-from api.store.store import Item
+from api.store.store import FileMissing, Item, OpenFile
 from api.usage import CACHE_SECONDS, MAX_SECONDS, GroupUsage, UsageCache, count_usage
 
 
@@ -21,6 +21,9 @@ class ItemStore:
             if item.name > after:
                 self.read += 1
                 yield item
+
+    def open(self, key: str) -> OpenFile:
+        raise FileMissing(key)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from api.files import archive as archives
 from api.files.archive import archive
 from api.folder import JobFolder
 from api.store.posix import PosixStore
+from artifacts.layout import MANIFEST
+from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry, format_header
 from artifacts.names import encode_path
 from tests.api.files.conftest import Serve
 from tests.api.files.download_server import FOLDER, DownloadServer
@@ -60,6 +62,28 @@ def test_modification_times_are_in_utc_and_clamped(served: DownloadServer) -> No
     assert times["job-1/now"] == datetime.fromtimestamp(1_700_000_000, UTC).timetuple()[:6]
     assert times["job-1/old"] == (1980, 1, 1, 0, 0, 0)
     assert times["job-1/far"] == (2107, 12, 31, 23, 59, 58)
+
+
+def test_entries_have_the_sources_time_and_the_executable_bit(served: DownloadServer) -> None:
+    served.write("run.sh", b"#!/bin/sh\n").chmod(0o755)
+    header = ManifestHeader("job-1", "uid")
+    source_time = 1_600_000_000
+    entries = [
+        ManifestEntry("run.sh", 10, source_time * 10**9, 0, 0),
+        ManifestEntry("a.txt", 9, source_time * 10**9, 0, 0),  # of another size
+    ]
+    lines = [format_header(header), *(format_entry(entry, header) for entry in entries)]
+    (served.root / FOLDER / MANIFEST).write_text("".join(lines))
+    os.utime(served.root / FOLDER / "a.txt", (1_700_000_000, 1_700_000_000))
+    with zipfile.ZipFile(io.BytesIO(served.get("?archive=zip").body)) as found:
+        infos = {info.filename: info for info in found.infolist()}
+    moments = {"job-1/run.sh": source_time, "job-1/a.txt": 1_700_000_000}
+    assert {name: info.date_time for name, info in infos.items()} == {
+        name: datetime.fromtimestamp(moment, UTC).timetuple()[:6] for name, moment in moments.items()
+    }
+    modes = {name: oct(info.external_attr >> 16) for name, info in infos.items()}
+    assert modes == {"job-1/run.sh": "0o755", "job-1/a.txt": "0o644"}
+    assert {info.create_system for info in infos.values()} == {3}
 
 
 HOSTILE = {
@@ -138,7 +162,8 @@ def test_small_files_are_sent_in_blocks(tmp_path: Path) -> None:
     store = PosixStore(str(tmp_path))
     for number in range(1000):
         store.write(f"{FOLDER}f{number}", b"x" * 1000)
-    sizes = [len(block) for block in archive(store, JobFolder("team-a", "job-1"), "", 1000)]
+    contained = {f"f{number}": 1000 for number in range(1000)}
+    sizes = [len(block) for block in archive(store, JobFolder("team-a", "job-1"), "", contained)]
     assert len(sizes) <= 5
     assert max(sizes) < 1024 * 1024
 
