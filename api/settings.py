@@ -136,7 +136,12 @@ SETTINGS_TABLE = (
     ),
     _cleanup_row("cleanup_enabled", "true", flag, "whether to remove expired artifacts every day"),
     _cleanup_row("cleanup_at", "03:00", _time_of_day, "time of the daily cleanup, UTC"),
-    _cleanup_row("cleanup_workers", "96", number(1, 256), "maximum number of jobs examined or removed concurrently"),
+    _cleanup_row(
+        "cleanup_workers",
+        "96",
+        number(1, 256),
+        "maximum number of jobs examined or removed concurrently; at most 4 in a directory without network",
+    ),
     _cleanup_row("cleanup_max_share", "0.5", number(0, 1, float), "maximum share of all jobs that one run may remove"),
     _cleanup_row(
         "cleanup_floor", "100", number(0, 10**9), "number of jobs that one run may remove regardless of their share"

@@ -187,6 +187,9 @@ class _Memory:
 
     def check(self) -> None: ...
 
+    def has_latency(self) -> bool:
+        return False
+
     def capacity(self) -> None: ...
 
 

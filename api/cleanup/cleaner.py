@@ -1,6 +1,8 @@
 """Runs the cleanup: examine all job folders, refuse if too many are due, then remove one folder after another."""
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -8,7 +10,7 @@ from dataclasses import dataclass, field
 from api.auth.caller import Caller
 from api.cleanup.blocked import BlockedFolders, is_blocked
 from api.cleanup.locks import CleanupLock
-from api.cleanup.parallel import map_ordered
+from api.cleanup.parallel import map_ordered, workers_for
 from api.cleanup.remover import FolderRemover
 from api.cleanup.state import LastRun, store_time, write_last_run, write_last_success
 from api.cleanup.survey import Candidate, CleanupContext, CleanupPlan, Survey, find_clock_problem, find_excess
@@ -78,16 +80,29 @@ class Cleaner:
         self._remover = FolderRemover(store, jobs, policy, clock)
         self._logged_folders: set[str] = set()
         self._stopping = threading.Event()
+        self._plan_lock = threading.Lock()
 
-    def plan(self, groups: Sequence[str] | None) -> CleanupPlan:
-        """Return what a run over `groups` (None: all) would remove, and why. Writes nothing."""
-        with store_errors_as_unavailable():
+    def plan(self, groups: Sequence[str] | None, max_seconds: float = math.inf) -> CleanupPlan:
+        """Return what a run over `groups` (None: all) would remove, and why. Writes nothing.
+
+        After `max_seconds`, the plan is incomplete. Only one plan is computed at a time; another one waits at most as
+        long for its turn, and then ServiceUnavailable is raised.
+        """
+        with self._hold_plan_lock(max_seconds), store_errors_as_unavailable():
             self._jobs.check()
+            deadline = time.monotonic() + max_seconds
             survey = Survey(self._context, groups, self._logged_folders)
-            candidates = list(survey)
-            due = [candidate for candidate in candidates if candidate.is_due]
-            kept = [candidate for candidate in candidates if not candidate.is_due]
-            return CleanupPlan(survey.examined_count, due, kept, self._find_excess(due, survey), survey.blocked)
+            due: list[Candidate] = []
+            kept: list[Candidate] = []
+            complete = True
+            with closing(iter(survey)) as candidates:
+                for candidate in candidates:
+                    (due if candidate.is_due else kept).append(candidate)
+                    if complete := time.monotonic() < deadline:
+                        continue
+                    break
+            refusal = self._find_excess(due, survey) if complete else ""
+            return CleanupPlan(survey.examined_count, due, kept, refusal, survey.blocked, complete)
 
     def clean(self, groups: Sequence[str] | None, *, force: bool = False) -> CleanupResult:
         """Remove the job folders of `groups` (None: all) that are due.
@@ -168,6 +183,15 @@ class Cleaner:
             return False
         return not self._remover.exists(folder)
 
+    @contextmanager
+    def _hold_plan_lock(self, max_seconds: float) -> Iterator[None]:
+        if not self._plan_lock.acquire(timeout=min(max_seconds, threading.TIMEOUT_MAX)):
+            raise ServiceUnavailable("another cleanup plan is being computed: retry in a few seconds")
+        try:
+            yield
+        finally:
+            self._plan_lock.release()
+
     def _has_folder(self, group: str) -> bool:
         try:
             prefix = f"groups/{group_path(group)}/"
@@ -199,7 +223,8 @@ class Cleaner:
         def work(candidate: Candidate) -> RemovedFiles | None:
             return self._remove_due(candidate, survey, is_held)
 
-        with closing(map_ordered(plan.due, work, self._context.workers)) as removals:
+        workers = workers_for(self._store, self._context.max_workers)
+        with closing(map_ordered(plan.due, work, workers)) as removals:
             for candidate, removed in zip(plan.due, removals, strict=True):
                 self._check_may_continue(is_held)
                 if removed is None:

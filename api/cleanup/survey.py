@@ -1,11 +1,11 @@
 """Examines the job folders and decides which are due, and whether a run that removes them is plausible."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from api.cleanup.blocked import BlockedFolders, is_blocked
-from api.cleanup.parallel import map_ordered
+from api.cleanup.parallel import map_ordered, workers_for
 from api.errors import ApiError
 from api.folder import JobFolder, job_folders_prefix, stored_folder
 from api.jobs.source import JobSource
@@ -25,7 +25,7 @@ from artifacts.errors import InvalidDocument, InvalidName, StoreError
 from artifacts.log import get_logger
 from artifacts.names import check_job_name, group_path
 
-_MAX_PARALLEL_LISTINGS = 8
+_MAX_LISTINGS = 8  # at once; each holds the names of a group's jobs
 _MAX_LOGGED_FOLDERS = 1000
 
 logger = get_logger(__name__)
@@ -44,13 +44,17 @@ class Candidate:
 
 @dataclass(frozen=True)
 class CleanupPlan:
-    """What a run would do. `refusal` is why the guard would refuse the run, or ""."""
+    """What a run would do. `refusal` is why the guard would refuse the run, or "".
+
+    If `complete` is False, there was no time to examine all job folders, and `refusal` is unknown.
+    """
 
     examined_count: int
     due: Sequence[Candidate]
     kept: Sequence[Candidate] = ()
     refusal: str = ""
     blocked: BlockedFolders = field(default_factory=lambda: BlockedFolders(set()))
+    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class CleanupContext:
     store: Store
     jobs: JobSource
     policy: RetentionPolicy
-    workers: int
+    max_workers: int
     clock: Callable[[], float]
 
 
@@ -106,15 +110,16 @@ class Survey:
         self.index = RecordIndex()
         self.orphans: list[tuple[str, str]] = []  # group and job of records without a job folder
 
-    def __iter__(self) -> Iterator[Candidate]:
+    def __iter__(self) -> Generator[Candidate]:
         """Yield the job folders. Raises StoreError if groups or records cannot be listed."""
         self.index = RecordIndex(
             self._list_records(PINS, EXTENSIONS), self._list_records(FIRST_SEEN), self._list_records(REMOVALS)
         )
         groups = self._selected_groups()
-        listings = map_ordered(groups, self._list_jobs, _MAX_PARALLEL_LISTINGS)
+        workers = workers_for(self._context.store, self._context.max_workers)
+        listings = map_ordered(groups, self._list_jobs, replace(workers, threads=min(workers.threads, _MAX_LISTINGS)))
         folders = ((group, job) for group, jobs in listings for job in self._add_orphans(group, jobs))
-        for candidate, error in map_ordered(folders, self._examine, self._context.workers):
+        for candidate, error in map_ordered(folders, self._examine, workers):
             self.examined_count += 1
             if isinstance(error, StoreError) and is_blocked(error):
                 self.blocked.add(job_folders_prefix(candidate.group) + candidate.job, error)

@@ -14,6 +14,8 @@ from api.schema.budget import WALK_FOLDERS
 from api.schema.context import RequestContext
 from api.schema.types import Size, check_page_size, format_optional_time
 
+PLAN_SECONDS = 10.0  # of a request; the cleanup itself has no limit
+
 
 class PhJobArtifactCandidate(ObjectType):
     """A job folder that the cleanup checked."""
@@ -33,7 +35,14 @@ class PhJobArtifactCleanup(ObjectType):
     due = Field(NonNull(List(NonNull(PhJobArtifactCandidate))), first=Int(default_value=100))
     kept_count = NonNull(Int, description="The number of job folders that would be kept.")
     kept = Field(NonNull(List(NonNull(PhJobArtifactCandidate))), first=Int(default_value=100))
-    refusal = String(description="Why the cleanup would refuse to remove so much at once; null if it would not refuse.")
+    refusal = String(
+        description="Why the cleanup would refuse to remove so much at once; null if not, or if `complete` is false."
+    )
+    complete = NonNull(
+        Boolean,
+        description="If false, there was no time to check all job folders: counts and lists have only those that were "
+        "checked, in the order of their groups and names. `python -m api cleanup --dry-run` checks all.",
+    )
 
     @staticmethod
     def resolve_looked_at(plan: CleanupPlan, _: ResolveInfo) -> int:
@@ -120,7 +129,7 @@ class CleanupQueries(ObjectType):
         else:
             groups = None if context.caller.is_service else cleanup_groups(context.caller)
         context.budget.charge_folders(WALK_FOLDERS)
-        return context.services.cleaner.plan(groups)
+        return context.services.cleaner.plan(groups, PLAN_SECONDS)
 
     @staticmethod
     def resolve_ph_job_artifact_usage(_: None, info: ResolveInfo, group_name: str) -> UsageRow:

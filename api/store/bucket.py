@@ -133,6 +133,10 @@ class BucketStore:
         """Check that the store responds; see Store.check."""
         next(iter(self._keys.pages(self._base + _EMPTY_PREFIX, "", True)), None)
 
+    def has_latency(self) -> bool:
+        """Return True."""
+        return True
+
     def capacity(self) -> None:
         """Return None: a bucket has no fixed size."""
 

@@ -83,6 +83,10 @@ class InstrumentedStore:
         with self._timed("check"):
             self._store.check()
 
+    def has_latency(self) -> bool:
+        """Return whether operations wait for a network; see Store.has_latency."""
+        return self._store.has_latency()
+
     def capacity(self) -> StoreCapacity | None:
         """Return the size of the store; see Store.capacity."""
         with self._timed("check"):

@@ -133,6 +133,11 @@ class PosixStore:
         ):
             next(entries, None)
 
+    def has_latency(self) -> bool:
+        """Return whether the directory is on a FUSE mount, such as one of a bucket; see Store.has_latency."""
+        with translate_errors("reach", self._root), self._open_root() as root:
+            return os.fstat(root).st_dev in FUSE_DEVICES
+
     def capacity(self) -> StoreCapacity:
         """Return the size of the store; see Store.capacity."""
         with translate_errors("reach", self._root), self._open_root() as root:

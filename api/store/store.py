@@ -127,5 +127,8 @@ class Store(Protocol):
     def check(self) -> None:
         """Raise StoreError if the store cannot be reached."""
 
+    def has_latency(self) -> bool:
+        """Return whether operations wait for a network, so that many at once are faster. Raises StoreError."""
+
     def capacity(self) -> StoreCapacity | None:
         """Return the file system's size and available space, or None for a bucket. Raises StoreError."""
