@@ -88,8 +88,13 @@ SETTINGS_TABLE = (
         number(1, MAX_RETENTION_SECONDS),
         "seconds from the end of the job until its artifacts expire",
     ),
-    _row("include", "", _globs, "globs of files to collect, separated by commas or newlines; empty: all files"),
-    _row("exclude", "", _globs, "globs of files not to collect; they take precedence over include"),
+    _row(
+        "include",
+        "",
+        _globs,
+        "globs of files to collect, separated by commas or newlines, without braces; empty: all files",
+    ),
+    _row("exclude", "", _globs, "globs of files not to collect, without braces; they take precedence over include"),
     _row("digest", "sha256", choice("sha256", "none"), "digest of each file in the manifest"),
     _row(
         "sync_seconds",

@@ -16,7 +16,7 @@ from artifacts.log import get_logger
 from artifacts.report import Count, Report, Skipped
 from sidecar.copy import Copier, GrowthBudget
 from sidecar.copy_strategy import CopyStrategy
-from sidecar.file_signature import FileSignature, size_of, tick_ns, without_ctime
+from sidecar.file_signature import FileSignature, tick_ns, without_ctime
 from sidecar.manifest import Manifest
 from sidecar.metadata_writer import MetadataWriter
 from sidecar.plan import SyncPlan
@@ -153,20 +153,14 @@ class Applier:
 
     def _copy(self, plan: SyncPlan, scan: Scan, should_stop: Callable[[], bool], failed: dict[str, Skipped]) -> None:
         manifest = self._manifest
-        sizes = {path: size_of(scan.files[path]) for path in plan.copy}
+        sizes = {path: scan.size_of(path) for path in plan.copy}
         todo = Count(len(sizes), sum(sizes.values()))
         self._pause_ns = int((time.monotonic() - self._last_copied_at) * 1e9)
         process_count = self._strategy.process_count(todo.files, todo.bytes) if self.main_has_ended else 1
         batches = _split_batches(plan.copy, scan)
         budget = GrowthBudget(plan.spare_bytes // (process_count * len(batches) if process_count > 1 else 1))
         copier = Copier(self._strategy.digest, self._strategy.in_kernel, budget, self.abort)
-        transfer = FileTransfer(
-            self._source,
-            self._store,
-            copier,
-            main_is_running=not self.main_has_ended,
-            keep_times=self._strategy.keep_times,
-        )
+        transfer = FileTransfer(self._source, self._store, copier, self._strategy, not self.main_has_ended)
 
         def work(path: str) -> TransferResult:
             return transfer.copy(path, sizes[path], path in manifest.records or path in manifest.earlier)
@@ -232,7 +226,7 @@ class Applier:
             self.needs_verify = self.needs_cleanup = True
         elif path not in self._pending_before:
             self._manifest.pending.discard(path)
-        size = size_of(scan.files[path])
+        size = scan.size_of(path)
         if result.reason in RETRIED_UNTIL_DEADLINE | RETRIED_A_FEW_TIMES:
             add_skipped(failed, result.reason, path, size, result.detail)
         else:
@@ -257,6 +251,7 @@ def _split_batches(paths: list[str], scan: Scan) -> list[list[str]]:
 
 def skip_unreadable(scan: Scan, path: str, result: TransferResult) -> None:
     """Remove a file that cannot be copied from the scan's files, and record the reason. An existing copy stays."""
-    size = size_of(scan.files.pop(path))
+    size = scan.size_of(path)
+    del scan.files[path]
     scan.uncertain.add(path)
     add_skipped(scan.skipped, result.reason, path, size, result.detail)

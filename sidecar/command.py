@@ -11,6 +11,7 @@ from artifacts.errors import ArtifactError, ConfigError
 from artifacts.report import INCOMPLETE_REASONS, REASONS, Skipped
 from artifacts.settings import PREFIX, SETTINGS_TABLE, SidecarSettings
 from sidecar.file_signature import size_of
+from sidecar.globs import glob_problems
 from sidecar.outcome import format_files_and_size, format_size
 from sidecar.plan import SyncPlan
 from sidecar.process import create_syncer, log_to_stderr
@@ -85,6 +86,8 @@ def _sync_once(settings: SidecarSettings, syncer: Syncer) -> int:
 
 
 def _dry_run(settings: SidecarSettings, syncer: Syncer) -> int:
+    for problem in glob_problems(settings.include + settings.exclude):
+        print(f"check the globs: {problem}", file=sys.stderr)
     scan, plan = syncer.preview()
     print(f"{settings.path} -> {settings.store}/jobArtifacts/{settings.job}")
     found = format_files_and_size(plan.found.files, plan.found.bytes)

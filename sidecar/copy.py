@@ -1,7 +1,7 @@
 """Copies the content of one file between descriptors and hashes it in the same pass, within the limits.
 
 On a local disk without a digest, the kernel copies. In all other cases, content is copied in blocks of 1 MiB, because
-FUSE splits anything else into small writes.
+FUSE splits anything else into small writes. Holes of sparse files are neither read nor written.
 """
 
 import errno
@@ -9,13 +9,17 @@ import hashlib
 import os
 import queue
 import threading
+import time
 from typing import NamedTuple
 
+from sidecar.sparse import data_ranges
 from sidecar.store import write_all
 
 BLOCK_BYTES = 1024 * 1024
 MIN_KERNEL_COPY_BYTES = 64 * 1024  # for smaller files, a read and a write are cheaper than copy_file_range
+MAX_HOLE_HASH_SECONDS = 4.0  # for all files of a sync; past it, sparse files get no digest
 _NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM, errno.EIO}
+_ZEROS = memoryview(bytes(BLOCK_BYTES))
 
 
 class GrowthExceeded(Exception):
@@ -50,10 +54,11 @@ class GrowthBudget:
 
 
 class CopiedContent(NamedTuple):
-    """What was written: size in bytes, and SHA-256 (32 bytes, or b"" if not computed)."""
+    """The copy: size in bytes, SHA-256 (32 bytes, or b"" if not computed), and how many of the bytes are in holes."""
 
     size: int
     digest: bytes
+    hole_bytes: int = 0
 
 
 class Copier:
@@ -62,6 +67,7 @@ class Copier:
     def __init__(self, digest: bool, in_kernel: bool, budget: GrowthBudget, abort: threading.Event) -> None:
         self._digest, self._in_kernel = digest, in_kernel and not digest
         self._budget, self._abort = budget, abort
+        self._hole_hash_seconds = MAX_HOLE_HASH_SECONDS
 
     def copy(self, source: int, target: int, planned_bytes: int) -> CopiedContent:
         """Copy until the source ends. Bytes beyond `planned_bytes` are consumed from the budget.
@@ -75,6 +81,49 @@ class Copier:
         if planned_bytes < BLOCK_BYTES:
             return self._copy_small(source, target, planned_bytes)
         return self._copy_blocks(source, target, planned_bytes, b"")
+
+    def copy_sparse(self, source: int, target: int, planned_bytes: int) -> CopiedContent:
+        """Copy only the data of a sparse file, like `copy`. `planned_bytes` does not include holes.
+
+        The digest includes the holes, as zeros. Bytes that are appended meanwhile are not copied.
+        """
+        size = os.fstat(source).st_size
+        hasher = hashlib.sha256() if self._digest and self._hole_hash_seconds > 0 else None
+        position = copied = 0
+        for start, end in data_ranges(source, size):
+            hasher = self._hash_hole(hasher, start - position)
+            position = os.lseek(target, start, os.SEEK_SET)
+            while position < end:
+                if self._abort.is_set():
+                    raise CopyAborted
+                try:
+                    block = os.pread(source, min(BLOCK_BYTES, end - position), position)
+                except OSError as error:
+                    raise SourceError(error) from error
+                if not block:  # the file was truncated
+                    break
+                self._consume(copied + len(block), planned_bytes, copied)
+                write_all(target, block)
+                if hasher:
+                    hasher.update(block)
+                position, copied = position + len(block), copied + len(block)
+        size = max(position, min(size, os.fstat(source).st_size))
+        hasher = self._hash_hole(hasher, size - position)
+        os.ftruncate(target, size)
+        return CopiedContent(size, hasher.digest() if hasher else b"", size - copied)
+
+    def _hash_hole(self, hasher: "hashlib._Hash | None", size: int) -> "hashlib._Hash | None":
+        """Hash `size` zeros. Returns None if there is no time to do so."""
+        while hasher and size > 0:
+            if self._abort.is_set():
+                raise CopyAborted
+            if self._hole_hash_seconds <= 0:
+                return None
+            started = time.perf_counter()
+            hasher.update(_ZEROS[:size])
+            self._hole_hash_seconds -= time.perf_counter() - started
+            size -= len(_ZEROS)
+        return hasher
 
     def _copy_small(self, source: int, target: int, planned_bytes: int) -> CopiedContent:
         try:

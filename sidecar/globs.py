@@ -31,6 +31,33 @@ class Globs:
         return any(_matches_any_prefix(glob, parts) for glob in self._exclude)
 
 
+def glob_problems(globs: tuple[str, ...]) -> list[str]:
+    """Return a sentence for each glob that can only match by accident: its author expected another syntax."""
+    return [f"{glob!a} {problem}" for glob in globs if (problem := _problem(glob))]
+
+
+def _problem(glob: str) -> str:
+    if any(part in ("", ".", "..") for part in glob.removeprefix("./").strip("/").split("/")):
+        return "matches nothing, because no path has an empty, '.' or '..' component"
+    if "{" in glob or "}" in glob:
+        return "has braces, which match only themselves: write one glob for each alternative"
+    if _has_open_bracket(glob):
+        return "has a bracket that is not closed, which matches only itself"
+    return ""
+
+
+def _has_open_bracket(glob: str) -> bool:
+    for part in glob.split("/"):
+        position = part.find("[")
+        while position >= 0:
+            first = position + 2 if part[position + 1 : position + 2] == "!" else position + 1
+            end = part.find("]", first + 1)  # a bracket in the first place is a member of the set
+            if end < 0:
+                return True
+            position = part.find("[", end)
+    return False
+
+
 def _compile(glob: str) -> _Pattern:
     glob = glob.removeprefix("./")
     parts = glob.strip("/").split("/")

@@ -11,6 +11,7 @@ from artifacts import __version__
 from artifacts.log import get_logger
 from artifacts.report import INCOMPLETE_REASONS, REASONS, Report, Skipped
 from artifacts.settings import SidecarSettings
+from sidecar.globs import glob_problems
 from sidecar.outcome import format_files_and_size, limit_message
 
 logger = get_logger(__name__)
@@ -28,6 +29,8 @@ class RunLog:
         logger.info(
             "sidecar started", version=__version__, folder=settings.path, limit=limit, over_limit=settings.over_limit
         )
+        for problem in glob_problems(settings.include + settings.exclude):
+            logger.warning("check the globs", problem=problem)
 
     def log_progress(self, report: Report) -> None:
         """After a sync while main runs, log that the first files are stored, or that a limit is newly exceeded."""

@@ -16,12 +16,14 @@ from artifacts.settings import SidecarSettings
 from sidecar.apply import RETRIED_A_FEW_TIMES, RETRIED_UNTIL_DEADLINE, Applier, skip_unreadable
 from sidecar.copy_strategy import CopyStrategy
 from sidecar.file_signature import size_of
-from sidecar.globs import Globs
+from sidecar.globs import Globs, glob_problems
+from sidecar.limits import Limits, count_files, count_hole_bytes
 from sidecar.manifest import Manifest
 from sidecar.metadata_writer import MetadataWriter
 from sidecar.outcome import compute_outcome, limit_message
-from sidecar.plan import Limits, SyncContext, SyncPlan, count_files, plan_sync
-from sidecar.scan import Scan, ScanOptions, add_skipped, merge_skipped, scan_source
+from sidecar.plan import SyncContext, SyncPlan, plan_sync
+from sidecar.scan import Scan, ScanOptions, add_skipped, merge_skipped
+from sidecar.scanner import scan_source
 from sidecar.source import Source
 from sidecar.store import JobFolderStore
 from sidecar.transfer import probe
@@ -31,6 +33,7 @@ logger = get_logger(__name__)
 MIN_SCAN_ENTRIES = 200_000  # a scan reads so many entries, or twice the limit on files if that is more
 EXTRA_MANIFEST_ENTRIES = 10_000  # beyond twice the limit on files; bounds the time that a hostile manifest costs
 MAX_WAIT_SECONDS = 30.0
+MAX_GLOB_PROBLEMS = 2  # in the report's message; the log has all
 MAX_QUICK_RETRIES = 4  # for reasons in RETRIED_A_FEW_TIMES
 
 
@@ -47,6 +50,7 @@ class Syncer:
             prefix_bytes=len(job_prefix(settings.group or "x" * 63, settings.job).encode()),
             max_entries=max(MIN_SCAN_ENTRIES, 2 * self._limits.files),
             follow_links=settings.links == "follow",
+            keep_holes=strategy.keep_holes,
         )
         self._manifest = Manifest(settings.job, settings.pod_uid)
         self._is_loaded = self._is_resumed = False
@@ -149,7 +153,7 @@ class Syncer:
         """Scan, plan, apply, and update the report. Returns the reasons for which files could not be copied."""
         self._scan_source()
         previous = self._plan
-        self._plan = SyncPlan(deferred=previous.deferred, found=count_files(self.scan.files))
+        self._plan = SyncPlan(deferred=previous.deferred, found=count_files(self.scan.files, self.scan))
         if self.applier.needs_verify and self._is_loaded:
             self._store.connect()
         self._load_manifest()
@@ -201,6 +205,8 @@ class Syncer:
         state, message = compute_outcome(self.report, is_rejected, self.scan.is_truncated and not is_rejected)
         if self._settings.main_status and not self.report.main:
             state, message = "incomplete", f"{message}; main's exit status is unknown, so it may still be running"
+        problems = glob_problems(self._settings.include + self._settings.exclude)
+        message = "; ".join([message, *problems[:MAX_GLOB_PROBLEMS]])
         pause, conflicts = 0.2, 0
         while True:
             try:
@@ -275,7 +281,7 @@ class Syncer:
                 self.applier.unreadable[path] = (signature, result)
                 skip_unreadable(self.scan, path, result)
                 continue
-            readable = Count(readable.files + 1, readable.bytes + size_of(signature))
+            readable = Count(readable.files + 1, readable.bytes + self.scan.size_of(path))
             if readable.files > self._limits.files or readable.bytes > self._limits.bytes:
                 break
         return has_skipped
@@ -305,6 +311,7 @@ class Syncer:
             plan.found.bytes + plan.in_place.bytes + sum(row.bytes for row in missing),
         )
         report.collected, report.in_place = manifest.count(), plan.in_place
+        report.collected.bytes -= count_hole_bytes(self.scan, manifest)
         report.earlier = Count(len(manifest.earlier), sum(map(size_of, manifest.earlier.values())))
         report.unstable = sorted(manifest.unstable)[:MAX_PATHS]
         report.limit_exceeded = plan.is_over_limit

@@ -11,9 +11,11 @@ from typing import NamedTuple
 from artifacts.errors import StoreConflict, StoreError
 from artifacts.names import decode_path
 from sidecar.copy import CopiedContent, Copier, CopyAborted, GrowthExceeded, SourceError
+from sidecar.copy_strategy import CopyStrategy
 from sidecar.file_signature import FileSignature, is_racy, signature_of
 from sidecar.file_system import is_local
 from sidecar.source import OpenFile, PathRefused, Source, SourceFolders
+from sidecar.sparse import has_holes
 from sidecar.store import JobFolderStore
 
 MAX_ATTEMPTS = 3  # for a file that changes during the copy
@@ -40,13 +42,14 @@ class TransferResult(NamedTuple):
 class FileTransfer:
     """Copies single files for one sync. Safe to use from several threads; never raises because of a file.
 
-    `keep_times`: give a copy the modification time of its file.
+    `main_is_running`: files may change. `strategy` is the store's.
     """
 
     def __init__(
-        self, source: Source, store: JobFolderStore, copier: Copier, *, main_is_running: bool, keep_times: bool
+        self, source: Source, store: JobFolderStore, copier: Copier, strategy: CopyStrategy, main_is_running: bool
     ) -> None:
-        self._store, self._main_is_running, self._keep_times = store, main_is_running, keep_times
+        self._store, self._main_is_running = store, main_is_running
+        self._keep_times, self._keep_holes = strategy.keep_times, strategy.keep_holes
         self._source_folders = SourceFolders(source, main_is_running)
         self._store_folders = store.open_folders()
         self._copier = copier
@@ -90,7 +93,8 @@ class FileTransfer:
             if was_read:  # the file changed, or the store cannot rename and writes the file a second time
                 os.lseek(fd, 0, os.SEEK_SET)
             was_read = True
-            copied = self._copier.copy(fd, target, max(planned_bytes, copied.size))
+            copy = self._copier.copy_sparse if self._keep_holes and has_holes(status) else self._copier.copy
+            copied = copy(fd, target, max(planned_bytes, copied.size - copied.hole_bytes))
             if self._keep_times:
                 _set_modified_at(target, status.st_mtime_ns)
 

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.globs import Globs
+from sidecar.globs import Globs, glob_problems
+from sidecar.process import create_syncer
+from sidecar.run_log import RunLog
+from tests.sidecar.sidecars import Job, run_command
 
 OFTEN = settings(deadline=None, max_examples=200)
 HOSTILE = st.text(alphabet="a*?[]!-^&~|\\.()+{}$#\n", max_size=64)
@@ -41,6 +44,52 @@ def test_a_glob_matches_the_expected_paths(glob: str, matching: list[str], other
     include, exclude = Globs((glob,), ()), Globs((), (glob,))
     assert [path for path in [*matching, *others] if include.is_included(path)] == matching
     assert [path for path in [*matching, *others] if exclude.is_included(path)] == others
+
+
+@pytest.mark.parametrize(
+    ("glob", "problem"),
+    [
+        ("*.{tmp", "has braces"),
+        ("log}", "has braces"),
+        ("[", "has a bracket"),
+        ("a[b", "has a bracket"),
+        ("[]", "has a bracket"),
+        ("[!]", "has a bracket"),
+        ("x[ab]/[", "has a bracket"),
+        ("a[/]b", "has a bracket"),
+        ("/", "matches nothing"),
+        ("a//b", "matches nothing"),
+        ("../a", "matches nothing"),
+        ("a/./b", "matches nothing"),
+        ("[]]", ""),
+        ("[!]]", ""),
+        ("[[]", ""),
+        ("[ab]*.[co]", ""),
+        ("a]", ""),
+        ("./a/**", ""),
+        ("logs/", ""),
+        ("/*.log", ""),
+    ],
+)
+def test_globs_of_another_syntax_are_reported(glob: str, problem: str) -> None:
+    problems = glob_problems(("*.pt", glob))
+    assert [text.startswith(f"{glob!a} {problem}") for text in problems] == [True] * bool(problem)
+
+
+def test_the_report_the_log_and_a_dry_run_name_globs_of_another_syntax(
+    job: Job, caplog: pytest.LogCaptureFixture
+) -> None:
+    job.write("a.tmp", "1")
+    settings_of_job = job.settings(exclude="*.{tmp,log},[")
+    syncer = create_syncer(settings_of_job)
+    syncer.end_main(time.time())
+    syncer.finish(time.monotonic() + 10)
+    syncer.close()
+    braces = "has braces, which match only themselves: write one glob for each alternative"
+    assert job.report().message == f"1 file (1 byte) in the store; '*.{{tmp' {braces}; 'log}}' {braces}"
+    RunLog().log_start(settings_of_job)
+    assert [record.message for record in caplog.records].count("check the globs") == 3
+    assert f"check the globs: '*.{{tmp' {braces}\n" in run_command(job, "--dry-run", exclude="*.{tmp").stderr
 
 
 def test_without_globs_every_file_is_included() -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from artifacts.report import Count
 from sidecar.file_signature import FileSignature, pack
+from sidecar.limits import Limits
 from sidecar.manifest import Manifest
-from sidecar.plan import MAX_DEFERRALS, Limits, SyncContext, SyncPlan, plan_sync
+from sidecar.plan import MAX_DEFERRALS, SyncContext, SyncPlan, plan_sync
 from sidecar.scan import Scan
 
 SECOND = 10**9

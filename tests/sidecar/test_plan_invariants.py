@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.file_signature import FileSignature, pack, size_of
+from sidecar.limits import Limits
 from sidecar.manifest import Manifest
-from sidecar.plan import Limits, SyncContext, SyncPlan, plan_sync
+from sidecar.plan import SyncContext, SyncPlan, plan_sync
 from sidecar.scan import Scan
 
 OFTEN = settings(deadline=None, max_examples=250)

@@ -98,18 +98,6 @@ def test_the_order_of_paths_decides_only_in_the_last_sync(job: Job) -> None:
     assert sorted(job.copies()) == ["a"]
 
 
-@pytest.mark.parametrize(("over_limit", "expected"), [("reject", []), ("keep", ["a"])])
-def test_a_sparse_file_counts_with_its_apparent_size(job: Job, over_limit: str, expected: list[str]) -> None:
-    with open(job.write("sparse", ""), "r+b") as file:
-        file.truncate(2**40)
-    job.write("a", "1")
-    with running(job, over_limit=over_limit) as sidecar:
-        sidecar.wait_reported(lambda report: report.limit_exceeded, "over the limit")
-        assert sidecar.end(5) == 0
-    assert sorted(job.copies()) == expected
-    assert job.report().found.bytes == 2**40 + 1
-
-
 def test_hard_links_are_collected_as_separate_files(job: Job) -> None:
     os.link(job.write("a", "x" * 600_000), job.artifacts / "b")
     with running(job, limit_size_mb=1) as sidecar:

@@ -9,7 +9,8 @@ import pytest
 from artifacts.names import decode_path
 from sidecar.file_signature import signature_of
 from sidecar.globs import Globs
-from sidecar.scan import MAX_DEPTH, ScanOptions, scan_source
+from sidecar.scan import ScanOptions
+from sidecar.scanner import MAX_DEPTH, scan_source
 from sidecar.source import Source, VolumeView
 from tests.machine import require
 from tests.sidecar.volumes import JOB_FOLDER, OWN_USER, Volumes, skipped_paths
@@ -126,7 +127,7 @@ def test_links_that_multiply_are_scanned_up_to_a_limit_after_the_own_files(
         volumes.write(f"own/{number}/file")
     if limit != "entries":
         constant, value = {"bytes": ("PATH_BYTES_PER_ENTRY", 0.05), "time": ("MAX_LINK_SECONDS", 0.0)}[limit]
-        monkeypatch.setattr(f"sidecar.scan.{constant}", value)
+        monkeypatch.setattr(f"sidecar.scanner.{constant}", value)
     scan = volumes.scan(max_entries=200 if limit == "entries" else 4000)
     assert set(scan.files) == {f"own/{number}/file" for number in range(8)}
     assert not scan.is_truncated

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from sidecar.globs import Globs
-from sidecar.scan import Scan, ScanOptions, scan_source
+from sidecar.scan import Scan, ScanOptions
+from sidecar.scanner import scan_source
 from sidecar.source import Source
 from tests.machine import require
 from tests.sidecar.volumes import JOB_FOLDER, Volumes, skipped_paths

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sidecar.access import MainUser
 from sidecar.globs import Globs
-from sidecar.scan import Scan, ScanOptions, scan_source
+from sidecar.scan import Scan, ScanOptions
+from sidecar.scanner import scan_source
 from sidecar.source import OpenFile, PathRefused, Source, SourceFolders, VolumeView
 
 VOLUMES = ("/home/jovyan", "/project/x", "/phfs")
@@ -75,11 +76,11 @@ class Volumes:
         volumes: tuple[str, ...] = VOLUMES,
         hidden_paths: tuple[str, ...] = (),
         follow_links: bool = True,
+        keep_holes: bool = False,
     ) -> Scan:
         """Scan the artifacts folder."""
-        options = ScanOptions(
-            globs or Globs((), ()), len("groups/g/jobArtifacts/job-1/"), max_entries, follow_links=follow_links
-        )
+        prefix_bytes = len("groups/g/jobArtifacts/job-1/")
+        options = ScanOptions(globs or Globs((), ()), prefix_bytes, max_entries, follow_links, keep_holes)
         with self.source(volumes, hidden_paths) as source:
             return scan_source(source, options)
 
