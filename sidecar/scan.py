@@ -32,7 +32,7 @@ class Scan:
     files with holes that the store keeps. `in_place`: path in the job folder -> size, of files that are already there.
     `uncertain`: paths of files and folders that could not be examined ("": the whole folder); copies at or below these
     paths are retained.
-    `is_truncated`: there were more entries than the scan may read.
+    `is_truncated`: there were more entries than the scan may read, or could read in time.
     """
 
     exists: bool = False

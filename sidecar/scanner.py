@@ -23,6 +23,7 @@ from sidecar.sparse import data_ranges, has_holes
 MAX_DEPTH = 100
 MAX_LINK_SECONDS = 5.0  # for links to folders, which may lead to a slow mount
 PATH_BYTES_PER_ENTRY = 320
+_ENTRIES_PER_CHECK = 64  # of the time and of the bytes
 MAX_DATA_RANGES = 100_000  # of all sparse files; each costs a system call
 
 
@@ -53,25 +54,26 @@ class _Folder(NamedTuple):
         return False
 
 
-def scan_source(source: Source, options: ScanOptions) -> Scan:
-    """Scan the artifacts folder. Errors are recorded in the result, not raised."""
-    started = time.perf_counter()
-    scanner = _Scanner(source, options)
+def scan_source(source: Source, options: ScanOptions, max_seconds: float = math.inf) -> Scan:
+    """Scan the artifacts folder for at most `max_seconds`. Errors are recorded in the result, not raised."""
+    started = time.monotonic()
+    scanner = _Scanner(source, options, started + max_seconds)
     scanner.run()
-    scanner.scan.duration_seconds = time.perf_counter() - started
+    scanner.scan.duration_seconds = time.monotonic() - started
     return scanner.scan
 
 
 class _Scanner:
     """The state of one running scan."""
 
-    def __init__(self, source: Source, options: ScanOptions) -> None:
+    def __init__(self, source: Source, options: ScanOptions, deadline: float) -> None:
         self._source, self._options, self._globs = source, options, options.globs
         self._remaining_entries = options.max_entries
         self._remaining_bytes = options.max_entries * PATH_BYTES_PER_ENTRY
         self._remaining_ranges = MAX_DATA_RANGES
         self._is_linked = False  # whether the folder that is being listed was reached by a link
-        self._deadline = math.inf  # monotonic seconds
+        self._deadline = deadline  # monotonic seconds
+        self._has_stopped = False  # before the end, for lack of entries, bytes or time
         self._has_hidden_paths = bool(source.view.hidden_paths)
         self._pending: deque[tuple[_Folder | None, list[str]]] = deque()  # folders to be listed: (parent, names)
         self._folder_links: list[tuple[str, _Folder]] = []  # links to folders: (path, folder that contains the link)
@@ -84,17 +86,17 @@ class _Scanner:
 
     def run(self) -> None:
         self._scan_tree(None, "")
-        self.scan.is_truncated = self._is_exhausted()
+        self.scan.is_truncated = self._has_stopped
         if self._folder_links and not self.scan.is_truncated:
             self._scan_folder_links()
 
     def _scan_folder_links(self) -> None:
         """Scan the folders that links lead to, in order of the links, as far as entries, bytes and time suffice."""
-        self._is_linked, self._deadline = True, time.monotonic() + MAX_LINK_SECONDS
+        self._is_linked, self._deadline = True, min(self._deadline, time.monotonic() + MAX_LINK_SECONDS)
         self._folder_links.sort()
         for number, (path, folder) in enumerate(self._folder_links):
             self._scan_tree(folder, path.rpartition("/")[2])
-            if self._is_exhausted():
+            if self._has_stopped:
                 for left_path, _ in self._folder_links[number:]:
                     encoded = encode_path(left_path)
                     self.scan.uncertain.add(encoded)
@@ -109,13 +111,14 @@ class _Scanner:
             parent, names = self._pending.popleft()
             prefix = f"{parent.path()}/" if parent and parent.parent else ""
             for folder_name in names:
-                if self._is_exhausted():
-                    self._pending.clear()
+                if self._must_stop():
                     return
                 self._scan_folder(prefix + folder_name, parent, folder_name)
 
-    def _is_exhausted(self) -> bool:
-        return self._remaining_entries <= 0 or self._remaining_bytes <= 0 or time.monotonic() > self._deadline
+    def _must_stop(self) -> bool:
+        is_exhausted = self._remaining_entries <= 0 or self._remaining_bytes <= 0
+        self._has_stopped = self._has_stopped or is_exhausted or time.monotonic() > self._deadline
+        return self._has_stopped
 
     def _scan_folder(self, path: str, parent: _Folder | None, name: str) -> None:
         if parent and self._is_too_long(encode_path(f"{path}/x")):
@@ -151,14 +154,17 @@ class _Scanner:
             self._pending.append((folder, [os.path.basename(view.job_folder)]))
             return
         self._folder, self._prefix, self._subfolders = folder, f"{path}/" if path else "", []
+        self._examine_entries(fd, job_folder_path)
+        if self._subfolders:
+            self._pending.append((folder, self._subfolders))
+
+    def _examine_entries(self, fd: int, job_folder_path: str | None) -> None:
         with os.scandir(fd) as dir_entries:
             for dir_entry in dir_entries:
                 self._examine(dir_entry, job_folder_path)
                 self._remaining_entries -= 1
-                if self._remaining_entries <= 0 or self._remaining_bytes <= 0:
+                if self._remaining_entries % _ENTRIES_PER_CHECK == 0 and self._must_stop():
                     return
-        if self._subfolders:
-            self._pending.append((folder, self._subfolders))
 
     def _examine(self, dir_entry: os.DirEntry[str], folder_in_job_folder: str | None) -> None:
         path, is_linked = self._prefix + dir_entry.name, self._is_linked
@@ -266,10 +272,7 @@ class _Scanner:
             return self._source.has_parent_folder()
         except OSError:
             return False
-        if stat.S_ISLNK(status.st_mode):
-            self._skip("broken_link", "")
-        else:
-            self._skip("not_a_folder", "")
+        self._skip("broken_link" if stat.S_ISLNK(status.st_mode) else "not_a_folder", "")
         return True
 
     def _record_error(self, path: str, error: PathRefused | OSError, is_linked: bool) -> None:

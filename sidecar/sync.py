@@ -31,6 +31,7 @@ from sidecar.transfer import probe
 logger = get_logger(__name__)
 
 MIN_SCAN_ENTRIES = 200_000  # a scan reads so many entries, or twice the limit on files if that is more
+MIN_SCAN_SECONDS = 1.0  # for the scan of the last sync, which takes at most half of the time that remains
 EXTRA_MANIFEST_ENTRIES = 10_000  # beyond twice the limit on files; bounds the time that a hostile manifest costs
 MAX_WAIT_SECONDS = 30.0
 MAX_GLOB_PROBLEMS = 2  # in the report's message; the log has all
@@ -60,6 +61,7 @@ class Syncer:
         self.applier = Applier(source, store, strategy, self._manifest, self.metadata)
         self.scan = Scan()
         self.main_ended = threading.Event()
+        self._deadline = math.inf  # of the last sync, in monotonic seconds
         self._waited_seconds = 0.0  # between attempts of the last sync
 
     def sync(self, eager: bool = False) -> None:
@@ -92,7 +94,7 @@ class Syncer:
 
         If main may still run, a second call must follow.
         """
-        self.applier.main_has_ended = main_has_ended
+        self.applier.main_has_ended, self._deadline = main_has_ended, deadline
         self.applier.needs_verify = True  # the seal promises that the copies are in the store
         with self.metadata.measure_sync():
             pause, passes = 0.1, 0
@@ -252,7 +254,8 @@ class Syncer:
 
     def _scan_source(self) -> None:
         self.scan = Scan()  # free the last scan first, so that memory holds only one
-        self.scan = scan_source(self.source, self._scan_options)
+        remaining_seconds = self._deadline - time.monotonic()
+        self.scan = scan_source(self.source, self._scan_options, max(MIN_SCAN_SECONDS, remaining_seconds / 2))
         for path, (signature, result) in list(self.applier.unreadable.items()):
             if self.scan.files.get(path) != signature:
                 del self.applier.unreadable[path]

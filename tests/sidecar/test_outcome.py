@@ -100,7 +100,7 @@ def report(
             True,
             (
                 "incomplete",
-                "2 of 5 files are in the store; the artifacts folder has more entries than the collector scans",
+                "2 of 5 files are in the store; the artifacts folder has more entries than the collector can scan",
             ),
         ),
     ],

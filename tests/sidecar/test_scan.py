@@ -3,6 +3,7 @@
 import os
 import socket
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -210,6 +211,14 @@ def test_a_scan_over_the_limit_is_truncated(volumes: Volumes, max_entries: int, 
     scan = volumes.scan(max_entries=max_entries)
     assert scan.is_truncated is truncated
     assert len(scan.files) == min(9, max_entries - 1)
+
+
+def test_a_scan_without_time_finds_the_files_of_the_upper_folders(volumes: Volumes) -> None:
+    for path in ("a/b/c/d", "a/b/c/e/f", "own"):
+        volumes.write(path)
+    with volumes.source() as source, mock.patch("time.monotonic", side_effect=range(100)):
+        scan = scan_source(source, ScanOptions(Globs((), ()), 0, 1000), max_seconds=3)
+    assert (set(scan.files), scan.is_truncated) == ({"own"}, True)
 
 
 def test_special_files_are_reported_and_not_opened(volumes: Volumes) -> None:
