@@ -186,6 +186,7 @@ def test_child_processes_end_if_the_sidecar_is_killed(tmp_path: Path) -> None:
     job = Job(tmp_path)
     (job.folder / FOREIGN).parent.mkdir(parents=True)
     (job.folder / FOREIGN).write_text("keep")
+    forks = 0
     for delay in (0.0, 0.03, 0.1):
         for number in range(1500):
             job.write(f"{number % 7}/{number}", f"{delay} {number}" * 1000)
@@ -197,17 +198,36 @@ def test_child_processes_end_if_the_sidecar_is_killed(tmp_path: Path) -> None:
             sidecar.send(signal.SIGTERM)
             until(lambda started_ns=started_ns: is_written_since(job, started_ns), "a first copy")  # type: ignore[misc]
             time.sleep(delay)
+            children = child_processes(sidecar.pid)
             sidecar.kill()
-        after = {path: (job.folder / path).stat().st_ctime_ns for path in job.copies()}
+        until(lambda children=children: not any(map(is_running, children)), "the end of the children")  # type: ignore[misc]
         assert_all_files_listed(job)
-        time.sleep(0.1)
-        assert {path: (job.folder / path).stat().st_ctime_ns for path in job.copies()} == after
+        forks += len(children)
+    assert forks, "no sidecar had a child when it was killed"
     job.termination.unlink()
     with running(job, limit_files=2000) as sidecar:
         until(job.termination.exists, "the start")
         assert sidecar.end() == 0
     (job.folder / FOREIGN).unlink()
     job.assert_complete()
+
+
+def child_processes(pid: int) -> list[int]:
+    """Return the process ids of the children of a process."""
+    children = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[1] == str(pid):
+                children.append(int(stat.parent.name))
+    return children
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def is_written_since(job: Job, when_ns: int) -> bool:
