@@ -120,6 +120,11 @@ def test_no_file_of_the_job_stays_open_between_syncs(job: Job) -> None:
     job.write("sub/a", "x")
     with running(job, sync_seconds=3600) as sidecar:
         sidecar.wait_copied("sub/a")
-        time.sleep(0.3)
-        assert {target for target in sidecar.open_files() if target.startswith(str(job.home))} <= {str(job.artifacts)}
+
+        def has_released() -> bool:
+            return {target for target in sidecar.open_files() if target.startswith(f"{job.home}/")} <= {
+                str(job.artifacts)
+            }
+
+        until(has_released, "the job's files and folders closed")
         assert sidecar.end() == 0
