@@ -23,31 +23,29 @@ def run_demo(folder: Path, *options: str, **environ: str) -> subprocess.Complete
         env=module_environ({"TMPDIR": str(folder), "PATH": "/usr/bin:/bin", **environ}),
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=140,
         check=False,
     )
 
 
-def test_demo_gives_the_expected_results_and_deletes_its_files(tmp_path: Path) -> None:
-    result = run_demo(tmp_path, PHJOB_ARTIFACT_LIMIT_FILES="0")
+@pytest.mark.timeout(150)
+def test_demo_gives_the_expected_results_and_keeps_its_files_on_request(tmp_path: Path) -> None:
+    result = run_demo(tmp_path, "--keep", PHJOB_ARTIFACT_LIMIT_FILES="0")
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"all {len(STEPS)} jobs and the API gave the expected results" in result.stdout
     for text in ('"name": "sub/test.txt", "size": 6', "b'hello\\n'", '{"cleanupPhJobArtifact": 1}', '"items": []'):
         assert text in result.stdout
     assert all(step.title in result.stdout for step in STEPS)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_demo_keeps_its_files_on_request(tmp_path: Path) -> None:
-    run_demo(tmp_path, "--keep")
     (data,) = tmp_path.iterdir()
     assert (data / "phfs/groups/demo/jobArtifacts/linked-folder/answer.txt").read_text() == "42\n"
 
 
-def test_demo_fails_and_prints_unexpected_results(tmp_path: Path) -> None:
+@pytest.mark.timeout(150)
+def test_demo_prints_unexpected_results_fails_and_deletes_its_files(tmp_path: Path) -> None:
     result = run_demo(tmp_path, PATH="/nonexistent")
     assert result.returncode == 1
     assert "UNEXPECTED: first-steps: " in result.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_api_demo_returns_unexpected_results(tmp_path: Path) -> None:
