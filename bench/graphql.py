@@ -38,16 +38,16 @@ from bench.table import BenchError, Goal, Row, ratio_row, value_row
 _NOW = 1_800_000_000.0
 _CALLER = Caller("1", "bench", ["a"])
 _PREFIX = job_prefix("a", "job-1")
-_FILES = '{ phJob(where: {id: "job-1"}) { id artifact { prefix items { name size lastModified } } } }'
+FILES_QUERY = '{ phJob(where: {id: "job-1"}) { id artifact { prefix items { name size lastModified } } } }'
 _PAGE = """{ phJob(where: {id: "job-1"}) { artifact { itemsConnection(first: 1000) {
   pageInfo { endCursor } edges { cursor node { name size lastModified } } } } } }"""
 _JOBS = "{ phJobs { id displayName phase userName createTime artifact { state totalCount totalSize expiredAt } } }"
 
 # Name, query, number of files, number of jobs, goal for the ratio, goal for our median in milliseconds.
 _CASES: tuple[tuple[str, str, int, int, Goal | None, float | None], ...] = (
-    ("GraphQL: 1000 files of a job", _FILES, 1000, 1, Goal(8), 2),
+    ("GraphQL: 1000 files of a job", FILES_QUERY, 1000, 1, Goal(8), 2),
     ("GraphQL: a page of 1000 files", _PAGE, 1000, 1, None, None),
-    ("GraphQL: 10,000 files of a job", _FILES, 10_000, 1, None, None),
+    ("GraphQL: 10,000 files of a job", FILES_QUERY, 10_000, 1, None, None),
     ("GraphQL: 1000 jobs with state and totals", _JOBS, 1, 1000, None, None),
 )
 
@@ -60,7 +60,7 @@ def rows(_: Disk, quick: bool, is_selected: Callable[[str], bool]) -> Iterator[R
         if not is_selected(name):
             continue
         services = _services(files, jobs)
-        plain, ours = (_serving(app, query) for app in (_plain(services), _ours(services)))
+        plain, ours = (serving(app, query) for app in (_plain(services), graphql_app(services)))
         if json.loads(plain()) != json.loads(ours()):
             raise BenchError(f"{name}: the two responses differ")
         base, own = _measure_in_turn(plain, ours, max(4, (40_000 if quick else 200_000) // (files + jobs)))
@@ -81,7 +81,7 @@ def _measure_in_turn(plain: Serve, ours: Serve, rounds: int) -> tuple[list[float
     return base, own
 
 
-def _serving(app: flask.Flask, query: str) -> Serve:
+def serving(app: flask.Flask, query: str) -> Serve:
     """Return a function that sends the query to a WSGI application and returns the response's body."""
     body = json.dumps({"query": query}).encode()
     environ = {
@@ -109,7 +109,8 @@ def _serving(app: flask.Flask, query: str) -> Serve:
     return serve
 
 
-def _ours(services: Services) -> flask.Flask:
+def graphql_app(services: Services) -> flask.Flask:
+    """Return an application that has only our endpoint."""
     app = flask.Flask("ours", static_folder=None)
     app.register_blueprint(graphql_blueprint(services, lambda: _CALLER))
     return app

@@ -20,6 +20,7 @@ from api.store.store import FileChanged, Item, Store
 
 # A ZIP ends with a directory of its files, which needs 1 KB of memory per file until it is sent.
 MAX_FILES = 100_000
+MAX_ENTRIES = 4_000_000  # of the folder, with its folders; takes some seconds
 _BLOCK_BYTES = 256 * 1024  # smaller pieces are collected to a block: many files are small
 _UNIX = 3  # the system whose modes `external_attr` has
 _MIN_TIME, _MAX_TIME = 315532800, 4354819198  # 1980 to 2107, the times that a ZIP can express
@@ -60,7 +61,22 @@ def archive(store: Store, folder: JobFolder, path: str, sizes: Mapping[str, int]
 
 def _list(store: Store, prefix: str, path: str) -> Iterator[Item]:
     """List the job's files, without the collector's own."""
-    return list_artifacts(store.list, prefix, path + "/" if path else "")
+    return list_artifacts(_StoppingLister(store), prefix, path + "/" if path else "")
+
+
+class _StoppingLister:
+    """Lists a folder, but not endlessly: the server notices that a client has gone only when it sends."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._entries = store, 0
+
+    def __call__(self, prefix: str, *, after: str = "", recursive: bool = True) -> Iterator[Item]:
+        return self._store.list(prefix, after=after, recursive=recursive, on_read=self._count)
+
+    def _count(self, entries: int) -> None:
+        self._entries += entries
+        if self._entries > MAX_ENTRIES:
+            raise TooLarge(f"the folder has more than {MAX_ENTRIES} entries: download single folders or files")
 
 
 def _add_file(

@@ -1,7 +1,8 @@
 """Limits how much one request may read from the store and return.
 
 A job folder may be of any size, so the cost of reading it can only be charged afterwards: a request that has spent its
-budget may finish the current listing, but not begin another.
+budget may finish the current listing, but not begin another. A listing of very many entries is stopped: the client may
+have gone long ago, and a thread that waits for the store cannot notice that.
 """
 
 from api.errors import TooLarge
@@ -11,6 +12,7 @@ WALK_FOLDERS = 20  # the charge for a plan of the cleanup or a group's usage, wh
 MAX_FILES = 20_000
 MAX_JOBS = 10_000
 MAX_ENTRIES = 400_000  # takes about half a second in a local directory
+MAX_LISTING_ENTRIES = 4_000_000  # beyond MAX_ENTRIES, in the current listing; takes some seconds
 LISTING_ENTRIES = 100  # the charge for beginning a listing
 FILE_ENTRIES = 4  # the extra charge for a file, whose size and time are read one by one
 
@@ -40,8 +42,10 @@ class Budget:
         self._entries -= LISTING_ENTRIES
 
     def charge_entries(self, count: int) -> None:
-        """Charge for `count` entries that were read. Never raises."""
+        """Charge for `count` entries that were read. Raises TooLarge if the current listing must be stopped."""
         self._entries -= count
+        if self._entries < -MAX_LISTING_ENTRIES:
+            raise TooLarge(f"this folder has more than {MAX_LISTING_ENTRIES} entries: name a smaller folder as prefix")
 
     def charge_files(self, count: int) -> None:
         """Charge for returning `count` files. Raises TooLarge if the budget does not suffice."""

@@ -6,6 +6,7 @@ be artifacts: they are not listed, and their folders are not read, so the depth 
 """
 
 import bisect
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from api.store.posix_errors import DENIED, store_error, translate_errors
 from api.store.store import Item, OnRead, OnUnreadable
 from artifacts.names import MAX_KEY_BYTES
 
+_CHUNK_ENTRIES = 10_000  # between two calls of `on_read`, which may stop the listing
 _MAX_UTF8_BYTES = 4  # of one character
 
 
@@ -96,15 +98,16 @@ def _read_folder(directory: int, path: str, after: str, options: ListOptions) ->
     names: list[str] = []
     encoded: list[tuple[str, str]] = []
     with translate_errors("list", options.prefix + path), os.scandir(directory) as entries:
-        for entry in entries:
-            raw = entry.name
-            name = key_name(raw)
-            slash = "/" if entry.is_dir(follow_symlinks=False) else ""
-            if name is raw:
-                names.append(raw + slash)
-            else:
-                encoded.append((raw, name + slash))
-    options.on_read(len(names) + len(encoded))
+        while chunk := list(itertools.islice(entries, _CHUNK_ENTRIES)):
+            for entry in chunk:
+                raw = entry.name
+                name = key_name(raw)
+                slash = "/" if entry.is_dir(follow_symlinks=False) else ""
+                if name is raw:
+                    names.append(raw + slash)
+                else:
+                    encoded.append((raw, name + slash))
+            options.on_read(len(chunk))
     raw_names = _add_encoded(names, encoded) if encoded else {}
     names.sort(reverse=True)  # the order of code points is the order of UTF-8 bytes
     if after:

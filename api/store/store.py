@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from artifacts.errors import ArtifactError, StoreError
 
-OnRead = Callable[[int], None]  # called with the number of entries read since the last call
+OnRead = Callable[[int], None]  # called with the number of entries read since the last call; may raise to stop
 OnUnreadable = Callable[[StoreError], None]  # called with the error of each folder that may not be read
 
 
@@ -96,9 +96,9 @@ class Store(Protocol):
 
         `prefix` ends with a slash. `after` skips names up to and including it. Without `recursive`, one level is
         listed, with folders as `sub/`. The collector's own folders are included. If nothing exists at `prefix`, the
-        list is empty. Pages are fetched lazily. `on_read` is called with the number of entries read: a directory is
-        read completely before its first file is yielded. A folder that permissions close raises StoreBlocked; with
-        `on_unreadable`, that is called instead, and the listing continues after the folder.
+        list is empty. Pages are fetched lazily. `on_read` is called with the number of entries read, also while a
+        large directory is read completely before its first file is yielded. A folder that permissions close raises
+        StoreBlocked; with `on_unreadable`, that is called instead, and the listing continues after the folder.
         """
 
     def stat(self, key: str) -> FileStat:

@@ -150,6 +150,14 @@ def test_too_many_files_are_refused_before_the_first_is_sent(
     assert (answer.status, answer.error["code"]) == (413, "TOO_LARGE")
 
 
+def test_a_folder_of_very_many_entries_is_refused(served: DownloadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        (served.root / FOLDER / f"empty{number}").mkdir()
+    monkeypatch.setattr(archives, "MAX_ENTRIES", 4)
+    answer = served.get("?archive=zip")
+    assert (answer.status, answer.error["code"]) == (413, "TOO_LARGE")
+
+
 def test_one_file_is_open_at_a_time(serve: Serve, faulty: FaultyPosixStore) -> None:
     served = serve(faulty)
     for number in range(50):

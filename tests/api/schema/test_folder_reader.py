@@ -119,6 +119,18 @@ def test_request_over_budget_begins_no_more_reads(api: Api, monkeypatch: pytest.
     api.execute(query)
 
 
+def test_a_listing_of_very_many_entries_is_stopped(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.add_job("job-1")
+    api.write_folder("job-1", {f"d{number}/a": b"" for number in range(9)})
+    monkeypatch.setattr(budget, "MAX_ENTRIES", 200)
+    monkeypatch.setattr(budget, "MAX_LISTING_ENTRIES", 0)
+    query = '{ phJob(where: {id: "job-1"}) { artifact { totalCount } } }'
+    api.execute(query)
+    monkeypatch.setattr(budget, "MAX_ENTRIES", 105)
+    code, message = api.execute_error(query)
+    assert (code, "name a smaller folder" in message) == ("TOO_LARGE", True)
+
+
 @pytest.mark.parametrize("lines", [b"\n" * 10_000, (b"x" * 9999 + b"\n") * 300], ids=["many", "long"])
 def test_manifest_lines_are_charged_as_entries(api: Api, monkeypatch: pytest.MonkeyPatch, lines: bytes) -> None:
     api.add_job("job-1")

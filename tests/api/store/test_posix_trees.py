@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.store import descriptors
+from api.store import descriptors, listing
 from api.store.posix import PosixStore
 from api.store.store import FileChanged, FileMissing, RemovedFiles
 from artifacts.errors import StoreError
@@ -97,6 +97,29 @@ def test_paths_too_long_for_a_key_are_not_listed_and_their_folders_not_read(
     tails = ["a" * rest, "d" * (rest - 2) + "/f", "\u00fc" * (rest // 2)]
     assert listed == [f"{folder}/{tail}" for tail in tails]
     assert len(scanned) == 2 + folder.count("/") + 1
+
+
+class InterruptedListing(Exception):
+    pass
+
+
+def test_a_listing_of_many_entries_can_be_stopped(
+    store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing that yields no file can be stopped too, in the middle of a folder."""
+    monkeypatch.setattr(listing, "_CHUNK_ENTRIES", 3)
+    for number in range(10):
+        (job / f"empty{number}").mkdir()
+    counts: list[int] = []
+
+    def stop(count: int) -> None:
+        counts.append(count)
+        if sum(counts) > 5:
+            raise InterruptedListing
+
+    with pytest.raises(InterruptedListing):
+        next(store.list(JOB, on_read=stop))
+    assert counts == [3, 3]
 
 
 def test_a_very_deep_tree_is_removed_with_few_descriptors_and_steps(
