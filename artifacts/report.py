@@ -27,7 +27,7 @@ STATES = {
 }
 
 REASONS = {
-    "over_limit": "the limit on the number or size of files is exceeded",
+    "over_limit": "the limit on the number or size of files is exceeded; raise it or exclude files",
     "link_over_limit": "links and further names of files, for which the limits leave no room",
     "link_skipped": "links, which the setting PHJOB_ARTIFACT_LINKS=skip leaves out",
     "other_jobs": "links to the artifacts of other jobs",
@@ -38,14 +38,14 @@ REASONS = {
     ),
     "broken_link": "links to targets that do not exist",
     "link_loop": "links that form a loop",
-    "too_deep": "nested in more than 100 folders",
+    "too_deep": "nested in more than 100 folders; use fewer folders or an archive",
     "special_file": "FIFOs, sockets or devices, not regular files",
-    "not_a_folder": "the artifacts path is neither a folder nor a link to a folder",
-    "unreadable": "the collector has no permission to read them",
-    "invalid_name": "their names or paths are too long for the store",
-    "source_error": "reading them failed",
-    "store_error": "writing them to the store failed",
-    "store_conflict": "something that the collector did not write occupies their path in the store",
+    "not_a_folder": "the artifacts path is neither a folder nor a link to a folder; make it a folder",
+    "unreadable": "the collector has no permission to read them; let all users read them",
+    "invalid_name": "their names or paths are too long for the store; shorten them",
+    "source_error": "reading them failed; check the volume, then run the job again",
+    "store_error": "writing them to the store failed; free space or restore access to it, then run the job again",
+    "store_conflict": "something that the collector did not write occupies their path in the store; remove it",
     "not_reached": "the grace period ended before they were copied; set a longer one with the annotation "
     "primehub.io/artifact-grace-seconds or the pod's terminationGracePeriodSeconds",
 }

@@ -37,6 +37,8 @@ def format_summary(report: Report, todo: Count | None = None, lag_seconds: float
     if lag_seconds is not None:
         document["lagSeconds"] = round(lag_seconds, 3)
     document |= {"job": report.job, "podUid": report.pod_uid, "message": report.message}
+    if sizes := {reason: skipped.bytes for reason, skipped in report.skipped.items() if skipped.bytes}:
+        document["skippedBytes"] = sizes
     return shorten(document)
 
 
@@ -68,9 +70,12 @@ def read_summary(content: bytes) -> dict[str, Any]:
     lag = document.get("lagSeconds")
     if isinstance(lag, int | float) and 0 <= lag < 2**31:
         fields["lagSeconds"] = float(lag)
-    skipped = document.get("skipped")
-    if isinstance(skipped, dict):
-        fields["skipped"] = {reason: skipped[reason] for reason in REASONS if _is_count(skipped.get(reason))}
+    for name in ("skipped", "skippedBytes"):
+        numbers_by_reason = document.get(name)
+        if isinstance(numbers_by_reason, dict):
+            fields[name] = {
+                reason: numbers_by_reason[reason] for reason in REASONS if _is_count(numbers_by_reason.get(reason))
+            }
     return fields | {"state": document["state"], "message": read_text(document.get("message"), 512)}
 
 

@@ -54,11 +54,14 @@ def read_summary(path: Path) -> dict[str, Any] | None:
 
 
 def read_result(paths: JobPaths, uid: str) -> Report:
-    """Return the final report of the run with that `uid`. Without a report, build one from the termination summary.
+    """Return the final report of the run with that `uid`.
 
-    Call it after the sidecar has ended: a report that is still `syncing` becomes `incomplete`.
+    Call it after the sidecar has ended. If there is no sealed report, for example because the store is full, the
+    termination summary counts. Without that too, a report that is still `syncing` becomes `incomplete`.
     """
-    found = _read_report(paths.job_folder / REPORT, uid) or _report_from_summary(paths)
+    found = _read_report(paths.job_folder / REPORT, uid)
+    if found is None or (not found.sealed_at and read_summary(paths.termination_log)):
+        found = _report_from_summary(paths)
     if found.state == "syncing":
         return replace(found, state="incomplete", message=_unfinished_message(paths))
     return found
@@ -84,7 +87,10 @@ def _report_from_summary(paths: JobPaths) -> Report:
         limit_exceeded=fields["limitExceeded"],
         found=Count(fields.get("foundFiles", 0), fields.get("foundBytes", 0)),
         collected=Count(fields.get("files", 0), fields.get("bytes", 0)),
-        skipped={reason: Skipped(files) for reason, files in fields.get("skipped", {}).items()},
+        skipped={
+            reason: Skipped(files, fields.get("skippedBytes", {}).get(reason, 0))
+            for reason, files in fields.get("skipped", {}).items()
+        },
     )
 
 

@@ -46,7 +46,8 @@ class Applier:
 
     `needs_verify`: copies may have been lost, or changed by others. `needs_cleanup`: failed writes may have left
     temporary files. `unreadable`: path -> (signature, result) of files that cannot be copied until they change.
-    `main_has_ended`: no job file changes any more. `abort`: set it to stop at once.
+    `error_codes`: the values of `errno` with which the store failed; the caller clears them. `main_has_ended`: no job
+    file changes any more. `abort`: set it to stop at once.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Applier:
         self.on_progress: ProgressCallback = lambda report, todo: None
         self.unreadable: dict[str, tuple[FileSignature, TransferResult]] = {}
         self.needs_verify = self.needs_cleanup = self.main_has_ended = False
+        self.error_codes: set[int] = set()
         self._verification: ForkedCall | None = None
         self._last_copied_at = 0.0  # monotonic seconds
         self._pause_ns = 0  # between the copies of the previous plan and those of this one
@@ -148,6 +150,7 @@ class Applier:
     def record_store_error(self, error: StoreError) -> None:
         """Count an error of the store. If the mount was lost, copies that it acknowledged earlier must be verified."""
         self._metadata.totals.store_errors += 1
+        self.error_codes.add(error.cause.errno or 0)
         self.needs_cleanup = True
         self.needs_verify = self.needs_verify or error.cause.errno in _MOUNT_LOST
 
@@ -223,6 +226,7 @@ class Applier:
             return
         if result.reason == "store_error":  # the store may contain a half-written copy: the path stays pending
             self._metadata.totals.store_errors += 1
+            self.error_codes.add(result.code)
             self.needs_verify = self.needs_cleanup = True
         elif path not in self._pending_before:
             self._manifest.pending.discard(path)

@@ -1,6 +1,6 @@
 """Logs the milestones of a run for users, each once: the start, the first files, a limit exceeded, and the outcome.
 
-Errors in between are logged where they occur.
+Files that cannot be stored are logged when the failure changes, and in the last sync for each attempt.
 """
 
 import logging
@@ -64,6 +64,39 @@ class RunLog:
         )
         for reason, row in sorted(report.skipped.items()):
             _log_skipped(reason, row)
+
+
+class FailureLog:
+    """Logs files that could not be stored but will be tried again."""
+
+    _REASONS = ("source_error", "store_error", "store_conflict", "not_reached")
+
+    def __init__(self) -> None:
+        self._logged: list[tuple[str, str]] = []
+
+    def log_change(self, report: Report) -> None:
+        """After a sync while main runs, log the failure if the previous sync did not fail in the same way."""
+        failure = [(reason, report.skipped[reason].detail) for reason in self._REASONS if reason in report.skipped]
+        if failure != self._logged and failure and report.state == "syncing":
+            files, reasons, error = self._describe(report)
+            logger.warning("files not stored, will be retried", files=files, reason=reasons, error=error)
+        self._logged = failure
+
+    def log_attempt(self, report: Report, pause: float | None) -> None:
+        """Log that the last sync failed. `pause`: the seconds until the next attempt, or None if there is none."""
+        files, reasons, error = self._describe(report)
+        if files:
+            logger.warning("last sync failed", files=files, reason=reasons, error=error, retry=format_pause(pause))
+
+    def _describe(self, report: Report) -> tuple[int, str, str]:
+        rows = {reason: report.skipped[reason] for reason in self._REASONS if reason in report.skipped}
+        error = next((row.detail for row in rows.values() if row.detail), "")
+        return sum(row.files for row in rows.values()), ",".join(rows), error
+
+
+def format_pause(seconds: float | None) -> str:
+    """Format the seconds until the next attempt."""
+    return "no" if seconds is None else f"in {seconds:.1f} s"
 
 
 def _log_skipped(reason: str, row: Skipped) -> None:

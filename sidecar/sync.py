@@ -22,6 +22,8 @@ from sidecar.manifest import Manifest
 from sidecar.metadata_writer import MetadataWriter
 from sidecar.outcome import compute_outcome, limit_message
 from sidecar.plan import SyncContext, SyncPlan, plan_sync
+from sidecar.retries import Retries
+from sidecar.run_log import FailureLog, format_pause
 from sidecar.scan import Scan, ScanOptions, add_skipped, merge_skipped
 from sidecar.scanner import scan_source
 from sidecar.source import Source
@@ -33,7 +35,6 @@ logger = get_logger(__name__)
 MIN_SCAN_ENTRIES = 200_000  # a scan reads so many entries, or twice the limit on files if that is more
 MIN_SCAN_SECONDS = 1.0  # for the scan of the last sync, which takes at most half of the time that remains
 EXTRA_MANIFEST_ENTRIES = 10_000  # beyond twice the limit on files; bounds the time that a hostile manifest costs
-MAX_WAIT_SECONDS = 30.0
 MAX_GLOB_PROBLEMS = 2  # in the report's message; the log has all
 MAX_QUICK_RETRIES = 4  # for reasons in RETRIED_A_FEW_TIMES
 
@@ -62,7 +63,7 @@ class Syncer:
         self.scan = Scan()
         self.main_ended = threading.Event()
         self._deadline = math.inf  # of the last sync, in monotonic seconds
-        self._waited_seconds = 0.0  # between attempts of the last sync
+        self._failure_log = FailureLog()
 
     def sync(self, eager: bool = False) -> None:
         """Sync once while main runs. `eager`: also copy files that may still be written.
@@ -72,6 +73,7 @@ class Syncer:
         with self.metadata.measure_sync():
             try:
                 self._run_pass(self._create_context(is_last=False, is_eager=eager))
+                self._failure_log.log_change(self.report)
             except StoreError as error:
                 self.applier.record_store_error(error)
                 logger.warning("sync failed, will be retried", error=error)
@@ -97,17 +99,21 @@ class Syncer:
         self.applier.main_has_ended, self._deadline = main_has_ended, deadline
         self.applier.needs_verify = True  # the seal promises that the copies are in the store
         with self.metadata.measure_sync():
-            pause, passes = 0.1, 0
+            retries, passes = Retries(deadline, self.applier.abort), 0
             while True:
+                self.applier.error_codes.clear()
                 failed = self._try_last_pass()
                 passes += 1
                 quick_retries = RETRIED_A_FEW_TIMES if passes < MAX_QUICK_RETRIES else set()
                 if not failed & (RETRIED_UNTIL_DEADLINE | quick_retries):
                     break
-                if self._wait(pause, deadline):
+                has_only_store_errors = failed & RETRIED_UNTIL_DEADLINE == {"store_error"}
+                pause = retries.next_pause(self.applier.error_codes if has_only_store_errors else set())
+                self._failure_log.log_attempt(self.report, pause)
+                if pause is None or not retries.wait(pause):
                     break
-                pause = min(pause * 2, 5.0)
-            self._seal(deadline)
+            retries.reset_pauses()
+            self._seal(retries)
 
     def report_progress(self) -> None:
         """Report current progress to the callback."""
@@ -182,7 +188,6 @@ class Syncer:
                 return self._run_pass(self._create_context(is_last=True, is_eager=True))
         except StoreError as error:
             self.applier.record_store_error(error)
-            logger.warning("last sync failed, will be retried until the deadline", error=error)
             failed: dict[str, Skipped] = {}
             for path, signature in self.scan.files.items():
                 if not self._manifest.records.get(path, b"").startswith(signature):
@@ -190,26 +195,14 @@ class Syncer:
             self._update_report(failed)
             return {"store_error"}
 
-    def _wait(self, seconds: float, deadline: float) -> bool:
-        """Wait, at most until the deadline. Returns whether no time is left for another attempt.
-
-        Without a deadline, attempts end after MAX_WAIT_SECONDS between them: a store that stays broken must not hold
-        the job for ever.
-        """
-        remaining = deadline - time.monotonic()
-        if deadline == math.inf:
-            self._waited_seconds += seconds
-            remaining = MAX_WAIT_SECONDS - self._waited_seconds
-        return self.applier.abort.wait(max(0.0, min(seconds, remaining))) or remaining <= seconds
-
-    def _seal(self, deadline: float) -> None:
+    def _seal(self, retries: Retries) -> None:
         is_rejected = self._plan.is_rejected and not self._manifest.records
         state, message = compute_outcome(self.report, is_rejected, self.scan.is_truncated and not is_rejected)
         if self._settings.main_status and not self.report.main:
             state, message = "incomplete", f"{message}; main's exit status is unknown, so it may still be running"
         problems = glob_problems(self._settings.include + self._settings.exclude)
         message = "; ".join([message, *problems[:MAX_GLOB_PROBLEMS]])
-        pause, conflicts = 0.2, 0
+        conflicts = 0
         while True:
             try:
                 self._finish_store()
@@ -218,13 +211,15 @@ class Syncer:
                 return
             except StoreError as error:
                 self.applier.record_store_error(error)
-                logger.warning("seal failed, will be retried until the deadline", error=error)
+                pause = retries.next_pause({error.cause.errno or 0})
                 self.report.state, self.report.sealed_at = "incomplete", 0.0
                 self.report.message = f"{message}; the report could not be written: {error}"
                 conflicts += isinstance(error, StoreConflict)
-            if self._wait(pause, deadline) or conflicts >= MAX_QUICK_RETRIES:
+                if conflicts >= MAX_QUICK_RETRIES:
+                    pause = None
+                logger.warning("seal failed", error=error, retry=format_pause(pause))
+            if pause is None or not retries.wait(pause):
                 return
-            pause = min(pause * 2, 5.0)
 
     def _finish_store(self) -> None:
         """Remove an earlier pod's files, save the manifest and remove temporary files, before the seal."""

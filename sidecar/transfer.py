@@ -27,6 +27,7 @@ class TransferResult(NamedTuple):
 
     `reason` is a key of artifacts.report.REASONS, or "vanished" (the file is gone, or is not to be copied any more).
     `racy`: a write after the copy may have left the signature as it is. `copy_ctime_ns`: of the copy, or 0 if unknown.
+    `code`: the value of `errno` of a `store_error`.
     """
 
     reason: str = ""
@@ -37,6 +38,7 @@ class TransferResult(NamedTuple):
     unstable: bool = False
     racy: bool = False
     copy_ctime_ns: int = 0
+    code: int = 0
 
 
 class FileTransfer:
@@ -71,7 +73,7 @@ class FileTransfer:
         except StoreConflict as error:
             return TransferResult("store_conflict", error.cause.strerror or "")
         except StoreError as error:
-            return TransferResult("store_error", error.cause.strerror or "")
+            return TransferResult("store_error", error.cause.strerror or "", code=error.cause.errno or 0)
         except GrowthExceeded:
             return TransferResult("over_limit")
         except CopyAborted:

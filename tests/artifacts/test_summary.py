@@ -36,6 +36,7 @@ READ = {
     "foundBytes": 50,
     "expiredAt": 604805,
     "skipped": {"excluded": 2},
+    "skippedBytes": {"excluded": 20},
     "limitExceeded": False,
     "message": "3 files (1.2 MB) in the store",
 }
@@ -124,6 +125,7 @@ def test_invalid_fields_are_omitted() -> None:
         "sealed": 1,
         "message": ["x"],
         "skipped": {"excluded": -2, "unreadable": 1, "later": 3},
+        "skippedBytes": {"excluded": "2", "unreadable": 7, "later": 3},
         "later": 1,
     }
     assert read_summary(json.dumps(document).encode()) == {
@@ -131,6 +133,7 @@ def test_invalid_fields_are_omitted() -> None:
         "sealed": False,
         "limitExceeded": False,
         "skipped": {"unreadable": 1},
+        "skippedBytes": {"unreadable": 7},
         "message": "",
     }
 

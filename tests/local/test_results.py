@@ -25,7 +25,8 @@ def paths(tmp_path: Path) -> JobPaths:
 
 def report(state: str, uid: str = UID) -> Report:
     """Return a report in that state."""
-    return Report("job-1", state=state, pod_uid=uid, expired_at=5, collected=Count(1, 2))
+    sealed_at = 5.0 if state == "sealed" else 0.0
+    return Report("job-1", state=state, pod_uid=uid, sealed_at=sealed_at, expired_at=5, collected=Count(1, 2))
 
 
 def write(path: Path, content: bytes = b"xx") -> None:
@@ -81,8 +82,17 @@ def test_summary_is_the_result_if_there_is_no_report(paths: JobPaths) -> None:
     expected.message, expected.limit_exceeded, expected.found = "too much", True, Count(3, 4)
     expected.skipped = {"unreadable": Skipped(2, 9, ["p"])}
     write(paths.termination_log, format_summary(expected) + b" " * 100)
-    expected.pod_uid, expected.skipped = "", {"unreadable": Skipped(2)}
+    expected.pod_uid, expected.skipped = "", {"unreadable": Skipped(2, 9)}
     assert read_result(paths, UID) == expected
+
+
+@pytest.mark.parametrize("stale", ["syncing", "incomplete"])
+def test_summary_is_the_result_if_the_report_could_not_be_updated(paths: JobPaths, stale: str) -> None:
+    write(paths.job_folder / REPORT, format_report(report(stale)))
+    last = report("incomplete")
+    last.message = "No space left on device"
+    write(paths.termination_log, format_summary(last))
+    assert read_result(paths, UID).message == "No space left on device"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", format_report(report("sealed", uid="another"))])

@@ -123,7 +123,7 @@ def test_the_folders_for_temporary_files_are_removed_at_the_seal(tmp_path: Path)
 def test_without_a_deadline_a_broken_store_holds_the_job_only_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sidecar.sync.MAX_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr("sidecar.retries.MAX_WAIT_SECONDS", 0.5)
     job = Job(tmp_path)
     job.write("a", "x")
     (job.phfs / "jobArtifacts").write_text("not a folder")
