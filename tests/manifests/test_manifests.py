@@ -108,6 +108,20 @@ def test_selectors_match_pods_and_ports_exist(name: str) -> None:
     assert templates.keys() == {budget["metadata"]["name"] for budget in find(name, "PodDisruptionBudget")}
 
 
+@pytest.mark.parametrize("name", ["demo", "primehub"])
+def test_policies_of_the_overlays_allow_each_pods_own_ports_only(name: str) -> None:
+    for deployment in find(name, "Deployment"):
+        template = deployment["spec"]["template"]
+        policies = [
+            policy["spec"]
+            for policy in find(name, "NetworkPolicy")
+            if policy["spec"]["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        ]
+        assert all(policy["policyTypes"] == ["Ingress"] for policy in policies)
+        allowed = {port["port"] for spec in policies for rule in spec.get("ingress", []) for port in rule["ports"]}
+        assert allowed == {port["name"] for container in template["spec"]["containers"] for port in container["ports"]}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_deployments_have_two_spread_replicas_probes_and_resource_requests(name: str) -> None:
     for deployment in find(name, "Deployment"):
