@@ -137,7 +137,7 @@ def _run_queued(options: argparse.Namespace) -> int:
         queued = read_phjob(options.name, read_document(options.data / "phjobs" / f"{options.name}.json"))
     except OSError as error:
         raise StartError(f"cannot read its PhJob: {error.strerror}") from error
-    runner = Runner(queued.spec, options.data, os.environ, _discard_line)
+    runner = Runner(queued.spec, options.data, {**os.environ, **queued.settings}, _discard_line)
     try:
         result = runner.run()
     except NameTaken as error:

@@ -45,6 +45,8 @@ class LocalJobs:
         try:
             phjob = make_phjob(spec, time.time())
             phjob["spec"] |= _draft_fields(draft, spec.job)
+            if draft.options:
+                phjob["metadata"]["annotations"] = dict(draft.options)
             paths = JobPaths(self._data, spec.group, spec.job)
             read_phjob(spec.job, phjob)  # validate
             add_phjob(paths, phjob, paths.reserved_paths)

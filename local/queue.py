@@ -5,10 +5,11 @@ A PhJob's file may come from any program, so its content is validated as untrust
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from artifacts.errors import InvalidDocument
+from artifacts.job_options import read_options
 from artifacts.names import check_job_name, group_path
 from local.phjob import JobSpec, PhJob
 
@@ -22,13 +23,17 @@ _UID = re.compile(r"[0-9A-Za-z-]{0,64}")
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A PhJob read from its file. `created_at`: a timestamp, or ""; `is_cancelled`: its spec asks to cancel it."""
+    """A PhJob read from its file. `created_at`: a timestamp, or ""; `is_cancelled`: its spec asks to cancel it.
+
+    `settings` are environment variables for the collector, from its annotations.
+    """
 
     spec: JobSpec
     document: PhJob
     created_at: str
     phase: str
     is_cancelled: bool
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_active(self) -> bool:
@@ -74,6 +79,7 @@ def read_phjob(name: str, document: PhJob) -> QueuedJob:
         created_at=_text(metadata, "creationTimestamp"),
         phase=_text(status, "phase") or "Pending",
         is_cancelled=spec.get("cancel") is True,
+        settings=read_options(_object(metadata, "annotations")),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.job_options import OPTIONS, option_annotation
 from artifacts.manifest import ManifestEntry, ManifestHeader, format_entry
 from artifacts.report import INCOMPLETE_REASONS, REASONS, STATES, Report, format_report
 from artifacts.settings import SETTINGS_TABLE
@@ -27,6 +28,11 @@ def test_contract_lists_all_settings_with_default_and_description() -> None:
 
     expected = {(f"`{row.env}`", default(row.default), row.help) for row in SETTINGS_TABLE}
     assert {row for row in rows(CONTRACT, 3) if row[0].startswith(("`PHJOB_", "`PRIMEHUB_"))} == expected
+
+
+def test_contract_lists_all_annotations_with_their_settings() -> None:
+    expected = {(f"`{option_annotation(name)}`", f"`{row.env}`") for name, row in OPTIONS.items()}
+    assert {row for row in rows(CONTRACT, 2) if row[0].startswith("`primehub.io/")} == expected
 
 
 def test_contract_lists_all_reasons_and_which_make_a_report_incomplete() -> None:

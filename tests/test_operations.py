@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from artifacts.environment import Setting
-from controller.inject.pod import ANNOTATION_PREFIX, OUTCOME_ANNOTATION, RESULT_ANNOTATION
-from controller.inject.pod_options import OPTIONS
+from artifacts.job_options import ANNOTATION_PREFIX, OPTIONS
+from controller.inject.pod import OUTCOME_ANNOTATION, RESULT_ANNOTATION
 from controller.reconcile import settings
 from controller.reconcile.events import ARTIFACT_EVENTS, SWITCHED_OFF
 from controller.reconcile.names import INJECTION_LABEL

@@ -23,6 +23,7 @@ from artifacts.annotation import (
     is_removal,
     parse_expiry_annotation,
 )
+from artifacts.job_options import select_options
 from artifacts.report import Count
 from artifacts.settings import SETTINGS_TABLE
 
@@ -60,6 +61,7 @@ class Job:
     `annotated_expiry` is the artifacts' expiry that people decided, in UNIX seconds: 0 without a decision, negative if
     the artifacts were removed at that time. `retention_seconds` is the retention that the PhJob requests, or None.
     `missing_since` is when the API noticed that the collected files are gone from the store (UNIX seconds), or 0.
+    `options` are the annotations that set options of the collector: names and values.
     """
 
     id: str
@@ -83,6 +85,7 @@ class Job:
     annotated_expiry: int = 0
     retention_seconds: int | None = None
     missing_since: int = 0
+    options: tuple[tuple[str, str], ...] = ()
 
     @property
     def has_ended(self) -> bool:
@@ -124,7 +127,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Draft:
-    """A job to be created. `user_id` and `user_name` identify the caller."""
+    """A job to be created. `user_id` and `user_name` identify the caller; `options` are annotations."""
 
     display_name: str
     group: str
@@ -134,6 +137,7 @@ class Draft:
     image: str = ""
     instance_type: str = ""
     active_deadline_seconds: int | None = None
+    options: tuple[tuple[str, str], ...] = ()
 
 
 def parse_job(resource: Mapping[str, Any]) -> Job:
@@ -163,6 +167,7 @@ def parse_job(resource: Mapping[str, Any]) -> Job:
         or _artifact_status(_annotated_status(annotations, _text(metadata, "uid"))),
         annotated_expiry=parse_expiry_annotation(_text(annotations, EXPIRY_ANNOTATION)),
         missing_since=parse_expiry_annotation(_text(annotations, MISSING_ANNOTATION)),
+        options=tuple(select_options(annotations).items()),
         retention_seconds=_retention_seconds(_text(annotations, RETENTION_ANNOTATION)),
     )
 

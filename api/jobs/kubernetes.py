@@ -197,7 +197,7 @@ def _resource(draft: Draft, name: str) -> dict[str, Any]:
     return {
         "apiVersion": f"{PHJOBS.group}/{PHJOBS.version}",
         "kind": "PhJob",
-        "metadata": {"name": name},
+        "metadata": {"name": name, **({"annotations": dict(draft.options)} if draft.options else {})},
         "spec": spec,
     }
 

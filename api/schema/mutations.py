@@ -5,7 +5,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from graphene import ID, Boolean, Field, InputObjectType, Int, NonNull, ObjectType, ResolveInfo, String
+from graphene import ID, Boolean, Field, InputObjectType, Int, List, NonNull, ObjectType, ResolveInfo, String
 
 from api.errors import BadInput, NotAuthorized
 from api.folder import JobFolder, folder_by_group, folder_by_id, group_path_or_none, visible_group, visible_job
@@ -13,6 +13,7 @@ from api.jobs.job import Draft, Job, parse_time
 from api.schema.artifact import ArtifactView, PhJobArtifact, PhJobArtifactWhereInput
 from api.schema.cleanup import cleanup_groups
 from api.schema.context import RequestContext
+from api.schema.job_options import parse_job_options
 from api.schema.jobs import JobNode, PhJob, PhJobWhereUniqueInput
 from api.schema.types import Size
 from api.store.store import RemovedFiles
@@ -26,7 +27,7 @@ _READ_ONLY = "user not auth: a service may only read"
 
 
 class PhJobCreateInput(InputObjectType):
-    """The job to create. `groupId` is the group's name."""
+    """The job to create. `groupId` is the group's name. Without a value, the collector's setting applies."""
 
     display_name = String()
     group_id = String()
@@ -34,6 +35,12 @@ class PhJobCreateInput(InputObjectType):
     image = String()
     command = String()
     active_deadline_seconds = Int()
+    artifact_limit_size_mb = Int(description="Maximum size of the artifacts, in MB of 1024 x 1024 bytes.")
+    artifact_limit_files = Int(description="Maximum number of artifacts.")
+    artifact_over_limit = String(description="If a limit is exceeded: reject collects nothing, keep what fits.")
+    artifact_retention_seconds = Int(description="Seconds from the end of the job until its artifacts expire.")
+    artifact_include = List(NonNull(String), description="Globs of files to collect; without any: all files.")
+    artifact_exclude = List(NonNull(String), description="Globs of files not to collect.")
 
 
 class PhJobNotifyEventInput(InputObjectType):
@@ -125,6 +132,7 @@ class Mutation(ObjectType):
             image=job.image,
             instance_type=job.instance_type,
             active_deadline_seconds=job.active_deadline_seconds,
+            options=job.options,
         )
         return _create_job(context, draft)
 
@@ -213,6 +221,7 @@ def parse_draft(context: RequestContext, data: Mapping[str, Any]) -> Draft:
         texts["image"],
         texts["instance_type"],
         deadline,
+        parse_job_options(data, context.services.settings.max_retention_seconds),
     )
 
 

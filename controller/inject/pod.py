@@ -6,11 +6,12 @@ Any field may be absent or null. Unknown fields are preserved.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from artifacts.job_options import ANNOTATION_PREFIX
+
 Document = dict[str, Any]
 
 MAIN = "main"
 SIDECAR = "phjob-artifacts"  # sorts after main, because some tools read the first container's status as main's
-ANNOTATION_PREFIX = "primehub.io/artifact-"
 OUTCOME_ANNOTATION = ANNOTATION_PREFIX + "sidecar"
 ORIGINAL_GRACE_ANNOTATION = ANNOTATION_PREFIX + "original-grace-seconds"
 RESULT_ANNOTATION = ANNOTATION_PREFIX + "result"  # on PhJobs: the status of their artifacts

@@ -12,10 +12,10 @@ from typing import Any
 from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
 from artifacts.environment import Setting
 from artifacts.errors import ArtifactError
+from artifacts.job_options import ANNOTATION_PREFIX, OPTIONS, option_annotation
 from artifacts.names import check_job_name
 from artifacts.settings import SETTINGS_TABLE
 from controller.inject.pod import (
-    ANNOTATION_PREFIX,
     ORIGINAL_GRACE_ANNOTATION,
     OUTCOME_ANNOTATION,
     RESULT_ANNOTATION,
@@ -25,11 +25,6 @@ from controller.inject.pod import (
 )
 from controller.settings import WebhookSettings
 
-# `grace_seconds` applies to the pod too, the others only to the sidecar.
-OPTIONS = {
-    *("enabled", "limit_size_mb", "limit_files", "over_limit", "retention_seconds", "include", "exclude", "digest"),
-    *("grace_seconds", "links"),
-}
 SIDECAR_ROWS = {row.field: row for row in SETTINGS_TABLE}
 _LIMITED_OPTIONS = ("limit_size_mb", "limit_files", "retention_seconds", "grace_seconds")
 _ALWAYS_SET = ("limit_size_mb", "limit_files", "over_limit", "retention_seconds")
@@ -66,12 +61,12 @@ def read_pod_options(pod: Mapping[str, Any], main: Mapping[str, Any], settings: 
     warnings = [
         f"unknown annotation {name[:80]!a}: the names after {ANNOTATION_PREFIX} are {names}"
         for name in annotations
-        if name.startswith(ANNOTATION_PREFIX) and name not in {*_OTHER_ANNOTATIONS, *map(_annotation, OPTIONS)}
+        if name.startswith(ANNOTATION_PREFIX) and name not in {*_OTHER_ANNOTATIONS, *map(option_annotation, OPTIONS)}
     ]
     values: dict[str, Any] = {}
     for name in sorted(OPTIONS):
         row = SIDECAR_ROWS[name]
-        sources = [("annotation", _annotation(name), annotations.get(_annotation(name)))]
+        sources = [("annotation", option_annotation(name), annotations.get(option_annotation(name)))]
         sources.append(("variable", row.env, environ.get(row.env)))
         values[name] = _first_valid(row, sources, settings, warnings)
     original = get_mapping(pod, "spec").get("terminationGracePeriodSeconds")
@@ -84,10 +79,6 @@ def read_pod_options(pod: Mapping[str, Any], main: Mapping[str, Any], settings: 
         variables=_variables(values, settings),
         warnings=warnings,
     )
-
-
-def _annotation(option: str) -> str:
-    return ANNOTATION_PREFIX + option.replace("_", "-")
 
 
 def _main_environ(main: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +134,7 @@ def _job_name(pod: Mapping[str, Any], environ: Mapping[str, Any], warnings: list
 
 def _variables(values: Mapping[str, Any], settings: WebhookSettings) -> dict[str, str]:
     variables = {name: text for name, text in settings.defaults.items() if name != SIDECAR_ROWS["enabled"].env}
-    for name in OPTIONS - {"enabled", "grace_seconds"}:
+    for name in OPTIONS.keys() - {"enabled", "grace_seconds"}:
         value, row = values[name], SIDECAR_ROWS[name]
         text = ",".join(value) if isinstance(value, tuple) else str(value)
         if name in _ALWAYS_SET or text != row.default:

@@ -1,9 +1,9 @@
 """Names, labels and annotations of a PhJob and its pod, in addition to those of `inject.pod`."""
 
 from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
+from artifacts.job_options import option_annotation
 from artifacts.names import group_path
 from controller.inject.pod import (
-    ANNOTATION_PREFIX,
     ORIGINAL_GRACE_ANNOTATION,
     OUTCOME_ANNOTATION,
     RESULT_ANNOTATION,
@@ -12,7 +12,7 @@ from controller.inject.pod import (
 API_VERSION, KIND = "primehub.io/v1alpha1", "PhJob"
 USER_LABEL = "primehub.io/user"
 
-ENABLED_ANNOTATION = ANNOTATION_PREFIX + "enabled"
+ENABLED_ANNOTATION = option_annotation("enabled")
 # On a pod that the reconciler created without the sidecar: the reason ("quota", "refused" or "start").
 NO_SIDECAR_ANNOTATION = "primehub.io/without-artifact-sidecar"
 # On the namespace: "off" excludes it from the webhook's namespaceSelector.

@@ -9,6 +9,8 @@ import pytest
 from api.errors import ApiError, BadInput, NotFoundError
 from api.jobs.job import Draft, Job
 from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
+from artifacts.job_options import option_annotation
+from local.documents import write_document
 from local.jobs import LocalJobs
 from tests.local.driver import GROUP, JobDriver
 
@@ -27,6 +29,21 @@ def test_created_job_is_pending(local: LocalJobs) -> None:
     assert (created.display_name, created.group, created.phase) == ("My job", GROUP, "Pending")
     assert (created.user_id, created.user_name, created.active_deadline_seconds) == ("u-1", "ann", 60)
     assert created.create_time
+
+
+def test_options_of_a_created_job_apply_to_its_collector(jobs: JobDriver) -> None:
+    options = {option_annotation("over-limit"): "keep", option_annotation("exclude"): "*.tmp,b"}
+    command = "mkdir -p artifacts; cd artifacts; touch a b c d x.tmp"
+    created = LocalJobs(jobs.data).create(replace(DRAFT, command=command, options=tuple(options.items())))
+    assert dict(created.options) == options
+    document = jobs.phjob(created.id)
+    document["metadata"]["annotations"] |= {option_annotation("limit-files"): "2", option_annotation("digest"): "md5"}
+    write_document(jobs.paths(created.id).phjob, document)
+    done = jobs.run_queued(created.id, PHJOB_ARTIFACT_EXCLUDE="a", PHJOB_ARTIFACT_LIMIT_FILES="9")
+    assert done.returncode == 0, done.stderr
+    status = jobs.phjob(created.id)["status"]["artifact"]
+    assert (status["state"], status["files"]) == ("sealed", 2)
+    assert jobs.artifacts(created.id) == {"a": "", "c": ""}
 
 
 def test_missing_job_is_none(local: LocalJobs) -> None:

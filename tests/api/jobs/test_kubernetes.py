@@ -112,13 +112,15 @@ def test_malformed_phjobs_do_not_hide_others(server: ApiServer, jobs: Kubernetes
 def test_created_job_is_readable_at_once_with_all_its_fields(server: ApiServer, jobs: KubernetesJobs) -> None:
     server.script.add("half_open", lambda request: request.is_watch, times=10**6)
     server.cut()
-    job = jobs.create(Draft("My job", "Group_A", "echo 1", "u1", "user", "python:3", "cpu-1", 60))
+    option = ("primehub.io/artifact-retention-seconds", "3600")
+    job = jobs.create(Draft("My job", "Group_A", "echo 1", "u1", "user", "python:3", "cpu-1", 60, (option,)))
     assert jobs.get(job.id) == job
+    assert (job.options, job.retention_seconds) == ((option,), 3600)
     assert re.fullmatch(r"job-\d{12}-[0-9a-z]{6}", job.id)
     assert next(request.body for request in server.requests if request.method == "POST") == {
         "apiVersion": "primehub.io/v1alpha1",
         "kind": "PhJob",
-        "metadata": {"name": job.id},
+        "metadata": {"name": job.id, "annotations": dict([option])},
         "spec": {
             "displayName": "My job",
             "userId": "u1",
