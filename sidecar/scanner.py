@@ -6,7 +6,6 @@ deep folders nor large linked ones hide the job's own files. Its memory is bound
 entries and stores at most PATH_BYTES_PER_ENTRY bytes of paths for each of them, and no path longer than a key.
 """
 
-import contextlib
 import math
 import os
 import stat
@@ -18,13 +17,12 @@ from artifacts.names import MAX_NAME_BYTES, RESERVED, encode_path, path_problem
 from sidecar.file_signature import signature_of
 from sidecar.scan import Scan, ScanOptions, add_skipped
 from sidecar.source import PathRefused, Source
-from sidecar.sparse import data_ranges, has_holes
+from sidecar.sparse import DataCounter, has_holes
 
 MAX_DEPTH = 100
 MAX_LINK_SECONDS = 5.0  # for links to folders, which may lead to a slow mount
 PATH_BYTES_PER_ENTRY = 320
 _ENTRIES_PER_CHECK = 64  # of the time and of the bytes
-MAX_DATA_RANGES = 100_000  # of all sparse files; each costs a system call
 
 
 class _Folder(NamedTuple):
@@ -70,7 +68,7 @@ class _Scanner:
         self._source, self._options, self._globs = source, options, options.globs
         self._remaining_entries = options.max_entries
         self._remaining_bytes = options.max_entries * PATH_BYTES_PER_ENTRY
-        self._remaining_ranges = MAX_DATA_RANGES
+        self._data_counter = DataCounter(source.open_file)
         self._is_linked = False  # whether the folder that is being listed was reached by a link
         self._deadline = deadline  # monotonic seconds
         self._has_stopped = False  # before the end, for lack of entries, bytes or time
@@ -224,24 +222,19 @@ class _Scanner:
             self.scan.files[encoded] = signature_of(status)
             self._consume_bytes(encoded)
             if self._options.keep_holes and has_holes(status):
-                self._count_data(path, encoded, status.st_size)
+                self._count_data(path, encoded, status)
             if is_linked:
                 self.scan.linked.add(encoded)
             elif status.st_nlink > 1:
                 self._add_hard_link(encoded, status)
 
-    def _count_data(self, path: str, encoded: str, size: int) -> None:
-        """Record how many bytes of a file are not in holes. Counts all bytes once too many ranges were read."""
-        if self._remaining_ranges <= 0:
-            return
-        with contextlib.suppress(PathRefused, OSError):  # copying the file will report that
-            fd, _ = self._source.open_file(path)
-            try:
-                ranges = list(data_ranges(fd, size))
-            finally:
-                os.close(fd)
-            self.scan.sparse[encoded] = sum(end - start for start, end in ranges)
-            self._remaining_ranges -= len(ranges)
+    def _count_data(self, path: str, encoded: str, status: os.stat_result) -> None:
+        try:
+            size = self._data_counter.count(path, status)
+        except (PathRefused, OSError):
+            return  # copying the file will report that
+        if size is not None:
+            self.scan.sparse[encoded] = size
 
     def _add_hard_link(self, path: str, status: os.stat_result) -> None:
         """Record a name of a file with several names. The first in byte order is own content."""

@@ -2,10 +2,13 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from sidecar.file_system import is_local
 
 MIN_HOLE_BYTES = 64 * 1024  # a file with fewer bytes in holes is treated as one without holes
 MAX_RANGES = 1000  # of a file; what follows the last of them counts as data
+MAX_RANGES_PER_SCAN = 100_000  # each costs a system call
 
 
 def has_holes(status: os.stat_result) -> bool:
@@ -30,3 +33,31 @@ def data_ranges(fd: int, size: int) -> Iterator[tuple[int, int]]:
         if start >= size:
             return
         yield start, min(position, size)
+
+
+class DataCounter:
+    """Counts the data of sparse files during one scan. `open_file(path)` returns a descriptor and its stat."""
+
+    def __init__(self, open_file: Callable[[str], tuple[int, os.stat_result]]) -> None:
+        self._open_file = open_file
+        self._remaining_ranges = MAX_RANGES_PER_SCAN
+        self._is_local: dict[int, bool] = {}  # by device
+
+    def count(self, path: str, status: os.stat_result) -> int | None:
+        """Return the bytes of the file that are not in holes, or None if the whole file is to be counted.
+
+        The latter on a remote file system, where opening a file is expensive and the number of blocks is no evidence,
+        and once the scan has read too many ranges. Raises the errors of `open_file`, and OSError.
+        """
+        if self._remaining_ranges <= 0 or not self._is_local.get(status.st_dev, True):
+            return None
+        fd, status = self._open_file(path)
+        try:
+            self._is_local[status.st_dev] = is_local(fd)
+            if not self._is_local[status.st_dev]:
+                return None
+            ranges = list(data_ranges(fd, status.st_size))
+        finally:
+            os.close(fd)
+        self._remaining_ranges -= len(ranges)
+        return sum(end - start for start, end in ranges)

@@ -14,6 +14,7 @@ from artifacts.settings import MIB
 from sidecar.copy import Copier, CopyAborted, GrowthBudget, GrowthExceeded
 from sidecar.copy_strategy import choose_strategy
 from sidecar.process import create_syncer
+from sidecar.source import Source
 from sidecar.sparse import MAX_RANGES, data_ranges, has_holes
 from sidecar.sync import Syncer
 from tests.machine import require
@@ -116,6 +117,24 @@ def test_the_scan_counts_only_data_if_the_store_keeps_holes(volumes: Volumes) ->
     volumes.link("link", "sparse")
     assert volumes.scan(keep_holes=True).sparse == {"sparse": MIB, "link": MIB}
     assert volumes.scan().sparse == {}
+
+
+def test_files_on_a_remote_file_system_are_opened_once_and_count_with_their_size(volumes: Volumes) -> None:
+    for name in "abc":
+        make(volumes.artifact(name), MIB)
+    with (
+        mock.patch("sidecar.sparse.is_local", return_value=False),
+        mock.patch.object(Source, "open_file", autospec=True, side_effect=Source.open_file) as open_file,
+    ):
+        assert volumes.scan(keep_holes=True).sparse == {}
+    assert open_file.call_count == 1
+
+
+def test_a_scan_reads_a_bounded_number_of_ranges(volumes: Volumes) -> None:
+    for name in "abc":
+        make(volumes.artifact(name), 4 * MIB, {MIB: b"x", 3 * MIB: b"x"})
+    with mock.patch("sidecar.sparse.MAX_RANGES_PER_SCAN", 3):
+        assert len(volumes.scan(keep_holes=True).sparse) == 2
 
 
 @pytest.mark.parametrize("over_limit", ["reject", "keep"])
