@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import scan, transfer
+from sidecar import scanner, transfer
 from sidecar.copy import CopiedContent, Copier
 from sidecar.file_signature import is_racy, pack, signature_of, unpack, without_ctime
 from sidecar.file_system import is_local
@@ -83,7 +83,7 @@ def rewriter(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
             yield Rewriter(Job(folder, phfs=tmp_path / "phfs"), monkeypatch)
     else:
         monkeypatch.setattr(transfer, "signature_of", coarse_signature_of)
-        monkeypatch.setattr(scan, "signature_of", coarse_signature_of)
+        monkeypatch.setattr(scanner, "signature_of", coarse_signature_of)
         yield Rewriter(Job(folder, phfs=tmp_path / "phfs"), monkeypatch)
 
 
