@@ -15,7 +15,7 @@ from api.auth.origins import Origins
 from api.auth.request import request_authenticator
 from api.auth.signin import make_sign_in
 from api.auth.tokens import Authenticators
-from api.errors import STORE_UNAVAILABLE, ApiError, NotAuthenticated, ServiceUnavailable, error_body
+from api.errors import ApiError, NotAuthenticated, error_body, from_store_error
 from api.files.target import ROOT
 from api.files.view import files_blueprint
 from api.health import health_blueprint
@@ -93,8 +93,7 @@ def _handle_api_error(error: ApiError) -> ErrorResponse:
 
 
 def _handle_store_error(error: StoreError) -> ErrorResponse:
-    logger.warning("store failed", error=error)
-    return _handle_api_error(ServiceUnavailable(STORE_UNAVAILABLE))
+    return _handle_api_error(from_store_error(error))
 
 
 def _handle_http_error(error: HTTPException) -> ErrorResponse:

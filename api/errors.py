@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from api.store.store import StoreBlocked
 from artifacts.errors import ArtifactError, StoreError
 from artifacts.log import get_logger
 
@@ -101,16 +102,28 @@ CODES = (
 
 
 STORE_UNAVAILABLE = "the store does not answer; retry later"
+STORE_BLOCKED = (
+    "the permissions of some files do not allow the API to read or remove them: only their owner or an administrator "
+    "can change that"
+)
 
 
 @contextmanager
 def store_errors_as_unavailable() -> Iterator[None]:
-    """Log a StoreError of the block, and raise ServiceUnavailable instead."""
+    """Log a StoreError of the block, and raise ServiceUnavailable or ConflictError instead."""
     try:
         yield
     except StoreError as error:
-        logger.warning("store failed", error=error)
-        raise ServiceUnavailable(STORE_UNAVAILABLE) from error
+        raise from_store_error(error) from error
+
+
+def from_store_error(error: StoreError) -> ApiError:
+    """Log a StoreError, and return the error for the caller: files that their owner closed are no failure."""
+    if isinstance(error, StoreBlocked):
+        logger.info("store access blocked", error=error)
+        return ConflictError(STORE_BLOCKED)
+    logger.warning("store failed", error=error)
+    return ServiceUnavailable(STORE_UNAVAILABLE)
 
 
 def job_not_found(job: str) -> NotFoundError:

@@ -35,7 +35,7 @@ _PAUSE_SECONDS = 0.002  # between two requests
 def rows(disk: Disk, quick: bool, is_selected: Callable[[str], bool]) -> Iterator[Row]:
     """Yield the selected rows of this topic."""
     jobs = JOBS_QUICK if quick else JOBS
-    name = f"cleanup plan of {jobs:,} jobs in a directory"
+    name = f"cleanup plan of {jobs:,} jobs"
     if not is_selected(name):
         return
     root = disk.new_folder()

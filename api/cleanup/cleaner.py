@@ -202,7 +202,9 @@ class Cleaner:
         return next(items, None) is not None or bool(closed)
 
     def _find_excess(self, due: Sequence[Candidate], survey: Survey) -> str:
-        return find_excess(len(due), survey.examined_count, self._max_share, self._floor)
+        # Folders that their owners closed are due in each run; a user could make each run exceed the limits with them.
+        new = sum(not candidate.has_begun for candidate in due)
+        return find_excess(new, survey.examined_count, self._max_share, self._floor)
 
     def _check_while(self, is_held: Callable[[], bool], survey: Survey) -> Iterator[Candidate]:
         for candidate in survey:

@@ -33,13 +33,17 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A job folder that the cleanup examined. `is_due`: a run would remove it now. `reason` explains `is_due`."""
+    """A job folder that the cleanup examined. `is_due`: a run would remove it now. `reason` explains `is_due`.
+
+    `has_begun`: an earlier run, which the guard allowed, has begun the removal.
+    """
 
     group: str
     job: str
     is_due: bool
     expires_at: float | None
     reason: str
+    has_begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,9 @@ class Survey:
             self._repair_records(folder, evidence, now, listed)
         retention = compute_retention(evidence, now, self._context.policy)
         is_due = retention.has_expired(now)
-        candidate = Candidate(folder.group, folder.job, is_due, retention.expires_at, retention.reason)
+        candidate = Candidate(
+            folder.group, folder.job, is_due, retention.expires_at, retention.reason, listed.has_removal
+        )
         error = InvalidDocument("the retention record", evidence.record_error) if evidence.record_error else None
         return candidate, error
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
-from api.errors import STORE_UNAVAILABLE, ApiError, ServiceUnavailable
+from api.errors import ApiError, from_store_error
 from artifacts.errors import StoreError
 from artifacts.log import get_logger
 
@@ -38,8 +38,7 @@ def field_error(error: GraphQLError) -> dict[str, Any]:
     if isinstance(cause, ApiError):
         formatted = request_error(cause)
     elif isinstance(cause, StoreError):
-        logger.warning("store failed", error=cause)
-        formatted = request_error(ServiceUnavailable(STORE_UNAVAILABLE))
+        formatted = request_error(from_store_error(cause))
     elif cause is None:
         formatted = _format_error(error.message, BAD_USER_INPUT)
     else:

@@ -1,12 +1,14 @@
 """Removes a job folder from a directory: bottom up and never outside the folder, even if others write there.
 
 Links are unlinked, and mount points are not crossed. A file that cannot be removed does not stop the removal of the
-others, but the files that are removed last then stay. The cost is linear in the number of entries, at any depth.
+others, but the files that are removed last then stay. The cost is linear in the number of entries, at any depth: very
+deep folders are moved to the top first, so that memory does not grow with the depth either.
 """
 
 import contextlib
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
@@ -26,6 +28,7 @@ from artifacts.errors import StoreError
 
 _MAX_PASSES = 5  # others may be writing to the folder
 _MAX_FAILURES = 100  # each may take as long as the store's timeout
+_MAX_DEPTH = 1000  # deeper folders are moved to the top
 _MAX_PATH_PARTS = 64  # of a path in an error; the tree may be deeper
 _FATAL = frozenset({errno.ENOTCONN, errno.ESTALE, errno.EROFS})  # every other file would fail in the same way
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
@@ -90,7 +93,9 @@ class _TreeRemoval:
             subfolders, excluded = folders[-1]
             if subfolders:
                 name = subfolders.pop()
-                if self._enter(name):
+                if len(folders) > _MAX_DEPTH and (moved := self._move_to_top(name)):
+                    folders[0][0].append(moved)
+                elif self._enter(name):
                     inner = excluded.get(key_name(name), {}) if excluded else excluded
                     folders.append((self._unlink_files(inner), inner))
                 continue
@@ -101,6 +106,15 @@ class _TreeRemoval:
                     self._remove_emptied(name, excluded)
                     break
                 excluded = folders.pop()[1]
+
+    def _move_to_top(self, name: str) -> str:
+        """Move a subdirectory to the top. Returns its new name, or "" if it cannot be moved."""
+        moved = secrets.token_hex(16)
+        try:
+            os.rename(name, moved, src_dir_fd=self._stack.fd, dst_dir_fd=self._top)
+        except OSError:
+            return ""
+        return moved
 
     def _unlink_files(self, excluded: _Exclusions) -> list[str]:
         """Remove the files of the current directory. Returns its subdirectories."""

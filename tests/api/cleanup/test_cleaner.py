@@ -11,6 +11,7 @@ from api.auth.caller import Caller
 from api.cleanup.state import read_last_run
 from api.errors import CleanupRefused, ConflictError, NotAuthorized
 from api.retention.record import FOREVER, extension_key, first_seen_key, pin_key
+from api.store.store import StoreBlocked
 from artifacts.errors import StoreError
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.cleanup.environment import ALICE, DAY, FILES, StoreEnvironment, directory_environment
@@ -191,6 +192,32 @@ def test_a_run_that_would_remove_too_much_is_refused_unless_forced(tmp_path: Pat
     value = env.metrics.registry.get_sample_value
     assert value("phjob_artifact_cleanup_runs_total", {"result": "refused"}) == 1
     assert value("phjob_artifact_cleanup_runs_total", {"result": "success"}) == 1
+
+
+def test_folders_whose_removal_has_begun_do_not_make_the_guard_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = directory_environment(tmp_path / "phfs", {"PHJOB_CLEANUP_FLOOR": "2", "PHJOB_CLEANUP_MAX_SHARE": "0"})
+    for number in range(3):
+        env.add_folder(f"closed-{number}")
+    remove = env.store.remove
+
+    def fail_if_closed(prefix: str, last: tuple[str, ...] = ()) -> object:
+        if "closed" in prefix:
+            raise StoreBlocked("remove", prefix, PermissionError(13, "Permission denied"))
+        return remove(prefix, last)
+
+    monkeypatch.setattr(env.store, "remove", fail_if_closed)
+    assert env.cleaner.clean(None, force=True).blocked.count == 3
+    for number in range(2):
+        env.add_folder(f"due-{number}")
+    result = env.cleaner.clean(None)
+    assert (result.removed, result.failed, result.blocked.count) == (2, 0, 3)
+    env.add_folder("due-2")
+    env.add_folder("due-3")
+    env.add_folder("due-4")
+    with pytest.raises(CleanupRefused, match="3 of 6 jobs"):
+        env.cleaner.clean(None)
 
 
 def test_runs_over_some_groups_are_not_counted(env: StoreEnvironment) -> None:

@@ -11,7 +11,7 @@ from api.listing import ORDERS, FileQuery, encode_cursor, search_and_sort
 from api.schema import budget
 from api.schema.budget import Budget
 from api.schema.context import FolderReader
-from api.store.store import Item
+from api.store.store import Item, StoreBlocked
 from artifacts.layout import MANIFEST
 from tests.api.schema.graphql_api import Api
 from tests.api.test_listing import ItemStore
@@ -117,6 +117,18 @@ def test_request_over_budget_begins_no_more_reads(api: Api, monkeypatch: pytest.
     assert (code, "request fewer" in message) == ("TOO_LARGE", True)
     monkeypatch.setattr(budget, "MAX_ENTRIES", 35)
     api.execute(query)
+
+
+def test_a_folder_that_its_owner_closed_is_a_conflict(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.add_job("job-1")
+    api.write_folder("job-1", {"a": b""})
+
+    def closed(prefix: str, **_: object) -> None:
+        raise StoreBlocked("list", prefix, PermissionError(13, "Permission denied"))
+
+    monkeypatch.setattr(api.store, "list", closed)
+    code, message = api.execute_error('{ phJob(where: {id: "job-1"}) { artifact { totalCount } } }')
+    assert (code, "permissions" in message) == ("CONFLICT", True)
 
 
 def test_a_listing_of_very_many_entries_is_stopped(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

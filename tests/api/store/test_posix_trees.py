@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.store import descriptors, listing
+from api.store import descriptors, listing, removal
 from api.store.posix import PosixStore
 from api.store.store import FileChanged, FileMissing, RemovedFiles
 from artifacts.errors import StoreError
@@ -142,6 +142,32 @@ def test_a_very_deep_tree_is_removed_with_few_descriptors_and_steps(
     assert not job.exists()
     assert 0 < max_open < 50
     assert opened < 2 * depth + 100  # once on the way down, once on the way up
+
+
+@pytest.mark.parametrize("can_rename", [True, False])
+def test_folders_that_are_too_deep_are_moved_to_the_top(
+    store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch, can_rename: bool
+) -> None:
+    monkeypatch.setattr(removal, "_MAX_DEPTH", 2)
+    files = 0
+    for path in itertools.product("ab", repeat=6):
+        folder = job.joinpath(*path)
+        folder.mkdir(parents=True)
+        (folder / "f").touch()
+        files += 1
+    max_depth, enter = 0, descriptors.DirectoryStack.enter
+
+    def recording_enter(stack: descriptors.DirectoryStack, name: str) -> None:
+        nonlocal max_depth
+        enter(stack, name)
+        max_depth = max(max_depth, len(stack.names))
+
+    monkeypatch.setattr(descriptors.DirectoryStack, "enter", recording_enter)
+    if not can_rename:
+        monkeypatch.setattr(os, "rename", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EXDEV, "")))
+    assert store.remove(JOB, LAST) == RemovedFiles(files, 0)
+    assert not job.exists()
+    assert max_depth == (2 if can_rename else 6)
 
 
 def test_the_error_of_a_deep_path_is_short(store: PosixStore, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
