@@ -1,34 +1,63 @@
 """Invalid input is rejected with exit code 2 and advice, and nothing is changed."""
 
+import os
+import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any, NoReturn
 
 import pytest
 
+from local.cli import main
 from local.environment import module_environ
 from local.paths import JobPaths
 from local.phjob_files import StartError, claim
-from tests.local.driver import JobDriver, wait_for
+from tests.local.driver import GROUP, JobDriver, wait_for
 
 CLI = (sys.executable, "-P", "-m", "local")
 
 
-def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m local` to its end."""
-    return run(*CLI, *arguments)
+def cli(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a fork of this process, since a new one would need a second to import it."""
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        pid = os.fork()
+        if pid == 0:
+            _run_child(arguments, {"HOME": "/nonexistent", "PATH": os.environ["PATH"], **environ}, stdout, stderr)
+        try:
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        except BaseException:  # a timeout
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        texts = [file.read() for file in (stdout, stderr) if file.seek(0) == 0]
+    return subprocess.CompletedProcess(arguments, code, *texts)
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return subprocess.run(
-        command,
-        env=module_environ({"HOME": "/nonexistent"}),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+def _run_child(arguments: Sequence[str], environ: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -> NoReturn:
+    code: Any = 70
+    try:
+        os.environ.clear()
+        os.environ.update(environ)
+        sys.stdout, sys.stderr = stdout, stderr
+        code = main(arguments)
+    except SystemExit as error:
+        code = error.code or 0
+    finally:
+        stdout.flush()
+        stderr.flush()
+        os._exit(code)
+
+
+def run_refused(jobs: JobDriver, *command: str, **options: str) -> subprocess.CompletedProcess[str]:
+    """Call `run` with invalid arguments. Options with upper-case names are variables."""
+    environ = {name: text for name, text in options.items() if name.isupper()}
+    words = {"data": str(jobs.data), "group": GROUP, "name": "job-1"} | {
+        name: text for name, text in options.items() if name not in environ
+    }
+    return cli("run", *(f"--{name}={text}" for name, text in words.items()), "--", *command, **environ)
 
 
 def test_used_name_is_rejected_and_nothing_is_overwritten(jobs: JobDriver) -> None:
@@ -61,9 +90,10 @@ def test_name_is_used_if_any_of_its_paths_exists(jobs: JobDriver, path: str) -> 
 
 def test_name_stays_free_if_the_job_cannot_be_started(jobs: JobDriver) -> None:
     arguments = ("run", f"--data={jobs.data}", "--name=job-1", "--", "true")
-    result = run(
-        "sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *CLI, *arguments
-    )  # no byte can be written, as on a full disk
+    # No byte can be written, as on a full disk.
+    command = ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *CLI, *arguments)
+    environ = module_environ({"HOME": "/nonexistent"})
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20, check=False)
     assert result.returncode == 2
     assert "the job was not started: cannot create the job's folders: File too large" in result.stderr
     assert not list(jobs.data.rglob("*.tmp"))
@@ -91,7 +121,7 @@ def test_only_one_of_two_concurrent_runners_gets_the_name(jobs: JobDriver) -> No
 
 @pytest.mark.parametrize("name", ["../x", "", "x" * 300, "x" * 251, "a/b", ".", "-x", "Job", "a\nb", "a b", "é"])
 def test_invalid_job_name_is_rejected(jobs: JobDriver, name: str) -> None:
-    result = jobs.run("true", name=name)
+    result = run_refused(jobs, "true", name=name)
     assert result.returncode == 2
     assert "valid job name: " in result.stderr
     assert not jobs.data.exists()
@@ -104,7 +134,7 @@ def test_longest_job_name_is_accepted(jobs: JobDriver) -> None:
 
 @pytest.mark.parametrize("group", ["../x", "", "a/b", "x" * 64, "."])
 def test_invalid_group_name_is_rejected(jobs: JobDriver, group: str) -> None:
-    result = jobs.run("true", options={"--group": group})
+    result = run_refused(jobs, "true", group=group)
     assert result.returncode == 2
     assert "valid group name: " in result.stderr
     assert not jobs.data.exists()
@@ -112,7 +142,7 @@ def test_invalid_group_name_is_rejected(jobs: JobDriver, group: str) -> None:
 
 @pytest.mark.parametrize("command", [(), ("",), ("  ",)])
 def test_missing_command_is_rejected(jobs: JobDriver, command: tuple[str, ...]) -> None:
-    result = jobs.run(*command)
+    result = run_refused(jobs, *command)
     assert result.returncode == 2
     assert result.stderr.startswith("usage: python -m local run [options] -- COMMAND...")
     assert "no command: put it after `--`" in result.stderr
@@ -123,14 +153,14 @@ def test_missing_command_is_rejected(jobs: JobDriver, command: tuple[str, ...]) 
     ("setting", "value"), [("LIMIT_FILES", "many"), ("OVER_LIMIT", "sometimes"), ("GRACE_SECONDS", "-1")]
 )
 def test_invalid_setting_is_rejected_before_anything_runs(jobs: JobDriver, setting: str, value: str) -> None:
-    result = jobs.run("true", options={}, **{"PHJOB_ARTIFACT_" + setting: value})
+    result = run_refused(jobs, "true", **{"PHJOB_ARTIFACT_" + setting: value})
     assert result.returncode == 2
     assert f"PHJOB_ARTIFACT_{setting}='{value}': use" in result.stderr
     assert not jobs.data.exists()
 
 
 def test_every_invalid_setting_has_its_own_line(jobs: JobDriver) -> None:
-    result = jobs.run("true", PHJOB_ARTIFACT_LIMIT_FILES="many", PHJOB_ARTIFACT_DIGEST="none at all")
+    result = run_refused(jobs, "true", PHJOB_ARTIFACT_LIMIT_FILES="many", PHJOB_ARTIFACT_DIGEST="none at all")
     lines = result.stderr.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("local: the job was not started: PHJOB_ARTIFACT_") for line in lines)
@@ -138,7 +168,7 @@ def test_every_invalid_setting_has_its_own_line(jobs: JobDriver) -> None:
 
 @pytest.mark.parametrize("grace", ["abc", "0", "-1", "nan", ""])
 def test_invalid_grace_period_is_rejected(jobs: JobDriver, grace: str) -> None:
-    result = jobs.run("true", options={"--grace": grace})
+    result = run_refused(jobs, "true", grace=grace)
     assert result.returncode == 2
     assert f"argument --grace: '{grace}': use a number from" in result.stderr
     assert not jobs.data.exists()
