@@ -97,7 +97,7 @@ class S3Keys:
         url = self._sign(method, action, key, path, query)
         try:
             response = self._http.request(method, url, redirect=False)
-        except urllib3.exceptions.HTTPError as error:
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             reason = type(getattr(error, "reason", None) or error).__name__
             raise bucket_error(action, key, f"no response ({reason})") from None  # the cause has the signed URL
         if response.status not in (200, 204):

@@ -1,6 +1,7 @@
 """S3 servers that fail: dead, silent, interrupting or refusing. Simulated, since real ones do not fail on demand."""
 
 import contextlib
+import errno
 import re
 import socket
 import threading
@@ -10,12 +11,16 @@ from contextlib import closing
 from types import MappingProxyType
 from typing import Any
 
+import obstore
 import pytest
+from obstore.store import S3Store
 
 from api.store import bucket as bucket_module
 from api.store import s3
+from api.store.bucket import BucketStore
 from api.store.factory import open_store
-from api.store.store import FileChanged, FileMissing, Store
+from api.store.keys import ObstoreKeys
+from api.store.store import FileChanged, FileMissing, Store, StoreBlocked
 from artifacts.errors import StoreError
 from tests.api.store.conftest import start_obstore
 from tests.api.store.test_store import JOB
@@ -130,6 +135,26 @@ def test_the_error_of_a_refused_request_contains_no_secret(monkeypatch: pytest.M
     assert "Signature" not in text
     assert "\n" not in str(caught.value)
     assert "<" not in str(caught.value)
+
+
+@pytest.mark.parametrize("has_s3_keys", [True, False])
+@pytest.mark.parametrize("work", OPERATIONS)
+def test_an_error_of_the_operating_system_raises_store_error(
+    monkeypatch: pytest.MonkeyPatch, work: str, has_s3_keys: bool
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    _set_environ(monkeypatch, 1)
+    store = open_store("s3://bucket")
+    if not has_s3_keys:
+        store = BucketStore(S3Store("bucket"), ObstoreKeys(S3Store("bucket")), "")
+    for name in ("head", "get", "put", "list", "list_with_delimiter", "delete"):
+        monkeypatch.setattr(obstore, name, fail)
+    monkeypatch.setattr("urllib3.PoolManager.request", fail)
+    with pytest.raises(StoreError) as caught:
+        OPERATIONS[work](store)
+    assert not isinstance(caught.value, StoreBlocked), "the owners of a job's files cannot close a bucket"
 
 
 @pytest.mark.usefixtures("short_timeouts")
