@@ -191,7 +191,7 @@ IDENTITIES = st.fixed_dictionaries(
     },
 )
 ANNOTATIONS = st.dictionaries(
-    st.sampled_from(["enabled", "limit-size-mb", "limit-files", "retention-seconds", "include", "exclude"])
+    st.sampled_from(["enabled", "limit-size-mb", "limit-files", "links", "retention-seconds", "include", "exclude"])
     .map("primehub.io/artifact-".__add__)
     .filter(lambda name: name != "primehub.io/artifact-enabled")
     | st.sampled_from(["primehub.io/artifact-grace-seconds", "primehub.io/artifact-odd", "other.example/x~y"]),

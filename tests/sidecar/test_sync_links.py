@@ -1,12 +1,16 @@
 """Links and hard links of a job never cost it its own files, neither while main runs nor in the last sync."""
 
+import math
 import os
 import time
 from collections.abc import Callable
+from unittest import mock
 
 import pytest
 
 from sidecar.process import create_syncer
+from sidecar.scanner import scan_source
+from sidecar.sync import MIN_SCAN_SECONDS
 from tests.sidecar.sidecars import Job
 
 KB = b"x" * 1024
@@ -118,6 +122,19 @@ def test_the_room_that_own_files_leave_is_used_for_links_in_byte_order(job: Job)
     syncer.close()
     assert sorted(job.copies()) == ["link-a", "own"]
     assert job.report().skipped["link_over_limit"].paths == ["link-b", "link-c"]
+
+
+def test_the_scan_of_the_last_sync_leaves_time_to_copy(job: Job) -> None:
+    with mock.patch("sidecar.sync.scan_source", side_effect=scan_source) as scan:
+        syncer = create_syncer(job.settings())
+        syncer.sync()
+        syncer.end_main(time.time())
+        syncer.finish(time.monotonic() + 8)
+        syncer.finish(time.monotonic())
+        syncer.close()
+    running, last, late = (call.args[2] for call in scan.call_args_list)
+    assert (running, late) == (math.inf, MIN_SCAN_SECONDS)
+    assert 3.5 < last <= 4
 
 
 def test_the_setting_skip_leaves_links_out(job: Job) -> None:
