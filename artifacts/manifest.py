@@ -12,7 +12,7 @@ from artifacts.errors import InvalidDocument
 from artifacts.names import path_problem
 
 VERSION = 1
-MAX_LINE_BYTES = 16 * 1024
+MAX_LINE_BYTES = 4 * 1024  # the longest entry has about 3 kB
 MAX_ENTRIES = 1_000_000
 
 _HEX = frozenset("0123456789abcdef")

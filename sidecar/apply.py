@@ -97,11 +97,22 @@ class Applier:
             self._manifest_changed = False
 
     def remove(self, paths: list[str], failed: dict[str, Skipped]) -> None:
-        """Remove copies that the collector wrote; add the failures to `failed`."""
-        for path in paths:
+        """Remove copies that the collector wrote; add the failures to `failed`. Stops at `abort`."""
+
+        def try_remove(path: str) -> StoreError | None:
             try:
                 self._store.remove(path)
             except StoreError as error:
+                return error
+            return None
+
+        for item in map_unordered(try_remove, paths, self._strategy.thread_count, self.abort.is_set):
+            if item is None:
+                if self.abort.is_set():
+                    break
+                continue
+            path, error = item
+            if error is not None:
                 self.record_store_error(error)
                 add_skipped(failed, "store_error", path, detail=str(error.cause.strerror))
             else:

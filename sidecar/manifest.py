@@ -9,7 +9,7 @@ import errno
 import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from artifacts.errors import InvalidDocument, StoreError
 from artifacts.layout import MANIFEST
@@ -26,6 +26,7 @@ from artifacts.manifest import (
 from artifacts.report import Count
 from sidecar import file_signature
 from sidecar.file_signature import SIGNATURE_BYTES, FileSignature, size_of, without_ctime
+from sidecar.scanner import MAX_DEPTH
 from sidecar.store import JobFolderStore, write_all
 
 logger = get_logger(__name__)
@@ -35,6 +36,7 @@ _DIGEST_START = SIGNATURE_BYTES + 8
 _NO_COPY_CTIME = bytes(8)
 _MAX_UINT64 = 2**64 - 1
 _CHUNK_LINES = 2000
+_AVERAGE_ENTRY_BYTES = 600  # in a manifest that is read; an entry with a path of 300 bytes has 500
 
 
 class Manifest:
@@ -103,12 +105,14 @@ class Manifest:
     def load(self, store: JobFolderStore, max_entries: int) -> bool:
         """Load at most `max_entries` entries from the store. Returns whether this pod wrote the manifest.
 
-        The rest of the file after the first invalid line is ignored, and its files are copied again. Raises StoreError
-        if the store cannot be read; a manifest that does not exist is not an error.
+        Users can write the manifest, so its bytes and the depth of its paths are bounded too. The rest of the file
+        after the first invalid line is ignored, and its files are copied again. Raises StoreError if the store cannot
+        be read; a manifest that does not exist is not an error.
         """
         is_ours = False
         try:
-            with contextlib.closing(store.read_lines(MANIFEST)) as lines:
+            with contextlib.closing(store.read_lines(MANIFEST)) as all_lines:
+                lines = _limit_bytes(all_lines, max_entries * _AVERAGE_ENTRY_BYTES)
                 header = read_header(next(lines, b""))
                 if header.job == self.header.job:
                     is_ours = header.pod_uid == self.header.pod_uid
@@ -147,6 +151,8 @@ class Manifest:
         return status is not None and (status.st_size, status.st_ctime_ns if ctime_ns else 0) == self._saved
 
     def _load_entry(self, entry: ManifestEntry) -> None:
+        if entry.path.count("/") > MAX_DEPTH:
+            raise InvalidDocument("manifest", f"a path has more than {MAX_DEPTH} folders")
         signature = file_signature.pack(entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode)
         record = signature + _NO_COPY_CTIME + bytes.fromhex(entry.sha256)
         if entry.pod_uid != self.header.pod_uid:
@@ -174,6 +180,15 @@ class Manifest:
         digest = record[_DIGEST_START:].hex()
         signature = file_signature.unpack(record[:SIGNATURE_BYTES])
         return (path, *signature, digest, path in self.pending, path in self.unstable, pod_uid)
+
+
+def _limit_bytes(lines: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
+    remaining = max_bytes
+    for line in lines:
+        remaining -= len(line)
+        if remaining < 0:
+            raise InvalidDocument("manifest", f"it is larger than {max_bytes} bytes")
+        yield line
 
 
 def is_intact(record: bytes, status: os.stat_result, has_change_times: bool) -> bool:

@@ -26,7 +26,6 @@ _OBSTRUCTED = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EXD
 _NO_FOLDER = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 _MAX_ATTEMPTS = 3  # to create a file whose folder others remove at the same time
 TEMPORARY_FOLDERS = [f"{TEMPORARY}/{number}" for number in range(4)]  # a remote folder takes one create at a time
-MAX_MANIFEST_BYTES = 512 * 1024 * 1024
 
 ContentWriter = Callable[[int], None]  # writes a file's content to a descriptor
 
@@ -103,16 +102,14 @@ class JobFolderStore:
         self.write(path, write_content, exists=exists)
 
     def read_lines(self, path: str) -> Generator[bytes, None, None]:
-        """Yield the lines of a metadata file. Line length and total size are bounded. Raises StoreError."""
+        """Yield the lines of a metadata file; of a longer line, the first 64 KiB. Raises StoreError."""
         with _store_errors("read", path):
             fd = open_beneath(self._root_fd, self._full_path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 os.close(fd)
                 raise OSError(errno.EINVAL, "not a regular file")
             with open(fd, "rb") as file:
-                remaining = MAX_MANIFEST_BYTES
-                while remaining > 0 and (line := file.readline(64 * 1024)):
-                    remaining -= len(line)
+                while line := file.readline(64 * 1024):
                     yield line
 
     def stat(self, path: str) -> os.stat_result | None:
@@ -138,15 +135,17 @@ class JobFolderStore:
     def remove(self, path: str) -> None:
         """Remove a file that the collector wrote, and the folders that become empty. A missing file is not an error."""
         self._unlink(path)
-        while "/" in path:
-            path = path.rpartition("/")[0]
+        folder = path.rpartition("/")[0]
+        while folder:
             try:
-                with self._open_parent(path) as (folder_fd, name):
-                    os.rmdir(name, dir_fd=folder_fd)
-            except FileNotFoundError:
-                continue  # a sidecar that was killed here may have left the folders above
+                with self._open_parent(folder) as (parent_fd, name):
+                    os.rmdir(name, dir_fd=parent_fd)
+            except FileNotFoundError:  # a sidecar that was killed here may have left the folders above
+                folder = self._existing_part(folder)
             except OSError:
                 return  # not empty, or not removable
+            else:
+                folder = folder.rpartition("/")[0]
 
     def make_temporary_folders(self) -> None:
         """Create the folders for temporary files in advance, since time is short in the last sync."""
@@ -183,6 +182,18 @@ class JobFolderStore:
             yield fd, name
         finally:
             os.close(fd)
+
+    def _existing_part(self, folder: str) -> str:
+        """Return the folders at the start of a missing folder's path that exist. Costs no more than their number."""
+        existing: list[str] = []
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            fd = self._open_folder("")[0]
+            stack.callback(os.close, fd)
+            for name in folder.split("/")[:-1]:
+                fd = os.open(name, _OPEN_PATH | os.O_NOFOLLOW, dir_fd=fd)
+                stack.callback(os.close, fd)
+                existing.append(name)
+        return "/".join(existing)
 
     def _open_folder(self, folder: str) -> tuple[int, None]:
         """Open a folder, relative to the job folder ("" for the job folder itself)."""
