@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,14 @@ def test_alerts_fire_as_expected(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_every_alert_has_a_firing_and_a_quiet_case(name: str) -> None:
+    assert {bool(check.get("exp_alerts")) for check in alert_checks() if check["alertname"] == name} == {True, False}
+
+
+@cache
+def alert_checks() -> list[dict[str, Any]]:
+    """Return the checks of all cases, which take a while to parse."""
     cases = [case for path in CASES for case in yaml.safe_load(path.read_text())["tests"]]
-    checks = [check for case in cases for check in case["alert_rule_test"] if check["alertname"] == name]
-    assert {bool(check.get("exp_alerts")) for check in checks} == {True, False}
+    return [check for case in cases for check in case["alert_rule_test"]]
 
 
 @pytest.mark.parametrize(("window", "records"), [("1h", 3), ("30m", 2)])
