@@ -1,4 +1,4 @@
-"""Serves metrics and health checks over HTTP in one thread, which no client can hold up.
+"""Serves metrics and health checks over HTTP in one thread, which no client can block.
 
 Sockets never block, a connection ends after some seconds whatever its client does, and the oldest connection makes way
 if there are too many. http.server needs a thread for each client that is slow.
@@ -40,7 +40,7 @@ class MonitoringServer:
         self.port: int = self._listener.getsockname()[1]
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
-        self._connections: dict[_Connection, float] = {}  # with the time of their end, the oldest first
+        self._connections: dict[_Connection, float] = {}  # -> when to close them (monotonic seconds); the oldest first
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="monitoring", daemon=True)
         self._thread.start()
@@ -72,7 +72,7 @@ class MonitoringServer:
             self._drop(next(iter(self._connections)))
         try:
             accepted, _ = self._listener.accept()
-        except OSError:  # closed again, or this process has no descriptor left, which ends with the oldest connection
+        except OSError:  # the client has gone, or this process has no free descriptor until a connection is closed
             if self._connections:
                 self._drop(next(iter(self._connections)))
             elif not self._is_closing:

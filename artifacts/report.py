@@ -28,8 +28,9 @@ STATES = {
 
 REASONS = {
     "over_limit": "the limit on the number or size of files is exceeded; raise it or exclude files",
-    "link_over_limit": "links and further names of files, for which the limits leave no room",
-    "link_skipped": "links, which the setting PHJOB_ARTIFACT_LINKS=skip leaves out",
+    "link_over_limit": "linked files, including further hard links, for which the limits leave no room; "
+    "raise the limits or replace links with copies",
+    "link_skipped": "links, which are left out because PHJOB_ARTIFACT_LINKS is skip",
     "other_jobs": "links to the artifacts of other jobs",
     "excluded": "excluded by the include and exclude globs",
     "outside_volumes": (

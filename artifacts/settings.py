@@ -112,7 +112,7 @@ SETTINGS_TABLE = (
         "grace_seconds",
         "30",
         number(0, 86400, float),
-        "grace period of the pod in seconds, in which the last sync must end; 0: it runs until it is done",
+        "grace period of the pod in seconds, in which the last sync must end; 0: no limit",
     ),
     _row(
         "linger_seconds",
@@ -150,7 +150,7 @@ SETTINGS_TABLE = (
         "private_volumes",
         "",
         _paths,
-        "those of main's volumes that only its pod uses; on others, only files that main's user can read are collected",
+        "main's volumes that no other pod uses; on other volumes, only files that main's user can read are collected",
     ),
     _row("main_uid", "", _id, "user ID of main, if it is known; 0: main can read all files"),
     _row("main_gid", "", _id, "group ID of main, if it is known"),

@@ -1,8 +1,8 @@
 """Decides whether main's user could read a file, since the sidecar may have more rights.
 
 A sidecar that runs as root can read every file on the job's volumes, and a sidecar whose group main does not have can
-read that group's files. A link must not publish them. Main's user is known from the settings only: main can give every
-file and folder on its volumes another owner's inode, by renaming it.
+read that group's files. A link must not publish them. Main's user is known from the settings only: the owner of a file
+or folder proves nothing, because main can rename other users' files and folders on its volumes.
 """
 
 import os
@@ -25,8 +25,8 @@ class MainUser:
 class AccessRules:
     """Whether main's user could read files, by the owner and "other" bits of the file and of its folders.
 
-    Group bits count only if the sidecar is in the group by a right that main has too. Lists of access rights (ACLs)
-    are not read. Create it in the process whose rights are to be checked.
+    Group bits do not count if the sidecar runs as root, nor for the sidecar's own group unless main has that group too.
+    Access control lists are not read. Create the object in the process that opens the files.
     """
 
     def __init__(self, main: MainUser) -> None:

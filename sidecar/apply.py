@@ -258,7 +258,7 @@ class Applier:
 
 
 def _split_batches(paths: list[str], scan: Scan) -> list[list[str]]:
-    """Return own files before linked ones, which are copied afterwards and so cost own files no time."""
+    """Return the own files and the linked files as separate batches: linked files are copied last."""
     own = [path for path in paths if path not in scan.linked] if scan.linked else paths
     linked = [path for path in paths if path in scan.linked] if scan.linked else []
     return [batch for batch in (own, linked) if batch]

@@ -3,9 +3,9 @@
 They are packed because the sidecar holds two for each of up to 100,000 files. A `mv` of a file of equal size preserves
 size and mtime; ctime and inode reveal it.
 
-Kernels stamp changes with a clock that advances in ticks, so a write in the tick of the recorded ctime changes none of
-the four. The signature of such a racy copy is recorded without its ctime: it then never equals the file's, and a later
-sync copies the file again (git does the same in its index).
+Kernels stamp changes with a clock that advances in ticks, so a write in the tick of the recorded ctime may change none
+of the four values. The signature of such a racy copy is recorded without its ctime. The recorded signature then never
+equals the file's, and a later sync copies the file again (git does the same in its index).
 """
 
 import os

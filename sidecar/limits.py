@@ -36,7 +36,7 @@ class Selector:
         self.obsolete: set[str] = set()
 
     def room_for_own_files(self, allowed: Count) -> Count:
-        """Return what retained copies of own files leave of `allowed`."""
+        """Return the room within `allowed` that retained copies of own files leave."""
         room = subtract(allowed, self._count_copies(self._retained))
         return add(room, self._count_copies(self._retained_linked))
 
@@ -99,7 +99,7 @@ class Selector:
         return [path for path in self._records.keys() - scan.files.keys() if is_retained(path, scan)]
 
     def _select_below_links(self) -> list[str]:
-        """Return the retained copies that are not of the job's own content: those at or below an uncertain link."""
+        """Return the retained copies that are not copies of own files: those at or below an uncertain link."""
         uncertain, in_place = self._scan.uncertain & self._scan.linked, self._scan.in_place
         return [path for path in self._retained if path not in in_place and _is_uncertain(path, uncertain)]
 

@@ -33,7 +33,7 @@ class OpenFolders(Generic[T]):
 
     def forget(self, path: str) -> None:
         """Close the folder, because it is no longer the one at `path`. Only affects the calling thread."""
-        folder = self._of_thread().pop(path, None)
+        folder = self._thread_folders().pop(path, None)
         if folder is not None:
             os.close(folder[0])
 
@@ -44,14 +44,14 @@ class OpenFolders(Generic[T]):
                 os.close(folders.popitem()[1][0])
 
     def _open(self, path: str) -> tuple[int, T]:
-        folders = self._of_thread()
+        folders = self._thread_folders()
         folder = self._open_folder(path)
         if len(folders) >= MAX_FOLDERS:
             self.forget(next(iter(folders)))
         folders[path] = folder
         return folder
 
-    def _of_thread(self) -> dict[str, tuple[int, T]]:
+    def _thread_folders(self) -> dict[str, tuple[int, T]]:
         if not hasattr(self._thread, "folders"):
             self._thread.folders = {}
             self._all.append(self._thread.folders)

@@ -5,7 +5,7 @@ from artifacts.settings import MIB
 
 
 def compute_outcome(report: Report, is_rejected: bool, is_truncated: bool) -> tuple[str, str]:
-    """Return the state and the message to seal `report` with. `is_truncated`: the scan reached its entry limit."""
+    """Return the state and the message to seal `report` with. `is_truncated`: the scan reached a limit."""
     stored = report.collected.files + report.in_place.files
     if is_rejected:
         in_place = f" except {report.in_place.files} already in the job folder" if report.in_place.files else ""

@@ -1,9 +1,9 @@
 """Plans a sync: computes the copies and removals from a scan and the manifest. Pure functions of data.
 
-Only the job's own content can exceed the limits. Then `reject` collects none of its files, and `keep` collects the
+Only the job's own files can exceed the limits. Then `reject` collects none of its files, and `keep` collects the
 files that fit, in byte order of their paths. While main runs, `reject` only pauses copies and removals, because the
-excess may be a temporary file. Linked files (`Scan.linked`) get the room that is left, are copied last, and make room
-again if the own files need it.
+excess may be a temporary file. Linked files (`Scan.linked`) get the room that the own files leave. They are copied
+last, and their copies are removed if own files need the room.
 """
 
 from dataclasses import dataclass, field
@@ -168,9 +168,9 @@ def _plan_removals(
     manifest: Manifest,
     context: SyncContext,
 ) -> None:
-    """Plan to remove `obsolete` copies, copies of files that no longer exist and, in the last sync, that do not fit.
+    """Plan to remove the `obsolete` copies, and the copies of files that no longer exist.
 
-    `files` are the files that fit.
+    In the last sync, also remove the copies of files that do not fit. `files` are the files that fit.
     """
     for path in sorted(manifest.records.keys() - files.keys() | manifest.pending - files.keys()):
         is_obsolete = context.is_last if path in scan.files else not is_retained(path, scan)
@@ -181,9 +181,9 @@ def _plan_removals(
 
 
 def _make_room(plan: SyncPlan, obsolete: set[str], scan: Scan, manifest: Manifest) -> None:
-    """Plan to remove first the copies of linked files that take room, and the files that obstruct a copy.
+    """Plan to remove some copies before others are made: obsolete linked files, and files that obstruct a new copy.
 
-    A file obstructs a copy at the path of a needed folder, or the reverse.
+    A file obstructs a copy if the copy needs a folder at the file's path, or the reverse.
     """
     copies = set(plan.copy)
     folders = {folder for path in copies for folder in parent_folders(path)}

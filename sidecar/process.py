@@ -31,7 +31,7 @@ from sidecar.termination import TerminationMessage
 
 logger = get_logger("sidecar")
 
-_POLL_SECONDS = 0.2  # the signals are blocked, so that no thread is interrupted
+_POLL_SECONDS = 0.2  # between checks for pending signals, which are blocked so that no thread is interrupted
 _ABORT_SECONDS = 5.0  # from the abort of a last sync to its seal, if there is no deadline
 
 

@@ -24,7 +24,7 @@ PERSISTENT_ERRORS = frozenset(
     }
 )
 MAX_PERSISTENT_SECONDS = 5.0
-MAX_WAIT_SECONDS = 30.0  # between all attempts, without a deadline
+MAX_WAIT_SECONDS = 30.0  # the total of all pauses, without a deadline
 _MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.1, 5.0
 
 

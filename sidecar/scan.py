@@ -26,13 +26,12 @@ class ScanOptions:
 class Scan:
     """The result of one scan. Paths are relative and encoded.
 
-    `exists`: there is an artifacts folder; `folder_id` is its (device, inode). `linked`: those of `files` and
-    `uncertain` that are not the job's own content: files reached by a link, and all names of a file with several hard
-    links but the first. `sparse`: path -> bytes that a copy occupies, of
-    files with holes that the store keeps. `in_place`: path in the job folder -> size, of files that are already there.
-    `uncertain`: paths of files and folders that could not be examined ("": the whole folder); copies at or below these
-    paths are retained.
-    `is_truncated`: there were more entries than the scan may read, or could read in time.
+    `exists`: there is an artifacts folder; `folder_id` is its (device, inode). `linked`: the paths in `files` and
+    `uncertain` that are not own files: files reached by a link, and all names but the first of a file with several hard
+    links. `sparse`: path -> bytes that a copy occupies, of files with holes that the store keeps. `in_place`: path in
+    the job folder -> size, of files that are already there. `uncertain`: paths of files and folders that could not be
+    examined ("": the whole folder); copies at or below these paths are retained. `is_truncated`: the scan reached its
+    limit on entries, bytes of paths or time.
     """
 
     exists: bool = False

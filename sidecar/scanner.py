@@ -99,7 +99,7 @@ class _Scanner:
                     encoded = encode_path(left_path)
                     self.scan.uncertain.add(encoded)
                     self.scan.linked.add(encoded)
-                    self._skip("link_over_limit", encoded, detail="more entries than the collector scans")
+                    self._skip("link_over_limit", encoded, detail="more entries than the collector can scan")
                 return
 
     def _scan_tree(self, parent: _Folder | None, name: str) -> None:
@@ -237,7 +237,7 @@ class _Scanner:
             self.scan.sparse[encoded] = size
 
     def _add_hard_link(self, path: str, status: os.stat_result) -> None:
-        """Record a name of a file with several names. The first in byte order is own content."""
+        """Record a name of a file with several names. The first in byte order is the own file."""
         inode = status.st_dev << 64 | status.st_ino
         other = self._hard_links.setdefault(inode, path)
         if other is not path:
@@ -278,7 +278,7 @@ class _Scanner:
             return
         if isinstance(error, PathRefused):
             self._skip(error.reason, encoded, detail=error.detail)
-            if error.reason == "other_jobs":  # by design, not for lack of knowledge
+            if error.reason == "other_jobs":  # left out by design: nothing is uncertain
                 return
         else:
             reason = "unreadable" if isinstance(error, PermissionError) else "source_error"

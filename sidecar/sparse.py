@@ -12,14 +12,14 @@ MAX_RANGES_PER_SCAN = 100_000  # each costs a system call
 
 
 def has_holes(status: os.stat_result) -> bool:
-    """Whether a file occupies less space than its size. So does a compressed file, which need not have holes."""
+    """Whether a file occupies less space than its size. That can also be a compressed file without holes."""
     return status.st_size - status.st_blocks * 512 >= MIN_HOLE_BYTES
 
 
 def data_ranges(fd: int, size: int) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each range of data in the first `size` bytes, in order, at most MAX_RANGES.
 
-    A file system that does not know holes reports all bytes as data.
+    A file system that does not support holes reports all bytes as data.
     """
     position = 0
     for number in range(MAX_RANGES):
@@ -44,9 +44,9 @@ class DataCounter:
         self._is_local: dict[int, bool] = {}  # by device
 
     def count(self, path: str, status: os.stat_result) -> int | None:
-        """Return the bytes of the file that are not in holes, or None if the whole file is to be counted.
+        """Return the bytes of the file that are not in holes, or None to count the whole file.
 
-        The latter on a remote file system, where opening a file is expensive and the number of blocks is no evidence,
+        Returns None on a remote file system, where opening a file is expensive and the number of blocks proves nothing,
         and once the scan has read too many ranges. Raises the errors of `open_file`, and OSError.
         """
         if self._remaining_ranges <= 0 or not self._is_local.get(status.st_dev, True):

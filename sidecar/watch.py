@@ -54,7 +54,7 @@ class FolderWatch(FileSystemEventHandler):
         self._observer: BaseObserver | None = None
         self._fd = -1
         self._is_listening = self._is_broken = False
-        self._problem = ""  # why no folder is watched, as logged
+        self._problem = ""  # the last logged reason why the folder is not watched
 
     def follow(self, folder_id: tuple[int, int] | None, open_folder: Callable[[], int]) -> None:
         """Start to listen to the folder with this (device, inode); None if there is no folder.
@@ -87,7 +87,7 @@ class FolderWatch(FileSystemEventHandler):
                 logger.info("folder watched again")
 
     def _log_problem(self, error: Exception) -> None:
-        """Log why the folder is not watched, if the log does not say so yet: each sync tries again.
+        """Log why the folder is not watched, unless that is already logged: each sync tries again.
 
         ENOSPC (watches), EMFILE (instances), a folder that vanished: in each case the timer still works.
         """

@@ -31,8 +31,8 @@ def security_context(spec: Mapping[str, Any], main: Mapping[str, Any], nonroot_u
 def main_ids(spec: Mapping[str, Any], main: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Return main's user ID and group ID; None if only the image sets them.
 
-    The user ID of a root that cannot read all files, because main drops DAC_OVERRIDE, is None too: 0 lets the sidecar
-    publish every file.
+    If main runs as root but drops DAC_OVERRIDE, it cannot read all files. The user ID is None then, because 0 would let
+    the sidecar publish every file.
     """
     uid, gid = (_effective(spec, main, field) for field in ("runAsUser", "runAsGroup"))
     return None if uid == 0 and not _can_override_modes(main) else uid, gid

@@ -29,7 +29,7 @@ class MountPlan:
     """`mounts` are the sidecar's `volumeMounts`; `volumes`, `hidden` and `private` are paths in main.
 
     The sidecar sees `volumes`. At the paths in `hidden`, which are below them, main has another mount, so the sidecar
-    does not see what main sees there. `private`: the working directory, if its volume lives and dies with the pod.
+    does not see what main sees there. `private`: the working directory, if no other pod uses its volume.
     """
 
     mounts: list[Document]
