@@ -140,7 +140,7 @@ SETTINGS_TABLE = (
         "cleanup_workers",
         "96",
         number(1, 256),
-        "maximum number of jobs examined or removed concurrently; at most 4 in a directory without network",
+        "maximum number of jobs examined or removed concurrently; at most 4 in a directory that is not on a FUSE mount",
     ),
     _cleanup_row("cleanup_max_share", "0.5", number(0, 1, float), "maximum share of all jobs that one run may remove"),
     _cleanup_row(

@@ -126,8 +126,8 @@ def _add_run(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--grace",
         type=_grace_seconds,
         metavar="SECONDS",
-        help="seconds that a cancelled command has to end (default: 30), and then that collecting may take (default: "
-        "until all files are collected or Ctrl-C is pressed twice)",
+        help="seconds in which a cancelled command must end (default: 30), and in which collecting must end after that "
+        "(default: no limit; press Ctrl-C twice to stop collecting)",
     )
 
 

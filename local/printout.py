@@ -16,7 +16,7 @@ _MAX_PATHS_SHOWN = 3
 
 # Explanations that differ from those for a pod.
 _LOCAL_REASONS = {
-    "not_reached": "collecting ended before they were copied; --grace sets the time, which is unlimited by default",
+    "not_reached": "collecting ended before they were copied; --grace limits the time; the default is no limit",
     "outside_volumes": "links to files outside the job's working directory and ./phfs, which are not collected",
 }
 

@@ -71,9 +71,7 @@ class SidecarSupervisor:
             if wait_signal(cancelling, min(remaining, _PROGRESS_SECONDS)):
                 signal_count += 1
                 if signal_count == 1:
-                    logger.warning(
-                        "collecting artifacts; press Ctrl-C again to give up the files that are not collected yet"
-                    )
+                    logger.warning("collecting artifacts; press Ctrl-C again to stop without the remaining files")
                 elif signal_count == 2 and not timeout_seconds:
                     self._process.send_signal(signal.SIGTERM)
                     deadline = time.monotonic() + _REPORT_SECONDS

@@ -177,8 +177,10 @@ class Cleaner:
         self._stopping.set()
 
     def _has_nothing_to_delete(self, folder: JobFolder) -> bool:
-        """Whether the folder does not exist. A folder that somebody removed by hand is deleted like any other, so that
-        its records and the PhJob agree."""
+        """Whether the job has no folder and no collected files.
+
+        If somebody removed the folder by hand, the deletion must still update the records and the PhJob.
+        """
         if folder.phjob is not None and collected_files(folder.phjob).files:
             return False
         return not self._remover.exists(folder)

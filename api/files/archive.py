@@ -65,7 +65,7 @@ def _list(store: Store, prefix: str, path: str) -> Iterator[Item]:
 
 
 class _StoppingLister:
-    """Lists a folder, but not endlessly: the server notices that a client has gone only when it sends."""
+    """Lists a folder up to a limit: the server notices that the client has gone only when it sends data."""
 
     def __init__(self, store: Store) -> None:
         self._store, self._entries = store, 0

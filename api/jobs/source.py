@@ -37,7 +37,7 @@ class JobSource(Protocol):
         """
 
     def annotate_missing(self, job: Job, since: int) -> None:
-        """Annotate the PhJob with the time since when its artifacts are missing in the store (UNIX seconds; 0: not)."""
+        """Annotate the PhJob with when its artifacts were found missing (UNIX seconds); 0 removes the annotation."""
 
     def check(self) -> None:
         """Raise ServiceUnavailable if the source has not been read yet, or its data is too old."""

@@ -148,7 +148,7 @@ class RetentionService:
         collected = collected_files(folder.phjob)
         if collected.files and next(list_artifacts(self._store.list, folder.prefix), None) is None:
             message = missing_message(collected.files, collected.bytes)
-            raise Expired(f"the artifacts of {folder.job} cannot be kept: {message}")
+            raise Expired(f"the artifacts of {folder.job} cannot be extended or pinned: {message}")
 
     def _write(self, folder: JobFolder, decision: Pin | Extension) -> None:
         key = pin_key if isinstance(decision, Pin) else extension_key

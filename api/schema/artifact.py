@@ -55,7 +55,7 @@ class PhJobArtifact(ObjectType):
     reason = String(description="The reason for the state, a keyword from the PhJob's status; null if it has none.")
     message = String(description="The reason for the state as a sentence.")
     removed = Boolean(
-        description="Whether somebody removed the artifacts: deleted them here, or removed all files from the store."
+        description="Whether somebody removed the artifacts, with deletePhJobArtifact or directly from the store."
     )
     collected = Field(FileCount, description="The files that were collected; null if that is unknown.")
     report = Field(PhJobArtifactReport)

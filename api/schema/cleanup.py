@@ -36,12 +36,13 @@ class PhJobArtifactCleanup(ObjectType):
     kept_count = NonNull(Int, description="The number of job folders that would be kept.")
     kept = Field(NonNull(List(NonNull(PhJobArtifactCandidate))), first=Int(default_value=100))
     refusal = String(
-        description="Why the cleanup would refuse to remove so much at once; null if not, or if `complete` is false."
+        description="Why the cleanup would refuse to run; null if it would run, or if `complete` is false."
     )
     complete = NonNull(
         Boolean,
-        description="If false, there was no time to check all job folders: counts and lists have only those that were "
-        "checked, in the order of their groups and names. `python -m api cleanup --dry-run` checks all.",
+        description="Whether all job folders were checked. If false, time ran out: counts and lists have only the "
+        "folders that were checked, in the order of group and job. `python -m api cleanup --dry-run` checks all "
+        "folders.",
     )
 
     @staticmethod
@@ -85,7 +86,7 @@ class PhJobArtifactUsage(ObjectType):
     measured_at = NonNull(String)
     complete = NonNull(
         Boolean,
-        description="If false, there may be more: in folders that the API may not read, or too many to count in time.",
+        description="If false, there may be more files: the API may not read all folders, or counting took too long.",
     )
 
 

@@ -181,7 +181,7 @@ class FolderReader:
     def _read_times(self, prefix: str, sizes: Mapping[str, int]) -> dict[str, float]:
         try:
             return manifest.read_times(self._store, prefix, sizes, self._begin_reading()) if sizes else {}
-        except TooLarge:  # the budget is spent: the times of the copies must do
+        except TooLarge:  # the budget is spent: use the times of the copies
             return {}
 
     def _sorted_files(self, prefix: str, query: FileQuery) -> list[Item]:

@@ -96,7 +96,7 @@ class FileTable(Sequence[FileRow]):
 
 
 class _Columns(dict[str, Sequence[Any]]):
-    """The columns of a table; that of the times is computed when it is read."""
+    """The columns of a table. The times are computed when they are first read."""
 
     def __init__(self, table: "FileTable", columns: Mapping[str, Sequence[Any]]) -> None:
         super().__init__(columns)

@@ -157,7 +157,7 @@ def _enter(stack: DirectoryStack, raw: str, path: str, options: ListOptions) -> 
 
 
 def _report(options: ListOptions, path: str, error: OSError) -> None:
-    """Report a folder that permissions close to the caller, if it wants to know. Else raise StoreError."""
+    """Pass a folder that may not be read to `on_unreadable` if that is set; otherwise raise StoreError."""
     blocked = store_error("list", options.prefix + path, error)
     if error.errno not in DENIED or options.on_unreadable is None:
         raise blocked from error

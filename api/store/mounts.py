@@ -1,6 +1,6 @@
-"""Knows which devices are FUSE mounts, and reads the mount table again only if it has changed.
+"""Caches which devices are FUSE mounts, and reads the mount table again only if it has changed.
 
-The table of a node has a line for each mount of each pod, and each file that is opened needs the answer. The kernel
+Each file that is opened needs this check, and the table of a node has a line for each mount of each pod. The kernel
 reports a change by POLLPRI on an open mountinfo file.
 """
 
@@ -19,7 +19,10 @@ class FuseDevices:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything. A forked process calls it: the kernel reports a change to one reader of an open file."""
+        """Clear the cache.
+
+        Called in a forked process, because the kernel reports a change to only one reader of an open file.
+        """
         if self._fd >= 0:
             os.close(self._fd)
         self._lock = threading.Lock()

@@ -97,8 +97,8 @@ class Store(Protocol):
         `prefix` ends with a slash. `after` skips names up to and including it. Without `recursive`, one level is
         listed, with folders as `sub/`. The collector's own folders are included. If nothing exists at `prefix`, the
         list is empty. Pages are fetched lazily. `on_read` is called with the number of entries read, also while a
-        large directory is read completely before its first file is yielded. A folder that permissions close raises
-        StoreBlocked; with `on_unreadable`, that is called instead, and the listing continues after the folder.
+        large directory is read completely before its first file is yielded. If a folder may not be
+        read, StoreBlocked is raised; with `on_unreadable`, the error is passed to it, and the listing continues.
         """
 
     def stat(self, key: str) -> FileStat:
@@ -128,7 +128,7 @@ class Store(Protocol):
         """Raise StoreError if the store cannot be reached."""
 
     def has_latency(self) -> bool:
-        """Return whether operations wait for a network, so that many at once are faster. Raises StoreError."""
+        """Return whether operations wait for a network, so that concurrent operations are faster. Raises StoreError."""
 
     def capacity(self) -> StoreCapacity | None:
         """Return the file system's size and available space, or None for a bucket. Raises StoreError."""

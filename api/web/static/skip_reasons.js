@@ -5,11 +5,11 @@
 const REASONS = {
   over_limit: ["over the limit on number or size", ""],
   link_over_limit: [
-    "links or further names of a file, for which the limits leave no room",
-    "Copy the files that you want to keep into the artifacts folder. The limits count them before links.",
+    "links, or further hard links, for which the limits leave no room",
+    "Replace the links with copies of the files: files in the artifacts folder come before links. Or raise the limits.",
   ],
-  link_skipped: ["links, which are not followed", "The rule is the setting PHJOB_ARTIFACT_LINKS=skip."],
-  other_jobs: ["links to the artifacts of other jobs", "Those stay with their jobs. Copy a file to collect it again."],
+  link_skipped: ["links, which are left out by a setting", "The setting is PHJOB_ARTIFACT_LINKS=skip."],
+  other_jobs: ["links to the artifacts of other jobs", "Each job keeps its own artifacts. To collect a file again, copy it into the artifacts folder."],
   excluded: [
     "excluded by the rules on which files are collected",
     "The rules are the settings PHJOB_ARTIFACT_INCLUDE and PHJOB_ARTIFACT_EXCLUDE.",
@@ -23,7 +23,7 @@ const REASONS = {
   too_deep: ["more than 100 folders deep", "Use fewer nested folders, or an archive."],
   special_file: ["pipes, sockets or devices, which have no content to collect", ""],
   not_a_folder: ["artifacts is not a folder", "Make artifacts a folder, or a link to one."],
-  unreadable: ["not readable by the collector", "Let the files' owner read them: chmod -R u+rX artifacts."],
+  unreadable: ["not readable by the collector", "Let all users read them: chmod -R a+rX artifacts."],
   invalid_name: [
     "with a name that is too long for the store",
     "Use names of at most 255 bytes, and fewer nested folders.",

@@ -98,7 +98,7 @@ def test_artifacts_that_are_gone_cannot_be_kept(api: Api, change: str, metadata:
     remove_folder(api, metadata=metadata)
     code, message = api.execute_error(f"mutation {{ {change.replace('WHERE', WHERE)} {{ state }} }}")
     assert code == "EXPIRED"
-    assert message == f"the artifacts of job-1 cannot be kept: {GONE['message']}"
+    assert message == f"the artifacts of job-1 cannot be extended or pinned: {GONE['message']}"
     assert list(api.store.list("phjob-artifacts/pins/")) == []
     assert list(api.store.list("phjob-artifacts/extensions/")) == []
 
