@@ -21,6 +21,10 @@ PERSISTENT_ERRORS = frozenset(
         errno.EINVAL,  # a name that the store does not allow, as EILSEQ and ENAMETOOLONG
         errno.EILSEQ,
         errno.ENAMETOOLONG,
+        errno.ENOTDIR,  # something occupies the path of a folder, as with the next three
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ELOOP,
     }
 )
 MAX_PERSISTENT_SECONDS = 5.0

@@ -52,6 +52,7 @@ class Clock(threading.Event):
     [
         ([{errno.ENOSPC}], 120, 7, 5.0),
         ([{errno.EROFS, errno.EACCES}], 120, 7, 5.0),
+        ([{errno.ENOTDIR}], 120, 7, 5.0),
         ([{errno.EDQUOT}], 2, 5, 1.5),
         ([{errno.EIO}], 30, 11, 26.3),
         ([{errno.ENOSPC, errno.EIO}], 30, 11, 26.3),
@@ -151,6 +152,20 @@ def test_files_that_the_store_refuses_are_retried_as_long_as_that_can_help(
     assert (report.state, sorted(report.skipped["store_error"].paths)) == ("incomplete", ["a/1", "a/2"])
     assert report.sealed_at
     assert f'files=2 reason=store_error error="{os.strerror(code)}" retry="in 0.1 s"' in caplog.text
+
+
+def test_a_metadata_folder_that_a_file_occupies_does_not_hold_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "MAX_PERSISTENT_SECONDS", 0.3)
+    job = Job(tmp_path)
+    job.write("a", "1")
+    job.folder.mkdir(parents=True)
+    (job.folder / ".metadata").write_text("another job's")
+    syncer = create_syncer(job.settings())
+    assert finish(syncer, 60) < 10
+    assert (syncer.report.state, syncer.report.sealed_at) == ("incomplete", 0.0)
+    assert (job.folder / ".metadata").read_text() == "another job's"
 
 
 def test_a_store_error_while_main_runs_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
