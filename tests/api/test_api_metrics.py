@@ -38,6 +38,7 @@ def ask(served: DownloadServer, body: bytes, user: str = "alice") -> int:
 
 
 def test_errors_are_counted_by_code_except_for_probes(served: DownloadServer) -> None:
+    served.write("a")
     served.get("/nowhere")
     served.get("x", user="")
     served.get("x")

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from artifacts.layout import EXPIRED_AT, LEGACY_EXPIRED_AT
 from tests.api.cleanup.killing_bucket import ENVIRONMENT, bucket_server
 
+pytestmark = pytest.mark.timeout(150)  # dozens of cleanups
 OWN_PREFIX = "phjob-artifacts"
 DUE = tuple(f"groups/a/jobArtifacts/{job}/" for job in ("job-1", "job-2", "job-3"))
 EXPIRY = (EXPIRED_AT, LEGACY_EXPIRED_AT)
@@ -28,7 +31,7 @@ def run_and_check(store: str, root: Path, environment: Mapping[str, str] = os.en
     """Run the program, and check the files after each killed cleanup and after the next one."""
     command = [sys.executable, "-m", "tests.api.cleanup.killed_cleanups", store, str(root)]
     environment = {**os.environ, **environment}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=50, env=environment)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=140, env=environment)
     first, *runs = [json.loads(line) for line in done.stdout.splitlines()]
     before = first["before"]
     for run in runs:
