@@ -85,7 +85,8 @@ def test_artifacts_are_deleted_after_confirmation(page: Page, site: Site) -> Non
     dialog = ask(page, "Delete")
     dialog.get_by_role("button", name="Delete 3 files").click()
     expect(page.locator("#announcer")).to_have_text("Deleted 3 files (2.5 KiB).")
-    expect(page.get_by_role("heading", name="The artifacts are no longer available.")).to_be_visible()
+    title = "3 files (2.5 KiB) were collected and are no longer in the store."
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
     expect(page.get_by_role("table")).to_have_count(0)
     assert not list(site.data.root.glob("phfs/groups/vision/jobArtifacts/job-1/*"))
 
