@@ -56,7 +56,7 @@ def system_python() -> Interpreter | None:
     """Return /usr/bin/python3 with this environment's packages, or None if it does not work or is our own Python."""
     path = os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]])
     python = Interpreter("/usr/bin/python3", "/usr/bin/python3", path)
-    code = "import watchdog.observers, prometheus_client, sidecar"
+    code = "import prometheus_client, sidecar"
     if os.path.realpath(sys.executable) == os.path.realpath(python.command):
         return None
     with suppress(OSError):

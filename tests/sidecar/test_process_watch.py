@@ -1,9 +1,14 @@
 """File events start a sync early; without events, as on a node that has no free watches, the timer does."""
 
+import os
 import subprocess
+import tempfile
+import tracemalloc
+from unittest import mock
 
 import pytest
 
+from sidecar.watch import MAX_PATH_BYTES, FolderWatch
 from tests.machine import require
 from tests.sidecar.sidecars import Job, Sidecar, running, until
 
@@ -70,3 +75,42 @@ def test_an_event_in_a_linked_folder_starts_a_sync(job: Job) -> None:
         until(sidecar.is_watching, "a watch")
         job.write("b", "x")
         sidecar.wait_copied("a", "b")
+
+
+def test_many_long_names_are_watched_in_bounded_memory() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        fd = os.open(folder, os.O_RDONLY)
+        for name in ["e" * 240] * 14:
+            os.mkdir(name, dir_fd=fd)
+            fd, outer = os.open(name, os.O_RDONLY, dir_fd=fd), fd
+            os.close(outer)
+        for number in range(3000):
+            os.mkdir(f"{number:05}{'d' * 230}", dir_fd=fd)
+        os.close(fd)
+        changes: list[bool] = []
+        watch = FolderWatch(lambda: changes.append(True))
+        status = os.stat(folder)
+        tracemalloc.start()
+        try:
+            watch.follow((status.st_dev, status.st_ino), lambda: os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            watch.pause()
+    assert changes
+    assert peak < MAX_PATH_BYTES * 1.5
+
+
+def test_folders_beyond_the_limit_are_left_to_the_timer(job: Job) -> None:
+    status = job.artifacts.stat()
+    for path in ("a/b", "c"):
+        job.write(f"{path}/x", "x")
+    changes: list[str] = []
+    watch = FolderWatch(lambda: changes.append("change"))
+    with mock.patch("sidecar.watch.MAX_FOLDERS", 3):
+        watch.follow((status.st_dev, status.st_ino), lambda: os.open(job.artifacts, os.O_RDONLY | os.O_DIRECTORY))
+    (job.artifacts / "a/b/x").unlink()
+    assert changes == ["change"]  # because the folder is new
+    (job.artifacts / "c/x").unlink()
+    until(lambda: changes == ["change"] * 2, "an event")
+    watch.pause()
