@@ -29,7 +29,7 @@ STATES = {
 REASONS = {
     "over_limit": "the limit on the number or size of files is exceeded; raise it or exclude files",
     "link_over_limit": "linked files, including further hard links, for which the limits leave no room; "
-    "raise the limits or replace links with copies",
+    "raise the limits, or link only to files that you need",
     "link_skipped": "links, which are left out because PHJOB_ARTIFACT_LINKS is skip",
     "other_jobs": "links to the artifacts of other jobs",
     "excluded": "excluded by the include and exclude globs",

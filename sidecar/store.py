@@ -102,7 +102,7 @@ class JobFolderStore:
         self.write(path, write_content, exists=exists)
 
     def read_lines(self, path: str) -> Generator[bytes, None, None]:
-        """Yield the lines of a metadata file; of a longer line, the first 64 KiB. Raises StoreError."""
+        """Yield the lines of a metadata file, in pieces of at most 64 KiB. Raises StoreError."""
         with _store_errors("read", path):
             fd = open_beneath(self._root_fd, self._full_path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
             if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -184,7 +184,7 @@ class JobFolderStore:
             os.close(fd)
 
     def _existing_part(self, folder: str) -> str:
-        """Return the folders at the start of a missing folder's path that exist. Costs no more than their number."""
+        """Return the leading part of a folder's path that exists. The cost does not depend on the rest of the path."""
         existing: list[str] = []
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
             fd = self._open_folder("")[0]

@@ -214,7 +214,7 @@ def _is_outdated(claim: float | None, record: Record) -> bool:
     if record.pin or record.extended_until is None:
         return claim != FOREVER
     if claim is None and not record.replaces_default:
-        return False  # the default retention applies, and may be longer
+        return False  # the job's retention applies, and may be longer
     return claim is None or claim < record.extended_until or claim >= FOREVER
 
 

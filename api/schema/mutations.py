@@ -37,7 +37,9 @@ class PhJobCreateInput(InputObjectType):
     active_deadline_seconds = Int()
     artifact_limit_size_mb = Int(description="Maximum size of the artifacts, in MB of 1024 x 1024 bytes.")
     artifact_limit_files = Int(description="Maximum number of artifacts.")
-    artifact_over_limit = String(description="If a limit is exceeded: reject collects nothing, keep what fits.")
+    artifact_over_limit = String(
+        description="If a limit is exceeded: reject collects nothing, keep collects the files that fit."
+    )
     artifact_retention_seconds = Int(description="Seconds from the end of the job until its artifacts expire.")
     artifact_include = List(NonNull(String), description="Globs of files to collect; without any: all files.")
     artifact_exclude = List(NonNull(String), description="Globs of files not to collect.")

@@ -6,7 +6,7 @@ const REASONS = {
   over_limit: ["over the limit on number or size", ""],
   link_over_limit: [
     "links, or further hard links, for which the limits leave no room",
-    "Replace the links with copies of the files: files in the artifacts folder come before links. Or raise the limits.",
+    "Raise the limits, or link only to files that you need. Files in the artifacts folder come before linked files.",
   ],
   link_skipped: ["links, which are left out by a setting", "The setting is PHJOB_ARTIFACT_LINKS=skip."],
   other_jobs: ["links to the artifacts of other jobs", "Each job keeps its own artifacts. To collect a file again, copy it into the artifacts folder."],
