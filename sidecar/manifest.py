@@ -9,6 +9,7 @@ import errno
 import itertools
 import os
 import stat
+import struct
 from collections.abc import Iterable, Iterator
 
 from artifacts.errors import InvalidDocument, StoreError
@@ -35,6 +36,7 @@ _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL}
 _DIGEST_START = SIGNATURE_BYTES + 8
 _NO_COPY_CTIME = bytes(8)
 _MAX_UINT64 = 2**64 - 1
+_pack_uint64 = struct.Struct("<Q").pack
 _CHUNK_LINES = 2000
 _AVERAGE_ENTRY_BYTES = 600  # in a manifest that is read; an entry with a path of 300 bytes has 500
 
@@ -73,7 +75,7 @@ class Manifest:
         if size != size_of(signature):
             signature = file_signature.pack(size, *file_signature.unpack(signature)[1:])
         self._bytes += size - size_of(self.records.get(path, b""))
-        self.records[path] = signature + _pack_ctime(copy_ctime_ns) + digest
+        self.records[path] = signature + _pack_uint64(copy_ctime_ns & _MAX_UINT64) + digest
         self.pending.discard(path)
         self.earlier.pop(path, None)
         (self.unstable.add if unstable else self.unstable.discard)(path)
@@ -197,16 +199,9 @@ def is_intact(record: bytes, status: os.stat_result, has_change_times: bool) -> 
     Without change times, only the size is compared. A copy that was recorded before a restart has no ctime; its mtime
     is that of its file then.
     """
-    if not stat.S_ISREG(status.st_mode) or status.st_size != size_of(record):
+    if not (stat.S_ISREG(status.st_mode) and record.startswith(_pack_uint64(status.st_size))):
         return False
-    ctime = record[SIGNATURE_BYTES:_DIGEST_START]
-    if not has_change_times:
+    if not has_change_times or record.startswith(_pack_uint64(status.st_ctime_ns & _MAX_UINT64), SIGNATURE_BYTES):
         return True
-    if ctime == _NO_COPY_CTIME:
-        mtime_ns: int = file_signature.unpack(record[:SIGNATURE_BYTES])[1]
-        return status.st_mtime_ns == mtime_ns
-    return ctime == _pack_ctime(status.st_ctime_ns)
-
-
-def _pack_ctime(ns: int) -> bytes:
-    return (ns & _MAX_UINT64).to_bytes(8, "little")
+    mtime_ns: int = file_signature.unpack(record[:SIGNATURE_BYTES])[1]
+    return record.startswith(_NO_COPY_CTIME, SIGNATURE_BYTES) and status.st_mtime_ns == mtime_ns
