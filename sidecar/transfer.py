@@ -101,17 +101,25 @@ class FileTransfer:
                 _set_modified_at(target, status.st_mtime_ns)
 
         signature = signature_of(status)
+        result = TransferResult()
         for attempt in range(MAX_ATTEMPTS):
             started_ns = time.time_ns()
-            ctime_ns = self._store.write(path, write_content, executable, exists or attempt > 0, self._store_folders)
+            try:
+                has_copy = exists or attempt > 0
+                ctime_ns = self._store.write(path, write_content, executable, has_copy, self._store_folders)
+            except (SourceError, StoreConflict, GrowthExceeded, CopyAborted):
+                if attempt == 0:
+                    raise
+                return result  # that copy is in the store, so the manifest must list it
             status = os.fstat(fd)
             after = signature_of(status)
             if after == signature:
                 unstable = self._main_is_running and is_open_for_writing(fd)
                 racy = self._main_is_running and is_racy(signature, started_ns, self._max_skew_ns(fd, status.st_dev))
                 return TransferResult("", "", signature, copied.size, copied.digest, unstable, racy, ctime_ns)
-            before, signature = signature, after
-        return TransferResult("", "", before, copied.size, copied.digest, unstable=True, copy_ctime_ns=ctime_ns)
+            result = TransferResult("", "", signature, copied.size, copied.digest, True, copy_ctime_ns=ctime_ns)
+            signature = after
+        return result
 
     def _max_skew_ns(self, fd: int, device: int) -> int:
         skew = self._max_skews.get(device)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.settings import MIB
+from sidecar.copy import CopiedContent, Copier
 from sidecar.process import create_syncer
 from tests.sidecar.sidecars import Job, end_syncer
 
@@ -36,3 +38,26 @@ def test_a_time_that_the_store_does_not_support_does_not_fail_a_copy(tmp_path: P
     os.utime(job.artifacts / "a", ns=(2**62, 2**62))
     end_syncer(create_syncer(job.settings()))
     assert (job.copies(), job.report().state) == ({"a": b"1"}, "sealed")
+
+
+@pytest.mark.parametrize("over_limit", ["reject", "keep"])
+def test_the_copy_of_a_file_that_grows_over_the_limit_is_removed_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over_limit: str
+) -> None:
+    job = Job(tmp_path)
+    path = job.write("a", b"x" * (MIB - 1000))
+    copy = Copier.copy
+
+    def copy_and_grow(copier: Copier, source: int, target: int, planned_bytes: int) -> CopiedContent:
+        copied = copy(copier, source, target, planned_bytes)
+        with open(path, "ab") as file:
+            file.write(b"y" * 2000)
+        return copied
+
+    monkeypatch.setattr(Copier, "copy", copy_and_grow)
+    syncer = create_syncer(job.settings(limit_size_mb=1, over_limit=over_limit))
+    syncer.sync(eager=True)
+    assert job.manifest().keys() == job.copies().keys() == {"a"}
+    end_syncer(syncer)
+    assert (job.copies(), job.manifest()) == ({}, {})
+    assert job.report().state == "rejected"
