@@ -13,18 +13,24 @@ def compute_outcome(report: Report, is_rejected: bool, is_truncated: bool) -> tu
     missing = [row for reason, row in report.skipped.items() if reason in INCOMPLETE_REASONS]
     if missing or is_truncated:
         return "incomplete", _incomplete_message(report, is_truncated)
-    if not stored and "excluded" in report.skipped:
-        excluded = format_files_and_size(report.skipped["excluded"].files, report.skipped["excluded"].bytes)
-        return "empty", f"no files to collect: the include and exclude globs excluded {excluded}"
     left_out = _describe_left_out(report)
     if not stored:
-        return "empty", f"no files to collect{left_out}" if left_out else "the job left no files"
+        return _outcome_without_files(report, left_out)
     message = f"{format_files_and_size(stored, report.collected.bytes + report.in_place.bytes)} in the store{left_out}"
     if report.limit_exceeded and report.over_limit == "keep":
         return "sealed", f"{message}; {limit_message(report)}; only the files that fit were collected"
     if report.limit_exceeded:
         return "sealed", f"{message}; {limit_message(report)}; no more files were collected"
     return "sealed", message
+
+
+def _outcome_without_files(report: Report, left_out: str) -> tuple[str, str]:
+    if report.limit_exceeded:
+        return "rejected", f"{limit_message(report)}; no files were collected"
+    if "excluded" in report.skipped:
+        excluded = format_files_and_size(report.skipped["excluded"].files, report.skipped["excluded"].bytes)
+        return "empty", f"no files to collect: the include and exclude globs excluded {excluded}"
+    return "empty", f"no files to collect{left_out}" if left_out else "the job left no files"
 
 
 def limit_message(report: Report) -> str:

@@ -53,6 +53,15 @@ def report(
             ),
         ),
         (
+            report(0, exceeded=True, skipped={"over_limit": Skipped(5), "excluded": Skipped(1)}, over_limit="keep"),
+            False,
+            False,
+            (
+                "rejected",
+                "over the limit: 5 files (5.0 MB) found, 1000 files (100.0 MB) allowed; no files were collected",
+            ),
+        ),
+        (
             report(0, skipped={"excluded": Skipped(3, 30, ["a"])}),
             False,
             False,
