@@ -82,7 +82,7 @@ def is_uncertain(path: str, uncertain: set[str]) -> bool:
 
 
 def is_linked(path: str, scan: Scan) -> bool:
-    """Whether the path is not the job's own content: a linked file, or a copy at or below an uncertain link."""
+    """Whether the path is not an own file: a linked file, or a copy at or below an uncertain link."""
     return path in scan.linked or (path not in scan.files and is_uncertain(path, scan.uncertain & scan.linked))
 
 
