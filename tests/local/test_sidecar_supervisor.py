@@ -76,7 +76,7 @@ def test_second_ctrl_c_during_the_last_sync_ends_the_wait(jobs: JobDriver) -> No
     let_main_end(jobs, started)
     os.killpg(started.pid, signal.SIGINT)
     assert started.stderr
-    assert any("again to give up" in line for line in iter(started.stderr.readline, ""))
+    assert any("press Ctrl-C again" in line for line in iter(started.stderr.readline, ""))
     os.killpg(started.pid, signal.SIGINT)
     assert jobs.wait(started).returncode == 0
     assert jobs.phjob()["status"]["phase"] == "Succeeded"
@@ -91,7 +91,7 @@ def test_without_grace_the_second_ctrl_c_ends_the_last_sync_with_a_report(jobs: 
     wait_for(lambda: "max_seconds=unlimited" in jobs.paths().sidecar_log.read_text())
     assert started.stderr
     os.killpg(started.pid, signal.SIGINT)
-    assert any("again to give up" in line for line in iter(started.stderr.readline, ""))
+    assert any("press Ctrl-C again" in line for line in iter(started.stderr.readline, ""))
     os.killpg(started.pid, signal.SIGINT)
     result = jobs.wait(started)
     assert result.returncode == 0
