@@ -62,6 +62,7 @@ def log_to_stderr(environ: Mapping[str, str], default_level: str) -> None:
     valid_level = level if level in ("debug", "info", "warning", "error") else "info"
     common = {"job": environ.get("PHJOB_NAME", ""), "group": environ.get("PRIMEHUB_GROUP", "")}
     configure_log(environ.get(LOG_FORMAT.env, ""), getattr(logging, valid_level.upper()), common)
+    logging.getLogger("watchdog").setLevel(logging.INFO)  # at DEBUG it logs every event
 
 
 def create_syncer(settings: SidecarSettings) -> Syncer:

@@ -5,12 +5,15 @@ The interval is at least a thousand times the duration of a scan, so an idle fol
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from artifacts.log import get_logger
 from sidecar.scan import Scan
 from sidecar.source import PathRefused
 from sidecar.sync import Syncer
-from sidecar.watch import FolderWatch
+
+if TYPE_CHECKING:
+    from sidecar.watch import FolderWatch
 
 logger = get_logger(__name__)
 
@@ -95,7 +98,9 @@ class SyncLoop(threading.Thread):
             except Exception:  # a job's files can be anything: after any error, the next sync retries
                 logger.exception("sync failed")
             sync_seconds = time.monotonic() - started
-            if self._watch is None:  # watching many folders would delay the first sync
+            if self._watch is None:
+                from sidecar.watch import FolderWatch  # noqa: PLC0415 - takes 50 ms, which would delay the first sync
+
                 self._watch = FolderWatch(self.notify_change)
             self._watch_folder()
             self._sleep(self._syncer.scan, sync_seconds)

@@ -26,6 +26,7 @@ NAMES = ("a", "b", "folder", "folder/a", "folder/b", "folder/deep/a", "folder/de
 FOREIGN = "foreign"
 STARTER = """
 import os, signal, sys
+import sidecar.watch
 from sidecar.process import run
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
 for line in sys.stdin:

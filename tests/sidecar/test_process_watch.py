@@ -96,21 +96,28 @@ def test_many_long_names_are_watched_in_bounded_memory() -> None:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-            watch.pause()
+            watch.close()
     assert changes
     assert peak < MAX_PATH_BYTES * 1.5
 
 
-def test_folders_beyond_the_limit_are_left_to_the_timer(job: Job) -> None:
+@pytest.mark.parametrize("limit", ["MAX_FOLDERS", "MAX_ENTRIES", "MAX_PATH_BYTES"])
+def test_in_a_large_folder_only_changes_of_its_own_entries_raise_events(
+    job: Job, limit: str, caplog: pytest.LogCaptureFixture
+) -> None:
     status = job.artifacts.stat()
-    for path in ("a/b", "c"):
-        job.write(f"{path}/x", "x")
+    job.write("a/b/x", "x")
+    job.write("y", "x")
     changes: list[str] = []
     watch = FolderWatch(lambda: changes.append("change"))
-    with mock.patch("sidecar.watch.MAX_FOLDERS", 3):
-        watch.follow((status.st_dev, status.st_ino), lambda: os.open(job.artifacts, os.O_RDONLY | os.O_DIRECTORY))
-    (job.artifacts / "a/b/x").unlink()
-    assert changes == ["change"]  # because the folder is new
-    (job.artifacts / "c/x").unlink()
-    until(lambda: changes == ["change"] * 2, "an event")
-    watch.pause()
+    caplog.set_level("INFO")
+    try:
+        with mock.patch(f"sidecar.watch.{limit}", 1):
+            watch.follow((status.st_dev, status.st_ino), lambda: os.open(job.artifacts, os.O_RDONLY | os.O_DIRECTORY))
+        (job.artifacts / "a/b/x").unlink()
+        assert changes == ["change"]  # because the folder is new
+        (job.artifacts / "y").unlink()
+        until(lambda: changes == ["change"] * 2, "an event")
+    finally:
+        watch.close()
+    assert caplog.text.count("only the folder itself is watched") == 1
