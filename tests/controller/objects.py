@@ -48,7 +48,7 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
     accepted: float | None = None,
     retention: str | None = None,
 ) -> Document:
-    """Return a pod. It has a sidecar if `sidecar`, the sidecar's state ({} before it starts), is not None.
+    """Return a pod. `sidecar`: the sidecar's state ({} before it starts); None: the pod has no sidecar.
 
     `accepted` is the kubelet's startTime, `retention` the sidecar's setting.
     """

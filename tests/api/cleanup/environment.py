@@ -91,7 +91,7 @@ class StoreEnvironment:
         legacy_in: float | None = -DAY,
         files: Mapping[str, bytes] = FILES,
     ) -> JobFolder:
-        """Write a sealed job folder. The expiry files are written with times in that many seconds; None: no file.
+        """Write a sealed job folder. `expires_in` and `legacy_in`: seconds from now; None: no file.
 
         In a directory, the report was written 9 days ago, as at the end of the job.
         """

@@ -1,4 +1,4 @@
-"""Artifacts that somebody removed from the store by hand: all queries agree, and nobody can keep them."""
+"""Artifacts that somebody removed from the store by hand: all queries agree, and nobody can extend or pin them."""
 
 import shutil
 from typing import Any
