@@ -278,7 +278,7 @@ class _Scanner:
             return
         if isinstance(error, PathRefused):
             self._skip(error.reason, encoded, detail=error.detail)
-            if error.reason == "other_jobs":  # left out by design: nothing is uncertain
+            if error.reason in ("other_jobs", "link_loop"):  # nothing is uncertain: there is no file to collect
                 return
         else:
             reason = "unreadable" if isinstance(error, PermissionError) else "source_error"

@@ -98,6 +98,7 @@ def test_link_loops_are_reported(volumes: Volumes) -> None:
     scan = volumes.scan()
     assert set(scan.files) == {"d/a"}
     assert skipped_paths(scan) == {"link_loop": ["d/here", "d/up", "one", "other", "round", "self"]}
+    assert not scan.uncertain  # no copy of an earlier file at these paths is retained
 
 
 def test_two_links_to_one_folder_are_not_a_loop(volumes: Volumes) -> None:
