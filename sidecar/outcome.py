@@ -62,7 +62,7 @@ def _incomplete_message(report: Report, is_truncated: bool) -> str:
     stored = report.collected.files + report.in_place.files
     parts = [f"{stored} of {report.found.files} files are in the store"]
     if is_truncated:
-        parts.append("the artifacts folder has more entries than the collector can scan")
+        parts.append("the scan reached its limit on entries, paths or time")
     missing = INCOMPLETE_REASONS & report.skipped.keys()
     parts += [_describe_missing(reason, report.skipped[reason]) for reason in REASONS if reason in missing]
     return "; ".join(parts)

@@ -99,7 +99,9 @@ class _Scanner:
                     encoded = encode_path(left_path)
                     self.scan.uncertain.add(encoded)
                     self.scan.linked.add(encoded)
-                    self._skip("link_over_limit", encoded, detail="more entries than the collector can scan")
+                    self._skip(
+                        "link_over_limit", encoded, detail="the scan reached its limit on entries, paths or time"
+                    )
                 return
 
     def _scan_tree(self, parent: _Folder | None, name: str) -> None:

@@ -109,7 +109,7 @@ def report(
             True,
             (
                 "incomplete",
-                "2 of 5 files are in the store; the artifacts folder has more entries than the collector can scan",
+                "2 of 5 files are in the store; the scan reached its limit on entries, paths or time",
             ),
         ),
     ],
