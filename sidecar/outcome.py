@@ -4,15 +4,18 @@ from artifacts.report import INCOMPLETE_REASONS, REASONS, Report, Skipped
 from artifacts.settings import MIB
 
 
-def compute_outcome(report: Report, is_rejected: bool, is_truncated: bool) -> tuple[str, str]:
-    """Return the state and the message to seal `report` with. `is_truncated`: the scan reached a limit."""
+def compute_outcome(report: Report, is_rejected: bool, is_truncated: bool, outdated_files: int = 0) -> tuple[str, str]:
+    """Return the state and the message to seal `report` with.
+
+    `is_truncated`: the scan reached a limit. `outdated_files`: how many copies are not those of the current files.
+    """
     stored = report.collected.files + report.in_place.files
     if is_rejected:
         in_place = f" except {report.in_place.files} already in the job folder" if report.in_place.files else ""
         return "rejected", f"{limit_message(report)}; no files were collected{in_place}"
     missing = [row for reason, row in report.skipped.items() if reason in INCOMPLETE_REASONS]
     if missing or is_truncated:
-        return "incomplete", _incomplete_message(report, is_truncated)
+        return "incomplete", _incomplete_message(report, is_truncated, outdated_files)
     left_out = _describe_left_out(report)
     if not stored:
         return _outcome_without_files(report, left_out)
@@ -58,9 +61,11 @@ def _describe_left_out(report: Report) -> str:
     )
 
 
-def _incomplete_message(report: Report, is_truncated: bool) -> str:
-    stored = report.collected.files + report.in_place.files
+def _incomplete_message(report: Report, is_truncated: bool, outdated_files: int) -> str:
+    stored = report.collected.files + report.in_place.files - outdated_files
     parts = [f"{stored} of {report.found.files} files are in the store"]
+    if outdated_files:
+        parts[0] += f", and {outdated_files} earlier {'copy' if outdated_files == 1 else 'copies'}"
     if is_truncated:
         parts.append("the scan reached its limit on entries, paths or time")
     missing = INCOMPLETE_REASONS & report.skipped.keys()

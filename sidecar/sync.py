@@ -197,7 +197,8 @@ class Syncer:
 
     def _seal(self, retries: Retries) -> None:
         is_rejected = self._plan.is_rejected and not self._manifest.records
-        state, message = compute_outcome(self.report, is_rejected, self.scan.is_truncated and not is_rejected)
+        is_truncated, outdated_files = self.scan.is_truncated and not is_rejected, self._count_outdated()
+        state, message = compute_outcome(self.report, is_rejected, is_truncated, outdated_files)
         if self._settings.main_status and not self.report.main:
             state, message = "incomplete", f"{message}; main's exit status is unknown, so it may still be running"
         problems = glob_problems(self._settings.include + self._settings.exclude)
@@ -220,6 +221,13 @@ class Syncer:
                 logger.warning("seal failed", error=error, retry=format_pause(pause))
             if pause is None or not retries.wait(pause):
                 return
+
+    def _count_outdated(self) -> int:
+        """Count the copies of files that have changed since, or that could not be examined."""
+        files = self.scan.files
+        return sum(
+            path not in files or not record.startswith(files[path]) for path, record in self._manifest.records.items()
+        )
 
     def _finish_store(self) -> None:
         """Remove an earlier pod's files, save the manifest and remove temporary files, before the seal."""

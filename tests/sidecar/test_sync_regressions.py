@@ -72,6 +72,17 @@ def test_files_skipped_by_rule_do_not_count_as_found(tmp_path: Path) -> None:
     assert job.report().message.startswith("1 of 2 files are in the store; outside_volumes: outside")
 
 
+def test_copies_of_earlier_files_do_not_count_as_files_in_the_store(tmp_path: Path) -> None:
+    job = Job(tmp_path)
+    job.write_all(["a", "b", "d/x", "d/y"])
+    syncer = create_syncer(job.settings())
+    syncer.sync(eager=True)
+    shutil.rmtree(job.artifacts / "d")
+    (job.artifacts / "d").symlink_to("/etc")  # its files may be those of the job, so the copies stay
+    end_syncer(syncer)
+    assert job.report().message == "2 of 3 files are in the store, and 2 earlier copies; outside_volumes: d (/etc)"
+
+
 @pytest.mark.parametrize(("written", "state"), [({"exitCode": 0}, "sealed"), (None, "incomplete")])
 def test_the_report_is_incomplete_if_mains_exit_status_is_missing(
     tmp_path: Path, written: dict[str, int] | None, state: str
