@@ -280,8 +280,8 @@ class _Scanner:
             return
         if isinstance(error, PathRefused):
             self._skip(error.reason, encoded, detail=error.detail)
-            if error.reason in ("other_jobs", "link_loop"):  # nothing is uncertain: there is no file to collect
-                return
+            if error.reason == "other_jobs" or (path and error.reason == "link_loop"):
+                return  # nothing is uncertain: there is no file to collect
         else:
             reason = "unreadable" if isinstance(error, PermissionError) else "source_error"
             self._skip(reason, encoded, detail=error.strerror or "")

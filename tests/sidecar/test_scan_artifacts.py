@@ -66,6 +66,7 @@ def test_an_artifacts_link_to_no_folder_is_reported(volumes: Volumes, target: st
     assert not scan.exists
     assert scan.files == {}
     assert reason is None or skipped_paths(scan) == {reason: ["."]}
+    assert scan.uncertain == ({""} if reason == "link_loop" else set())
 
 
 def test_a_file_in_place_of_the_artifacts_folder_is_reported(volumes: Volumes) -> None:
