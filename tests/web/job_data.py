@@ -101,10 +101,10 @@ class JobData:
         header = ManifestHeader(paths.job, report.pod_uid)
         lines = [format_header(header)]
         for name, content in files.items():
-            _write(paths.job_folder / name, content)
-            lines.append(
-                format_entry(ManifestEntry(name, len(content), 0, 0, 0, hashlib.sha256(content).hexdigest()), header)
-            )
+            path = paths.job_folder / name
+            _write(path, content)
+            digest, modified_ns = hashlib.sha256(content).hexdigest(), path.stat().st_mtime_ns
+            lines.append(format_entry(ManifestEntry(name, len(content), modified_ns, 0, 0, digest), header))
         _write(paths.job_folder / MANIFEST, "".join(lines).encode())
         _write(paths.job_folder / REPORT, format_report(report))
         for name in (EXPIRED_AT, LEGACY_EXPIRED_AT):

@@ -107,7 +107,7 @@ def test_a_refused_download_shows_an_error(open_page: OpenPage, site: Site) -> N
 
 
 def test_artifacts_that_expire_while_shown_cannot_be_downloaded(open_page: OpenPage, site: Site) -> None:
-    job = site.data.add_artifacts(site.data.add_job("job-1"))
+    job = site.data.add_artifacts(site.data.add_job("job-1", ago=8 * DAY))
     page = open_page(site, address("job-1"))
     expect(page.locator(".files tbody tr")).to_have_count(3)
     site.data.add_artifacts(job, expires_in=-DAY)
