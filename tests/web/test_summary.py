@@ -50,6 +50,13 @@ CASES: dict[str, tuple[Json, Callable[[Json], bool]]] = {
         job("rejected", report(limitExceeded=True, found={"files": 2, "bytes": 1000}, collected=NONE), 0, 0),
         lambda summary: "900 bytes over the limit" in summary["lines"][0] and "archive" not in summary["hint"],
     ),
+    "earlier copies of files that could not be examined": (
+        job("incomplete", report(found={"files": 1, "bytes": 5}, skipped=[skipped("unreadable")])),
+        lambda summary: (
+            summary["title"] == "Some files are missing."
+            and summary["lines"][0].startswith("The store also has earlier")
+        ),
+    ),
     "in place": (
         job("sealed", report(inPlace={"files": 1, "bytes": 5})),
         lambda summary: (

@@ -128,12 +128,16 @@ function incomplete(job, artifact, report) {
   if (!report?.sealedAt) return interrupted(job, artifact, report);
   const { files } = collectedFiles(report);
   const foundText = formatCount(report.found.files, "file");
+  const hasOldCopies = files > report.found.files; // of files that are gone, or that can no longer be examined
   const lines = [];
+  if (hasOldCopies) lines.push("The store also has earlier copies, of files that could not be examined at the end.");
   if (report.limitExceeded) lines.push(describeExcess(report));
   if (!report.skipped.length) lines.push("The job wrote more files than the collector scans.");
   return {
     tone: "warn",
-    title: `Some files are missing: ${formatCount(files)} of ${foundText} were collected.`,
+    title: hasOldCopies
+      ? "Some files are missing."
+      : `Some files are missing: ${formatCount(files)} of ${foundText} were collected.`,
     lines,
     hint: report.limitExceeded ? adviceOnLimit(report) : "",
   };
