@@ -83,8 +83,13 @@ run: .venv/.stamp ## Serve the page and the API on loopback and run jobs, until 
 	$(BIN)/python -m local serve $(ARGS)
 
 .PHONY: test
-test: .venv/.stamp ## Run all tests
-	$(BIN)/pytest -n 4 --dist worksteal
+test: .venv/.stamp ## Run the tests, except those of the page and the end-to-end tests
+	$(BIN)/pytest -n 4 --dist worksteal --ignore tests/web
+
+# A browser needs a third of the processor time of all tests.
+.PHONY: test-page
+test-page: .venv/.stamp ## Run the tests of the page in a browser (2 minutes, needs chromium)
+	$(BIN)/pytest -n 4 --dist worksteal tests/web
 
 .PHONY: test-sidecar
 test-sidecar: .venv-sidecar/.stamp ## Run the sidecar's tests with only the sidecar's dependencies installed
@@ -154,7 +159,7 @@ bench: .venv/.stamp ## Run the benchmarks
 	$(BIN)/python -m bench
 
 .PHONY: check
-check: lint types test test-sidecar ## Run all checks that must pass before a commit
+check: lint types test test-page test-sidecar ## Run all checks that must pass before a commit
 
 # All extras are resolved together into dev.txt, which constrains the other locks: a package has one version in all.
 .PHONY: lock
