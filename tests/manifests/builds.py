@@ -26,10 +26,13 @@ NAMESPACES = {"demo": "phjobs", "primehub": "hub", "everything": "elsewhere"}
 @functools.cache
 def build_text(name: str) -> str:
     """Return the output of `kubectl kustomize`."""
+    return kustomize(FOLDERS[name]).stdout
+
+
+def kustomize(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `kubectl kustomize`. Raises CalledProcessError."""
     kubectl = Path(sys.executable).with_name("kubectl")
-    return subprocess.run(
-        [kubectl, "kustomize", FOLDERS[name]], capture_output=True, text=True, check=True, timeout=30
-    ).stdout
+    return subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, check=True, timeout=30)
 
 
 @functools.cache

@@ -16,11 +16,13 @@ from tests.manifests.builds import (
     GOLDEN,
     MANIFESTS,
     NAMESPACES,
+    ROOT,
     Document,
     build,
     build_text,
     containers,
     find,
+    kustomize,
     pod_specs,
     sources,
 )
@@ -35,6 +37,11 @@ FOREIGN = ("cert-manager.io/v1", "monitoring.coreos.com/v1")
 @pytest.mark.parametrize("name", NAMES)
 def test_build_equals_the_golden_file(name: str) -> None:
     assert build_text(name) == (GOLDEN / f"{name}.txt").read_text(), "run `make golden` and review the changes"
+
+
+@pytest.mark.parametrize("folder", ["overlay", "primehub"])
+def test_overlays_of_the_end_to_end_tests_build(folder: str) -> None:
+    assert kustomize(ROOT / "tests/e2e" / folder).stdout
 
 
 @pytest.mark.parametrize("version", VERSIONS)
