@@ -48,11 +48,16 @@ class StoreReader:
         return json.loads(entry["text"]) if entry else {}
 
     def expire(self, *jobs: str) -> None:
-        """Make the artifacts of ended PhJobs expire: set the retention to 1 s, and the expiry to a past time."""
+        """Make the artifacts of ended jobs expire now.
+
+        The retention of PhJobs is set to 1 s, because their artifacts cannot expire earlier. An expiry of a pod
+        without a PhJob does not count if it had passed before the report was written.
+        """
         for job in jobs:
-            kubectl("-n", self.namespace, "annotate", "--overwrite", "phjob", job, RETENTION_ANNOTATION + "=1")
+            if kubectl("-n", self.namespace, "get", "phjob", job, "--ignore-not-found", "-o", "name"):
+                kubectl("-n", self.namespace, "annotate", "--overwrite", "phjob", job, RETENTION_ANNOTATION + "=1")
             for file in (".primehub/metadata/expiredAt", ".metadata/expiredAt"):
-                self._run("sh", "-c", f"echo 1700000000 > '{self.folder(job)}/{file}'")
+                self._run("sh", "-c", f"date +%s > '{self.folder(job)}/{file}'")
 
     def touch(self, path: str) -> None:
         """Create an empty file in the group's folder."""

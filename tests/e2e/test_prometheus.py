@@ -210,7 +210,9 @@ def test_runbook_queries_and_commands_work(metrics_run: MetricsRun, system: Syst
         prometheus.query(query)
     checks = re.findall(r"^\*\*Diagnosis\*\*(.*?)^\*\*Mitigation\*\*", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL)
     script = "".join(block for check in checks for block in re.findall(r"^```sh\n(.*?)^```", check, re.M | re.S))
-    commands = sorted(set(script.replace("NAMESPACE", system.namespace).replace("JOB", "metrics-long").splitlines()))
+    for placeholder, value in {"NAMESPACE": system.namespace, "GROUP": system.group, "JOB": "metrics-long"}.items():
+        script = script.replace(placeholder, value)
+    commands = sorted(set(script.splitlines()))
     assert len(commands) > 20
     assert [text for text in map(problem, commands) if text] == []
 
