@@ -88,7 +88,7 @@ test: .venv/.stamp ## Run the tests, except those of the page and the end-to-end
 
 # A browser needs a third of the processor time of all tests.
 .PHONY: test-page
-test-page: .venv/.stamp ## Run the tests of the page in a browser (2 minutes, needs chromium)
+test-page: .venv/.stamp ## Run the tests of the page in a browser (3 minutes, needs chromium)
 	$(BIN)/pytest -n 4 --dist worksteal tests/web
 
 .PHONY: test-sidecar
