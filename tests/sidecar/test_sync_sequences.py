@@ -133,7 +133,7 @@ def change(job: Job, action: str, path: str, argument: Any) -> None:
             case "rename":
                 target.rename(job.artifacts / argument)
             case "link":
-                target.symlink_to(os.path.relpath(job.artifacts / argument, target.parent))
+                target.symlink_to(job.artifacts / argument)  # absolute: a rename must not lead it out of the volumes
             case "hard link":
                 target.hardlink_to(job.artifacts / argument)
             case "mode":
