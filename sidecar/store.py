@@ -81,17 +81,11 @@ class JobFolderStore:
         does not change an older file. An OSError of `write_content` counts as an error of the store. Returns the new
         file's ctime in UNIX nanoseconds, or 0 without `has_change_times`.
         """
-        if folders is None:
-            with contextlib.closing(self.open_folders()) as own_folders:
-                return self.write(path, write_content, executable, exists, own_folders)
         mode = self._file_mode | (0o111 if executable else 0)
-        if not exists:
-            try:
-                return self._create(path, write_content, mode, folders)
-            except StoreError as error:
-                if error.cause.errno != errno.EEXIST:
-                    raise
-        return self._replace(path, write_content, mode, folders)
+        if folders is not None:
+            return self._write(path, write_content, mode, exists, folders)
+        with contextlib.closing(self.open_folders()) as own_folders:
+            return self._write(path, write_content, mode, exists, own_folders)
 
     def write_bytes(self, path: str, content: bytes, exists: bool = False) -> None:
         """Create or replace the small file `path`. `exists`: there is already a file."""
@@ -138,8 +132,7 @@ class JobFolderStore:
         folder = path.rpartition("/")[0]
         while folder:
             try:
-                with self._open_parent(folder) as (parent_fd, name):
-                    os.rmdir(name, dir_fd=parent_fd)
+                self._remove_folder(folder)
             except FileNotFoundError:  # a sidecar that was killed here may have left the folders above
                 folder = self._existing_part(folder)
             except OSError:
@@ -167,11 +160,12 @@ class JobFolderStore:
 
     def remove_empty_folder(self, folder: str) -> None:
         """Remove a folder of the collector, unless it has files or cannot be removed."""
-        with contextlib.suppress(OSError), self._open_parent(folder) as (parent_fd, name):
-            os.rmdir(name, dir_fd=parent_fd)
+        with contextlib.suppress(OSError):
+            self._remove_folder(folder)
 
     def _full_path(self, path: str) -> str:
-        return f"{self._folder}/{path}"
+        """Return the path relative to the PHFS root. `path` is relative to the job folder ("": the job folder)."""
+        return f"{self._folder}/{path}" if path else self._folder
 
     @contextlib.contextmanager
     def _open_parent(self, path: str) -> Iterator[tuple[int, str]]:
@@ -182,6 +176,10 @@ class JobFolderStore:
             yield fd, name
         finally:
             os.close(fd)
+
+    def _remove_folder(self, folder: str) -> None:
+        with self._open_parent(folder) as (parent_fd, name):
+            os.rmdir(name, dir_fd=parent_fd)
 
     def _existing_part(self, folder: str) -> str:
         """Return the leading part of a folder's path that exists. The cost does not depend on the rest of the path."""
@@ -197,8 +195,18 @@ class JobFolderStore:
 
     def _open_folder(self, folder: str) -> tuple[int, None]:
         """Open a folder, relative to the job folder ("" for the job folder itself)."""
-        path = f"{self._folder}/{folder}" if folder else self._folder
-        return open_beneath(self._root_fd, path, _OPEN_PATH), None
+        return open_beneath(self._root_fd, self._full_path(folder), _OPEN_PATH), None
+
+    def _write(
+        self, path: str, write_content: ContentWriter, mode: int, exists: bool, folders: OpenFolders[None]
+    ) -> int:
+        if not exists:
+            try:
+                return self._create(path, write_content, mode, folders)
+            except StoreError as error:
+                if error.cause.errno != errno.EEXIST:
+                    raise
+        return self._replace(path, write_content, mode, folders)
 
     def _create(self, path: str, write_content: ContentWriter, mode: int, folders: OpenFolders[None]) -> int:
         """Create a file and return its ctime.
@@ -234,7 +242,7 @@ class JobFolderStore:
         while True:
             attempts += 1
             folders.forget(folder)
-            self._make_folders(self._full_path(folder) if folder else self._folder)
+            self._make_folders(self._full_path(folder))
             try:
                 return os.open(name, _CREATE, mode, dir_fd=folders.get(folder)[0])
             except OSError as error:
@@ -269,7 +277,7 @@ class JobFolderStore:
             if error.errno not in _NO_FOLDER:
                 raise
             folders.forget(folder)
-            self._make_folders(self._full_path(folder) if folder else self._folder)
+            self._make_folders(self._full_path(folder))
             os.rename(source_name, name, src_dir_fd=source_fd, dst_dir_fd=folders.get(folder)[0])
         if not self.has_change_times:
             return 0

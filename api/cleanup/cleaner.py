@@ -98,9 +98,9 @@ class Cleaner:
             with closing(iter(survey)) as candidates:
                 for candidate in candidates:
                     (due if candidate.is_due else kept).append(candidate)
-                    if complete := time.monotonic() < deadline:
-                        continue
-                    break
+                    if time.monotonic() >= deadline:
+                        complete = False
+                        break
             refusal = self._find_excess(due, survey) if complete else ""
             return CleanupPlan(survey.examined_count, due, kept, refusal, survey.blocked, complete)
 

@@ -18,9 +18,8 @@ from artifacts.layout import job_folder
 from artifacts.names import encode_path
 from artifacts.settings import SidecarSettings
 from sidecar.copy_strategy import choose_strategy
-from sidecar.open_folders import OpenFolders
 from sidecar.source import Source, VolumeView
-from sidecar.store import ContentWriter, JobFolderStore
+from sidecar.store import JobFolderStore
 from sidecar.sync import Syncer
 from tests.sidecar.sidecars import Job
 from tests.sidecar.volumes import OWN_USER
@@ -51,18 +50,9 @@ class FaultyStore(JobFolderStore):
         with self._call("open", ""):
             super().connect()
 
-    def write(
-        self,
-        path: str,
-        write_content: ContentWriter,
-        executable: bool = False,
-        exists: bool = False,
-        folders: OpenFolders[None] | None = None,
-    ) -> int:
-        if folders is None:  # the method calls itself
-            return super().write(path, write_content, executable, exists)
+    def write(self, path: str, *arguments: Any, **options: Any) -> int:
         with self._call("write", path):
-            return super().write(path, write_content, executable, exists, folders)
+            return super().write(path, *arguments, **options)
 
     def remove(self, path: str) -> None:
         with self._call("remove", path):
