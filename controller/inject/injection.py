@@ -27,7 +27,8 @@ from controller.inject.pod import (
     get_mapping,
     is_injected,
 )
-from controller.inject.pod_options import SIDECAR_ROWS, read_pod_options
+from controller.inject.pod_options import read_pod_options
+from controller.inject.wrapper import divert_wrapper
 from controller.settings import WebhookSettings
 
 OUTCOMES = {
@@ -87,7 +88,7 @@ def _inject(pod: Document, settings: WebhookSettings, cluster: ClusterVersion) -
     spec["initContainers"] = [sidecar, *get_list(spec, "initContainers")]
     spec["volumes"] = [*get_list(spec, "volumes"), mask_volume()]
     spec["terminationGracePeriodSeconds"] = options.grace_seconds
-    _disable_wrapper(main)
+    divert_wrapper(main)
     _annotate(pod, {OUTCOME_ANNOTATION: "injected", ORIGINAL_GRACE_ANNOTATION: str(options.original_grace_seconds)})
     return options.warnings + _group_warnings(pod, mounts)
 
@@ -104,17 +105,6 @@ def _check(pod: Document, spec: Document) -> Document:
     if main is None:
         raise Declined("no-main")
     return main
-
-
-def _disable_wrapper(main: Document) -> None:
-    """Disable PrimeHub's own wrapper in main, which would copy the artifacts a second time."""
-    name = SIDECAR_ROWS["enabled"].env
-    variables = [variable for variable in get_list(main, "env") if variable.get("name") == name]
-    if not variables:
-        main["env"] = [*get_list(main, "env"), {"name": name, "value": "false"}]
-    for variable in variables:
-        variable.pop("valueFrom", None)
-        variable["value"] = "false"
 
 
 def _annotate(pod: Document, annotations: dict[str, str]) -> None:

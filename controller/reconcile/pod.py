@@ -154,7 +154,7 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         grace_seconds=_DEFAULT_GRACE_SECONDS if grace_seconds is None else grace_seconds,
         original_grace_seconds=parse_integer(text_field(annotations, ORIGINAL_GRACE_ANNOTATION)),
         has_sidecar=bool(sidecar) and outcome == "injected",
-        is_opted_out=_is_opted_out(annotations, find_named(mapping_list(spec, "containers"), MAIN)),
+        is_opted_out=outcome != "injected" and _is_opted_out(annotations, spec),
         decline_reason="" if outcome == "injected" else outcome,
         no_sidecar_reason=text_field(annotations, NO_SIDECAR_ANNOTATION, 64),
         main=_shift(main_state, behind_seconds),
@@ -163,12 +163,14 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
     )
 
 
-def _is_opted_out(annotations: Mapping[str, Any], main: Mapping[str, Any]) -> bool:
-    """Whether the pod opts out. An injected pod's main also has the variable, which disables PrimeHub's wrapper."""
-    enabled = text_field(annotations, ENABLED_ANNOTATION) or text_field(
-        find_named(mapping_list(main, "env"), "PHJOB_ARTIFACT_ENABLED"), "value"
-    )
-    return enabled.strip().lower() == "false"
+def _is_opted_out(annotations: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    """Whether a pod without the sidecar opts out.
+
+    Do not ask that of a pod annotated as injected: older versions of the webhook set the variable in such pods.
+    """
+    main = find_named(mapping_list(spec, "containers"), MAIN)
+    variable = text_field(find_named(mapping_list(main, "env"), "PHJOB_ARTIFACT_ENABLED"), "value")
+    return (text_field(annotations, ENABLED_ANNOTATION) or variable).strip().lower() == "false"
 
 
 def _clock_behind_seconds(accepted_at: float | None, created_at: float, scheduled_at: float | None) -> float:

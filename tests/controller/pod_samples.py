@@ -218,6 +218,7 @@ def pods(draw: st.DrawFn) -> Document:
     main = draw(containers("main"))
     main["volumeMounts"] = draw(st.permutations([HOME_MOUNT, PHFS_MOUNT, *main["volumeMounts"]]))
     main["env"] = draw(st.lists(variables(), max_size=4))
+    main["command"] = draw(st.sampled_from([None, ["sh"], ["/scripts/run-job.sh", "sleep 1"]]))
     pod = make_pod(annotations=draw(st.none() | ANNOTATIONS))
     spec = pod["spec"]
     spec["containers"] = draw(st.permutations([main, *([draw(containers("other"))] if draw(st.booleans()) else [])]))
@@ -243,7 +244,10 @@ def pods(draw: st.DrawFn) -> Document:
 def variables(draw: st.DrawFn) -> Document:
     name = draw(
         st.sampled_from(
-            ["PHJOB_ARTIFACT_ENABLED", "PHJOB_NAME", "PHJOB_ARTIFACT_LIMIT_FILES", "PHJOB_ARTIFACT_INCLUDE"]
+            [
+                *("PHJOB_ARTIFACT_ENABLED", "PHJOB_NAME", "PHJOB_ARTIFACT_LIMIT_FILES", "PHJOB_ARTIFACT_INCLUDE"),
+                "ARTIFACTS_SRC",
+            ]
         )
     )
     if draw(st.booleans()):

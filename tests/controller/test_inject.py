@@ -9,6 +9,7 @@ import pytest
 from artifacts.settings import SidecarSettings, unknown_settings
 from controller.inject.cluster_version import ClusterVersion, parse_version
 from controller.inject.injection import OUTCOMES, inject
+from controller.inject.wrapper import NO_SOURCE, SOURCE_VARIABLE
 from tests.controller.pod_samples import (
     NEW,
     PHFS_MOUNT,
@@ -103,9 +104,7 @@ def test_the_rest_of_the_pod_is_unchanged() -> None:
     assert after["spec"].pop("terminationGracePeriodSeconds") == 120
     assert after["metadata"]["annotations"].pop(OUTCOME) == "injected"
     assert after["metadata"]["annotations"].pop("primehub.io/artifact-original-grace-seconds") == "30"
-    enabled = after["spec"]["containers"][0]["env"][1]
-    assert enabled == {"name": "PHJOB_ARTIFACT_ENABLED", "value": "false"}
-    enabled["value"] = "true"
+    assert after["spec"]["containers"][0]["env"].pop() == {"name": SOURCE_VARIABLE, "value": NO_SOURCE}
     assert after == before
 
 
@@ -255,23 +254,6 @@ def test_annotations_take_precedence_over_variables_and_variables_over_defaults(
 
 
 @pytest.mark.parametrize(
-    "env",
-    [
-        None,
-        [],
-        [{"name": ENABLED, "value": "true"}],
-        [{"name": ENABLED, "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}],
-        [{"name": ENABLED, "value": "true"}, {"name": "A", "value": "b"}, {"name": ENABLED, "value": "true"}],
-    ],
-)
-def test_primehubs_wrapper_in_main_is_disabled(env: list[Document] | None) -> None:
-    main = injected(make_pod(main={"env": env, "envFrom": [{"configMapRef": {"name": "c"}}]}))["spec"]["containers"][0]
-    variables = [variable for variable in main["env"] if variable["name"] == ENABLED]
-    assert variables
-    assert all(variable == {"name": ENABLED, "value": "false"} for variable in variables)
-
-
-@pytest.mark.parametrize(
     ("given", "expected"),
     [(None, 120), (30, 120), (0, 120), (119, 120), (120, 120), (121, 121), (86400 * 3, 86400 * 3)],
 )
@@ -378,6 +360,7 @@ def test_the_order_of_webhooks_does_not_matter(mutate: Any) -> None:
     for pod in (before, after):
         pod["spec"]["initContainers"].sort(key=lambda item: item["name"])
         pod["spec"]["volumes"].sort(key=lambda item: item["name"])
+        pod["spec"]["containers"][0]["env"].sort(key=lambda item: item["name"])
     assert before == after
 
 

@@ -35,7 +35,7 @@ def without_injection(pod: Document) -> Document:
     for container in spec["containers"]:
         if container["name"] == "main":
             env = container.get("env") or []
-            container["env"] = [variable for variable in env if variable["name"] != "PHJOB_ARTIFACT_ENABLED"]
+            container["env"] = [variable for variable in env if variable["name"] != "ARTIFACTS_SRC"]
     return pod
 
 

@@ -133,6 +133,16 @@ def test_an_unknown_reason_is_replaced() -> None:
     assert artifact.reason == "webhook"
 
 
+def test_a_variable_that_an_older_webhook_set_is_not_an_opt_out() -> None:
+    document = pod_document(annotations={"primehub.io/artifact-sidecar": "injected"})
+    document["spec"]["containers"][0]["env"] = [{"name": "PHJOB_ARTIFACT_ENABLED", "value": "false"}]
+    artifact = status_of(read_pod(document))
+    assert artifact is not None
+    assert artifact.state == "not-injected"
+    del document["metadata"]["annotations"]
+    assert status_of(read_pod(document)) is None
+
+
 def test_a_pod_created_without_the_sidecar_because_of_the_quota_is_reported() -> None:
     without = {"primehub.io/without-artifact-sidecar": "quota", "primehub.io/artifact-enabled": "false"}
     artifact = status_of(pod(annotations=without))

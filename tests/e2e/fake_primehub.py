@@ -12,7 +12,7 @@ from kube import errors
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
 from tests.e2e.accounts import create_service_account, grant_role
-from tests.e2e.installation import kill_jobs
+from tests.e2e.installation import ROOT, kill_jobs
 from tests.e2e.kubectl import kubectl
 from tests.e2e.system import Document, System
 
@@ -24,15 +24,15 @@ PORT = 7070
 KEYS = {"ACCESS_KEY": "access", "SECRET_KEY": "not-a-secret"}
 ADMINISTRATOR = "hub-admin"
 ADMINISTRATION = [{"apiGroups": ["primehub.io"], "resources": ["phjobs/artifacts"], "verbs": ["delete"]}]
-# The step of PrimeHub's wrapper at the end of a job's command.
-WRAPPER = 'test "$PHJOB_ARTIFACT_ENABLED" != true || cp -R artifacts /phfs/jobArtifacts/$PHJOB_NAME/by-wrapper'
+SCRIPTS = "hub-scripts"
+SCRIPT_FOLDERS = {"run-job.sh": "/scripts", "primehub-monitoring-agent": "/monitoring-utils"}
 
 
 @contextmanager
 def fake_primehub(admin: Client, s3_image: str) -> Iterator[None]:
     """Create a namespace with PHFS, its bucket, and an administrator of artifacts; delete them at the end."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    documents = [namespace, persistent_volume(), volume_claim(), s3_server(s3_image), s3_service()]
+    documents = [namespace, persistent_volume(), volume_claim(), scripts(), s3_server(s3_image), s3_service()]
     kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))
     try:
         kubectl("-n", NAMESPACE, "wait", f"pod/{SERVER}", "--for=condition=Ready", "--timeout=60s", timeout_seconds=70)
@@ -80,6 +80,13 @@ def volume_claim() -> Document:
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
+def scripts() -> Document:
+    """Return the ConfigMap with PrimeHub's wrapper and its monitoring agent."""
+    data = {name: (ROOT / "tests/primehub" / name).read_text() for name in SCRIPT_FOLDERS}
+    metadata = {"name": SCRIPTS, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
 def s3_server(image: str) -> Document:
     """Return the pod of the S3 server. The bucket phfs is the folder phfs; files written directly have no ETag."""
     serve = f"chmod 0777 /data/phfs; exec versitygw --quiet --port :{PORT} posix --nometa --default-etag none /data"
@@ -125,13 +132,17 @@ def set_status(hub: System, name: str, **status: Any) -> Document:
 def make_pod(hub: System, job: Document) -> Document:
     """Return the pod that PrimeHub's controller creates for a PhJob."""
     name, spec = job["metadata"]["name"], job["spec"]
-    pod = hub.pod(name, "sh", "-c", f"sleep 1\n{spec['command']}\n{WRAPPER}")
+    pod = hub.pod(name, "/scripts/run-job.sh", f"sleep 1\n{spec['command']}")
     owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": name, "uid": job["metadata"]["uid"]}
     pod["metadata"]["ownerReferences"] = [{**owner, "controller": True, "blockOwnerDeletion": True}]
     pod["metadata"]["labels"] |= {"primehub.io/group": spec["groupName"], "primehub.io/user": spec["userName"]}
-    pod["spec"]["volumes"] += [{"name": "dshm", "emptyDir": {"medium": "Memory"}}]
+    pod["spec"]["volumes"] += [
+        {"name": "dshm", "emptyDir": {"medium": "Memory"}},
+        {"name": "scripts", "configMap": {"name": SCRIPTS, "defaultMode": 0o755}},
+    ]
     [main] = pod["spec"]["containers"]
     main["volumeMounts"] += [{"name": "dshm", "mountPath": "/dev/shm"}]
+    main["volumeMounts"] += [{"name": "scripts", "mountPath": folder} for folder in SCRIPT_FOLDERS.values()]
     environ = {"PHJOB_ARTIFACT_ENABLED": "true", "PHJOB_ARTIFACT_LIMIT_FILES": "1000", "GROUP_NAME": spec["groupName"]}
     main["env"] += [{"name": variable, "value": value} for variable, value in environ.items()]
     return pod

@@ -26,7 +26,7 @@ from tests.e2e.system import UNFINISHED_STATES, System
 from tests.machine import require
 
 WRITE_FILE = "mkdir -p artifacts/sub; echo kept > artifacts/f; echo $PHJOB_ARTIFACT_ENABLED > artifacts/sub/enabled"
-FILES = {"f": "kept\n", "sub/enabled": "false\n"}
+FILES = {"f": "kept\n", "sub/enabled": "true\n"}
 PHJOBS = "customresourcedefinition.apiextensions.k8s.io/phjobs.primehub.io"
 
 
@@ -89,7 +89,7 @@ def hello(hub: System) -> str:
 
 def test_result_is_annotated_and_the_phjobs_status_is_not_changed(hub: System, hello: str) -> None:
     result = wait_for_result(hub, hello)
-    assert (result["state"], result["files"], result["bytes"]) == ("sealed", 2, 11)
+    assert (result["state"], result["files"], result["bytes"]) == ("sealed", 2, 10)
     assert "2 files" in hub.events(hello)["ArtifactsCollected"]
     assert hub.job(hello)["status"] == {"phase": "Succeeded", "reason": "PodSucceeded", "podName": hello}
     assert hub.store.files(hello) == FILES
@@ -106,9 +106,9 @@ def test_job_killed_by_primehub_keeps_the_files_copied_before(hub: System) -> No
 def test_files_in_the_bucket_are_listed_served_and_cleaned_up(hub: System, hello: str) -> None:
     wait_for_result(hub, hello)
     artifact = hub.api.as_account(NAMESPACE, "default").artifact(hello)
-    assert {file["name"]: file["size"] for file in artifact["items"]} == {"f": 5, "sub/enabled": 6}
+    assert {file["name"]: file["size"] for file in artifact["items"]} == {"f": 5, "sub/enabled": 5}
     assert artifact["state"] == "sealed"
-    assert hub.api.download(f"{artifact['prefix']}/sub/enabled") == b"false\n"
+    assert hub.api.download(f"{artifact['prefix']}/sub/enabled") == b"true\n"
     hub.store.expire(hello)
     assert hub.api.query("mutation { cleanupPhJobArtifact }") == {"cleanupPhJobArtifact": 1}
     assert hub.store.tree(hello) == {}

@@ -1,0 +1,24 @@
+"""Keeps PrimeHub's wrapper in main from copying the artifacts a second time.
+
+PrimeHub's `run-job.sh` runs the job's command. If `PHJOB_ARTIFACT_ENABLED` is `true`, it starts PrimeHub's monitoring
+agent before the command, and afterwards copies the folder that `ARTIFACTS_SRC` names. Injection therefore leaves the
+first variable alone, which would also stop the monitoring, and sets the second to a path that cannot exist.
+"""
+
+from controller.inject.pod import Document, get_list
+
+WRAPPER = "run-job.sh"
+SOURCE_VARIABLE = "ARTIFACTS_SRC"
+NO_SOURCE = "/dev/null/collected-by-the-sidecar"  # a path below a file: nobody can create it, not even root in main
+
+
+def runs_wrapper(main: Document) -> bool:
+    """Whether main runs PrimeHub's wrapper, also behind a command that another webhook has put in front of it."""
+    return any(WRAPPER in str(text) for field in ("command", "args") for text in get_list(main, field))
+
+
+def divert_wrapper(main: Document) -> None:
+    """Point the wrapper in main, if it has one, at a source that does not exist, so that it copies nothing."""
+    if runs_wrapper(main):
+        others = [variable for variable in get_list(main, "env") if variable.get("name") != SOURCE_VARIABLE]
+        main["env"] = [*others, {"name": SOURCE_VARIABLE, "value": NO_SOURCE}]
