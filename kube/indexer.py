@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from kube.own_writes import OwnWrites
+
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -34,8 +36,7 @@ class Indexer(Generic[T]):
         self._changing = threading.RLock()
         self._entries: dict[str, IndexedObject[T]] = {}
         self._handlers: list[Callable[[str, T | None, T | None], None]] = []
-        self._written: dict[str, int] = {}  # versions of our own writes that the watch has not delivered yet
-        self._unlisted: set[str] = set()  # keys of _written that were written since the current list began
+        self._writes = OwnWrites()
         self._observed_version = -1  # the version that the list and the watch have reached
 
     def add_handler(self, handler: Callable[[str, T | None, T | None], None]) -> None:
@@ -63,15 +64,14 @@ class Indexer(Generic[T]):
     def begin_list(self) -> None:
         """Record that a list is about to be requested. The list will contain the results of all earlier writes."""
         with self._changing:
-            self._unlisted.clear()
+            self._writes.begin_list()
 
     def replace(self, listed: Mapping[str, IndexedObject[T]], version: str) -> None:
         """Replace all objects with those listed. Objects that we wrote since `begin_list` are preserved."""
         with self._changing:
-            self._written = {key: number for key, number in self._written.items() if key in self._unlisted}
             self._advance(version)
             before, now = self._entries, dict(listed)
-            now |= {key: before[key] for key in self._written if key in before}
+            now |= {key: before[key] for key in self._writes.discard_listed() if key in before}
             self._entries = now
             for key in [*before, *(key for key in now if key not in before)]:
                 self._call_handlers(key, before.get(key), now.get(key))
@@ -89,7 +89,7 @@ class Indexer(Generic[T]):
         version = _version(document)
         identity = _identity(document) if kind != "BOOKMARK" else None
         with self._changing:
-            if identity and _number(version) >= self._written.get(identity[0], -1):
+            if identity and _number(version) >= self._writes.version(identity[0]):
                 self._put(identity[0], None if kind == "DELETED" else self._make_entry(identity[0], version, document))
             if version:
                 self._advance(version)
@@ -103,9 +103,8 @@ class Indexer(Generic[T]):
         identity = _identity(document)
         number = _number(_version(document))
         with self._changing:
-            if identity and number > max(self._observed_version, self._written.get(identity[0], -1)):
-                self._written[identity[0]] = number
-                self._unlisted.add(identity[0])
+            if identity and number > max(self._observed_version, self._writes.version(identity[0])):
+                self._writes.add(identity[0], number)
                 self._put(identity[0], self._make_entry(*identity, document))
 
     def _put(self, key: str, entry: IndexedObject[T] | None) -> None:
@@ -138,9 +137,7 @@ class Indexer(Generic[T]):
 
     def _advance(self, version: str) -> None:
         self._observed_version = _number(version)
-        if self._written:
-            self._written = {key: number for key, number in self._written.items() if number > self._observed_version}
-            self._unlisted &= self._written.keys()
+        self._writes.discard_until(self._observed_version)
 
 
 def is_older(version: str, than: str) -> bool:

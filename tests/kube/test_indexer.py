@@ -154,6 +154,29 @@ def test_own_write_is_dropped_by_the_next_list_even_if_versions_restart() -> Non
     assert indexer.list_keys() == []
 
 
+def test_bookkeeping_of_own_writes_takes_linear_steps() -> None:
+    count = 2000
+    names = [HashedName(f"job-{number}") for number in range(count)]
+    indexer: Indexer[int] = Indexer(read)
+    HashedName.hash_count = 0
+    for version, name in enumerate(names):
+        indexer.record_write(document(name, version))
+    for version, name in enumerate(names):
+        indexer.apply_event("MODIFIED", document(name, version))
+    assert HashedName.hash_count <= 20 * count
+
+
+class HashedName(str):
+    """A name that counts how often any such name is looked up in a dict or a set."""
+
+    __slots__ = ()
+    hash_count = 0
+
+    def __hash__(self) -> int:
+        HashedName.hash_count += 1
+        return super().__hash__()
+
+
 def test_each_version_is_trimmed_once() -> None:
     reads: list[str] = []
     indexer: Indexer[None] = Indexer(lambda document: reads.append(document["metadata"]["name"]))
