@@ -148,11 +148,11 @@ def test_path_problem_never_raises(text: str, prefix_bytes: int) -> None:
 
 
 def test_hostile_megabyte_paths_are_checked_quickly() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for text in ("%" * 2**20, "a/" * 2**19, "%2" * 2**19, ".primehub" * 2**16):
         path_problem(text)
         encode_path(text)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("job", ["a", "job-20211213-abc", "a.b", "0", "x" * 253, "a--b.0"])

@@ -122,10 +122,10 @@ def test_any_text_is_a_valid_glob(glob: str, path: str) -> None:
 @pytest.mark.parametrize("path", ["a" * 255, "a/" * 99 + "a", "/".join(["a" * 255] * 16)])
 def test_the_worst_globs_take_bounded_time(glob: str, path: str) -> None:
     globs = Globs((glob,), ())
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(10):
         globs.is_included(path)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 @OFTEN
@@ -135,6 +135,6 @@ def test_the_worst_globs_take_bounded_time(glob: str, path: str) -> None:
 )
 def test_any_glob_takes_bounded_time(glob: str, path: str) -> None:
     globs = Globs((glob,), ())
-    started = time.perf_counter()
+    started = time.process_time()
     globs.is_included(path)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
