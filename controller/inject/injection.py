@@ -25,6 +25,7 @@ from controller.inject.pod import (
     find_by_name,
     get_list,
     get_mapping,
+    has_annotation_room,
     is_injected,
 )
 from controller.inject.pod_options import read_pod_options
@@ -39,6 +40,7 @@ OUTCOMES = {
     "old-kubernetes": (
         "sidecars need Kubernetes 1.29 or newer, but the API server or a node is older, or its version is unknown"
     ),
+    "annotations-full": "the pod has more than 255 KiB of annotations, so the collector's do not fit: shorten them",
     "not-linux": "the pod does not run on Linux",
     "no-main": f"the pod has no container {MAIN}: give the container that runs the command this name",
     "no-home": (
@@ -70,7 +72,8 @@ def inject(pod: Mapping[str, Any], settings: WebhookSettings, cluster: ClusterVe
     result = copy.deepcopy(dict(pod))
     if outcome in _SILENT_OUTCOMES:
         return Injection(result, outcome, [])
-    _annotate(result, {OUTCOME_ANNOTATION: outcome})
+    if has_annotation_room(_annotations(result)):
+        _annotate(result, {OUTCOME_ANNOTATION: outcome})
     return Injection(result, outcome, [f"artifacts will not be collected: {OUTCOMES[outcome]}"])
 
 
@@ -83,6 +86,8 @@ def _inject(pod: Document, settings: WebhookSettings, cluster: ClusterVersion) -
         raise Declined("opted-out")
     if not cluster.has_native_sidecars:
         raise Declined("old-kubernetes")
+    if not has_annotation_room(_annotations(pod)):
+        raise Declined("annotations-full")
     mounts = plan_mounts(spec, main)
     sidecar = build_container(spec, main, mounts, options, settings)
     spec["initContainers"] = [sidecar, *get_list(spec, "initContainers")]
@@ -109,7 +114,11 @@ def _check(pod: Document, spec: Document) -> Document:
 
 def _annotate(pod: Document, annotations: dict[str, str]) -> None:
     metadata = pod["metadata"] = get_mapping(pod, "metadata")
-    metadata["annotations"] = get_mapping(metadata, "annotations") | annotations
+    metadata["annotations"] = _annotations(pod) | annotations
+
+
+def _annotations(pod: Document) -> Document:
+    return get_mapping(get_mapping(pod, "metadata"), "annotations")
 
 
 def _group_warnings(pod: Document, mounts: MountPlan) -> list[str]:

@@ -17,6 +17,9 @@ ORIGINAL_GRACE_ANNOTATION = ANNOTATION_PREFIX + "original-grace-seconds"
 RESULT_ANNOTATION = ANNOTATION_PREFIX + "result"  # on PhJobs: the status of their artifacts
 GROUP_LABEL = "primehub.io/group"
 
+# The API server accepts 256 KiB of annotations per object, names and values together. 1 KiB is reserved for ours.
+MAX_POD_ANNOTATION_BYTES = 255 * 1024
+
 
 class Declined(Exception):
     """The pod gets no sidecar. `outcome` is a key of injection.OUTCOMES."""
@@ -45,6 +48,12 @@ def all_containers(spec: Mapping[str, Any]) -> Iterator[Document]:
     """Yield the init containers and the containers of a pod."""
     for field in ("initContainers", "containers"):
         yield from get_list(spec, field)
+
+
+def has_annotation_room(annotations: Mapping[str, Any]) -> bool:
+    """Whether our annotations can be added to those of a pod without exceeding the API server's limit."""
+    texts = [text for item in annotations.items() for text in item if isinstance(text, str)]
+    return sum(len(text.encode(errors="replace")) for text in texts) <= MAX_POD_ANNOTATION_BYTES
 
 
 def is_injected(pod: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from controller.documents import (
     text_field,
     time_field,
 )
-from controller.inject.pod import MAIN, ORIGINAL_GRACE_ANNOTATION, OUTCOME_ANNOTATION, SIDECAR
+from controller.inject.pod import MAIN, ORIGINAL_GRACE_ANNOTATION, OUTCOME_ANNOTATION, SIDECAR, has_annotation_room
 from controller.reconcile.names import ENABLED_ANNOTATION, NO_SIDECAR_ANNOTATION
 
 _MAX_SUMMARY_CHARACTERS = 4096
@@ -137,7 +137,10 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
     main_state = _container_state(find_named(mapping_list(status, "containerStatuses"), MAIN))
     sidecar_state = _container_state(find_named(mapping_list(status, "initContainerStatuses"), SIDECAR))
     grace_seconds = integer_field(spec, "terminationGracePeriodSeconds")
-    outcome = text_field(annotations, OUTCOME_ANNOTATION, 64)
+    # The webhook does not annotate a pod if its annotations leave no room.
+    outcome = text_field(annotations, OUTCOME_ANNOTATION, 64) or (
+        "" if has_annotation_room(annotations) else "annotations-full"
+    )
     return Pod(
         name=text_field(metadata, "name"),
         uid=text_field(metadata, "uid"),

@@ -200,6 +200,27 @@ def test_declining_twice_changes_nothing(reason: str, pod: Document) -> None:
     assert inject(annotated, SETTINGS, NEW).pod == annotated
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("a" * 200_000, "injected"), ("a" * 262_000, "annotations-full"), ("\u00e9" * 131_000, "annotations-full")],
+)
+def test_annotations_never_exceed_the_limit_of_the_api_server(value: str, expected: str) -> None:
+    before = make_pod(annotations={"team": value})
+    injection = inject(before, SETTINGS, NEW)
+    annotations = injection.pod["metadata"]["annotations"]
+    assert injection.outcome == expected
+    assert sum(len(f"{name}{text}".encode()) for name, text in annotations.items()) <= 256 * 1024
+    if expected != "injected":
+        assert injection.pod == before
+        assert [OUTCOMES[expected] in warning for warning in injection.warnings] == [True]
+
+
+def test_a_declined_pod_without_room_for_the_reason_is_unchanged() -> None:
+    before = without("volumeMounts", "phfs")
+    before["metadata"]["annotations"] = {"team": "a" * 262_000}
+    assert inject(before, SETTINGS, NEW).pod == before
+
+
 @pytest.mark.parametrize("version", [None, (1, 28), (1, 9), (0, 99)])
 def test_an_old_or_unknown_kubernetes_gets_no_sidecar(version: tuple[int, int] | None) -> None:
     assert outcome(make_pod(), ClusterVersion(version)) == "old-kubernetes"
@@ -365,7 +386,8 @@ def test_the_order_of_webhooks_does_not_matter(mutate: Any) -> None:
 
 
 def test_all_outcomes_are_documented_and_tested() -> None:
-    reached = {"injected", "already-injected", "opted-out", "old-kubernetes", *(reason for reason, _ in REASONS)}
+    silent = ("injected", "already-injected", "opted-out", "old-kubernetes", "annotations-full")
+    reached = {*silent, *(reason for reason, _ in REASONS)}
     assert reached == set(OUTCOMES)
 
 

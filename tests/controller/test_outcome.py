@@ -58,6 +58,7 @@ TABLE = {
     "sidecar restarts while main runs": (pod(main=running(), sidecar=ended(message=summary())), "syncing"),
     "no webhook": (pod(), "not-injected"),
     "opted out": (pod(annotations={"primehub.io/artifact-enabled": "False"}), None),
+    "too many annotations": (pod(annotations={"team": "a" * 262_000}), "not-injected"),
     "declined by the webhook": (pod(annotations={"primehub.io/artifact-sidecar": "no-phfs"}), "not-injected"),
     "sidecar does not end": (pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running"), "unknown"),
     "deleted before it ran": (pod(main=ended(137, since=None), sidecar=ended(), deleting=NOW, phase="Failed"), None),
