@@ -20,6 +20,7 @@ from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
 from api.jobs.job import ArtifactStatus, Job, format_time
+from api.jobs.source import JobSource
 from api.metrics import ApiMetrics
 from api.retention.expiry import RetentionPolicy
 from api.retention.service import RetentionService
@@ -59,7 +60,7 @@ def rows(_: Disk, quick: bool, is_selected: Callable[[str], bool]) -> Iterator[R
     for name, query, files, jobs, ratio, milliseconds in _CASES:
         if not is_selected(name):
             continue
-        services = _services(files, jobs)
+        services = services_of(_jobs(jobs), files)
         plain, ours = (serving(app, query) for app in (_plain(services), graphql_app(services)))
         if json.loads(plain()) != json.loads(ours()):
             raise BenchError(f"{name}: the two responses differ")
@@ -109,10 +110,10 @@ def serving(app: flask.Flask, query: str) -> Serve:
     return serve
 
 
-def graphql_app(services: Services) -> flask.Flask:
-    """Return an application that has only our endpoint."""
+def graphql_app(services: Services, caller: Caller = _CALLER) -> flask.Flask:
+    """Return an application that has only our endpoint, for requests of `caller`."""
     app = flask.Flask("ours", static_folder=None)
-    app.register_blueprint(graphql_blueprint(services, lambda: _CALLER))
+    app.register_blueprint(graphql_blueprint(services, lambda: caller))
     return app
 
 
@@ -133,9 +134,9 @@ def _plain(services: Services) -> flask.Flask:
     return app
 
 
-def _services(files: int, jobs: int) -> Services:
+def services_of(known: JobSource, files: int = 0) -> Services:
+    """Return the services for these jobs, and a store in memory in which the first job has files."""
     store = _Memory([Item(f"folder{n % 10}/file{n:05d}.bin", n * 1000, _NOW - n * 1.5, _NOW) for n in range(files)])
-    known = _jobs(jobs)
     metrics = ApiMetrics(CollectorRegistry())
     settings = ApiSettings.from_env({"PHJOB_API_STORE": "/none", "PHJOB_API_AUTH": "none"})
 

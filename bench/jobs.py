@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from api.jobs.job import Draft, Job
+from api.jobs.order import NEWEST_FIRST, JobOrder
+from api.jobs.sorted_jobs import SortedJobs
 
 
 class EndedJobs:
@@ -10,14 +12,21 @@ class EndedJobs:
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._jobs = {job.id: job for job in jobs}
+        self._sorted = SortedJobs()
+        self._sorted.replace(self._jobs)
 
     def get(self, job: str) -> Job | None:
         """Return the job, or None."""
         return self._jobs.get(job)
 
-    def all(self) -> Sequence[Job]:
-        """Return all jobs."""
-        return list(self._jobs.values())
+    def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
+        """Return all jobs in this order."""
+        return self._sorted.all(order)
+
+    def change(self, job: Job) -> None:
+        """Replace the job of the same id."""
+        self._jobs[job.id] = job
+        self._sorted.put(job.id, job)
 
     def create(self, draft: Draft) -> Job:
         """Not supported."""

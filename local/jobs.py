@@ -12,6 +12,8 @@ from typing import Any
 
 from api.errors import BadInput, NotFoundError, ServiceUnavailable
 from api.jobs.job import Draft, Job, new_job_name, parse_job
+from api.jobs.order import NEWEST_FIRST, JobOrder
+from api.jobs.sorted_jobs import SortedJobs
 from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
 from artifacts.errors import ArtifactError, InvalidName
 from local.documents import lock_documents, read_document, write_document
@@ -29,15 +31,17 @@ class LocalJobs:
         """Raises StartError if the data directory cannot be used."""
         self._data = data
         self._cache = PhJobCache(make_data_directory(data), self._read)
+        self._sorted = SortedJobs()
         self._lock = threading.Lock()
 
     def get(self, job: str) -> Job | None:
         """Return the PhJob with that name, or None if it does not exist. Raises ServiceUnavailable."""
         return self._load().get(job)
 
-    def all(self) -> Sequence[Job]:
-        """Return all PhJobs. Raises ServiceUnavailable."""
-        return list(self._load().values())
+    def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
+        """Return all PhJobs in this order. Raises ServiceUnavailable."""
+        self._load()
+        return self._sorted.all(order)
 
     def create(self, draft: Draft) -> Job:
         """Queue a new job. Raises BadInput if it is invalid, and ServiceUnavailable if its file cannot be written."""
@@ -89,11 +93,13 @@ class LocalJobs:
     def _load(self) -> dict[str, Job]:
         with self._lock:
             try:
-                return self._cache.refresh()
+                jobs = self._cache.refresh()
             except OSError as error:
                 raise ServiceUnavailable(
                     f"the PhJobs in {self._cache.folder} cannot be read: {error.strerror}"
                 ) from error
+            self._sorted.replace(jobs)
+            return jobs
 
     def _read(self, job: str) -> Job | None:
         """Return the PhJob, or None if it is invalid; the scheduler logs the reason."""

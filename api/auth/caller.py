@@ -5,6 +5,7 @@ Permissions depend on the caller's groups, which are compared by group path, as 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from artifacts.errors import InvalidName
@@ -35,7 +36,11 @@ class Caller:
 
     def _is_member(self, group: str) -> bool:
         path = _path(group)
-        return path is not None and any(_path(own) == path for own in self.groups)
+        return path is not None and path in self._paths
+
+    @cached_property
+    def _paths(self) -> frozenset[str | None]:
+        return frozenset(map(_path, self.groups))
 
 
 class Authenticator(Protocol):

@@ -11,6 +11,8 @@ from typing import Any
 
 from api.errors import BadInput, NotFoundError, ServiceUnavailable, job_not_found
 from api.jobs.job import Draft, Job, new_job_name, parse_job
+from api.jobs.order import NEWEST_FIRST, JobOrder
+from api.jobs.sorted_jobs import SortedJobs
 from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
 from artifacts.errors import InvalidName
 from artifacts.log import get_logger
@@ -50,6 +52,8 @@ class KubernetesJobs:
         self._phjobs = ResourceClient(client, phjobs, timeout=_TIMEOUT_SECONDS)
         self._pods = ResourceClient(client, Resource("", "v1", "pods", namespace), timeout=_TIMEOUT_SECONDS)
         self._informer = Informer(ResourceClient(client, phjobs), parse_job, timing=timing, clock=clock)
+        self._sorted = SortedJobs()
+        self._informer.objects.add_handler(lambda key, _old, new: self._sorted.put(key, new))
 
     def start(self) -> None:
         """Start the watch."""
@@ -73,10 +77,10 @@ class KubernetesJobs:
         self.check()
         return self._cached(job)
 
-    def all(self) -> Sequence[Job]:
-        """Return all cached PhJobs."""
+    def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
+        """Return all cached PhJobs in this order."""
         self.check()
-        return self._informer.objects.values()
+        return self._sorted.all(order)
 
     def create(self, draft: Draft) -> Job:
         """Create a PhJob under a new name."""

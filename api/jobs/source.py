@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from api.jobs.job import Draft, Job
+from api.jobs.order import NEWEST_FIRST, JobOrder
 
 
 class JobSource(Protocol):
@@ -15,8 +16,8 @@ class JobSource(Protocol):
     def get(self, job: str) -> Job | None:
         """Return the PhJob of that name, or None."""
 
-    def all(self) -> Sequence[Job]:
-        """Return all PhJobs as of one moment, in no particular order."""
+    def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
+        """Return all PhJobs as of one moment, in this order. The caller must not change the list."""
 
     def create(self, draft: Draft) -> Job:
         """Create a PhJob under a new name. Raises BadInput if the draft is invalid."""

@@ -14,47 +14,11 @@ from api.auth.caller import Caller
 from api.errors import BadInput
 from api.folder import group_path_or_none
 from api.jobs.job import Job
+from api.jobs.order import NEWEST_FIRST, JobOrder, SortKey
+from api.jobs.source import JobSource
 from api.schema.types import check_page_size, parse_direction
 
 PAGE_SIZE = 10
-_SORT_VALUES: dict[str, Callable[[Job], str]] = {
-    "displayName": lambda job: job.display_name.casefold(),
-    "schedule": lambda job: "",
-    "createTime": lambda job: job.create_time,
-    "userName": lambda job: job.user_name.casefold(),
-    "groupName": lambda job: job.group.casefold(),
-    "phase": lambda job: job.phase,
-}
-_NEWEST_FIRST = ("createTime", "desc")
-
-SortKey = tuple[str, str]
-
-
-class JobOrder(NamedTuple):
-    """An order of jobs by one field; equal jobs are ordered by id."""
-
-    field: str
-    descending: bool
-
-    def sort_key(self, job: Job) -> SortKey:
-        """Return the job's sort key."""
-        return _SORT_VALUES[self.field](job), job.id
-
-    def cursor(self, job: Job) -> str:
-        """Encode the job's position in the order; opaque to clients."""
-        return urlsafe_b64encode(orjson.dumps([self.field, *self.sort_key(job)])).decode()
-
-    def decode_cursor(self, cursor: str) -> SortKey:
-        """Decode a cursor into a sort key. Raises BadInput."""
-        try:
-            field, value, name = orjson.loads(urlsafe_b64decode(cursor.encode()))
-        except (ValueError, TypeError) as error:
-            raise BadInput(
-                f"the cursor is invalid, got {cursor[:80]!r}: use an edge's cursor, or one of pageInfo"
-            ) from error
-        if field != self.field or not isinstance(value, str) or not isinstance(name, str):
-            raise BadInput("the cursor is of a list with another orderBy: request the first page without a cursor")
-        return value, name
 
 
 class PageArguments(NamedTuple):
@@ -92,20 +56,44 @@ def parse_order(order_by: Mapping[str, str | None]) -> JobOrder:
     directions = {_camel_case(name): direction for name, direction in order_by.items() if direction is not None}
     if len(directions) > 1:
         raise BadInput("`orderBy` must have one field; jobs that are equal in that field are ordered by id")
-    field, direction = next(iter(directions.items()), _NEWEST_FIRST)
+    if not directions:
+        return NEWEST_FIRST
+    ((field, direction),) = directions.items()
     return JobOrder(field, parse_direction(field, direction))
 
 
-def filter_jobs(jobs: Sequence[Job], caller: Caller, where: Mapping[str, Any]) -> list[Job]:
-    """Return the jobs that the caller may see and that match the argument `where`."""
-    groups = _GroupFilter(caller, where.get("group_id_in"))
-    conditions = _conditions(caller, where)
-    return [job for job in jobs if groups.matches(job.group) and all(matches(job) for matches in conditions)]
+def select_jobs(jobs: JobSource, order: JobOrder, caller: Caller, where: Mapping[str, Any]) -> Sequence[Job]:
+    """Return the jobs that the caller may see and that match the argument `where`, in this order."""
+    if name := where.get("id"):
+        job = jobs.get(name)
+        return filter_jobs([job] if job else [], caller, where)
+    return filter_jobs(jobs.all(order), caller, where)
 
 
-def sort_jobs(jobs: Sequence[Job], order: JobOrder) -> list[Job]:
-    """Return the jobs in this order."""
-    return sorted(jobs, key=order.sort_key, reverse=order.descending)
+def filter_jobs(jobs: Sequence[Job], caller: Caller, where: Mapping[str, Any]) -> Sequence[Job]:
+    """Return the jobs that the caller may see and that match the argument `where`, except `id`."""
+    jobs = _filter_groups(jobs, caller, where.get("group_id_in"))
+    for condition in _conditions(caller, where):
+        jobs = list(filter(condition, jobs))
+    return jobs
+
+
+def encode_cursor(order: JobOrder, job: Job) -> str:
+    """Encode the job's position in the order; opaque to clients."""
+    return urlsafe_b64encode(orjson.dumps([order.field, *order.sort_key(job)])).decode()
+
+
+def _decode_cursor(order: JobOrder, cursor: str) -> SortKey:
+    """Decode a cursor into a sort key. Raises BadInput."""
+    try:
+        field, value, name = orjson.loads(urlsafe_b64decode(cursor.encode()))
+    except (ValueError, TypeError) as error:
+        raise BadInput(
+            f"the cursor is invalid, got {cursor[:80]!r}: use an edge's cursor, or one of pageInfo"
+        ) from error
+    if field != order.field or not isinstance(value, str) or not isinstance(name, str):
+        raise BadInput("the cursor is of a list with another orderBy: request the first page without a cursor")
+    return value, name
 
 
 def take_page(jobs: Sequence[Job], order: JobOrder, arguments: PageArguments) -> JobPage:
@@ -123,9 +111,9 @@ def take_page(jobs: Sequence[Job], order: JobOrder, arguments: PageArguments) ->
 def _take_page_by_cursor(jobs: Sequence[Job], order: JobOrder, arguments: PageArguments) -> JobPage:
     begin, end = 0, len(jobs)
     if arguments.after:
-        begin = _count_before(jobs, order, order.decode_cursor(arguments.after), inclusive=True)
+        begin = order.count_before(jobs, _decode_cursor(order, arguments.after), inclusive=True)
     if arguments.before:
-        end = max(begin, _count_before(jobs, order, order.decode_cursor(arguments.before), inclusive=False))
+        end = max(begin, order.count_before(jobs, _decode_cursor(order, arguments.before)))
     begin, end = _limit_page(begin, end, arguments)
     return JobPage(jobs[begin:end], end < len(jobs), begin > 0)
 
@@ -142,22 +130,11 @@ def _limit_page(begin: int, end: int, arguments: PageArguments) -> tuple[int, in
     return begin, end
 
 
-def _count_before(jobs: Sequence[Job], order: JobOrder, key: SortKey, *, inclusive: bool) -> int:
-    """Count the jobs before the key, or up to the key if `inclusive`."""
-
-    def is_before(job: Job) -> bool:
-        job_key = order.sort_key(job)
-        return (inclusive and job_key == key) or (job_key > key if order.descending else job_key < key)
-
-    return sum(map(is_before, jobs))
-
-
 def _conditions(caller: Caller, where: Mapping[str, Any]) -> list[Callable[[Job], bool]]:
-    """Return one predicate per condition of `where`, except the groups. Empty values are no conditions."""
-    name, part, search = (where.get(field) or "" for field in ("id", "display_name_contains", "search"))
+    """Return one predicate per condition of `where`, except id and groups. Empty values are no conditions."""
+    part, search = (where.get(field) or "" for field in ("display_name_contains", "search"))
     search, phases = search.casefold(), frozenset(where.get("phase_in") or ()) - {None}
     candidates: list[tuple[object, Callable[[Job], bool]]] = [
-        (name, lambda job: job.id == name),
         (phases, lambda job: job.phase in phases),
         (where.get("mine"), lambda job: job.user_id == caller.id),
         (part, lambda job: part in job.display_name),
@@ -166,19 +143,12 @@ def _conditions(caller: Caller, where: Mapping[str, Any]) -> list[Callable[[Job]
     return [matches for value, matches in candidates if value]
 
 
-class _GroupFilter:
-    """Selects the groups that the caller may see and requested. Checks every group once."""
-
-    def __init__(self, caller: Caller, requested: Sequence[str | None] | None) -> None:
-        self._caller = caller
-        self._requested = {_path(group) for group in requested or () if group is not None}
-        self._checked: dict[str, bool] = {}
-
-    def matches(self, group: str) -> bool:
-        if group not in self._checked:
-            is_requested = not self._requested or _path(group) in self._requested
-            self._checked[group] = is_requested and self._caller.can_see(group)
-        return self._checked[group]
+def _filter_groups(jobs: Sequence[Job], caller: Caller, requested: Sequence[str | None] | None) -> Sequence[Job]:
+    """Return the jobs of the groups that the caller may see and requested. Checks every group once."""
+    paths = {_path(group) for group in requested or () if group is not None}
+    groups = {job.group for job in jobs}
+    selected = {group for group in groups if (not paths or _path(group) in paths) and caller.can_see(group)}
+    return jobs if selected == groups else [job for job in jobs if job.group in selected]
 
 
 def _path(group: str) -> str:

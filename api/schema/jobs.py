@@ -2,7 +2,7 @@
 
 # mypy: allow-subclassing-any
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -10,9 +10,10 @@ from graphene import ID, Boolean, Field, InputObjectType, Int, List, NonNull, Ob
 
 from api.folder import folder_of_phjob, visible_job
 from api.jobs.job import Job
+from api.jobs.order import JobOrder
 from api.schema.artifact import ArtifactView, PhJobArtifact
 from api.schema.context import RequestContext
-from api.schema.job_pages import JobOrder, PageArguments, filter_jobs, parse_order, sort_jobs, take_page
+from api.schema.job_pages import PageArguments, encode_cursor, parse_order, select_jobs, take_page
 from api.schema.types import JSON, InstanceType, PageInfo, PageInfoValues
 
 
@@ -183,7 +184,7 @@ class JobQueries(ObjectType):
         """Return the jobs that the caller can see and `where` selects."""
         jobs, order, page_arguments = _select_jobs(info.context, arguments)
         if page_arguments.is_given:
-            jobs = list(take_page(jobs, order, page_arguments).jobs)
+            jobs = take_page(jobs, order, page_arguments).jobs
         info.context.budget.charge_jobs(len(jobs))
         return [JobNode(job, info.context, is_listed=True) for job in jobs]
 
@@ -193,16 +194,18 @@ class JobQueries(ObjectType):
         jobs, order, page_arguments = _select_jobs(info.context, arguments)
         page = take_page(jobs, order, page_arguments)
         info.context.budget.charge_jobs(len(page.jobs))
-        edges = [JobEdge(JobNode(job, info.context, is_listed=True), order.cursor(job)) for job in page.jobs]
+        edges = [JobEdge(JobNode(job, info.context, is_listed=True), encode_cursor(order, job)) for job in page.jobs]
         start, end = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
         return JobConnection(
             PageInfoValues(page.has_next, page.has_previous, start, end, page.number, page.page_count), edges
         )
 
 
-def _select_jobs(context: RequestContext, arguments: Mapping[str, Any]) -> tuple[list[Job], JobOrder, PageArguments]:
+def _select_jobs(
+    context: RequestContext, arguments: Mapping[str, Any]
+) -> tuple[Sequence[Job], JobOrder, PageArguments]:
     """Return the jobs of all pages in their order, and the arguments that select a page."""
     order = parse_order(arguments.get("order_by") or {})
-    jobs = filter_jobs(context.services.jobs.all(), context.caller, arguments.get("where") or {})
+    jobs = select_jobs(context.services.jobs, order, context.caller, arguments.get("where") or {})
     page_arguments = {name: arguments[name] for name in PageArguments._fields if name in arguments}
-    return sort_jobs(jobs, order), order, PageArguments(**page_arguments)
+    return jobs, order, PageArguments(**page_arguments)

@@ -12,6 +12,7 @@ from api.auth.tokens import ANONYMOUS_ADMIN, SERVICE
 from api.errors import NotFoundError
 from api.folder import JobFolder, folder_by_group, folder_by_id
 from api.jobs.job import Draft, Job
+from api.jobs.order import NEWEST_FIRST, JobOrder
 from artifacts.errors import InvalidName
 from artifacts.names import group_path
 
@@ -75,8 +76,8 @@ class Jobs:
     def get(self, job: str) -> Job | None:
         return next((found for found in self.jobs if found.id == job), None)
 
-    def all(self) -> Sequence[Job]:
-        return self.jobs
+    def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
+        return order.sort(self.jobs)
 
     def create(self, draft: Draft) -> Job:
         raise NotImplementedError

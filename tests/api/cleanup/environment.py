@@ -13,6 +13,7 @@ from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
 from api.folder import JobFolder
 from api.jobs.job import Draft, Job, format_time
+from api.jobs.order import NEWEST_FIRST, JobOrder
 from api.metrics import ApiMetrics
 from api.retention.expiry import RetentionPolicy
 from api.retention.service import RetentionService
@@ -37,8 +38,8 @@ class FakeJobs:
     def get(self, job: str) -> Job | None:
         return self.phjobs.get(job)
 
-    def all(self) -> Sequence[Job]:
-        return list(self.phjobs.values())
+    def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
+        return order.sort(self.phjobs.values())
 
     def create(self, draft: Draft) -> Job:
         raise NotImplementedError

@@ -18,6 +18,7 @@ from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
 from api.errors import NotAuthenticated
 from api.jobs.job import ArtifactStatus, Draft, Job, format_time
+from api.jobs.order import NEWEST_FIRST, JobOrder
 from api.metrics import ApiMetrics
 from api.retention.expiry import RetentionPolicy
 from api.retention.service import RetentionService
@@ -54,8 +55,8 @@ class FakeJobSource:
     def get(self, job: str) -> Job | None:
         return self.jobs.get(job)
 
-    def all(self) -> Sequence[Job]:
-        return list(self.jobs.values())
+    def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
+        return order.sort(self.jobs.values())
 
     def create(self, draft: Draft) -> Job:
         name = f"job-new-{len(self.jobs)}"

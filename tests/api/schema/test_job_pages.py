@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from api.auth.caller import Caller
 from api.errors import BadInput
 from api.jobs.job import Job
-from api.schema.job_pages import JobPage, PageArguments, filter_jobs, parse_order, sort_jobs, take_page
+from api.jobs.order import NEWEST_FIRST, JobOrder
+from api.schema.job_pages import JobPage, PageArguments, encode_cursor, parse_order, select_jobs, take_page
+from tests.api.schema.graphql_api import FakeJobSource
 
 ADMIN = Caller("1", "root", is_admin=True)
 
@@ -33,7 +35,7 @@ def ids(page: JobPage) -> list[str]:
 @given(job_lists, orders)
 def test_numbered_pages_together_have_all_jobs(jobs: list[Job], order_by: dict[str, str]) -> None:
     order = parse_order(order_by)
-    sorted_jobs = sort_jobs(jobs, order)
+    sorted_jobs = order.sort(jobs)
     pages = [take_page(sorted_jobs, order, PageArguments(page=number)) for number in range(1, 5)]
     assert [name for page in pages for name in ids(page)] == [job.id for job in sorted_jobs]
     assert {page.page_count for page in pages} == {max(1, (len(jobs) + 9) // 10)}
@@ -46,7 +48,7 @@ def test_cursor_pages_have_all_jobs_in_both_directions(
     jobs: list[Job], order_by: dict[str, str], size: int, forwards: bool
 ) -> None:
     order = parse_order(order_by)
-    sorted_jobs = sort_jobs(jobs, order)
+    sorted_jobs = order.sort(jobs)
     found: list[str] = []
     arguments = PageArguments(first=size) if forwards else PageArguments(last=size)
     while True:
@@ -55,9 +57,9 @@ def test_cursor_pages_have_all_jobs_in_both_directions(
         if not (page.has_next if forwards else page.has_previous):
             break
         arguments = (
-            PageArguments(first=size, after=order.cursor(page.jobs[-1]))
+            PageArguments(first=size, after=encode_cursor(order, page.jobs[-1]))
             if forwards
-            else PageArguments(last=size, before=order.cursor(page.jobs[0]))
+            else PageArguments(last=size, before=encode_cursor(order, page.jobs[0]))
         )
     assert found == [job.id for job in sorted_jobs]
 
@@ -65,28 +67,43 @@ def test_cursor_pages_have_all_jobs_in_both_directions(
 @given(job_lists, st.data())
 def test_deleted_and_new_jobs_do_not_repeat_others(jobs: list[Job], data: st.DataObject) -> None:
     order = parse_order({})
-    first = take_page(sort_jobs(jobs, order), order, PageArguments(first=3))
+    first = take_page(order.sort(jobs), order, PageArguments(first=3))
     if not first.jobs:
         return
     deleted = data.draw(st.sampled_from(jobs))
     later = [job for job in jobs if job != deleted] + [make_job("new", create_time="3")]
-    second = take_page(sort_jobs(later, order), order, PageArguments(first=99, after=order.cursor(first.jobs[-1])))
+    second = take_page(order.sort(later), order, PageArguments(first=99, after=encode_cursor(order, first.jobs[-1])))
     assert set(ids(first)).isdisjoint(ids(second))
     assert set(ids(first)) | set(ids(second)) | {deleted.id} >= {job.id for job in jobs}
+
+
+def test_a_cursor_finds_its_place_without_looking_at_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    order, count = parse_order({}), 10_000
+    jobs = order.sort(make_job(str(number), create_time=f"{number:05}") for number in range(count))
+    cursor, looked_at = encode_cursor(order, jobs[count // 2]), list[Job]()
+    sort_key = JobOrder.sort_key
+
+    def recorded(order: JobOrder, job: Job) -> tuple[str, str]:
+        looked_at.append(job)
+        return sort_key(order, job)
+
+    monkeypatch.setattr(JobOrder, "sort_key", recorded)
+    assert take_page(jobs, order, PageArguments(first=3, after=cursor)).jobs == jobs[count // 2 + 1 :][:3]
+    assert len(looked_at) <= 20
 
 
 def test_newest_job_is_first_by_default() -> None:
     order = parse_order({"create_time": None})
     jobs = [make_job("old", create_time="2026-01-01T00:00:00Z"), make_job("new", create_time="2026-01-02T00:00:00Z")]
-    assert [job.id for job in sort_jobs(jobs, order)] == ["new", "old"]
+    assert [job.id for job in order.sort(jobs)] == ["new", "old"]
 
 
 def test_default_page_has_ten_jobs() -> None:
     order = parse_order({})
-    jobs = sort_jobs([make_job(str(number)) for number in range(12)], order)
+    jobs = order.sort(make_job(str(number)) for number in range(12))
     assert (
         len(take_page(jobs, order, PageArguments()).jobs)
-        == len(take_page(jobs, order, PageArguments(after=order.cursor(jobs[0]))).jobs)
+        == len(take_page(jobs, order, PageArguments(after=encode_cursor(order, jobs[0]))).jobs)
         == 10
     )
 
@@ -140,4 +157,21 @@ def test_jobs_are_filtered(where: dict[str, Any], expected: set[str]) -> None:
         make_job("a2", group="Team_A", display_name="test", user_id="1", phase="Running"),
         make_job("b1", group="b", phase="Failed"),
     ]
-    assert {job.id for job in filter_jobs(jobs, ADMIN, where)} == expected
+    source = FakeJobSource()
+    source.jobs = {job.id: job for job in jobs}
+    assert {job.id for job in select_jobs(source, NEWEST_FIRST, ADMIN, where)} == expected
+
+
+def test_only_jobs_of_the_callers_groups_are_selected() -> None:
+    source = FakeJobSource()
+    source.jobs = {name: make_job(name, group=name) for name in ("Team_A", "team-a", "b", "../a")}
+    caller = Caller("2", "bob", ["team_a", "../a"])
+    assert {job.id for job in select_jobs(source, NEWEST_FIRST, caller, {})} == {"Team_A", "team-a"}
+    assert select_jobs(source, NEWEST_FIRST, caller, {"id": "b"}) == []
+
+
+def test_a_job_is_found_by_its_id_without_a_list_of_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = FakeJobSource()
+    source.jobs = {"a": make_job("a")}
+    monkeypatch.delattr(FakeJobSource, "all")
+    assert [job.id for job in select_jobs(source, NEWEST_FIRST, ADMIN, {"id": "a"})] == ["a"]
