@@ -4,6 +4,7 @@ groups/<group path>/jobArtifacts/<job>/<path of an artifact>
                                       /.primehub/metadata/{expiredAt,manifest.jsonl,report.json}
                                       /.primehub/tmp/<number>      unfinished copies, only during a sync
                                       /.metadata/expiredAt         the same content, at the path that PrimeHub uses
+                                      /.metadata/monitoring        metrics of main, by PrimeHub's monitoring agent
 """
 
 from artifacts.names import check_job_name, group_path

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from api import listing, manifest
 from api.auth.caller import Caller
@@ -12,6 +12,8 @@ from api.errors import ApiError, TooLarge
 from api.folder import JobFolder
 from api.jobs.job import Job, collected_files
 from api.listing import FileListing, FilePage, FileQuery
+from api.monitoring import MAX_BYTES as MAX_MONITORING_BYTES
+from api.monitoring import MONITORING, parse_monitoring
 from api.retention.expiry import Retention
 from api.schema.budget import FILE_ENTRIES, Budget
 from api.services import Services
@@ -25,6 +27,8 @@ from artifacts.report import MAX_BYTES, Report, read_report
 logger = get_logger(__name__)
 
 _FIRST_PAGE = listing.MAX_PAGE_SIZE - 1  # with the file that shows whether there are more, one page of a bucket
+
+_MONITORING_ENTRY_BYTES = 16  # as many bytes count as one entry: a request cannot read many large files
 
 T = TypeVar("T")
 
@@ -63,6 +67,12 @@ class FolderReader:
         """Return the collector's report, or None if it is missing or invalid. Charges for the folder."""
         self._charge_folder(folder)
         return self._cached(("report", folder.prefix), lambda: self._read_report(folder.prefix))
+
+    def monitoring(self, folder: JobFolder) -> dict[str, Any] | None:
+        """Return what PrimeHub's monitoring agent recorded; None if it is missing, invalid or has expired."""
+        if self.retention(folder).has_expired(self._services.clock()):
+            return None
+        return self._cached(("monitoring", folder.prefix), lambda: self._read_monitoring(folder.prefix))
 
     def is_running(self, job: Job) -> bool:
         """Whether main or the sidecar may still run."""
@@ -157,6 +167,15 @@ class FolderReader:
             return read_report(self._store.read(prefix + REPORT, MAX_BYTES))
         except (FileMissing, InvalidDocument):
             return None
+
+    def _read_monitoring(self, prefix: str) -> dict[str, Any] | None:
+        on_read = self._begin_reading()
+        try:
+            content = self._store.read(prefix + MONITORING, MAX_MONITORING_BYTES)
+        except (FileMissing, InvalidDocument):
+            return None
+        on_read(len(content) // _MONITORING_ENTRY_BYTES)
+        return parse_monitoring(content)
 
     def _find_missing(self, folder: JobFolder) -> bool:
         job, report = folder.phjob, self.report(folder)

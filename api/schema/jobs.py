@@ -40,7 +40,11 @@ class PhJob(ObjectType):
     log_endpoint = String(description="Always null.")
     artifact = Field(PhJobArtifact)
     active_deadline_seconds = Int()
-    monitoring = Field(JSON, description="Always null.")
+    monitoring = Field(
+        JSON,
+        description="Beside PrimeHub: CPU, memory and GPU use of the job, as PrimeHub's monitoring agent wrote it. Null "
+        "in lists of jobs, if the agent wrote nothing or invalid data, and after the expiry.",
+    )
 
 
 class PhJobEdge(ObjectType):
@@ -102,7 +106,7 @@ class InstanceTypeRow(NamedTuple):
 class JobNode:
     """The values of PhJob. `is_listed`: whether the job is part of a list; then its status replaces the store."""
 
-    schedule = log_endpoint = monitoring = None
+    schedule = log_endpoint = None
 
     def __init__(self, job: Job, context: RequestContext, is_listed: bool = False) -> None:
         self.job, self._context, self._is_listed = job, context, is_listed
@@ -139,6 +143,12 @@ class JobNode:
         """The artifacts of the job."""
         folder = folder_of_phjob(self.job)
         return ArtifactView(self._context, folder, self._is_listed) if folder else None
+
+    @property
+    def monitoring(self) -> dict[str, Any] | None:
+        """The job's use of resources; None in lists, and if there is no valid record."""
+        folder = None if self._is_listed else folder_of_phjob(self.job)
+        return self._context.folders.monitoring(folder) if folder else None
 
 
 class JobEdge(NamedTuple):

@@ -28,7 +28,7 @@ class Size(Scalar):
 
 
 class JSON(Scalar):
-    """Any JSON value. This server always returns null."""
+    """Any JSON value."""
 
     @staticmethod
     def serialize(value: Any) -> Any:

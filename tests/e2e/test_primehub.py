@@ -27,6 +27,7 @@ from tests.machine import require
 
 WRITE_FILE = "mkdir -p artifacts/sub; echo kept > artifacts/f; echo $PHJOB_ARTIFACT_ENABLED > artifacts/sub/enabled"
 FILES = {"f": "kept\n", "sub/enabled": "true\n"}
+COLLECTOR_FILES = {f".primehub/metadata/{name}" for name in ("expiredAt", "manifest.jsonl", "report.json")}
 PHJOBS = "customresourcedefinition.apiextensions.k8s.io/phjobs.primehub.io"
 
 
@@ -93,6 +94,14 @@ def test_result_is_annotated_and_the_phjobs_status_is_not_changed(hub: System, h
     assert "2 files" in hub.events(hello)["ArtifactsCollected"]
     assert hub.job(hello)["status"] == {"phase": "Succeeded", "reason": "PodSucceeded", "podName": hello}
     assert hub.store.files(hello) == FILES
+
+
+def test_primehubs_monitoring_stays_on(hub: System, hello: str) -> None:
+    """The job folder has the agent's file, and the wrapper copied nothing: FILES came from the sidecar."""
+    paths = hub.store.tree(hello).keys()
+    assert paths - FILES.keys() == {".metadata/expiredAt", ".metadata/monitoring", *COLLECTOR_FILES}
+    [job] = hub.api.query(f'{{ phJob(where: {{id: "{hello}"}}) {{ monitoring }} }}').values()
+    assert job["monitoring"]["spec"] == {"mem_total": 2097152, "GPU": []}
 
 
 def test_job_killed_by_primehub_keeps_the_files_copied_before(hub: System) -> None:

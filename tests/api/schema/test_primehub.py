@@ -3,11 +3,13 @@
 import json
 import re
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.auth.caller import Caller
+from api.monitoring import MAX_BYTES
 from tests.api.schema.graphql_api import CALLERS, NOT_FOUND_MESSAGE, Api
 
 JOB_FIELDS = """
@@ -158,6 +160,52 @@ def test_console_query_returns_a_job_with_artifacts(api: Api) -> None:
     job = api.execute(CONSOLE_JOB, where={"id": "job-1"})["phJob"]
     assert job["artifact"]["items"][0]["__typename"] == "PhJobArtifactItem"
     assert (job["logEndpoint"], job["monitoring"], job["__typename"]) == (None, None, "PhJob")
+
+
+MONITORING = ".metadata/monitoring"
+MONITORED = b'{"spec":{"mem_total":7,"GPU":null},"datasets":{"15m":[{"timestamp":1,"cpu_util":2,"mem_used":3}]}}'
+
+
+def test_monitoring_is_what_primehubs_agent_wrote(api: Api) -> None:
+    api.add_job("job-1")
+    prefix = api.write_folder("job-1", {"a.txt": b"12345", MONITORING: MONITORED})
+    job = api.execute(CONSOLE_JOB, where={"id": "job-1"})["phJob"]
+    assert [item["name"] for item in job["artifact"]["items"]] == ["a.txt"]
+    assert job["monitoring"] == {
+        "spec": {"mem_total": 7, "GPU": []},
+        "datasets": {
+            **{"15m": [{"timestamp": 1, "cpu_util": 2, "mem_used": 3, "GPU": []}]},
+            **{"1h": [], "3h": [], "lifetime": []},
+        },
+    }
+    assert api.execute("{ phJobs { monitoring } }")["phJobs"] == [{"monitoring": None}]
+    api.store.write(prefix + MONITORING, b"<html>")
+    assert api.execute(CONSOLE_JOB, where={"id": "job-1"})["phJob"]["monitoring"] is None
+
+
+def test_monitoring_of_expired_jobs_is_not_served(api: Api) -> None:
+    api.add_job("job-1")
+    api.write_folder("job-1", {MONITORING: MONITORED}, expires_in=-1)
+    assert api.execute(CONSOLE_JOB, where={"id": "job-1"})["phJob"]["monitoring"] is None
+
+
+def test_monitoring_is_no_link_and_no_folder(api: Api) -> None:
+    for job, make in {"job-1": Path.mkdir, "job-2": lambda path: path.symlink_to("expiredAt")}.items():
+        api.add_job(job)
+        make(api.root / api.write_folder(job, {"a.txt": b"x"}) / MONITORING)
+        assert api.execute(CONSOLE_JOB, where={"id": job})["phJob"]["monitoring"] is None
+
+
+def test_monitoring_of_many_jobs_is_limited(api: Api) -> None:
+    for number in range(8):
+        api.add_job(f"job-{number}")
+        api.write_folder(f"job-{number}", {MONITORING: b"[" + b" " * (MAX_BYTES - 2) + b"]"})
+    fields = " ".join(f'j{number}: phJob(where: {{id: "job-{number}"}}) {{ monitoring }}' for number in range(8))
+    status, answer = api.send(json.dumps({"query": f"{{ {fields} }}"}).encode(), "application/json", "alice")
+    assert status == 200
+    assert {tuple(error["path"]) for error in answer["errors"]} == {
+        (f"j{number}", "monitoring") for number in range(2, 8)
+    }
 
 
 def test_events_of_primehubs_controller_are_accepted(api: Api) -> None:
