@@ -42,8 +42,8 @@ class PhJob(ObjectType):
     active_deadline_seconds = Int()
     monitoring = Field(
         JSON,
-        description="Beside PrimeHub: CPU, memory and GPU use of the job, as PrimeHub's monitoring agent wrote it. Null "
-        "in lists of jobs, if the agent wrote nothing or invalid data, and after the expiry.",
+        description="Beside PrimeHub: CPU, memory and GPU use of the job, as PrimeHub's monitoring agent wrote it. "
+        "Null in lists of jobs, if the agent wrote nothing or invalid data, and after the expiry.",
     )
 
 

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from api.monitoring import MAX_BYTES, parse_monitoring
 
+Document = dict[str, Any]
+
 AGENT = Path(__file__).parents[1] / "primehub/primehub-monitoring-agent"
 GPU = {"index": 0, "mem_used": 5, "gpu_util": 90}
 RECORD = {"timestamp": 1_800_000_000, "cpu_util": 50, "mem_used": 1 << 40, "GPU": [GPU]}
-VALID = {
+VALID: Document = {
     "spec": {"mem_total": 1 << 41, "GPU": [{"index": 0, "mem_total": 16}]},
     "datasets": {"15m": [RECORD], "1h": [], "3h": [], "lifetime": [RECORD, RECORD | {"GPU": []}]},
 }
@@ -31,7 +33,7 @@ def test_the_agents_file_is_returned_as_it_is() -> None:
 
 def test_the_agents_empty_lists_may_be_null() -> None:
     document = {"spec": {"mem_total": 1, "GPU": None}, "datasets": {"15m": None}}
-    empty = {"15m": [], "1h": [], "3h": [], "lifetime": []}
+    empty: Document = {"15m": [], "1h": [], "3h": [], "lifetime": []}
     assert parse_monitoring(encode(document)) == {"spec": {"mem_total": 1, "GPU": []}, "datasets": empty}
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import urllib.parse
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,8 +173,10 @@ def test_monitoring_is_what_primehubs_agent_wrote(api: Api) -> None:
     assert job["monitoring"] == {
         "spec": {"mem_total": 7, "GPU": []},
         "datasets": {
-            **{"15m": [{"timestamp": 1, "cpu_util": 2, "mem_used": 3, "GPU": []}]},
-            **{"1h": [], "3h": [], "lifetime": []},
+            "15m": [{"timestamp": 1, "cpu_util": 2, "mem_used": 3, "GPU": []}],
+            "1h": [],
+            "3h": [],
+            "lifetime": [],
         },
     }
     assert api.execute("{ phJobs { monitoring } }")["phJobs"] == [{"monitoring": None}]
@@ -190,9 +191,13 @@ def test_monitoring_of_expired_jobs_is_not_served(api: Api) -> None:
 
 
 def test_monitoring_is_no_link_and_no_folder(api: Api) -> None:
-    for job, make in {"job-1": Path.mkdir, "job-2": lambda path: path.symlink_to("expiredAt")}.items():
+    for job in ("job-1", "job-2"):
         api.add_job(job)
-        make(api.root / api.write_folder(job, {"a.txt": b"x"}) / MONITORING)
+        path = api.root / api.write_folder(job, {".metadata/valid": MONITORED}) / MONITORING
+        if job == "job-1":
+            path.mkdir()
+        else:
+            path.symlink_to("valid")
         assert api.execute(CONSOLE_JOB, where={"id": job})["phJob"]["monitoring"] is None
 
 
