@@ -1,4 +1,4 @@
-"""Computes a JSON Patch (RFC 6902) between two documents, with the operations `add` and `replace` only.
+"""Computes a JSON Patch (RFC 6902) between two documents.
 
 New list elements are added one by one, so that elements of other webhooks and unknown fields are preserved.
 """
@@ -13,7 +13,10 @@ def make_patch(before: Any, after: Any, path: str = "") -> Iterator[Operation]:
     """Yield the operations that change `before` into `after`."""
     if before == after:
         return
-    if isinstance(before, Mapping) and isinstance(after, Mapping) and before.keys() <= after.keys():
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in before:
+            if name not in after:
+                yield {"op": "remove", "path": f"{path}/{_escape(name)}"}
         for name, value in after.items():
             field_path = f"{path}/{_escape(name)}"
             if name in before:

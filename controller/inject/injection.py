@@ -1,6 +1,7 @@
 """Decides whether a pod gets the sidecar, and returns the changed pod. Pure: the given pod is not modified.
 
-Injection is idempotent. A pod that cannot get the sidecar is annotated with the reason.
+Injection is idempotent: it removes its own traces from the pod and starts anew, so it also repairs a sidecar that
+another webhook has damaged. A pod that cannot have the sidecar, or no longer can, is annotated with the reason.
 """
 
 import copy
@@ -12,9 +13,11 @@ from artifacts.errors import InvalidName
 from artifacts.names import group_path
 from controller.inject.cluster_version import ClusterVersion
 from controller.inject.container import build_container
+from controller.inject.foreign_changes import keep_foreign_changes
 from controller.inject.mounts import MASK, MountPlan, mask_volume, plan_mounts
 from controller.inject.pod import (
     GROUP_LABEL,
+    INJECTED,
     MAIN,
     ORIGINAL_GRACE_ANNOTATION,
     OUTCOME_ANNOTATION,
@@ -26,15 +29,16 @@ from controller.inject.pod import (
     get_list,
     get_mapping,
     has_annotation_room,
-    is_injected,
 )
 from controller.inject.pod_options import read_pod_options
+from controller.inject.traces import remove_traces
 from controller.inject.wrapper import divert_wrapper
 from controller.settings import WebhookSettings
 
 OUTCOMES = {
-    "injected": "the sidecar was added",
+    INJECTED: "the sidecar was added",
     "already-injected": "the pod already has the sidecar",
+    "repaired": "another webhook had changed the sidecar, which was restored",
     "opted-out": "collection is disabled for this pod, or for all pods by default",
     "name-taken": f"the pod has its own container {SIDECAR} or volume {MASK}: rename it",
     "old-kubernetes": (
@@ -49,8 +53,7 @@ OUTCOMES = {
     "no-phfs": "main has no writable PersistentVolumeClaim at /phfs: mount PHFS there",
     "no-group": "main's mount at /phfs has no subPath groups/<group>: set it to the path of the job's group",
 }
-# Neither annotated nor warned about: requested by the user, or visible in the pod.
-_SILENT_OUTCOMES = ("injected", "already-injected", "opted-out")
+WITH_SIDECAR = (INJECTED, "already-injected", "repaired")
 
 
 @dataclass(frozen=True)
@@ -64,23 +67,33 @@ class Injection:
 
 def inject(pod: Mapping[str, Any], settings: WebhookSettings, cluster: ClusterVersion) -> Injection:
     """Return the pod with the sidecar, or with the reason why it has none."""
-    result = copy.deepcopy(dict(pod))
+    bare = copy.deepcopy(dict(pod))
+    found = remove_traces(bare, settings)
+    result = copy.deepcopy(bare)
     try:
-        return Injection(result, "injected", _inject(result, settings, cluster))
+        warnings = _inject(result, found or {}, settings, cluster)
     except Declined as declined:
-        outcome = declined.outcome
-    result = copy.deepcopy(dict(pod))
-    if outcome in _SILENT_OUTCOMES:
-        return Injection(result, outcome, [])
-    if has_annotation_room(_annotations(result)):
-        _annotate(result, {OUTCOME_ANNOTATION: outcome})
-    return Injection(result, outcome, [f"artifacts will not be collected: {OUTCOMES[outcome]}"])
+        return _decline(bare, declined.outcome)
+    if found is not None and _normalized(result) == _normalized(pod):
+        return Injection(copy.deepcopy(dict(pod)), "already-injected", [])
+    return Injection(result, INJECTED if found is None else "repaired", warnings)
 
 
-def _inject(pod: Document, settings: WebhookSettings, cluster: ClusterVersion) -> list[str]:
-    """Add the sidecar to `pod` in place; return warnings. If it raises Declined, `pod` may be changed in part."""
+def _decline(bare: Document, outcome: str) -> Injection:
+    if outcome == "opted-out":
+        return Injection(bare, outcome, [])
+    if has_annotation_room(_annotations(bare)):
+        _annotate(bare, {OUTCOME_ANNOTATION: outcome})
+    return Injection(bare, outcome, [f"artifacts will not be collected: {OUTCOMES[outcome]}"])
+
+
+def _inject(pod: Document, found: Document, settings: WebhookSettings, cluster: ClusterVersion) -> list[str]:
+    """Add the sidecar to `pod` in place; return warnings. If it raises Declined, `pod` may be changed in part.
+
+    `found` is the sidecar that an earlier call added, as other webhooks left it.
+    """
     spec = get_mapping(pod, "spec")
-    main = _check(pod, spec)
+    main = _check(spec)
     options = read_pod_options(pod, main, settings)
     if not options.enabled:
         raise Declined("opted-out")
@@ -89,20 +102,35 @@ def _inject(pod: Document, settings: WebhookSettings, cluster: ClusterVersion) -
     if not has_annotation_room(_annotations(pod)):
         raise Declined("annotations-full")
     mounts = plan_mounts(spec, main)
-    sidecar = build_container(spec, main, mounts, options, settings)
+    sidecar = keep_foreign_changes(build_container(spec, main, mounts, options, settings), found, spec)
     spec["initContainers"] = [sidecar, *get_list(spec, "initContainers")]
-    spec["volumes"] = [*get_list(spec, "volumes"), mask_volume()]
+    if find_by_name(get_list(spec, "volumes"), MASK) is None:
+        spec["volumes"] = [*get_list(spec, "volumes"), mask_volume()]
     spec["terminationGracePeriodSeconds"] = options.grace_seconds
     divert_wrapper(main)
-    _annotate(pod, {OUTCOME_ANNOTATION: "injected", ORIGINAL_GRACE_ANNOTATION: str(options.original_grace_seconds)})
+    _annotate(pod, {OUTCOME_ANNOTATION: INJECTED, ORIGINAL_GRACE_ANNOTATION: str(options.original_grace_seconds)})
     return options.warnings + _group_warnings(pod, mounts)
 
 
-def _check(pod: Document, spec: Document) -> Document:
+def _normalized(pod: Mapping[str, Any]) -> Document:
+    """Return the pod for a comparison that ignores the order of its volumes and of main's variables."""
+    spec = dict(pod["spec"])
+    spec["volumes"] = sorted(get_list(spec, "volumes"), key=_name)
+    spec["containers"] = [
+        {**container, "env": sorted(get_list(container, "env"), key=_name)} for container in spec["containers"]
+    ]
+    return {**pod, "spec": spec}
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    return str(document.get("name"))
+
+
+def _check(spec: Document) -> Document:
     """Check that the pod can get a sidecar; return main."""
-    if is_injected(pod):
-        raise Declined("already-injected")
-    if find_by_name(list(all_containers(spec)), SIDECAR) or find_by_name(get_list(spec, "volumes"), MASK):
+    if find_by_name(list(all_containers(spec)), SIDECAR):
+        raise Declined("name-taken")
+    if find_by_name(get_list(spec, "volumes"), MASK) not in (None, mask_volume()):
         raise Declined("name-taken")
     if get_mapping(spec, "os").get("name", "linux") != "linux":
         raise Declined("not-linux")

@@ -13,6 +13,7 @@ Document = dict[str, Any]
 MAIN = "main"
 SIDECAR = "phjob-artifacts"  # sorts after main, because some tools read the first container's status as main's
 OUTCOME_ANNOTATION = ANNOTATION_PREFIX + "sidecar"
+INJECTED = "injected"  # its value in pods with the sidecar; in other pods the reason
 ORIGINAL_GRACE_ANNOTATION = ANNOTATION_PREFIX + "original-grace-seconds"
 RESULT_ANNOTATION = ANNOTATION_PREFIX + "result"  # on PhJobs: the status of their artifacts
 GROUP_LABEL = "primehub.io/group"
@@ -54,10 +55,3 @@ def has_annotation_room(annotations: Mapping[str, Any]) -> bool:
     """Whether our annotations can be added to those of a pod without exceeding the API server's limit."""
     texts = [text for item in annotations.items() for text in item if isinstance(text, str)]
     return sum(len(text.encode(errors="replace")) for text in texts) <= MAX_POD_ANNOTATION_BYTES
-
-
-def is_injected(pod: Mapping[str, Any]) -> bool:
-    """Whether the pod already has our sidecar: both the container and the annotation are present."""
-    outcome = get_mapping(get_mapping(pod, "metadata"), "annotations").get(OUTCOME_ANNOTATION)
-    init_containers = get_list(get_mapping(pod, "spec"), "initContainers")
-    return outcome == "injected" and find_by_name(init_containers, SIDECAR) is not None

@@ -10,6 +10,7 @@ from controller.inject.pod import Document, get_list
 WRAPPER = "run-job.sh"
 SOURCE_VARIABLE = "ARTIFACTS_SRC"
 NO_SOURCE = "/dev/null/collected-by-the-sidecar"  # a path below a file: nobody can create it, not even root in main
+_DIVERSION = {"name": SOURCE_VARIABLE, "value": NO_SOURCE}
 
 
 def runs_wrapper(main: Document) -> bool:
@@ -21,4 +22,11 @@ def divert_wrapper(main: Document) -> None:
     """Point the wrapper in main, if it has one, at a source that does not exist, so that it copies nothing."""
     if runs_wrapper(main):
         others = [variable for variable in get_list(main, "env") if variable.get("name") != SOURCE_VARIABLE]
-        main["env"] = [*others, {"name": SOURCE_VARIABLE, "value": NO_SOURCE}]
+        main["env"] = [*others, dict(_DIVERSION)]
+
+
+def restore_wrapper(main: Document) -> None:
+    """Undo `divert_wrapper`."""
+    others = [variable for variable in get_list(main, "env") if variable != _DIVERSION]
+    if len(others) < len(get_list(main, "env")):
+        main["env"] = others

@@ -10,7 +10,7 @@ from typing import Any
 from artifacts.errors import InvalidDocument
 from artifacts.summary import read_summary
 from controller.documents import format_time, printable
-from controller.inject.injection import OUTCOMES
+from controller.inject.injection import OUTCOMES, WITH_SIDECAR
 from controller.reconcile.artifact_status import (
     COLLECTING,
     MAX_EXPIRY,
@@ -25,7 +25,7 @@ from controller.reconcile.sidecar_health import collection_deadline, crash_reaso
 
 # Why a pod has no sidecar: the outcomes of injection, and reasons that only the reconciler can determine.
 NOT_INJECTED_REASONS = {
-    **{name: text for name, text in OUTCOMES.items() if name not in ("injected", "already-injected", "opted-out")},
+    **{name: text for name, text in OUTCOMES.items() if name not in (*WITH_SIDECAR, "opted-out")},
     "webhook": "the webhook was not called: it was down, or injection is switched off; ask an administrator",
     "quota": "with the sidecar the pod would exceed the quota: free quota, or ask an administrator to raise it",
     "refused": "the API server accepts the pod only without the sidecar: the controller's log has the error",
