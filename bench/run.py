@@ -8,7 +8,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import admission, cleanup, copying, footprint, graphql, jobs_list, listing, plan, trees, watching, zips
+from bench import (
+    admission,
+    cleanup,
+    cluster,
+    copying,
+    footprint,
+    graphql,
+    jobs_list,
+    listing,
+    plan,
+    trees,
+    watching,
+    zips,
+)
 from bench.copying import benchmarks
 from bench.stores import Disk, local_disk
 from bench.table import Row, format_heading, format_row
@@ -34,7 +47,20 @@ def _rows(disk: Disk, quick: bool, only: list[str]) -> Iterator[Row]:
     def is_selected(name: str) -> bool:
         return not only or any(text.lower() in name.lower() for text in only)
 
-    for topic in (copying, watching, footprint, graphql, jobs_list, listing, trees, zips, plan, cleanup, admission):
+    for topic in (
+        copying,
+        watching,
+        footprint,
+        graphql,
+        jobs_list,
+        listing,
+        trees,
+        zips,
+        plan,
+        cleanup,
+        admission,
+        cluster,
+    ):
         yield from topic.rows(disk, quick, is_selected)
 
 

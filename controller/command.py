@@ -21,6 +21,7 @@ from kube.errors import NotConfigured
 logger = get_logger("controller")
 
 _CONFIG_ERROR = 2
+_OTHER_CONNECTIONS = 5  # the first list of two informers, the Lease, the periodic tasks, the resync
 _END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -47,7 +48,7 @@ def _reconcile(environ: Mapping[str, str]) -> int:
     client = Client(
         load_configuration(),
         agent=f"phjob-artifacts-controller/{__version__}",
-        max_connections=settings.workers + 4,
+        max_connections=settings.workers + _OTHER_CONNECTIONS,
     )
     try:
         controller = Controller(client, settings, f"{socket.gethostname()}_{uuid.uuid4()}")

@@ -1,7 +1,8 @@
 """A work queue of keys: each key is queued once, however often it is added, and processed by one worker at a time.
 
 A key that is added while it is being processed is queued again afterwards, so no change is missed. A key whose
-processing failed is queued again after a delay that grows with each failure; other keys do not wait for it.
+processing failed is queued again after a delay that grows with each failure; other keys do not wait for it. Keys with
+low priority wait until no other key is due.
 """
 
 import heapq
@@ -29,6 +30,7 @@ class WorkQueue:
         self._delays, self._on_wait, self._clock = (initial_delay_seconds, max_delay_seconds), on_wait, clock
         self._changed = threading.Condition()
         self._due: OrderedDict[str, float] = OrderedDict()  # key -> due since; first in, first out
+        self._low_priority: OrderedDict[str, float] = OrderedDict()  # as _due; no key is in both
         self._delayed: list[tuple[float, str]] = []  # a heap; may contain outdated entries
         self._due_at: dict[str, float] = {}  # key -> time of its valid entry in _delayed
         self._processing: set[str] = set()
@@ -39,12 +41,16 @@ class WorkQueue:
     def __len__(self) -> int:
         """Return the number of keys that are due."""
         with self._changed:
-            return len(self._due) + len(self._dirty)
+            return len(self._due) + len(self._low_priority) + len(self._dirty)
 
-    def add(self, key: str) -> None:
-        """Queue the key now."""
+    def add(self, key: str, *, low_priority: bool = False) -> None:
+        """Queue the key now. A key that is queued already keeps the higher priority."""
         with self._changed:
-            self._add(key)
+            if low_priority and key not in self._processing and key not in self._due:
+                self._low_priority.setdefault(key, self._clock())
+                self._changed.notify()
+            else:
+                self._add(key)
 
     def add_after(self, key: str, seconds: float) -> None:
         """Queue the key after a delay, unless it is queued earlier."""
@@ -60,8 +66,8 @@ class WorkQueue:
         with self._changed:
             while not self._closed:
                 self._move_due()
-                if self._due:
-                    key, since = self._due.popitem(last=False)
+                if keys := self._due or self._low_priority:
+                    key, since = keys.popitem(last=False)
                     self._processing.add(key)
                     self._on_wait(max(0.0, self._clock() - since))
                     return key
@@ -92,7 +98,7 @@ class WorkQueue:
         if key in self._processing:
             self._dirty.setdefault(key, since)
         elif key not in self._due:
-            self._due[key] = since
+            self._due[key] = self._low_priority.pop(key, since)
             self._changed.notify()
 
     def _move_due(self) -> None:

@@ -1,7 +1,7 @@
 """Composes the reconciler's process: informers, queue, workers, leader election, periodic tasks, health server."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from prometheus_client import CollectorRegistry
@@ -81,7 +81,7 @@ class Controller:
                 self._settings.listen, self._metrics.registry, self.health_problem, self.readiness_problem
             )
         for index in (self._phjobs.objects, self._pods.objects):
-            index.add_handler(lambda key, _old, _new: self._queue.add(key))
+            index.add_handler(self._enqueue_changed)
         self._phjobs.objects.add_handler(self._add_group)
         self._phjobs.start()
         self._pods.start()
@@ -121,9 +121,13 @@ class Controller:
 
     def readiness_problem(self) -> str:
         """Return why it cannot work yet, or ""."""
-        if self._phjobs.has_synced and self._pods.has_synced:
+        if self._has_synced:
             return ""
         return str(self._phjobs.error or self._pods.error or "the first list is not complete")
+
+    @property
+    def _has_synced(self) -> bool:
+        return self._phjobs.has_synced and self._pods.has_synced
 
     def _work(self) -> None:
         while (key := self._queue.get()) is not None:
@@ -144,7 +148,7 @@ class Controller:
             self._queue.done(key, failed=failed, after=after)
 
     def _reconcile(self, key: str) -> None:
-        if not (self._election.is_leader and self._phjobs.has_synced and self._pods.has_synced):
+        if not (self._election.is_leader and self._has_synced):
             return  # a new leader reconciles all PhJobs
         seconds = self._reconciler.reconcile(key)
         self._metrics.reconciles.labels("done").inc()
@@ -153,7 +157,7 @@ class Controller:
 
     def _on_leadership(self, is_leader: bool) -> None:
         if is_leader:
-            self._enqueue(self._phjobs.objects.list_keys())
+            self._enqueue(self._phjobs.objects.values())
             self._resync_now.set()
             self._tasks.wake()
 
@@ -161,12 +165,11 @@ class Controller:
         while not (self._phjobs.wait_for_sync(1.0) and self._pods.wait_for_sync(1.0)):
             if self._stop.is_set():
                 return
-        self._enqueue(self._phjobs.objects.list_keys())
+        self._enqueue(self._phjobs.objects.values())
         while not self._stop.is_set():
             self._breaker.refresh()  # in every replica, because a former leader's metric is scraped too
             if self._election.is_leader:
-                unfinished = filter(self._is_unfinished, self._phjobs.objects.values())
-                self._enqueue([f"{job.namespace}/{job.name}" for job in unfinished])
+                self._enqueue(filter(self._is_unfinished, self._phjobs.objects.values()))
             self._resync_now.wait(self._settings.resync_seconds)
             self._resync_now.clear()
 
@@ -175,8 +178,13 @@ class Controller:
         artifact = job.reported_artifact(self._settings.reconcile)
         return not job.has_ended or bool(artifact and artifact.is_pending)
 
-    def _enqueue(self, keys: list[str]) -> None:
-        for key in keys:
+    def _enqueue(self, jobs: Iterable[PhJob]) -> None:
+        """Queue the jobs. Finished ones wait for all others: after a start, users wait for the new jobs only."""
+        for job in jobs:
+            self._queue.add(f"{job.namespace}/{job.name}", low_priority=not self._is_unfinished(job))
+
+    def _enqueue_changed(self, key: str, _old: PhJob | Pod | None, _new: PhJob | Pod | None) -> None:
+        if self._has_synced:  # before, `_resync` is about to queue all jobs
             self._queue.add(key)
 
     def _log_fields(self, key: str) -> Fields:

@@ -27,7 +27,7 @@ SETTINGS_TABLE = (
     _row("namespace", "", str, "namespace of the PhJobs; empty: the controller's own namespace"),
     _row("reconcile", "true", flag, "run PhJobs; false: only watch them, because another controller runs them"),
     _row("listen", "0.0.0.0:8081", listen, "host:port of /healthz, /readyz and /metrics; empty: not served"),
-    _row("workers", "4", number(1, 64), "number of PhJobs that are reconciled at the same time"),
+    _row("workers", "16", number(1, 64), "number of PhJobs that are reconciled at the same time"),
     _row("resync_seconds", "300", number(1, 86400, float), "seconds between reconciliations of all unfinished PhJobs"),
     _row("lease", "phjob-artifacts-controller", str, "name of the Lease that the leader holds"),
     _row(

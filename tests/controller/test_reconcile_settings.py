@@ -11,7 +11,7 @@ def test_documented_defaults() -> None:
         namespace="",
         reconcile=True,
         listen=("0.0.0.0", 8081),
-        workers=4,
+        workers=16,
         resync_seconds=300.0,
         lease="phjob-artifacts-controller",
         lease_seconds=15.0,

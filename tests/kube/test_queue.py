@@ -27,6 +27,36 @@ def test_due_keys_are_returned_once_in_order() -> None:
     assert (queue.get(), queue.get(), len(queue)) == ("a", "b", 0)
 
 
+def test_low_priority_keys_wait_for_all_others() -> None:
+    queue = WorkQueue()
+    for key in ("a", "b", "c"):
+        queue.add(key, low_priority=True)
+    queue.add("d")
+    queue.add("b")
+    queue.add("d", low_priority=True)
+    assert len(queue) == 4
+    assert [queue.get() for _ in range(4)] == ["d", "b", "a", "c"]
+
+
+def test_low_priority_key_added_during_processing_is_queued_again() -> None:
+    queue = WorkQueue()
+    queue.add("a", low_priority=True)
+    assert queue.get() == "a"
+    queue.add("a", low_priority=True)
+    queue.done("a")
+    assert (queue.get(), len(queue)) == ("a", 0)
+
+
+def test_waiting_time_counts_from_the_first_add_of_a_low_priority_key() -> None:
+    clock, waits = Clock(), list[float]()
+    queue = WorkQueue(on_wait=waits.append, clock=clock)
+    queue.add("a", low_priority=True)
+    clock.now = 5
+    queue.add("a")
+    queue.get()
+    assert waits == [5.0]
+
+
 def test_key_added_during_processing_is_queued_again() -> None:
     queue = WorkQueue()
     queue.add("a")
@@ -152,7 +182,8 @@ def test_workers_never_share_a_key_and_miss_no_change() -> None:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["add", "later", "take", "done", "fail", "wait"]), st.sampled_from("abc")), max_size=60
+    st.tuples(st.sampled_from(["add", "low", "later", "take", "done", "fail", "wait"]), st.sampled_from("abc")),
+    max_size=60,
 )
 
 
@@ -167,8 +198,8 @@ def test_every_added_key_is_processed_eventually(steps: list[tuple[str, str]]) -
     owed, working = set[str](), set[str]()
     delayed: dict[str, float] = {}  # key -> latest end of its delay
     for step, key in steps:
-        if step == "add":
-            queue.add(key)
+        if step in ("add", "low"):
+            queue.add(key, low_priority=step == "low")
             owed.add(key)
         elif step == "later":
             queue.add_after(key, 3)
