@@ -89,8 +89,21 @@ SETTINGS_TABLE = (
     ),
     _row("oidc_issuer", "", _url, "oidc: the issuer's URL, exactly as in its tokens"),
     _row("oidc_audiences", "", words, "oidc: accepted audiences of tokens, in aud or azp"),
-    _row("oidc_client_id", "", str, "oidc: id of the client for sign-in and for exchanging API tokens"),
-    _row("oidc_client_secret", "", str, "oidc: the client's secret; empty for a public client", secret=True),
+    _row("oidc_client_id", "", str, "oidc: id of the client with which users sign in"),
+    _row("oidc_client_secret", "", str, "oidc: that client's secret; empty for a public client", secret=True),
+    _row(
+        "oidc_exchange_client_id",
+        "",
+        str,
+        "oidc: id of the client that issues PrimeHub's API tokens; empty: the client for sign-in",
+    ),
+    _row(
+        "oidc_exchange_client_secret",
+        "",
+        str,
+        "oidc: the secret of the client that issues API tokens; empty for a public client",
+        secret=True,
+    ),
     _row("oidc_groups_claim", "groups", str, "oidc: claim with the user's groups; dots separate nested names"),
     _row(
         "oidc_admin_claim",
@@ -163,6 +176,8 @@ class ApiSettings:
     oidc_audiences: tuple[str, ...]
     oidc_client_id: str
     oidc_client_secret: str
+    oidc_exchange_client_id: str
+    oidc_exchange_client_secret: str
     oidc_groups_claim: str
     oidc_admin_claim: str
     oidc_admin_role: str
@@ -221,6 +236,8 @@ def _problems(settings: ApiSettings) -> list[str]:
     for method, field in _REQUIRED:
         if method in settings.auth and not getattr(settings, field):
             problems.append(f"{PREFIX}{field.upper()} is required because {PREFIX}AUTH contains {method}")
+    if settings.oidc_exchange_client_secret and not settings.oidc_exchange_client_id:
+        problems.append(f"{PREFIX}OIDC_EXCHANGE_CLIENT_SECRET requires {PREFIX}OIDC_EXCHANGE_CLIENT_ID")
     if settings.downloads >= settings.threads:
         problems.append(
             f"{PREFIX}DOWNLOADS ({settings.downloads}) must be less than {PREFIX}THREADS ({settings.threads}), "

@@ -1,9 +1,11 @@
 """Exchanges PrimeHub's API tokens (Keycloak's offline refresh tokens) for access tokens, which identify the user.
 
+An issuer exchanges a refresh token only for the client that it was issued to, which the token names in `azp`.
 Outcomes are cached briefly by the token's SHA-256, so that neither token stays in memory.
 """
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from api.auth.caller import Caller
 from api.auth.fetch import Fetcher, FetchError, JsonResponse
 from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
+from api.auth.unverified import unverified_claims
 from api.cache import ExpiringCache
 from api.errors import ApiError, NotAuthenticated, ServiceUnavailable
 from artifacts.log import get_logger
@@ -27,6 +30,10 @@ _MAX_ENTRIES = 4096
 # how many threads exchanges can block, and for how long the next request waits.
 _MAX_CONCURRENT = 16
 _WAIT_SECONDS = 2.0
+
+# The issuer's error codes for a wrong client id or secret, or a client that may not exchange refresh tokens.
+CLIENT_ERRORS = ("invalid_client", "unauthorized_client")
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._:/@-]{1,100}")  # plain enough for the log and an error message
 
 
 @dataclass(frozen=True)
@@ -86,14 +93,30 @@ class ExchangeAuthenticator:
 
     def _exchange(self, token: str) -> tuple[Caller, float]:
         """Return the user and the seconds to cache it for."""
+        self._check_client(token)
         if not self._slots.acquire(timeout=_WAIT_SECONDS):
             raise ServiceUnavailable("too many API tokens are being checked; retry")
         try:
-            access_token = _read_access_token(self._post(token))
+            access_token = self._read_access_token(self._post(token))
         finally:
             self._slots.release()
         verified = self._oidc.verify(access_token)
         return verified.caller, min(ACCEPTED_SECONDS, verified.expires_at - self._now())
+
+    def _check_client(self, token: str) -> None:
+        """Refuse a token of another client, which the issuer would refuse with the same error as an expired token."""
+        claimed = (unverified_claims(token) or {}).get("azp")
+        if not isinstance(claimed, str) or claimed == self._client.id:
+            return
+        name = claimed if _CLIENT_ID.fullmatch(claimed) else "unknown"
+        logger.warning(
+            "API token refused", reason="it belongs to another client", client=name, expected=self._client.id
+        )
+        raise NotAuthenticated(
+            f"the API token belongs to the client {name!r}, but this service accepts API tokens of the client "
+            f"{self._client.id!r}; create a token with that client, or ask an administrator to change "
+            f"PHJOB_API_OIDC_EXCHANGE_CLIENT_ID"
+        )
 
     def _post(self, token: str) -> JsonResponse:
         fields = {"grant_type": "refresh_token", "refresh_token": token, "client_id": self._client.id}
@@ -105,17 +128,27 @@ class ExchangeAuthenticator:
             logger.warning("token exchange failed", reason=error)
             raise _unavailable() from error
 
-
-def _read_access_token(response: JsonResponse) -> str:
-    """Return the access token. Logs the issuer's error code only if it is one of a few known ones."""
-    token, error_code = response.document.get("access_token"), response.document.get("error")
-    if response.status == 200 and isinstance(token, str):
-        return token
-    if response.status == 400 and error_code == "invalid_grant":
-        raise NotAuthenticated("the API token has expired or was revoked; create a new one")
-    is_known = error_code in ("invalid_client", "unauthorized_client", "unsupported_grant_type")
-    logger.warning("token exchange failed", status=response.status, error=error_code if is_known else "unknown")
-    raise _unavailable()
+    def _read_access_token(self, response: JsonResponse) -> str:
+        """Return the access token. Logs the issuer's error code only if it is one of a few known ones."""
+        token, error = response.document.get("access_token"), response.document.get("error")
+        if response.status == 200 and isinstance(token, str):
+            return token
+        if response.status == 400 and error == "invalid_grant":
+            logger.info("API token refused", reason="the issuer does not accept it", client=self._client.id)
+            raise NotAuthenticated("the API token has expired, was revoked or is damaged; create a new one")
+        is_known = error in (*CLIENT_ERRORS, "unsupported_grant_type")
+        logger.warning(
+            "token exchange failed",
+            status=response.status,
+            error=error if is_known else "unknown",
+            client=self._client.id,
+        )
+        if error in CLIENT_ERRORS:
+            raise ServiceUnavailable(
+                f"the API token cannot be checked because the issuer refuses this service as the client "
+                f"{self._client.id!r}; ask an administrator to check the client's id and secret in the settings"
+            )
+        raise _unavailable()
 
 
 def _unavailable() -> ServiceUnavailable:

@@ -16,7 +16,7 @@ from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
-from api.auth.exchange import OAuthClient
+from api.auth.exchange import CLIENT_ERRORS, OAuthClient
 from api.auth.fetch import Fetcher, FetchError
 from api.auth.issuer import Issuer
 from api.auth.login_state import LoginState
@@ -37,6 +37,9 @@ _ERROR_CODES = frozenset(
     )
 )  # fmt: skip
 _UNAVAILABLE = "the sign-in service does not answer; retry later"
+_CLIENT_REFUSED = (
+    "the sign-in service refuses this service's client; ask an administrator to check the client's id and secret"
+)
 _STATE_MISMATCH = "the sign-in took too long, or was started in another browser"
 
 
@@ -108,7 +111,10 @@ class SignIn:
             with _translate_fetch_errors():
                 return send(self._oauth(), self._issuer.endpoint("token_endpoint"))
         except (OAuth2Error, ValueError, TypeError) as error:  # the last two: a response with malformed fields
-            logger.warning("sign-in failed", error=_loggable(getattr(error, "error", None)))
+            code = _loggable(getattr(error, "error", None))
+            logger.warning("sign-in failed", error=code, client=self._client.id)
+            if code in CLIENT_ERRORS:
+                raise ServiceUnavailable(_CLIENT_REFUSED) from None
             raise NotAuthenticated("the sign-in service refused the request; sign in again") from None
 
     def _check_id_token(self, token: Any, access_token: str, login: LoginState) -> None:

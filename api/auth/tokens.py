@@ -12,10 +12,8 @@ If that authenticator is disabled or refuses the token, no other one is tried, b
 refused for a good reason.
 """
 
-import base64
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +24,7 @@ from api.auth.exchange import ExchangeAuthenticator, OAuthClient
 from api.auth.fetch import Fetcher
 from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
+from api.auth.unverified import unverified_claims
 from api.errors import NotAuthenticated
 from api.settings import ApiSettings
 
@@ -118,19 +117,19 @@ def _make_oidc(settings: ApiSettings) -> tuple[OidcAuthenticator, ExchangeAuthen
     issuer = Issuer(settings.oidc_issuer, fetcher)
     claims = ClaimMapping(settings.oidc_groups_claim, settings.oidc_admin_claim, settings.oidc_admin_role)
     oidc = OidcAuthenticator(issuer, settings.oidc_audiences, claims)
-    if not settings.oidc_client_id:
+    client = _exchange_client(settings)
+    if not client.id:
         return oidc, None
-    client = OAuthClient(settings.oidc_client_id, settings.oidc_client_secret)
-    return oidc, ExchangeAuthenticator(issuer, client, oidc, fetcher)
+    # The issuer gives these access tokens to this service alone, so their own client needs no permission as audience.
+    exchanged = OidcAuthenticator(issuer, {*settings.oidc_audiences, client.id}, claims)
+    return oidc, ExchangeAuthenticator(issuer, client, exchanged, fetcher)
 
 
-def unverified_claims(token: str) -> Mapping[str, Any] | None:
-    """Return the claims of a token that has the form of a JWT, without verifying it; None for any other text."""
-    segments = token.split(".")
-    if len(segments) != 3:
-        return None
-    header, claims = (_decode_segment(segment) for segment in segments[:2])
-    return claims if header is not None else None
+def _exchange_client(settings: ApiSettings) -> OAuthClient:
+    """Return the client that issues API tokens, by default the client for sign-in; its id is "" if there is none."""
+    if settings.oidc_exchange_client_id:
+        return OAuthClient(settings.oidc_exchange_client_id, settings.oidc_exchange_client_secret)
+    return OAuthClient(settings.oidc_client_id, settings.oidc_client_secret)
 
 
 def _check_syntax(token: str) -> None:
@@ -140,11 +139,3 @@ def _check_syntax(token: str) -> None:
         raise NotAuthenticated(f"invalid token: it is longer than {MAX_TOKEN_BYTES} bytes")
     if not _TOKEN.fullmatch(token):
         raise NotAuthenticated("invalid token: it contains characters that tokens cannot have (RFC 6750)")
-
-
-def _decode_segment(segment: str) -> Mapping[str, Any] | None:
-    try:
-        value = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

@@ -12,7 +12,8 @@ from api.auth.cookies import has_token, read_refresh_token, read_token, write_to
 from api.auth.origins import Origins
 from api.auth.request import check_csrf, request_authenticator
 from api.auth.signin import SignIn, Tokens
-from api.auth.tokens import MAX_TOKEN_BYTES, Authenticators, unverified_claims
+from api.auth.tokens import MAX_TOKEN_BYTES, Authenticators
+from api.auth.unverified import unverified_claims
 from api.errors import BadInput, NotAuthenticated, ServiceUnavailable, TooLarge
 from api.jobs.job import format_time
 from api.web.error_page import sentence

@@ -204,7 +204,7 @@ def read_settings(container: Document, links: Path) -> tuple[set[str], Any]:
     }[tuple(container["args"])]
     settings = importlib.import_module(module)
     table: tuple[Setting, ...] = settings.SETTINGS_TABLE + getattr(settings, "DEFAULTS_TABLE", ())
-    environ = {variable["name"]: variable["value"] for variable in container["env"]}
+    environ = {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
     if "PHJOB_API_LINK_KEY_FILE" in environ:
         environ["PHJOB_API_LINK_KEY_FILE"] = str(links)
     names = {row.env + suffix for row in table for suffix in ("", *["_FILE"] * row.secret)}

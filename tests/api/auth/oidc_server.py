@@ -22,13 +22,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.api.auth.codes import Codes
 
 CLIENT, CLIENT_SECRET = "phjob-api", "s3cr3t-of-the-client"
+CONSOLE, CONSOLE_SECRET = "admin-ui", "s3cr3t-of-the-console"  # the client that issues API tokens in PrimeHub
 AUDIENCE = "hub"
 _REFRESH_KEY = "the key of the issuer for its refresh tokens, as in Keycloak" * 2
 
 _REALM = "/realms/hub"
 
 # Every token and secret that a test made; none may be logged.
-MADE: list[str] = [CLIENT_SECRET]
+MADE: list[str] = [CLIENT_SECRET, CONSOLE_SECRET]
 
 ResponseHandler = Callable[["_Handler"], None]
 
@@ -132,7 +133,9 @@ class OidcServer:
     def exchange(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         """Return the token endpoint's response to a form."""
         token = form.get("refresh_token", "")
-        if (form.get("client_id"), form.get("client_secret")) != (CLIENT, self.client_secret):
+        client = form.get("client_id", "")
+        secrets = {CLIENT: self.client_secret, CONSOLE: CONSOLE_SECRET}
+        if client not in secrets or form.get("client_secret") != secrets[client]:
             return 401, {"error": "unauthorized_client", "error_description": f"Invalid client for {token}"}
         if form["grant_type"] == "authorization_code":
             return self.codes.exchange(form)
@@ -142,9 +145,11 @@ class OidcServer:
             claims = jwt.decode(token, _REFRESH_KEY, ["HS512"], audience=self.issuer)
         except jwt.PyJWTError:
             return 400, {"error": "invalid_grant", "error_description": f"Invalid refresh token {token}"}
+        if claims["azp"] != client:
+            return 400, {"error": "invalid_grant", "error_description": "Token client and authorized client differ"}
         if token in self.revoked:
             return 400, {"error": "invalid_grant", "error_description": "Offline user session not found"}
-        access = self.token(**{"sub": claims["sub"], "azp": CLIENT} | self.access_claims)
+        access = self.token(**{"sub": claims["sub"], "azp": client} | self.access_claims)
         return 200, {"access_token": access, "expires_in": 300, "token_type": "Bearer", "refresh_token": token}
 
     def serve(self) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -16,7 +17,16 @@ from api.auth.issuer import Issuer
 from api.auth.oidc import OidcAuthenticator
 from api.auth.tokens import make_authenticators
 from api.errors import NotAuthenticated, ServiceUnavailable
-from tests.api.auth.oidc_server import CLIENT, CLIENT_SECRET, OidcServer, hang, status, wait_then_fail
+from tests.api.auth.oidc_server import (
+    CLIENT,
+    CLIENT_SECRET,
+    CONSOLE,
+    CONSOLE_SECRET,
+    OidcServer,
+    hang,
+    status,
+    wait_then_fail,
+)
 from tests.api.auth.service import Service, serving, settings
 from tests.api.auth.test_issuer import Clock
 
@@ -38,16 +48,32 @@ def authenticator(oidc: OidcServer, clock: Clock) -> ExchangeAuthenticator:
     return make(oidc, clock)
 
 
+def oidc_service(oidc: OidcServer, **more: str) -> AbstractContextManager[Service]:
+    """Run a service with a client for sign-in."""
+    configured = {
+        "PHJOB_API_AUTH": "oidc",
+        "PHJOB_API_OIDC_ISSUER": oidc.issuer,
+        "PHJOB_API_OIDC_AUDIENCES": CLIENT,
+        "PHJOB_API_OIDC_CLIENT_ID": CLIENT,
+        "PHJOB_API_OIDC_CLIENT_SECRET": CLIENT_SECRET,
+    }
+    return serving(make_authenticators(settings(**configured | more), None))
+
+
 @pytest.fixture
 def service(oidc: OidcServer) -> Iterator[Service]:
-    configured = settings(
-        PHJOB_API_AUTH="oidc",
-        PHJOB_API_OIDC_ISSUER=oidc.issuer,
-        PHJOB_API_OIDC_AUDIENCES=CLIENT,
-        PHJOB_API_OIDC_CLIENT_ID=CLIENT,
-        PHJOB_API_OIDC_CLIENT_SECRET=CLIENT_SECRET,
-    )
-    with serving(make_authenticators(configured, None)) as running:
+    with oidc_service(oidc) as running:
+        yield running
+
+
+@pytest.fixture
+def beside_console(oidc: OidcServer) -> Iterator[Service]:
+    """A service with a client for sign-in, beside the console, whose client issues the API tokens."""
+    console = {
+        "PHJOB_API_OIDC_EXCHANGE_CLIENT_ID": CONSOLE,
+        "PHJOB_API_OIDC_EXCHANGE_CLIENT_SECRET": CONSOLE_SECRET,
+    }
+    with oidc_service(oidc, **console) as running:
         yield running
 
 
@@ -58,12 +84,48 @@ def test_api_token_identifies_its_user(service: Service, oidc: OidcServer) -> No
     assert oidc.request_counts["/token"] == 1
 
 
-def test_revoked_and_forged_tokens_are_refused(service: Service, oidc: OidcServer) -> None:
+def test_api_token_of_the_consoles_client_works_beside_a_client_for_sign_in(
+    beside_console: Service, oidc: OidcServer
+) -> None:
+    assert beside_console.bearer(oidc.offline(azp=CONSOLE)).json["groups"] == ["research", "Team_A"]
+    # Only exchanged tokens may name the console's client: it is no audience of this service.
+    assert beside_console.bearer(oidc.token(azp=CONSOLE)).status == 401
+    assert beside_console.bearer(oidc.token(azp=CLIENT)).status == 200
+
+
+def test_api_token_of_another_client_is_refused_with_the_names_of_both(
+    service: Service, oidc: OidcServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = service.bearer(oidc.offline(azp=CONSOLE))
+    assert (answer.status, answer.json["error"]["code"]) == (401, "UNAUTHENTICATED")
+    message = answer.json["error"]["message"]
+    assert "belongs to the client 'admin-ui'" in message
+    assert "API tokens of the client 'phjob-api'" in message
+    assert "PHJOB_API_OIDC_EXCHANGE_CLIENT_ID" in message
+    assert 'API token refused reason="it belongs to another client" client=admin-ui expected=phjob-api' in caplog.text
+    assert oidc.request_counts["/token"] == 0
+
+
+@pytest.mark.parametrize("client", ["a b", "x" * 200, "<script>", "caf\xe9\n2026 forged line"])
+def test_odd_client_of_a_token_is_neither_shown_nor_logged(
+    service: Service, oidc: OidcServer, caplog: pytest.LogCaptureFixture, client: str
+) -> None:
+    answer = service.bearer(oidc.offline(azp=client))
+    assert (answer.status, client in answer.json["error"]["message"]) == (401, False)
+    assert client not in caplog.text
+    assert "client=unknown" in caplog.text
+
+
+def test_revoked_and_forged_tokens_are_refused_and_logged(
+    service: Service, oidc: OidcServer, caplog: pytest.LogCaptureFixture
+) -> None:
     revoked = oidc.offline()
     oidc.revoked.add(revoked)
     for token in (revoked, revoked[:-30]):
         answer = service.bearer(token)
         assert (answer.status, answer.json["error"]["code"]) == (401, "UNAUTHENTICATED")
+        assert "the API token has expired, was revoked or is damaged" in answer.json["error"]["message"]
+    assert caplog.text.count('API token refused reason="the issuer does not accept it" client=phjob-api') == 2
 
 
 def test_failing_issuer_gives_unavailable(service: Service, oidc: OidcServer) -> None:
@@ -169,9 +231,12 @@ def test_exchanged_access_token_is_verified(
             authenticator.authenticate(oidc.offline())
 
 
-def test_wrong_client_secret_gives_unavailable(oidc: OidcServer, clock: Clock) -> None:
-    with pytest.raises(ServiceUnavailable):
+def test_wrong_client_secret_gives_unavailable_with_the_reason(
+    oidc: OidcServer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ServiceUnavailable, match="the issuer refuses this service as the client 'phjob-api'"):
         make(oidc, clock, "wrong secret").authenticate(oidc.offline())
+    assert "token exchange failed status=401 error=unauthorized_client client=phjob-api" in caplog.text
 
 
 def test_issuer_without_a_token_endpoint_gives_unavailable(

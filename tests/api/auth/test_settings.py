@@ -18,6 +18,13 @@ def test_issuer_must_be_a_url(issuer: str) -> None:
         settings(PHJOB_API_OIDC_ISSUER=issuer, **OIDC)
 
 
+def test_secret_of_an_exchange_client_without_its_id_is_reported() -> None:
+    more = {"PHJOB_API_OIDC_ISSUER": "https://id.example.com", "PHJOB_API_OIDC_EXCHANGE_CLIENT_SECRET": "s3cr3t-of-it"}
+    with pytest.raises(ConfigError, match="PHJOB_API_OIDC_EXCHANGE_CLIENT_ID") as raised:
+        settings(**OIDC, **more)
+    assert "s3cr3t-of-it" not in str(raised.value)
+
+
 def test_origins_are_parsed() -> None:
     parsed = settings(PHJOB_API_CORS_ORIGINS="https://a.example.com, http://localhost:3000")
     assert parsed.cors_origins == ("https://a.example.com", "http://localhost:3000")

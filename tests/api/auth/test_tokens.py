@@ -15,8 +15,8 @@ from api.auth.tokens import (
     Authenticators,
     SharedSecretAuthenticator,
     make_authenticators,
-    unverified_claims,
 )
+from api.auth.unverified import unverified_claims
 from api.errors import NotAuthenticated
 from tests.api.auth.oidc_server import OidcServer, unsigned
 from tests.api.auth.service import Spy, settings

@@ -120,7 +120,7 @@ def test_issuer_failure_during_the_callback_is_reported(ann: Visitor, oidc: Oidc
 @pytest.mark.parametrize(
     "document",
     [
-        b'{"error": "invalid_client"}',
+        b'{"error": "invalid_grant"}',
         b'{"error": ["a"], "error_description": 7}',
         '{"error": "x", "error_description": "gr\u00fc\u00df <b>"}'.encode(),
         b'{"error": {}, "error_description": null}',
@@ -135,6 +135,16 @@ def test_issuer_errors_do_not_become_internal_errors(
     back = ann.to_callback()
     oidc.handlers["/token"] = status(code, document)
     failed(ann.open(back), 401, "sign in again")
+
+
+@pytest.mark.parametrize("error", ["invalid_client", "unauthorized_client"])
+def test_wrong_client_secret_is_reported_as_such(
+    ann: Visitor, oidc: OidcServer, error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    back = ann.to_callback()
+    oidc.handlers["/token"] = status(401, f'{{"error": "{error}"}}'.encode())
+    failed(ann.open(back), 503, "ask an administrator to check the client&#39;s id and secret.")
+    assert f"sign-in failed error={error} client={CLIENT}" in caplog.text
 
 
 @pytest.mark.parametrize(
