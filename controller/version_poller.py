@@ -1,7 +1,7 @@
 """Polls the oldest Kubernetes version in the cluster, of the API server and of the nodes' kubelets.
 
-A thread polls, so no pod waits for it. A kubelet may be some minor versions older than its API server; one without
-native sidecars fails the pod or never starts main.
+A thread polls, so only the first pods after a start wait for it. A kubelet may be some minor versions older than its
+API server; one without native sidecars fails the pod or never starts main.
 """
 
 import logging
@@ -16,6 +16,7 @@ from kube.objects import Resource, ResourceClient
 logger = get_logger(__name__)
 
 _RETRY_SECONDS, _POLL_SECONDS = 2.0, 600.0
+_FIRST_POLL_SECONDS = 0.8  # that a review waits for the first version after a start; the API server waits 3 s
 _NODES_PER_PAGE = 50  # a node object has some ten kilobytes
 # Jobs run on Linux, and the version that a virtual kubelet reports is not a Kubernetes version.
 _NODE_SELECTOR = {"labelSelector": "kubernetes.io/os=linux,type!=virtual-kubelet"}
@@ -28,6 +29,7 @@ class ClusterVersionPoller:
         self._client, self._seconds = client, seconds
         self._nodes = ResourceClient(client, Resource("", "v1", "nodes"))
         self._version = ClusterVersion(None)
+        self._is_known = threading.Event()
         self._logged: tuple[object, ...] = ()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="version poller", daemon=True)
@@ -42,6 +44,8 @@ class ClusterVersionPoller:
         self._thread.join()
 
     def __call__(self) -> ClusterVersion:
+        """Return the last known version. The first reviews after a start wait for it for a moment."""
+        self._is_known.wait(_FIRST_POLL_SECONDS)
         return self._version
 
     def problem(self) -> str:
@@ -64,6 +68,7 @@ class ClusterVersionPoller:
             logger.warning("the API server does not report its version")
             return False
         self._version = ClusterVersion(min(server, kubelet[0]) if kubelet else server)
+        self._is_known.set()
         self._log_changes(server, kubelet)
         return True
 

@@ -22,11 +22,11 @@ from controller.inject.pod import GROUP_LABEL
 from controller.metrics import WebhookMetrics
 from controller.patch import make_patch
 from controller.review import AdmissionRequest, InvalidReview, allow, parse_review
+from controller.review_limiter import MAX_BYTES, Overloaded, ReviewLimiter
 from controller.settings import WebhookSettings
 
 logger = get_logger(__name__)
 
-MAX_BYTES = 8 * 1024 * 1024  # the API server accepts objects of up to 3 MiB; their JSON can be longer
 _FAILURE_WARNING = (
     "artifacts will not be collected: the collector's webhook failed; ask an administrator to check its log"
 )
@@ -43,16 +43,24 @@ def create_app(
     """Create the application. `problem` returns why the application is not ready, or "" if it is."""
     app = flask.Flask("webhook", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
+    limiter = ReviewLimiter()
 
     @app.post("/inject")
     def inject_sidecar() -> JsonResponse:
-        with metrics.seconds.time():
-            try:
-                request = _read_request()
-            except (InvalidReview, RequestEntityTooLarge) as error:
-                metrics.requests.labels("refused").inc()
-                return {"error": {"status": 400, "message": _error_message(error)}}, 400
-            return _review(request, settings, cluster, metrics)
+        length = flask.request.content_length
+        try:
+            with metrics.seconds.time(), limiter.reading(length):
+                body = _read_body()
+                with limiter.reviewing(length):
+                    return _review(parse_review(body), settings, cluster, metrics)
+        except InvalidReview as error:
+            message, status = str(error), 400
+        except RequestEntityTooLarge:
+            message, status = f"the review is larger than {MAX_BYTES} bytes", 413
+        except Overloaded:
+            message, status = "too many large reviews at once", 503
+        metrics.requests.labels("refused").inc()
+        return {"error": {"status": status, "message": message}}, status
 
     @app.get("/healthz")
     def healthz() -> flask.Response:
@@ -71,14 +79,10 @@ def create_app(
     return app
 
 
-def _read_request() -> AdmissionRequest:
+def _read_body() -> bytes:
     if flask.request.mimetype != "application/json":
         raise InvalidReview("send the review as application/json")
-    return parse_review(flask.request.get_data())
-
-
-def _error_message(error: Exception) -> str:
-    return str(error) if isinstance(error, InvalidReview) else f"the review is larger than {MAX_BYTES} bytes"
+    return flask.request.get_data(cache=False)
 
 
 def _review(

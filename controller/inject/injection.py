@@ -31,6 +31,7 @@ from controller.inject.pod import (
     has_annotation_room,
 )
 from controller.inject.pod_options import read_pod_options
+from controller.inject.pod_size import MAX_FIELDS, MAX_MOUNTS, MAX_PATHS_BYTES, is_too_large
 from controller.inject.traces import remove_traces
 from controller.inject.wrapper import divert_wrapper
 from controller.settings import WebhookSettings
@@ -41,8 +42,14 @@ OUTCOMES = {
     "repaired": "another webhook had changed the sidecar, which was restored",
     "opted-out": "collection is disabled for this pod, or for all pods by default",
     "name-taken": f"the pod has its own container {SIDECAR} or volume {MASK}: rename it",
-    "old-kubernetes": (
-        "sidecars need Kubernetes 1.29 or newer, but the API server or a node is older, or its version is unknown"
+    "old-kubernetes": "sidecars need Kubernetes 1.29 or newer, but the API server or a node is older",
+    "unknown-version": (
+        "the webhook could not read the cluster's Kubernetes version: it had just started, or the API server did not "
+        "answer it"
+    ),
+    "too-large": (
+        f"a container of the pod has more than {MAX_MOUNTS} mounts or {MAX_PATHS_BYTES} bytes of mount paths, or the "
+        f"pod has more than {MAX_FIELDS} fields: use fewer"
     ),
     "annotations-full": "the pod has more than 255 KiB of annotations, so the collector's do not fit: shorten them",
     "not-linux": "the pod does not run on Linux",
@@ -67,8 +74,10 @@ class Injection:
 
 def inject(pod: Mapping[str, Any], settings: WebhookSettings, cluster: ClusterVersion) -> Injection:
     """Return the pod with the sidecar, or with the reason why it has none."""
-    bare = copy.deepcopy(dict(pod))
+    bare = _copy_outline(pod)
     found = remove_traces(bare, settings)
+    if is_too_large(bare):
+        return _decline(bare, "too-large")
     result = copy.deepcopy(bare)
     try:
         warnings = _inject(result, found or {}, settings, cluster)
@@ -77,6 +86,16 @@ def inject(pod: Mapping[str, Any], settings: WebhookSettings, cluster: ClusterVe
     if found is not None and _normalized(result) == _normalized(pod):
         return Injection(copy.deepcopy(dict(pod)), "already-injected", [])
     return Injection(result, INJECTED if found is None else "repaired", warnings)
+
+
+def _copy_outline(pod: Mapping[str, Any]) -> Document:
+    """Copy the objects that the removal of traces changes. A deep copy of a huge pod would take seconds."""
+    copied = dict(pod)
+    for field in copied.keys() & {"metadata", "spec"}:
+        copied[field] = dict(get_mapping(pod, field))
+    if containers := get_list(get_mapping(pod, "spec"), "containers"):
+        copied["spec"]["containers"] = [dict(container) for container in containers]
+    return copied
 
 
 def _decline(bare: Document, outcome: str) -> Injection:
@@ -97,6 +116,8 @@ def _inject(pod: Document, found: Document, settings: WebhookSettings, cluster: 
     options = read_pod_options(pod, main, settings)
     if not options.enabled:
         raise Declined("opted-out")
+    if cluster.oldest is None:
+        raise Declined("unknown-version")
     if not cluster.has_native_sidecars:
         raise Declined("old-kubernetes")
     if not has_annotation_room(_annotations(pod)):

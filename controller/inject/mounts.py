@@ -5,8 +5,8 @@ before main, so its mounts must not prevent the pod from starting or change what
 """
 
 import posixpath
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from artifacts.errors import InvalidName
@@ -49,18 +49,18 @@ def plan_mounts(spec: Mapping[str, Any], main: Mapping[str, Any]) -> MountPlan:
     # If two mounts have the same path, main sees the later one.
     mounts_by_path = {mount_path(mount): mount for mount in get_list(main, "volumeMounts")}
     store, group = _store_mount(mounts_by_path.get(PHFS), spec)
+    init_paths = _init_sub_paths(spec)
     readable = {
         path: mount
         for path, mount in mounts_by_path.items()
-        if kinds.get(mount.get("name")) in _DATA_VOLUME_KINDS and _is_mountable(path, mount, spec)
+        if kinds.get(mount.get("name")) in _DATA_VOLUME_KINDS and _is_mountable(path, mount, init_paths)
     }
     if HOME not in readable:
         raise Declined("no-home")
     readable[PHFS] = mounts_by_path[PHFS]
     volumes = _without_nested(readable)
-    hidden = [
-        path for path in mounts_by_path if path not in volumes and _fits_path_list(path) and _is_within(path, volumes)
-    ]
+    visible = set(volumes)
+    hidden = [path for path in mounts_by_path if _fits_path_list(path) and _is_below(path, visible)]
     sources = [_mount_at(readable[path], ROOT + path) | {"readOnly": True} for path in volumes]
     mask = {"name": MASK, "mountPath": TOKEN, "readOnly": True}
     private = [HOME] if kinds[readable[HOME].get("name")] in _POD_VOLUME_KINDS else []
@@ -100,32 +100,55 @@ def _volume_kind(volume: Mapping[str, Any]) -> str:
     return kinds[0] if len(kinds) == 1 else ""
 
 
-def _is_mountable(path: str, mount: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
-    if path == "/" or mount.get("subPathExpr"):
+@dataclass
+class _SubPaths:
+    """The subPaths of one volume that init containers mount, as a tree of path components."""
+
+    children: dict[str, "_SubPaths"] = field(default_factory=dict)
+    is_mounted: bool = False  # here ends a subPath; at the root: the whole volume is mounted
+
+    def add(self, components: Iterable[str]) -> None:
+        """Add a subPath."""
+        node = self
+        for name in components:
+            node = node.children.setdefault(name, _SubPaths())
+        node.is_mounted = True
+
+    def has_parent(self, components: Iterable[str]) -> bool:
+        """Whether a parent of this subPath is mounted, or the whole volume."""
+        node: _SubPaths | None = self
+        for name in components:
+            if node is None or node.is_mounted:
+                return node is not None
+            node = node.children.get(name)
         return False
-    return _fits_path_list(path) and not _may_init_create(mount, spec)
+
+
+def _init_sub_paths(spec: Mapping[str, Any]) -> dict[str, _SubPaths]:
+    """Return the subPaths that init containers mount, by volume. An expression can be any subPath of its volume."""
+    by_volume: dict[str, _SubPaths] = {}
+    for container in get_list(spec, "initContainers"):
+        for mount in get_list(container, "volumeMounts"):
+            sub_path = None if mount.get("subPathExpr") else mount.get("subPath")
+            by_volume.setdefault(mount.get("name", ""), _SubPaths()).add(_components(sub_path))
+    return by_volume
+
+
+def _is_mountable(path: str, mount: Mapping[str, Any], init_paths: Mapping[str, _SubPaths]) -> bool:
+    """Whether the sidecar can mount what main has at `path`.
+
+    An init container may create the mount's subPath if it mounts a parent. The sidecar starts before it, and for the
+    sidecar's mount the kubelet would create an empty folder there, even if the init container wants a file.
+    """
+    if path == "/" or mount.get("subPathExpr") or not _fits_path_list(path):
+        return False
+    created = init_paths.get(mount.get("name", ""))
+    return created is None or not created.has_parent(_components(mount.get("subPath")))
 
 
 def _fits_path_list(path: str) -> bool:
     """Whether the path can be part of a colon-separated list in an environment variable."""
     return ":" not in path and path.isprintable()
-
-
-def _may_init_create(mount: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
-    """Whether an init container may create the mount's subPath.
-
-    The sidecar starts before it, and for the sidecar's mount the kubelet would create an empty folder at the subPath,
-    even if the init container wants a file there.
-    """
-    sub_path = _components(mount.get("subPath"))
-    return any(
-        other.get("name") == mount.get("name")
-        and (other.get("subPathExpr") or (len(parent) < len(sub_path) and sub_path[: len(parent)] == parent))
-        for container in get_list(spec, "initContainers")
-        for other in get_list(container, "volumeMounts")
-        for parent in (_components(other.get("subPath")),)
-        if sub_path
-    )
 
 
 def _components(sub_path: str | None) -> list[str]:
@@ -137,15 +160,25 @@ def _without_nested(paths: Iterable[str]) -> list[str]:
 
     The working directory and PHFS always stay; of the others the outer paths stay.
     """
-    chosen: list[str] = []
+    parents_of_fixed = {parent for path in (HOME, PHFS) for parent in _parents(path)}
+    chosen: set[str] = set()
+    # Sorted by depth, so only the working directory and PHFS can be below a later path.
     for path in sorted(paths, key=lambda path: (path not in (HOME, PHFS), path.count("/"), path)):
-        if not _is_within(path, chosen) and not any(_is_within(other, [path]) for other in chosen):
-            chosen.append(path)
+        if path not in parents_of_fixed and not _is_below(path, chosen):
+            chosen.add(path)
     return sorted(chosen)
 
 
-def _is_within(path: str, folders: Iterable[str]) -> bool:
-    return any(path == folder or path.startswith(folder + "/") for folder in folders)
+def _is_below(path: str, folders: Collection[str]) -> bool:
+    """Whether the path is below one of these folders. Give a set, so that the cost does not depend on its size."""
+    return any(parent in folders for parent in _parents(path))
+
+
+def _parents(path: str) -> Iterator[str]:
+    end = path.rfind("/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind("/", 0, end)
 
 
 def _mount_at(mount: Mapping[str, Any], path: str) -> Document:

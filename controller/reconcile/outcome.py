@@ -26,7 +26,10 @@ from controller.reconcile.sidecar_health import collection_deadline, crash_reaso
 # Why a pod has no sidecar: the outcomes of injection, and reasons that only the reconciler can determine.
 NOT_INJECTED_REASONS = {
     **{name: text for name, text in OUTCOMES.items() if name not in (*WITH_SIDECAR, "opted-out")},
-    "webhook": "the webhook was not called: it was down, or injection is switched off; ask an administrator",
+    "webhook": (
+        "the webhook did not review the pod: it was down, injection is switched off, or the pod's JSON is larger than "
+        "3 MiB; ask an administrator"
+    ),
     "quota": "with the sidecar the pod would exceed the quota: free quota, or ask an administrator to raise it",
     "refused": "the API server accepts the pod only without the sidecar: the controller's log has the error",
     "start": "the sidecar did not start",

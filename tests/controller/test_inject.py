@@ -9,6 +9,7 @@ import pytest
 from artifacts.settings import SidecarSettings, unknown_settings
 from controller.inject.cluster_version import ClusterVersion, parse_version
 from controller.inject.injection import OUTCOMES, WITH_SIDECAR, inject
+from controller.inject.pod_size import MAX_FIELDS, MAX_MOUNTS
 from controller.inject.wrapper import NO_SOURCE, SOURCE_VARIABLE
 from tests.controller.pod_samples import (
     NEW,
@@ -178,6 +179,9 @@ REASONS: list[tuple[str, Document]] = [
     ("no-main", make_pod(containers=None)),
     ("no-main", {"metadata": {}}),
     ("not-linux", make_pod(os={"name": "windows"})),
+    ("too-large", make_pod([{"name": "phfs", "mountPath": f"/{number}"} for number in range(MAX_MOUNTS)])),
+    ("too-large", make_pod([{"name": "phfs", "mountPath": f"/{number}" + "x" * 4000} for number in range(17)])),
+    ("too-large", make_pod(tolerations=[{}] * MAX_FIELDS)),
     ("name-taken", make_pod(initContainers=[{"name": "phjob-artifacts", "image": "mine"}])),
     ("name-taken", make_pod(volumes=[{"name": "phjob-artifacts-no-token", "secret": {"secretName": "s"}}])),
 ]
@@ -221,9 +225,28 @@ def test_a_declined_pod_without_room_for_the_reason_is_unchanged() -> None:
     assert inject(before, SETTINGS, NEW).pod == before
 
 
-@pytest.mark.parametrize("version", [None, (1, 28), (1, 9), (0, 99)])
-def test_an_old_or_unknown_kubernetes_gets_no_sidecar(version: tuple[int, int] | None) -> None:
+def test_a_pod_that_became_too_large_loses_its_sidecar() -> None:
+    most = make_pod([{"name": "phfs", "mountPath": f"/{number}"} for number in range(MAX_MOUNTS - 2)])
+    once = injected(most)
+    assert inject(once, SETTINGS, NEW).outcome == "already-injected"  # although the sidecar has two mounts more
+    more = {"name": "phfs", "mountPath": "/more"}
+    before = copy.deepcopy(once)
+    once["spec"]["containers"][0]["volumeMounts"].append(more)
+    injection = inject(once, SETTINGS, NEW)
+    most["spec"]["containers"][0]["volumeMounts"].append(more)
+    assert injection.outcome == "too-large"
+    assert injection.pod["spec"] == most["spec"] | {"terminationGracePeriodSeconds": 30}
+    once["spec"]["containers"][0]["volumeMounts"].pop()
+    assert once == before
+
+
+@pytest.mark.parametrize("version", [(1, 28), (1, 9), (0, 99)])
+def test_an_old_kubernetes_gets_no_sidecar(version: tuple[int, int]) -> None:
     assert outcome(make_pod(), ClusterVersion(version)) == "old-kubernetes"
+
+
+def test_an_unknown_kubernetes_is_not_reported_as_old() -> None:
+    assert outcome(make_pod(), ClusterVersion(None)) == "unknown-version"
 
 
 @pytest.mark.parametrize("version", [(1, 29), (1, 34), (2, 0)])
@@ -385,7 +408,8 @@ def test_the_order_of_webhooks_does_not_matter(mutate: Any) -> None:
 
 
 def test_all_outcomes_are_documented_and_tested() -> None:
-    reached = {*WITH_SIDECAR, "opted-out", "old-kubernetes", "annotations-full", *(reason for reason, _ in REASONS)}
+    others = {"opted-out", "old-kubernetes", "unknown-version", "annotations-full"}
+    reached = {*WITH_SIDECAR, *others, *(reason for reason, _ in REASONS)}
     assert reached == set(OUTCOMES)
 
 

@@ -1,9 +1,15 @@
 """The sidecar's mounts: which of main's volumes it sees, and that it sees no secrets."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from controller.inject.mounts import plan_mounts
 from tests.controller.pod_samples import PHFS_MOUNT, SETTINGS, Document, env_of, make_pod, sidecar
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "data"}}
@@ -163,3 +169,57 @@ def test_the_token_is_masked() -> None:
     at_token = [mount for mount in container["volumeMounts"] if "secrets" in mount["mountPath"]]
     assert [mount["name"] for mount in at_token] == ["phjob-artifacts-no-token"]
     assert SETTINGS.image == container["image"]
+
+
+def steps_of(function: Callable[[], object]) -> int:
+    """Return how many bytecodes the function executes, and all that it calls: a measure that the load cannot change."""
+    steps = 0
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal steps
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        steps += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+def flat(count: int) -> Document:
+    return make_pod([mount(f"/data-{number}") for number in range(count)], [volume(CLAIM)])
+
+
+def nested(count: int) -> Document:
+    return make_pod([mount(f"/home/jovyan/{number}/x") for number in range(count)], [volume(CLAIM)])
+
+
+def with_sub_paths(count: int) -> Document:
+    """Return a pod in which main and an init container mount many subPaths of one volume."""
+    mounts = [mount(f"/data-{number}", subPath=f"a/b/c{number}") for number in range(count)]
+    init = [mount(f"/data-{number}", subPath=f"a/b/d{number}/e") for number in range(count)]
+    return make_pod(mounts, [volume(CLAIM)], initContainers=[{"name": "setup", "volumeMounts": init}])
+
+
+@pytest.mark.parametrize("build", [flat, nested, with_sub_paths])
+def test_the_cost_of_a_plan_is_linear_in_the_number_of_mounts(build: Callable[[int], Document]) -> None:
+    def plan_steps(count: int) -> int:
+        spec = build(count)["spec"]
+        return steps_of(lambda: plan_mounts(spec, spec["containers"][0]))
+
+    small, large = plan_steps(100), plan_steps(400)
+    assert large < 4.4 * small
+
+
+@given(st.lists(st.sampled_from(["/a", "/a/b", "/a/b/c", "/ab", "/home", "/phfs/x", "/home/jovyan/d/e"]), max_size=5))
+def test_no_visible_path_is_below_another_and_every_covered_path_is_hidden(paths: list[str]) -> None:
+    visible, hidden = visible_and_hidden(*map(mount, paths), volumes=[volume(CLAIM)])
+    assert not [path for path in visible for other in visible if path.startswith(other + "/")]
+    assert {"/home/jovyan", "/phfs"} <= set(visible)
+    covered = {path for path in paths if any(path.startswith(other + "/") for other in visible)}
+    assert set(hidden) == covered
+    assert set(paths) - covered - set(visible) <= {"/home"}  # it contains the working directory

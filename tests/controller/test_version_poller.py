@@ -94,6 +94,17 @@ def test_the_version_is_unknown_until_nodes_are_listed(server: ApiServer) -> Non
         assert poller.problem() == "the cluster's version is not known yet"
 
 
+def test_the_first_reviews_after_a_start_wait_for_the_version(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gunicorn restarts a worker that dies, and the pod stays ready meanwhile."""
+    monkeypatch.setattr(version_poller, "_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(version_poller, "_FIRST_POLL_SECONDS", 30.0)
+    server.script.add("status", is_nodes_request, code=503)
+    with polling(server) as poller:
+        assert poller() == ClusterVersion(NEW)
+
+
 def test_the_last_version_stays_in_use_while_polls_fail(server: ApiServer, caplog: pytest.LogCaptureFixture) -> None:
     add_node(server, "one", "v1.34.0")
     with polling(server, 0.02) as poller:

@@ -3,7 +3,9 @@
 import base64
 import json
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jsonpatch
@@ -18,6 +20,7 @@ from controller.inject.cluster_version import ClusterVersion
 from controller.inject.injection import OUTCOMES
 from controller.metrics import WebhookMetrics
 from controller.review import allow
+from controller.review_limiter import MAX_BYTES, SMALL_BYTES, Overloaded, ReviewLimiter
 from tests.controller.pod_samples import NEW, SETTINGS, Document, injected, make_pod, primehub_pod
 from tests.lines import lines_of
 
@@ -178,9 +181,8 @@ def test_only_the_job_and_the_group_of_a_pod_are_logged(caplog: pytest.LogCaptur
         (json.dumps(review(make_pod(), uid="")), "application/json"),
         (json.dumps(review(make_pod(), uid=7)), "application/json"),
         (json.dumps(review(make_pod(), uid="u" * 257)), "application/json"),
-        (" " * (webhook.MAX_BYTES + 1), "application/json"),
     ],
-    ids=range(15),
+    ids=range(14),
 )
 def test_invalid_reviews_are_refused(content: str, content_type: str | None) -> None:
     hook = Webhook()
@@ -188,6 +190,47 @@ def test_invalid_reviews_are_refused(content: str, content_type: str | None) -> 
     assert response.status_code == 400
     assert response.get_json()["error"]["message"]
     assert hook.counted("refused") == 1
+
+
+def test_a_review_that_is_too_large_for_the_memory_limit_is_refused() -> None:
+    hook = Webhook()
+    response = hook.client.post("/inject", data=b" " * (MAX_BYTES + 1), content_type="application/json")
+    assert response.status_code == 413
+    assert str(MAX_BYTES) in response.get_json()["error"]["message"]
+    assert hook.counted("refused") == 1
+
+
+def test_a_large_review_waits_for_its_turn_and_small_ones_do_not() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def wait_for_large() -> ClusterVersion:
+        entered.set()
+        assert leave.wait(20)
+        return NEW
+
+    hook = Webhook(lambda: NEW if leave.is_set() or entered.is_set() else wait_for_large())
+    large = make_pod(annotations={"note": "x" * SMALL_BYTES})
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(hook.send, large)
+        assert entered.wait(20)
+        assert "patch" in hook.send(make_pod())
+        second = pool.submit(hook.send, large)
+        with pytest.raises(TimeoutError):
+            second.result(0.3)
+        leave.set()
+        assert "patch" in first.result(20)
+        assert "patch" in second.result(20)
+
+
+def test_a_large_review_whose_turn_does_not_come_is_refused() -> None:
+    limiter = ReviewLimiter(wait_seconds=0.05)
+    with limiter.reviewing(None):
+        with pytest.raises(Overloaded), limiter.reviewing(SMALL_BYTES + 1):
+            pass
+        with limiter.reviewing(SMALL_BYTES), limiter.reading(SMALL_BYTES + 1):
+            pass
+    with limiter.reviewing(SMALL_BYTES + 1):
+        pass
 
 
 @given(st.binary(max_size=200))

@@ -33,7 +33,7 @@ GREP = r"(?m) logs .*\| grep (?:-E )?'?([^'\n]+)'?$"
 DAYS = 3
 # Reasons that the job itself causes: files that cannot be collected, or a pod that cannot have a sidecar.
 JOB_REASONS = {"outside_volumes", "too_deep", "not_a_folder", "unreadable", "invalid_name", "store_conflict"} | {
-    *("name-taken", "annotations-full", "not-linux", "no-main", "no-home", "no-phfs", "no-group")
+    *("name-taken", "annotations-full", "not-linux", "no-main", "no-home", "no-phfs", "no-group", "too-large")
 }
 
 
