@@ -64,11 +64,11 @@ def _web_blueprints(
     services: Services, authenticators: Authenticators, origins: Origins, is_local: bool
 ) -> Iterator[flask.Blueprint]:
     settings, clock = services.settings, services.clock
-    sign_in, has_tls = make_sign_in(settings, CALLBACK), settings.origin.lower().startswith("https:")
+    sign_in = make_sign_in(settings, CALLBACK)
     yield page_blueprint()
-    yield session_blueprint(SessionConfig(authenticators, origins, sign_in, is_local, has_tls, clock))
+    yield session_blueprint(SessionConfig(authenticators, origins, sign_in, is_local, clock))
     if sign_in:
-        yield signin_blueprint(sign_in, LoginStateSigner(settings.link_key, clock), authenticators, has_tls)
+        yield signin_blueprint(sign_in, LoginStateSigner(settings.link_key, clock), authenticators, origins.has_tls)
 
 
 def _error_response(status: int, code: str, message: str) -> ErrorResponse:

@@ -56,6 +56,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
             "limit_request_line": 8190,
             "limit_request_fields": 64,
             "limit_request_field_size": MAX_TOKEN_BYTES + 1024,
+            "secure_scheme_headers": {},  # any client can send X-Forwarded-Proto, even over loopback
             "proc_name": "phjob-artifacts-api",
             "loglevel": "warning",
             "control_socket_disable": True,  # the server is controlled by signals only

@@ -1,9 +1,13 @@
 """The cookies with a browser's tokens: hidden from scripts, and not sent with requests of other sites' pages.
 
 Browsers limit a cookie to 4096 bytes. A token with many groups is longer and continues in `phjob_token_1`, ...
+
+Over HTTPS, the names have a prefix: browsers accept `__Host-` cookies only from this host, and `__Secure-` cookies only
+from HTTPS. Without the prefix, a site of a neighbouring host name could sign visitors in as somebody else. Over plain
+HTTP, as in local mode, browsers reject the prefixes, so the names have none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import flask
 from werkzeug.datastructures import MultiDict
@@ -19,23 +23,33 @@ _REFRESH_COOKIE, _REFRESH_PATH = "phjob_renewal", "/api/session"
 Cookies = MultiDict[str, str]
 
 
-def has_token(cookies: Cookies) -> bool:
-    """Whether the browser has sent a token."""
-    return COOKIE in cookies
+def cookie_name(name: str, path: str, secure: bool) -> str:
+    """Return the name of a cookie for `path` with the strictest prefix that browsers accept."""
+    if not secure:
+        return name
+    return ("__Host-" if path == "/" else "__Secure-") + name
 
 
-def read_token(cookies: Cookies) -> str:
-    """Return the token that the browser has sent, or "".
+def has_token(cookies: Cookies, has_tls: bool) -> bool:
+    """Whether the browser has sent a token. `has_tls`: ignore cookies that may have been set without HTTPS."""
+    return cookie_name(COOKIE, "/", _is_secure(cookies, has_tls)) in cookies
+
+
+def read_token(cookies: Cookies, has_tls: bool) -> str:
+    """Return the token that the browser has sent, or "". `has_tls`: as for `has_token`.
 
     Raises:
         NotAuthenticated: a cookie was sent twice, so another site may have set one of them.
     """
-    return "".join(_parts(cookies))
+    secure = _is_secure(cookies, has_tls)
+    return "".join(_parts(cookies, [cookie_name(name, "/", secure) for name in _NAMES]))
 
 
-def read_refresh_token(cookies: Cookies) -> str:
-    """Return the refresh token that the browser has sent, or ""."""
-    return cookies.get(_REFRESH_COOKIE, "")
+def read_refresh_token(cookies: Cookies, has_tls: bool) -> str:
+    """Return the refresh token that the browser has sent, or "" if it sent none or several."""
+    name = cookie_name(_REFRESH_COOKIE, _REFRESH_PATH, _is_secure(cookies, has_tls))
+    values = set(cookies.getlist(name))
+    return values.pop() if len(values) == 1 else ""
 
 
 def write_tokens(
@@ -47,14 +61,21 @@ def write_tokens(
     after a redirect from another site, as browsers withhold Strict cookies from such a request.
     """
     parts = [token[at : at + _MAX_PART_LENGTH] for at in range(0, len(token), _MAX_PART_LENGTH)]
-    for number, name in enumerate(_NAMES):
-        _write(response, name, parts[number] if number < len(parts) else "", "/", secure, delete_unsent)
+    texts = [(name, parts[number] if number < len(parts) else "", "/") for number, name in enumerate(_NAMES)]
     stored = refresh_token if len(refresh_token) <= _MAX_PART_LENGTH else ""
-    _write(response, _REFRESH_COOKIE, stored, _REFRESH_PATH, secure, delete_unsent)
+    for name, text, path in [*texts, (_REFRESH_COOKIE, stored, _REFRESH_PATH)]:
+        _write(response, cookie_name(name, path, secure), text, path, secure, delete_unsent)
+        if secure:  # an unused cookie without the prefix, from plain HTTP or an earlier version, lengthens requests
+            _write(response, name, "", path, secure, delete_unsent)
 
 
-def _parts(cookies: Cookies) -> Iterator[str]:
-    for name in _NAMES:
+def _is_secure(cookies: Cookies, has_tls: bool) -> bool:
+    """Whether to read the cookies with a prefix. Without `has_tls`, a proxy may have terminated TLS."""
+    return has_tls or cookie_name(COOKIE, "/", secure=True) in cookies
+
+
+def _parts(cookies: Cookies, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
         values = set(cookies.getlist(name))
         if len(values) > 1:  # another site of the same domain may have set one
             raise NotAuthenticated(f"there are several cookies {name}; delete them and sign in again")

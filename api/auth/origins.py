@@ -24,6 +24,11 @@ class Origins:
         self._hosts = _loopback_hosts(*listen, self._origin) if is_loopback(listen[0]) else None
 
     @property
+    def has_tls(self) -> bool:
+        """Whether browsers are known to use HTTPS, by the own origin in the settings."""
+        return self._origin.startswith("https:")
+
+    @property
     def has_allowed(self) -> bool:
         """Whether the settings allow other web sites."""
         return bool(self._allowed)

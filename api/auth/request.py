@@ -34,9 +34,9 @@ def request_authenticator(
         header = request.headers.get("Authorization")
         if header is not None:
             return authenticator.authenticate(_bearer_token(header))
-        if has_token(request.cookies):
+        if has_token(request.cookies, origins.has_tls):
             check_csrf(request, origins, needs_origin=True)
-            return authenticator.authenticate(read_token(request.cookies))
+            return authenticator.authenticate(read_token(request.cookies, origins.has_tls))
         if anonymous is None:
             raise NotAuthenticated(_TOKEN_MISSING)
         check_csrf(request, origins, needs_origin=False)

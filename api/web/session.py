@@ -31,15 +31,13 @@ _YEAR_10000 = 253402300800
 class SessionConfig:
     """How browsers sign in.
 
-    `sign_in`: at the issuer; None if that is not configured. `is_local`: local mode. `has_tls`: whether browsers are
-    known to use HTTPS. `clock`: UNIX seconds.
+    `sign_in`: at the issuer; None if that is not configured. `is_local`: local mode. `clock`: UNIX seconds.
     """
 
     authenticators: Authenticators
     origins: Origins
     sign_in: SignIn | None
     is_local: bool
-    has_tls: bool
     clock: Callable[[], float]
 
 
@@ -89,7 +87,8 @@ class _SessionViews:
 
     def _refresh(self) -> Tokens | None:
         """Return new tokens if the browser's are about to expire and can be refreshed. Raises ApiError."""
-        sign_in, refresh_token = self._config.sign_in, read_refresh_token(flask.request.cookies)
+        sign_in = self._config.sign_in
+        refresh_token = read_refresh_token(flask.request.cookies, self._config.origins.has_tls)
         if sign_in is None or not refresh_token or "Authorization" in flask.request.headers:
             return None
         check_csrf(flask.request, self._config.origins, needs_origin=True)
@@ -109,7 +108,9 @@ class _SessionViews:
         Raises:
             NotAuthenticated: the cookies are ambiguous.
         """
-        return "" if "Authorization" in flask.request.headers else read_token(flask.request.cookies)
+        if "Authorization" in flask.request.headers:
+            return ""
+        return read_token(flask.request.cookies, self._config.origins.has_tls)
 
     def _session(self, caller: Caller | None, token: str, notice: str = "") -> flask.Response:
         config = self._config
@@ -126,7 +127,7 @@ class _SessionViews:
 
     def _notice(self, error: NotAuthenticated) -> str:
         """Return why the browser's token is refused, or "" if it sent none."""
-        if not has_token(flask.request.cookies):
+        if not has_token(flask.request.cookies, self._config.origins.has_tls):
             return ""
         with contextlib.suppress(NotAuthenticated):
             expires_at = _expires_at(self._token())
@@ -148,7 +149,7 @@ class _SessionViews:
 
     def _write(self, response: flask.Response, tokens: Tokens) -> None:
         origin = flask.request.headers.get("Origin", "")
-        secure = self._config.has_tls or flask.request.is_secure or origin.startswith("https:")
+        secure = self._config.origins.has_tls or origin.startswith("https:")
         write_tokens(response, tokens.access_token, tokens.refresh_token, secure=secure)
 
 

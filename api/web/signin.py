@@ -10,7 +10,7 @@ import flask
 from flask import Blueprint
 
 from api.auth.caller import Authenticator
-from api.auth.cookies import write_tokens
+from api.auth.cookies import cookie_name, write_tokens
 from api.auth.login_state import LOGIN_SECONDS, LoginStateSigner
 from api.auth.signin import SignIn
 from api.errors import ApiError
@@ -37,6 +37,7 @@ def signin_blueprint(
     `authenticator` decides whether the issuer's token is accepted. `has_tls`: whether browsers use HTTPS.
     """
     blueprint = Blueprint("signin", __name__)
+    state_cookie = cookie_name(_STATE_COOKIE, CALLBACK, has_tls)
 
     @blueprint.get(LOGIN)
     def login() -> flask.Response:
@@ -51,7 +52,7 @@ def signin_blueprint(
 
     @blueprint.get(CALLBACK)
     def callback() -> flask.Response:
-        state = states.decode(flask.request.cookies.get(_STATE_COOKIE, ""))
+        state = states.decode(flask.request.cookies.get(state_cookie, ""))
         next_path = state.next_path if state else "/"
         try:
             tokens = sign_in.complete(flask.request.args, state)
@@ -67,7 +68,7 @@ def signin_blueprint(
 
     def set_state_cookie(response: flask.Response, text: str, seconds: int) -> None:
         # Lax, as the browser must send it although the issuer's site redirects here.
-        response.set_cookie(_STATE_COOKIE, text, seconds, path=CALLBACK, secure=has_tls, httponly=True, samesite="Lax")
+        response.set_cookie(state_cookie, text, seconds, path=CALLBACK, secure=has_tls, httponly=True, samesite="Lax")
 
     return blueprint
 

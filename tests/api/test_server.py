@@ -108,6 +108,15 @@ def test_more_slow_senders_than_threads_delay_nobody(served: Served, begun: str)
             client.close()
 
 
+def test_forwarded_scheme_is_ignored(served: Served) -> None:
+    headers = {"Origin": f"http://127.0.0.1:{served.port}", "Content_Type": "application/json"}
+    for forwarded in ({"X_Forwarded_Proto": "https"}, {"X_Forwarded_Proto": "https", "X_Forwarded_Ssl": "off"}):
+        answer = served.ask(
+            "POST", "/api/graphql", json.dumps({"query": QUERY}), PATIENCE_SECONDS, **headers, **forwarded
+        )
+        assert answer.status == 200
+
+
 def test_request_sent_byte_by_byte_is_answered(served: Served) -> None:
     body = json.dumps({"query": QUERY})
     head = f"POST /api/graphql HTTP/1.1\r\nHost: localhost:{served.port}\r\nContent-Type: application/json\r\n"

@@ -63,7 +63,31 @@ def test_cookie_set_over_https_is_secure(tmp_path: Path, authenticator: NameAuth
         visitor = web.visitor()
         headers = {"Origin": origin.format(host=web.url.partition("//")[2])}
         answer = visitor.ask("POST", "/api/session", headers, json={"token": "alice"})
-    assert cookies(answer) == ["phjob_token=alice; Secure; HttpOnly; Path=/; SameSite=Strict"]
+    assert cookies(answer) == ["__Host-phjob_token=alice; Secure; HttpOnly; Path=/; SameSite=Strict"]
+
+
+def test_behind_https_only_cookies_of_this_host_are_read(tmp_path: Path, authenticator: NameAuthenticator) -> None:
+    configured = {"PHJOB_API_ORIGIN": "https://hub.example.com"}
+    with serving(tmp_path, configured, Authenticators(opaque=authenticator)) as web:
+        visitor = web.visitor()
+        planted = visitor.ask("GET", "/api/session", {"Cookie": "phjob_token=root"})
+        signed_in = visitor.ask("GET", "/api/session", {"Cookie": "phjob_token=root; __Host-phjob_token=alice"})
+    assert (planted.json()["user"], planted.json()["notice"]) == (None, None)
+    assert signed_in.json()["user"] == ALICE
+
+
+def test_cookie_of_this_host_precedes_one_without_prefix(visitor: Visitor) -> None:
+    answer = visitor.ask("GET", "/api/session", {"Cookie": "phjob_token=root; __Host-phjob_token=alice"})
+    assert answer.json()["user"] == ALICE
+
+
+def test_sign_in_over_https_deletes_cookies_without_prefix(tmp_path: Path, authenticator: NameAuthenticator) -> None:
+    configured = {"PHJOB_API_ORIGIN": "https://hub.example.com"}
+    with serving(tmp_path, configured, Authenticators(opaque=authenticator)) as web:
+        headers = {"Origin": "https://hub.example.com", "Cookie": "phjob_token=old; phjob_token_1=older"}
+        answer = web.visitor().ask("POST", "/api/session", headers, json={"token": "alice"})
+    deleted = {text.partition("=")[0] for text in cookies(answer) if "Max-Age=0" in text}
+    assert deleted == {"phjob_token", "phjob_token_1"}
 
 
 def test_refused_token_keeps_the_current_session(visitor: Visitor) -> None:
