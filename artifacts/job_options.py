@@ -25,9 +25,12 @@ def option_annotation(field: str) -> str:
     return ANNOTATION_PREFIX + field.replace("_", "-")
 
 
+_ANNOTATIONS = tuple(map(option_annotation, OPTIONS))
+
+
 def select_options(annotations: Mapping[str, object]) -> dict[str, str]:
     """Return the annotations that are options, whatever their values."""
-    texts = ((name, annotations.get(name)) for name in map(option_annotation, OPTIONS))
+    texts = ((name, annotations[name]) for name in _ANNOTATIONS if name in annotations)
     return {name: text for name, text in texts if isinstance(text, str) and len(text) <= _MAX_CHARACTERS}
 
 

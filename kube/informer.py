@@ -11,12 +11,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from kube import errors
 from kube.backoff import Backoff
 from kube.client import Stream, parse_json
+from kube.garbage import paused_collection
 from kube.indexer import IndexedObject, Indexer, is_older
 from kube.objects import ResourceClient
 
@@ -114,7 +116,8 @@ class Informer(Generic[T]):
         """
         try:
             if not self._version or self.seconds_since_activity >= self._timing.relist_seconds:
-                self._list()
+                with nullcontext() if self.has_synced else paused_collection():
+                    self._list()
             self._watch()
         except errors.Gone as error:
             self._version = ""

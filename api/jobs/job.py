@@ -216,6 +216,8 @@ def _annotated_status(annotations: Mapping[str, Any], uid: str) -> Any:
 
 def _retention_seconds(text: str) -> int | None:
     """Parse the retention annotation as the webhook does; return None if it is missing or invalid."""
+    if not text:
+        return None
     try:
         return int(_RETENTION.parse(text.strip()))
     except ValueError:
