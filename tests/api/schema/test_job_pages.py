@@ -1,5 +1,6 @@
 """Filters, orders and pages of jobs: by number as in PrimeHub, and by cursor while jobs are created and deleted."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from api.auth.caller import Caller
 from api.errors import BadInput
 from api.jobs.job import Job
 from api.jobs.order import NEWEST_FIRST, JobOrder
+from api.jobs.sorted_jobs import SortedJobs
 from api.schema.job_pages import JobPage, PageArguments, encode_cursor, parse_order, select_jobs, take_page
 from tests.api.schema.graphql_api import FakeJobSource
 
@@ -75,6 +77,26 @@ def test_deleted_and_new_jobs_do_not_repeat_others(jobs: list[Job], data: st.Dat
     second = take_page(order.sort(later), order, PageArguments(first=99, after=encode_cursor(order, first.jobs[-1])))
     assert set(ids(first)).isdisjoint(ids(second))
     assert set(ids(first)) | set(ids(second)) | {deleted.id} >= {job.id for job in jobs}
+
+
+@given(job_lists, orders, st.lists(job_lists, max_size=20), st.integers(1, 5))
+def test_each_unchanged_job_is_on_one_page_while_others_change(
+    jobs: list[Job], order_by: dict[str, str], changes: list[list[Job]], size: int
+) -> None:
+    order, source = parse_order(order_by), SortedJobs()
+    source.replace({job.id: job for job in jobs})
+    changed = {job.id for change in changes for job in change}
+    found, after = list[str](), None
+    for change in itertools.chain(changes, itertools.repeat([])):
+        page = take_page(source.all(order), order, PageArguments(first=size, after=after))
+        found += ids(page)
+        if not page.has_next:
+            break
+        after = encode_cursor(order, page.jobs[-1])
+        for number, job in enumerate(change):
+            source.put(job.id, job if number % 2 else None)
+    unchanged = [job.id for job in order.sort(jobs) if job.id not in changed]
+    assert [name for name in found if name not in changed] == unchanged
 
 
 def test_a_cursor_finds_its_place_without_looking_at_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
