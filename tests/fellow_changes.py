@@ -175,7 +175,7 @@ def lower_grace(pod: Document) -> None:
 
 def make_guaranteed(pod: Document) -> None:
     """Give main equal requests and limits, which changes the pod's QoS class."""
-    amounts = {"cpu": "1", "memory": "1Gi"}
+    amounts = {"cpu": "100m", "memory": "64Mi"}
     pod["spec"]["containers"][0]["resources"] = {"requests": dict(amounts), "limits": dict(amounts)}
 
 

@@ -7,7 +7,7 @@ from artifacts.environment import Setting
 from artifacts.job_options import ANNOTATION_PREFIX, OPTIONS
 from controller.inject.pod import OUTCOME_ANNOTATION, RESULT_ANNOTATION
 from controller.reconcile import settings
-from controller.reconcile.events import ARTIFACT_EVENTS, SWITCHED_OFF
+from controller.reconcile.events import ARTIFACT_EVENTS, SIDECAR_FAILED, SWITCHED_OFF
 from controller.reconcile.names import INJECTION_LABEL
 from controller.reconcile.outcome import NOT_INJECTED_REASONS
 from controller.settings import SETTINGS_TABLE as WEBHOOK
@@ -29,7 +29,8 @@ def test_page_lists_all_settings_of_controller_and_webhook() -> None:
 
 def test_page_lists_all_events_with_their_meaning() -> None:
     listed = {cells for cells in rows(PAGE, 3) if cells[1] in ("Normal", "Warning")}
-    assert listed == {(f"`{reason}`", kind, words) for kind, reason, words in (*ARTIFACT_EVENTS.values(), SWITCHED_OFF)}
+    events = (*ARTIFACT_EVENTS.values(), SIDECAR_FAILED, SWITCHED_OFF)
+    assert listed == {(f"`{reason}`", kind, words) for kind, reason, words in events}
 
 
 def test_page_lists_all_reasons_for_pods_without_a_sidecar() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from artifacts.settings import PREFIX
+from controller.documents import find_named, mapping_list
 from controller.inject.mounts import MASK, mask_volume
 from controller.inject.pod import (
     INJECTED,
@@ -53,7 +54,7 @@ def remove_traces(pod: Document, settings: WebhookSettings) -> Document | None:
 def is_sidecar(container: Mapping[str, Any], *, is_annotated: bool) -> bool:
     """Whether the container is our sidecar. In a pod annotated as injected, it may be renamed or lack its variables."""
     has_name = container.get("name") == SIDECAR
-    has_marker = any(variable.get("name") == MARKER for variable in get_list(container, "env"))
+    has_marker = bool(find_named(mapping_list(container, "env"), MARKER))
     return (has_name or has_marker) if is_annotated else (has_name and has_marker)
 
 

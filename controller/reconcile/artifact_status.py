@@ -25,6 +25,8 @@ ALL_STATES = {
     NOT_INJECTED: "the pod has no sidecar",
 }
 PENDING = (SYNCING, COLLECTING)
+# Reasons of NOT_INJECTED for which the reconciler may recreate the pod without the sidecar.
+RECREATED_REASONS = ("start", "changed")
 MAX_EXPIRY = 253402300799  # the end of the year 9999, the last that dates can express
 _MAX_MESSAGE_CHARACTERS = 512
 
@@ -96,10 +98,15 @@ def format_result_annotation(artifact: ArtifactStatus, phjob_uid: str) -> str:
     return json.dumps({**fields, "phJobUid": phjob_uid}, separators=(",", ":"))
 
 
+def is_recreation(before: ArtifactStatus, state: str, reason: str) -> bool:
+    """Whether a pod with this state and reason was recreated without the sidecar, for which `before` has the reason."""
+    return before.state == state == NOT_INJECTED and before.reason == reason and reason in RECREATED_REASONS
+
+
 def is_new_outcome(before: ArtifactStatus | None, after: ArtifactStatus | None) -> bool:
     """Whether `after` is the first status with the outcome of its pod. An outcome is reported and counted once."""
     if after is None or after.is_pending or after == before:
         return False
     if before is None or before.pod_uid != after.pod_uid:
-        return not (before and (before.state, before.reason) == (after.state, after.reason) == (NOT_INJECTED, "start"))
+        return not (before and is_recreation(before, after.state, after.reason))
     return before.is_pending or before.state == NOT_INJECTED

@@ -33,6 +33,7 @@ SWITCHED_OFF = (
     "CollectorSwitchedOff",
     "Sidecars failed repeatedly, so the controller switched injection off for this namespace",
 )
+SIDECAR_FAILED = ("Warning", "CollectorFailed", "The artifact collector prevents the job from starting")
 _FAILURE_REASONS = ("PodCreationFailed", "OverRequeueLimit", "OverActivateDeadline", "PodUnknown")
 _MAX_NAME_CHARACTERS, _MAX_MESSAGE_CHARACTERS = 200, 1000
 
@@ -51,6 +52,12 @@ def artifact_event(artifact: ArtifactStatus) -> JobEvent:
     """Return the event for a new outcome."""
     kind, reason, text = ARTIFACT_EVENTS[artifact.state]
     return JobEvent(kind, reason, f"{text}: {artifact.message}" if artifact.message else text, artifact.pod_uid)
+
+
+def sidecar_failed_event(about: str, failure: str) -> JobEvent:
+    """Return the event on a job that cannot start because of its sidecar. `about` is the UID of its pod or PhJob."""
+    kind, reason, text = SIDECAR_FAILED
+    return JobEvent(kind, reason, f"{text}: {failure}", about)
 
 
 def switched_off_event(pod_uid: str, failure: str, remedy: str) -> JobEvent:

@@ -36,7 +36,9 @@ class ReconcilerMetrics:
         self._grace_used = self._histogram(
             "grace_used_ratio", "Share of the pod's grace period that the last sync took", _GRACE_BUCKETS
         )
-        self.start_failures = self._counter("sidecar_start_failures", "Pods whose sidecar failed to start, or crashed")
+        self.start_failures = self._counter(
+            "sidecar_start_failures", "Pods whose sidecar failed to start, crashed, or was changed by another webhook"
+        )
         self.queue_seconds = self._histogram(
             "queue_seconds", "Time that PhJobs waited in the queue in seconds", _WAIT_BUCKETS
         )

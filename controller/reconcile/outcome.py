@@ -18,10 +18,11 @@ from controller.reconcile.artifact_status import (
     SYNCING,
     UNKNOWN,
     ArtifactStatus,
+    is_recreation,
 )
 from controller.reconcile.pod import Pod
 from controller.reconcile.settings import ReconcilerSettings
-from controller.reconcile.sidecar_health import collection_deadline, crash_reason
+from controller.reconcile.sidecar_health import change_reason, collection_deadline, crash_reason
 
 # Why a pod has no sidecar: the outcomes of injection, and reasons that only the reconciler can determine.
 NOT_INJECTED_REASONS = {
@@ -33,6 +34,7 @@ NOT_INJECTED_REASONS = {
     "quota": "with the sidecar the pod would exceed the quota: free quota, or ask an administrator to raise it",
     "refused": "the API server accepts the pod only without the sidecar: the controller's log has the error",
     "start": "the sidecar did not start",
+    "changed": "another webhook changed or removed the sidecar: ask an administrator",
 }
 
 
@@ -100,9 +102,10 @@ def _without_sidecar(before: ArtifactStatus | None, pod: Pod, settings: Reconcil
         return before
     else:
         reason = pod.decline_reason if pod.decline_reason in NOT_INJECTED_REASONS else "webhook"
-    if before and before.state == NOT_INJECTED and before.reason == reason == "start":
+    if before and is_recreation(before, NOT_INJECTED, reason):
         return replace(before, pod_uid=pod.uid)  # reported when the pod was recreated
-    return ArtifactStatus(NOT_INJECTED, pod.uid, NOT_INJECTED_REASONS[reason], reason=reason)
+    message = ": ".join(filter(None, [NOT_INJECTED_REASONS[reason], change_reason(pod)]))
+    return ArtifactStatus(NOT_INJECTED, pod.uid, message, reason=reason)
 
 
 def _final_status(pod: Pod, now: float) -> ArtifactStatus:

@@ -18,7 +18,15 @@ from controller.documents import (
     text_field,
     time_field,
 )
-from controller.inject.pod import MAIN, ORIGINAL_GRACE_ANNOTATION, OUTCOME_ANNOTATION, SIDECAR, has_annotation_room
+from controller.inject.mounts import MASK
+from controller.inject.pod import (
+    INJECTED,
+    MAIN,
+    ORIGINAL_GRACE_ANNOTATION,
+    OUTCOME_ANNOTATION,
+    has_annotation_room,
+)
+from controller.inject.traces import is_sidecar
 from controller.reconcile.names import ENABLED_ANNOTATION, NO_SIDECAR_ANNOTATION
 
 _MAX_SUMMARY_CHARACTERS = 4096
@@ -33,7 +41,8 @@ _LOST = "ContainerStatusUnknown"  # the kubelet's reason if it removed a contain
 class ContainerState:
     """The state of a container. Times are UNIX seconds, None if it did not start or end.
 
-    `waiting_reason` is set while it waits. `termination_message` is that of its end, or of the end before its last
+    `waiting_reason` is set while it waits. If it `awaits_probe`, it runs, but its startup probe has not succeeded yet.
+    `termination_message` is that of its end, or of the end before its last
     restart. If `is_lost`, the kubelet knows only that the container ended; the exit code and the message that the
     kubelet then reports are made up and are ignored.
     """
@@ -46,6 +55,7 @@ class ContainerState:
     waiting_reason: str = ""
     message: str = ""
     restart_count: int = 0
+    awaits_probe: bool = False
     termination_message: str = ""
     is_lost: bool = False
 
@@ -69,7 +79,9 @@ class Pod:
     kubelets do not report that, so it is `scheduled_at` then. `decline_reason` is why the webhook did not inject the
     sidecar, `no_sidecar_reason` why the reconciler created the pod without it. `retention_seconds` is the retention of
     its artifacts, which the sidecar was configured with; 0 if unknown. If `is_gone`, the pod no longer exists and this
-    is its last known state. Times from a kubelet whose clock is behind are corrected.
+    is its last known state. If `is_changed`, another webhook changed or removed the sidecar after injection, so that it
+    collects nothing; if it also `blocks_main`, it is an ordinary init container, for whose end main waits. Times from a
+    kubelet whose clock is behind are corrected.
     """
 
     name: str
@@ -94,6 +106,8 @@ class Pod:
     sidecar: ContainerState
     retention_seconds: int = 0
     is_gone: bool = False
+    is_changed: bool = False
+    blocks_main: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -133,14 +147,17 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
     scheduled, startable = (_condition(status, name) for name in ("PodScheduled", "PodReadyToStartContainers"))
     created_at, scheduled_at = time_field(metadata, "creationTimestamp") or 0.0, _true_since(scheduled)
     behind_seconds = _clock_behind_seconds(time_field(status, "startTime"), created_at, scheduled_at)
-    sidecar = find_named(mapping_list(spec, "initContainers"), SIDECAR)
-    main_state = _container_state(find_named(mapping_list(status, "containerStatuses"), MAIN))
-    sidecar_state = _container_state(find_named(mapping_list(status, "initContainerStatuses"), SIDECAR))
-    grace_seconds = integer_field(spec, "terminationGracePeriodSeconds")
     # The webhook does not annotate a pod if its annotations leave no room.
     outcome = text_field(annotations, OUTCOME_ANNOTATION, 64) or (
         "" if has_annotation_room(annotations) else "annotations-full"
     )
+    sidecar = _find_sidecar(spec, is_annotated=outcome == INJECTED)
+    is_native = sidecar.get("restartPolicy") == "Always"
+    is_changed = not is_native and _has_traces(spec, outcome, sidecar)
+    main_state = _container_state(find_named(mapping_list(status, "containerStatuses"), MAIN))
+    sidecar_name = text_field(sidecar, "name")
+    sidecar_state = _container_state(find_named(mapping_list(status, "initContainerStatuses"), sidecar_name))
+    grace_seconds = integer_field(spec, "terminationGracePeriodSeconds")
     return Pod(
         name=text_field(metadata, "name"),
         uid=text_field(metadata, "uid"),
@@ -156,14 +173,34 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         startable_at=_later(_true_since(startable), behind_seconds) if startable else scheduled_at,
         grace_seconds=_DEFAULT_GRACE_SECONDS if grace_seconds is None else grace_seconds,
         original_grace_seconds=parse_integer(text_field(annotations, ORIGINAL_GRACE_ANNOTATION)),
-        has_sidecar=bool(sidecar) and outcome == "injected",
-        is_opted_out=outcome != "injected" and _is_opted_out(annotations, spec),
-        decline_reason="" if outcome == "injected" else outcome,
+        has_sidecar=is_native,
+        is_opted_out=outcome != INJECTED and _is_opted_out(annotations, spec),
+        decline_reason=_decline_reason(outcome, is_changed=is_changed),
         no_sidecar_reason=text_field(annotations, NO_SIDECAR_ANNOTATION, 64),
         main=_shift(main_state, behind_seconds),
         sidecar=_shift(sidecar_state, behind_seconds),
         retention_seconds=_retention_seconds(sidecar),
+        is_changed=is_changed,
+        blocks_main=is_changed and bool(sidecar),
     )
+
+
+def _find_sidecar(spec: Mapping[str, Any], *, is_annotated: bool) -> Mapping[str, Any]:
+    """Return the sidecar, which another webhook may have renamed, or an empty object."""
+    containers = mapping_list(spec, "initContainers")
+    return next((container for container in containers if is_sidecar(container, is_annotated=is_annotated)), {})
+
+
+def _has_traces(spec: Mapping[str, Any], outcome: str, sidecar: Mapping[str, Any]) -> bool:
+    """Whether the webhook injected the pod, even if another webhook removed the annotation or the container."""
+    has_volume = bool(find_named(mapping_list(spec, "volumes"), MASK))
+    return bool(sidecar) or outcome == INJECTED or (not outcome and has_volume)
+
+
+def _decline_reason(outcome: str, *, is_changed: bool) -> str:
+    if is_changed:
+        return "changed"
+    return "" if outcome == INJECTED else outcome
 
 
 def _is_opted_out(annotations: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
@@ -230,6 +267,7 @@ def _container_state(status: Mapping[str, Any]) -> ContainerState:
         waiting_reason=text_field(waiting, "reason", 128),
         message=text_field(waiting, "message") or text_field(end, "message"),
         restart_count=integer_field(status, "restartCount") or 0,
+        awaits_probe="running" in state and status.get("started") is False,
         termination_message=(
             text_field(end, "message", _MAX_SUMMARY_CHARACTERS)
             or text_field(previous_end, "message", _MAX_SUMMARY_CHARACTERS)

@@ -4,13 +4,15 @@ The same PhJob and settings always result in the same pod.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 from artifacts.errors import ArtifactError
+from controller.documents import text_field
 from controller.inject.mounts import HOME, PHFS
-from controller.inject.pod import GROUP_LABEL, MAIN
+from controller.inject.pod import GROUP_LABEL, MAIN, SIDECAR
 from controller.reconcile.names import (
     API_VERSION,
     ENABLED_ANNOTATION,
@@ -50,6 +52,17 @@ def classify_refusal(error: errors.StatusError) -> Refusal:
     if any(text in error.message for text in _NOT_PERMITTED_MESSAGES):
         return Refusal.NOT_PERMITTED
     return Refusal.INVALID_POD
+
+
+def is_refused_for_sidecar(job: PhJob) -> bool:
+    """Whether another controller could not create the job's pod because of its sidecar.
+
+    The API server names the sidecar, its volume, or the field that only a native sidecar may have.
+    """
+    if (job.phase, text_field(job.status, "reason")) != ("Failed", "PodCreationFailed"):
+        return False
+    message = text_field(job.status, "message").replace(f'"{job.name}"', "")
+    return SIDECAR in message or re.search(r"initContainers\[\d+\]\.(lifecycle|restartPolicy)", message) is not None
 
 
 def build_pod(job: PhJob, settings: ReconcilerSettings, no_sidecar_reason: str = "") -> Document:

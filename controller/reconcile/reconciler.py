@@ -8,11 +8,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from artifacts.log import Fields, get_logger
-from controller.documents import format_time, printable
+from controller.documents import format_time
 from controller.inject.pod import RESULT_ANNOTATION
 from controller.reconcile.artifact_status import (
     NOT_INJECTED,
@@ -21,30 +20,29 @@ from controller.reconcile.artifact_status import (
     format_result_annotation,
     is_new_outcome,
 )
-from controller.reconcile.breaker import Breaker, FailureResult
+from controller.reconcile.breaker import Breaker
 from controller.reconcile.events import (
     EventRecorder,
     artifact_event,
     instance_type_event,
     status_event,
-    switched_off_event,
 )
 from controller.reconcile.expiry import apply_expiry, next_expiry_check
 from controller.reconcile.metrics import ReconcilerMetrics
 from controller.reconcile.outcome import next_artifact_status
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod
-from controller.reconcile.pod_builder import InvalidJobSpec, Refusal, build_pod, classify_refusal
+from controller.reconcile.pod_builder import (
+    InvalidJobSpec,
+    Refusal,
+    build_pod,
+    classify_refusal,
+)
 from controller.reconcile.pod_lookup import PodLookup
 from controller.reconcile.pod_metrics import must_count, pod_metrics
 from controller.reconcile.settings import ReconcilerSettings
-from controller.reconcile.sidecar_health import (
-    crash_reason,
-    has_worked,
-    is_recent,
-    next_sidecar_check,
-    start_failure,
-)
+from controller.reconcile.sidecar_failures import SidecarFailures
+from controller.reconcile.sidecar_health import next_sidecar_check
 from controller.reconcile.status_plan import Action, CreatePod, DeletePhJob, DeletePod, StatusPlan, plan_status
 from kube import errors
 from kube.indexer import Indexer
@@ -87,7 +85,8 @@ class Reconciler:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._clients, self._caches, self._settings = clients, caches, settings
-        self._metrics, self._breaker, self._now = metrics, breaker, now
+        self._metrics, self._now = metrics, now
+        self._failures = SidecarFailures(clients.events, caches.pods, settings, metrics, breaker)
         self._lookup = PodLookup(clients.pods, caches.pods)
         self._not_before: dict[str, float] = {}  # when to retry the creation of a pod, by key
 
@@ -101,7 +100,7 @@ class Reconciler:
         now = self._now()
         pod = self._lookup.find(key, job, job.reported_artifact(self._settings.reconcile))
         if pod and pod.owner_uid == job.uid:
-            self._check_sidecar(job, pod, now)
+            self._failures.check_pod(job, pod, now)
         check_at = self._run(key, job, pod, now) if self._settings.reconcile else self._watch(job, pod, now)
         if pod and pod.is_gone:
             self._lookup.forget(key)
@@ -125,6 +124,8 @@ class Reconciler:
     def _watch(self, job: PhJob, pod: Pod | None, now: float) -> float | None:
         """Report the artifacts of a job that another controller runs. Returns when to check it again."""
         own = pod if pod and pod.owner_uid == job.uid else None
+        if own is None:
+            self._failures.check_refusal(job, now)
         before = job.annotated_artifact
         after = next_artifact_status(before, own, self._settings, now)
         if before is None and job.has_ended and after and after.state == NOT_INJECTED:
@@ -138,26 +139,6 @@ class Reconciler:
             self._report_artifact(job, before, after, own, now)
         check_at = next_sidecar_check(own, self._settings, now) if own else None
         return next_expiry_check(job, after, now) if check_at is None and job.has_ended else check_at
-
-    def _check_sidecar(self, job: PhJob, pod: Pod, now: float) -> None:
-        failure = start_failure(pod, self._settings, now)
-        if not failure and is_recent(pod, self._settings, now):
-            failure = crash_reason(pod)
-        if not failure:
-            return
-        result = self._breaker.record_failure(pod.uid, pod.created_at, partial(self._last_working_at, now))
-        if result is FailureResult.ALREADY_COUNTED:
-            return
-        self._metrics.start_failures.inc()
-        logger.warning("sidecar failed to start", **_log_fields(job), reason=failure[:200])
-        if result is FailureResult.SWITCHED_OFF:
-            event = switched_off_event(pod.uid, printable(failure), self._breaker.remedy)
-            self._clients.events.record(job, event, now)
-
-    def _last_working_at(self, now: float) -> float:
-        """Return when the newest pod with a working sidecar was created; 0 without such a pod."""
-        pods = self._caches.pods.values()
-        return max((pod.created_at for pod in pods if has_worked(pod, self._settings, now)), default=0.0)
 
     def _write_status(self, job: PhJob, plan: StatusPlan) -> str:
         """Write the changed fields; return the PhJob's version. Raises Conflict if it was changed meanwhile."""

@@ -13,18 +13,31 @@ _RECENT_SECONDS = 900.0  # the kubelet's back-off before it restarts a container
 
 def start_failure(pod: Pod, settings: ReconcilerSettings, now: float) -> str:
     """Return why the sidecar prevents main from starting, or ""."""
-    if not pod.has_sidecar or pod.has_main_started or pod.is_finished or pod.scheduled_at is None:
+    if pod.has_main_started or pod.is_finished:
         return ""
-    if now < pod.scheduled_at + settings.trouble_seconds:
+    if pod.blocks_main:  # certain from the start, because nobody can change the pod's containers any more
+        return change_reason(pod)
+    if not pod.has_sidecar or pod.scheduled_at is None or now < pod.scheduled_at + settings.trouble_seconds:
         return ""
-    if error := kubelet_error(pod):
-        return error
+    return kubelet_error(pod) or _late_start(pod, settings, now)
+
+
+def _late_start(pod: Pod, settings: ReconcilerSettings, now: float) -> str:
     # Without its volumes and network main could not start either, with or without the sidecar.
-    if pod.startable_at is None or pod.sidecar.started_at is not None:
+    if pod.startable_at is None or now < pod.startable_at + settings.start_seconds:
         return ""
-    if now >= pod.startable_at + settings.start_seconds:
+    if pod.sidecar.awaits_probe:  # injection sets no probe, but another webhook may
+        return f"its startup probe did not succeed within {settings.start_seconds} s"
+    if pod.sidecar.started_at is None:
         return f"it did not start within {settings.start_seconds} s after the pod's volumes and network were ready"
     return ""
+
+
+def change_reason(pod: Pod) -> str:
+    """Return what another webhook did to the sidecar, so that it collects nothing, or ""."""
+    if pod.blocks_main:
+        return "the container is an ordinary init container, without restartPolicy: Always"
+    return "the container is missing" if pod.is_changed else ""
 
 
 def kubelet_error(pod: Pod) -> str:
@@ -62,7 +75,7 @@ def collection_deadline(pod: Pod, settings: ReconcilerSettings, now: float) -> f
 
 def is_recent(pod: Pod, settings: ReconcilerSettings, now: float) -> bool:
     """Whether the sidecar's health is evidence for sidecars now. A new leader also sees pods that are days old."""
-    started_at = pod.sidecar.started_at
+    started_at = pod.created_at if pod.is_changed else pod.sidecar.started_at
     return started_at is None or now < started_at + settings.trouble_seconds + _RECENT_SECONDS
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.documents import format_time, printable, text_field
-from controller.reconcile.artifact_status import NOT_INJECTED, ArtifactStatus
+from controller.reconcile.artifact_status import NOT_INJECTED, RECREATED_REASONS, ArtifactStatus
 from controller.reconcile.expiry import apply_expiry, expires_at, next_expiry_check
 from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact_status
 from controller.reconcile.phjob import PhJob
@@ -104,8 +104,8 @@ def _plan_without_pod(job: PhJob, other: Pod | None, artifact: ArtifactStatus | 
         message = f"another pod has the name {job.name}: delete that pod, or create the job under another name"
         return StatusPlan(_status(job, "Pending", "PodPending", message), artifact)
     status = job.status if job.phase else _status(job, "Pending", "PodPending", "the pod is about to be created")
-    failed_to_start = artifact is not None and (artifact.state, artifact.reason) == (NOT_INJECTED, "start")
-    return StatusPlan(status, artifact, CreatePod("start" if failed_to_start else ""))
+    must_go_without = artifact and artifact.state == NOT_INJECTED and artifact.reason in RECREATED_REASONS
+    return StatusPlan(status, artifact, CreatePod(artifact.reason if artifact and must_go_without else ""))
 
 
 def _plan_preparing(

@@ -26,6 +26,7 @@ class FakeCluster:
     def __init__(self, server: ApiServer) -> None:
         self.server, self.inject = server, True
         self.refuse: Callable[[Document], None] = lambda _: None
+        self.change: Callable[[Document], None] = lambda _: None  # as a webhook that runs after the injecting one
         self.created: dict[str, list[str]] = {}
         server.create_handlers["pods"] = self._create
         server.put(NAMESPACE, {"metadata": {"labels": {"team": "a"}}})
@@ -88,7 +89,9 @@ class FakeCluster:
             metadata |= {"creationTimestamp": rfc3339(time.time()), "finalizers": ["kubelet"]}
             if self.inject and metadata["annotations"].get("primehub.io/artifact-enabled") != "false":
                 metadata["annotations"]["primehub.io/artifact-sidecar"] = "injected"
-                pod["spec"]["initContainers"] = [{"name": "phjob-artifacts"}]
+                pod["spec"]["initContainers"] = [{"name": "phjob-artifacts", "restartPolicy": "Always"}]
+                pod["spec"]["volumes"] = [*pod["spec"].get("volumes", []), {"name": "phjob-artifacts-no-token"}]
+            self.change(pod)
             pod["status"] = {"phase": "Pending"}
             created = self.server.put(f"{PODS}/{name}", pod)
             self.created.setdefault(name, []).append(created["metadata"]["uid"])
@@ -129,7 +132,7 @@ class Kubelet:
                 self._cluster.put_pod(pod)
                 self._cluster.server.remove(f"{PODS}/{pod['metadata']['name']}")
             return
-        if not main and self.starts_pods:
+        if not main and self._can_start(pod):
             self._report(pod, running(time.time()), running(time.time()), "Running")
         elif "running" in main and (deleting or "sleep" not in _command(pod)):
             now = time.time()
@@ -139,10 +142,14 @@ class Kubelet:
             code = main["terminated"]["exitCode"]
             self._report(pod, main, ended(0, time.time(), message=summary()), "Failed" if code else "Succeeded")
 
+    def _can_start(self, pod: Document) -> bool:
+        """Whether main can start: a sidecar that is an ordinary init container does not end before."""
+        return self.starts_pods and all("restartPolicy" in sidecar for sidecar in pod["spec"].get("initContainers", []))
+
     def _report(self, pod: Document, main: Document, sidecar: Document, phase: str) -> None:
         status: Document = {"phase": phase, "containerStatuses": [{"name": "main", "state": main}]}
-        if "initContainers" in pod["spec"]:
-            status["initContainerStatuses"] = [{"name": "phjob-artifacts", "state": sidecar}]
+        if init_containers := pod["spec"].get("initContainers"):
+            status["initContainerStatuses"] = [{"name": init_containers[0]["name"], "state": sidecar}]
         self._cluster.put_pod({**pod, "status": status})
 
 

@@ -79,7 +79,7 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
         status["containerStatuses"] = [{"name": "main", "state": main}]
     if sidecar is not None:
         env = [] if retention is None else [{"name": "PHJOB_ARTIFACT_RETENTION_SECONDS", "value": retention}]
-        spec["initContainers"] = [{"name": "phjob-artifacts", "env": env}]
+        spec["initContainers"] = [{"name": "phjob-artifacts", "restartPolicy": "Always", "env": env}]
         status["initContainerStatuses"] = [{"name": "phjob-artifacts", "state": sidecar}]
     return {"metadata": metadata, "spec": spec, "status": status}
 
