@@ -7,7 +7,6 @@ webhook reverted these changes, the image might not be found, or a policy might 
 from collections.abc import Mapping
 from typing import Any
 
-from artifacts.settings import PREFIX
 from controller.inject.mounts import mount_path
 from controller.inject.pod import Document, get_list, get_mapping
 from controller.inject.resources import qos_class
@@ -20,7 +19,7 @@ _OWN_FIELDS = {
     *("volumeDevices", "restartPolicyRules"),
 }
 _POLICY_CONTEXT = ("seLinuxOptions", "appArmorProfile")
-_OWN_VARIABLES = (PREFIX, "PHJOB_", "PRIMEHUB_", "PYTHON", "LD_")
+_NOT_KEPT_VARIABLES = ("PHJOB_", "PRIMEHUB_", "PYTHON", "LD_")  # they would change what the sidecar does
 
 
 def keep_foreign_changes(wanted: Document, found: Mapping[str, Any], spec: Mapping[str, Any]) -> Document:
@@ -62,7 +61,7 @@ def _merge_env(wanted: list[Document], found: list[Document]) -> list[Document]:
         name = str(variable.get("name"))
         if own := missing.pop(name, None):
             env.append(variable if _is_same_variable(own, variable) else own)
-        elif not name.startswith(_OWN_VARIABLES):
+        elif not name.startswith(_NOT_KEPT_VARIABLES):
             env.append(variable)
     return [*env, *missing.values()]
 

@@ -79,8 +79,10 @@ def inject(pod: Mapping[str, Any], settings: WebhookSettings, cluster: ClusterVe
     if is_too_large(bare):
         return _decline(bare, "too-large")
     result = copy.deepcopy(bare)
+    # Nothing is kept of a sidecar that is too large, because a user can forge one.
+    kept = {} if found is None or is_too_large({"spec": {"initContainers": [found]}}) else found
     try:
-        warnings = _inject(result, found or {}, settings, cluster)
+        warnings = _inject(result, kept, settings, cluster)
     except Declined as declined:
         return _decline(bare, declined.outcome)
     if found is not None and _normalized(result) == _normalized(pod):

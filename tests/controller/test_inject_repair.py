@@ -1,6 +1,7 @@
 """Reinvocation: what the webhook does with a pod that a fellow webhook changed after injection."""
 
 import copy
+import time
 from collections.abc import Callable
 
 import jsonpatch
@@ -173,6 +174,15 @@ def test_a_users_own_container_or_volume_is_not_taken_for_ours() -> None:
         assert injection.outcome == "name-taken"
         del injection.pod["metadata"]["annotations"]
         assert injection.pod == pod
+
+
+def test_a_forged_sidecar_of_any_size_is_replaced() -> None:
+    forged = injected(make_pod())
+    mounts = [{"name": "phfs", "mountPath": f"/forged/{number}"} for number in range(30_000)]
+    forged["spec"]["initContainers"][0]["volumeMounts"] = mounts
+    started_at = time.process_time()
+    assert comparable(inject(forged, SETTINGS, NEW).pod) == comparable(injected(make_pod()))
+    assert time.process_time() - started_at < 2
 
 
 def test_an_upgrade_between_two_calls_gives_the_new_sidecar() -> None:
