@@ -16,7 +16,7 @@ import flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from api.auth.tokens import MAX_TOKEN_BYTES
+from api.auth.cookies import MAX_HEADER_BYTES
 from api.worker import Worker
 from artifacts.log import adopt
 
@@ -55,7 +55,7 @@ class HttpServer(BaseApplication):  # type: ignore[misc]
             "keepalive": 75,  # longer than a proxy's, so that the proxy closes idle connections
             "limit_request_line": 8190,
             "limit_request_fields": 64,
-            "limit_request_field_size": MAX_TOKEN_BYTES + 1024,
+            "limit_request_field_size": MAX_HEADER_BYTES + 1024,
             "secure_scheme_headers": {},  # any client can send X-Forwarded-Proto, even over loopback
             "proc_name": "phjob-artifacts-api",
             "loglevel": "warning",

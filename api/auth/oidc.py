@@ -71,7 +71,9 @@ class OidcAuthenticator:
             raise NotAuthenticated("invalid token: it was issued for another service (see its aud and azp)")
 
 
-def decode_signed(issuer: Issuer, token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def decode_signed(
+    issuer: Issuer, token: str, *, allow_expired: bool = False
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Verify the signature, issuer and times of a token of any type, and return its header and claims.
 
     Raises:
@@ -86,7 +88,12 @@ def decode_signed(issuer: Issuer, token: str) -> tuple[Mapping[str, Any], Mappin
             algorithms=ALGORITHMS,
             issuer=issuer.url,
             leeway=LEEWAY_SECONDS,
-            options={"require": list(_REQUIRED), "verify_aud": False, "enforce_minimum_key_length": True},
+            options={
+                "require": list(_REQUIRED),
+                "verify_aud": False,
+                "verify_exp": not allow_expired,
+                "enforce_minimum_key_length": True,
+            },
         )
     return header, claims
 

@@ -45,10 +45,11 @@ _STATE_MISMATCH = "the sign-in took too long, or was started in another browser"
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens that the issuer returns. `refresh_token`: "" if there is none."""
+    """The tokens of a session; "" if there is none. `id_token`: names the session to the issuer at sign-out."""
 
     access_token: str
-    refresh_token: str
+    refresh_token: str = ""
+    id_token: str = ""
 
 
 class SignIn:
@@ -95,12 +96,26 @@ class SignIn:
             self._request_tokens(lambda oauth, url: oauth.refresh_token(url, refresh_token=refresh_token))
         )
 
-    def sign_out_url(self) -> str:
-        """Return the URL that ends the browser's session with the issuer, or "" if the issuer has no such URL."""
+    def sign_out_url(self, id_token: str) -> str:
+        """Return the URL that ends the browser's session with the issuer, or "" if the issuer has no such URL.
+
+        `id_token`: the session's; it may have expired. Without a valid one the issuer asks the user for confirmation.
+        """
         with _translate_fetch_errors():
             url = self._issuer.find_endpoint("end_session_endpoint")
-        query = urlencode({"client_id": self._client.id, "post_logout_redirect_uri": self._home_url})
-        return f"{url}{'&' if '?' in url else '?'}{query}" if url else ""
+        query = {"client_id": self._client.id, "post_logout_redirect_uri": self._home_url}
+        if self._is_valid_hint(id_token):
+            query["id_token_hint"] = id_token
+        return f"{url}{'&' if '?' in url else '?'}{urlencode(query)}" if url else ""
+
+    def _is_valid_hint(self, id_token: str) -> bool:
+        """Whether the issuer will accept the ID token. If it refuses a hint, the user cannot sign out there at all."""
+        try:
+            _, claims = decode_signed(self._issuer, id_token, allow_expired=True)
+        except NotAuthenticated:
+            return False
+        aud = claims.get("aud")
+        return self._client.id in (aud if isinstance(aud, list) else [aud])
 
     def _oauth(self) -> OAuth2Client:
         return oauth_client(self._client, self._redirect_uri, self._fetcher)
@@ -156,11 +171,12 @@ def _translate_fetch_errors() -> Iterator[None]:
 
 
 def _read_tokens(document: Mapping[str, Any]) -> Tokens:
-    access_token, refresh_token = document.get("access_token"), document.get("refresh_token")
+    access_token = document.get("access_token")
     if not isinstance(access_token, str):
         logger.warning("sign-in failed", reason="the issuer's response has no access_token")
         raise ServiceUnavailable(_UNAVAILABLE)
-    return Tokens(access_token, refresh_token if isinstance(refresh_token, str) else "")
+    others = (document.get(name) for name in ("refresh_token", "id_token"))
+    return Tokens(access_token, *(token if isinstance(token, str) else "" for token in others))
 
 
 def _loggable(error: object) -> str:

@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.auth.caller import Caller
-from api.auth.cookies import has_token, read_refresh_token, read_token, write_tokens
+from api.auth.cookies import has_token, read_id_token, read_refresh_token, read_token, write_tokens
 from api.auth.origins import Origins
 from api.auth.request import check_csrf, request_authenticator
 from api.auth.signin import SignIn, Tokens
@@ -23,7 +23,7 @@ PATH = "/api/session"
 
 _MAX_BODY_BYTES = MAX_TOKEN_BYTES + 1024
 _REFRESH_SECONDS = 30.0  # before the token expires, so that the page's next requests have a valid one
-_NO_TOKENS = Tokens("", "")
+_NO_TOKENS = Tokens("")
 _YEAR_10000 = 253402300800
 
 
@@ -76,7 +76,7 @@ class _SessionViews:
         token = _read_body()
         response = self._session(self._config.authenticators.authenticate(token), token)
         if not self._config.authenticators.anonymous:
-            self._write(response, Tokens(token, ""))
+            self._write(response, Tokens(token))
         return response
 
     def sign_out(self) -> flask.Response:
@@ -96,7 +96,8 @@ class _SessionViews:
         if remaining_seconds > _REFRESH_SECONDS:
             return None
         try:
-            return sign_in.refresh(refresh_token)
+            tokens = sign_in.refresh(refresh_token)
+            return replace(tokens, id_token=tokens.id_token or self._id_token())
         except ServiceUnavailable:
             if remaining_seconds > 0:
                 return None
@@ -111,6 +112,9 @@ class _SessionViews:
         if "Authorization" in flask.request.headers:
             return ""
         return read_token(flask.request.cookies, self._config.origins.has_tls)
+
+    def _id_token(self) -> str:
+        return read_id_token(flask.request.cookies, self._config.origins.has_tls)
 
     def _session(self, caller: Caller | None, token: str, notice: str = "") -> flask.Response:
         config = self._config
@@ -144,13 +148,13 @@ class _SessionViews:
         sign_in = self._config.sign_in
         with contextlib.suppress(NotAuthenticated, ServiceUnavailable):
             if sign_in and (unverified_claims(self._token()) or {}).get("iss") == sign_in.issuer_url:
-                return sign_in.sign_out_url() or None
+                return sign_in.sign_out_url(self._id_token()) or None
         return None
 
     def _write(self, response: flask.Response, tokens: Tokens) -> None:
         origin = flask.request.headers.get("Origin", "")
         secure = self._config.origins.has_tls or origin.startswith("https:")
-        write_tokens(response, tokens.access_token, tokens.refresh_token, secure=secure)
+        write_tokens(response, tokens, secure=secure)
 
 
 def _mode(config: SessionConfig) -> str:

@@ -62,7 +62,7 @@ def signin_blueprint(
         else:
             logger.info("signed in", user=caller.username)
             response = _redirect(next_path)
-            write_tokens(response, tokens.access_token, tokens.refresh_token, secure=has_tls, delete_unsent=True)
+            write_tokens(response, tokens, secure=has_tls, delete_unsent=True)
         set_state_cookie(response, "", 0)
         return response
 

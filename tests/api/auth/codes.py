@@ -34,6 +34,7 @@ class Codes:
         self.id_claims: dict[str, Any] = {}
         self.answer: dict[str, Any] = {}
         self.authorization_requests: list[Query] = []
+        self.sign_outs: list[Query] = []
 
     def authorize(self, query: Query) -> str:
         """Return the URL to redirect the browser to. Raises AssertionError if an issuer would show an error page."""
@@ -74,6 +75,7 @@ class Codes:
 
     def sign_out(self, query: Query) -> str:
         """Return the URL to redirect the browser to."""
+        self.sign_outs.append(query)
         back = query["post_logout_redirect_uri"]
         assert urlsplit(back).netloc in {urlsplit(uri).netloc for uri in self.redirects}
         self.end_sessions()

@@ -55,7 +55,7 @@ def test_new_session_replaces_all_cookies_of_the_old_one(hub: Web, ann: Visitor,
     oidc.codes.answer = {"refresh_token": None}
     oidc.codes.claims = {"groups": ["research"], "preferred_username": "bob", "sub": "bob"}
     sign_in_like_a_browser(ann)
-    assert ann.stored_cookies().keys() == {"phjob_token"}
+    assert ann.stored_cookies().keys() == {"phjob_token", "phjob_id_token"}
     assert ann.graphql().status_code == 200
     assert ann.session()["user"]["username"] == "bob"
 

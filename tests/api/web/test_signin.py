@@ -63,6 +63,7 @@ def test_sign_in_cookies_have_their_attributes(ann: Visitor) -> None:
     set_by = {text.partition("=")[0]: text.partition("; ")[2] for text in cookies(ann.sign_in())}
     assert set_by["phjob_token"] == "HttpOnly; Path=/; SameSite=Strict"
     assert set_by["phjob_renewal"] == "HttpOnly; Path=/api/session; SameSite=Strict"
+    assert set_by["phjob_id_token"] == "HttpOnly; Path=/api/session; SameSite=Strict"
     assert "Max-Age=0" in set_by["phjob_signin"]
 
 
@@ -77,7 +78,7 @@ def test_cookies_behind_https_are_secure(tmp_path: Path, oidc: OidcServer) -> No
         answer = visitor.ask("GET", back, {"Cookie": state_cookie})
     set_by = cookies(login) + cookies(answer)
     kept = {text.partition("=")[0] for text in set_by if "=;" not in text}
-    assert kept == {"__Secure-phjob_signin", "__Host-phjob_token", "__Secure-phjob_renewal"}
+    assert kept == {"__Secure-phjob_signin", "__Host-phjob_token", "__Secure-phjob_renewal", "__Secure-phjob_id_token"}
     assert [text for text in set_by if "; Secure; HttpOnly; " not in text] == []
 
 
