@@ -67,7 +67,7 @@ def _rows(disk: Disk, quick: bool, only: list[str]) -> Iterator[Row]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Compare our parts with what they replace.")
     parser.add_argument(
-        "--quick", action="store_true", help="fewer rounds and a fifth of the data; takes about two minutes"
+        "--quick", action="store_true", help="fewer rounds and a fifth of the data; takes about three minutes"
     )
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="only rows with TEXT in their name")
     parser.add_argument("--dir", type=Path, help="measure in this folder instead of on a disk image in memory")
