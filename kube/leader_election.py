@@ -53,6 +53,7 @@ class LeaderElection:
     def __init__(self, lease: Lease, on_change: Callable[[bool], None]) -> None:
         self._lease, self._on_change = lease, on_change
         self._reported_term = 0  # last term passed to on_change; 0: not leading
+        self._error = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"election {lease.name}", daemon=True)
 
@@ -60,6 +61,20 @@ class LeaderElection:
     def is_leader(self) -> bool:
         """Whether this process leads."""
         return self._lease.is_held
+
+    def problem(self) -> str:
+        """Return why it is not certain that any process leads, or ""."""
+        lease = self._lease
+        if lease.is_held:
+            return ""
+        if self._error:
+            return f"the Lease {lease.name} cannot be acquired: {self._error}"
+        if lease.silent_seconds <= lease.seconds:
+            return ""
+        return (
+            f"no replica leads: the Lease {lease.name} belongs to {lease.other_holder[:100]!a}, who has not renewed it "
+            f"for {lease.silent_seconds:.0f} s"
+        )
 
     def start(self) -> None:
         """Start to compete for the lease."""
@@ -72,7 +87,7 @@ class LeaderElection:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            _renew(self._lease)
+            self._error = _renew(self._lease)
             self._report(self._lease.is_held)
             self._stop.wait(_renewal_interval(self._lease))
         self._report(False)  # before another process can lead
@@ -104,11 +119,14 @@ def _renew_until(lease: Lease, stop: threading.Event) -> None:
         _renew(lease)
 
 
-def _renew(lease: Lease) -> None:
+def _renew(lease: Lease) -> str:
+    """Try to acquire or renew the lease; return the error, or ""."""
     try:
         lease.acquire()
     except errors.KubeError as error:
         logger.warning("lease not renewed", extra={"fields": {"lease": lease.name, "error": error}})
+        return str(error)
+    return ""
 
 
 def _release(lease: Lease) -> None:

@@ -3,6 +3,9 @@
 The protocol is client-go's. A holder that could not renew for two thirds of the lease's duration has lost the lease.
 Others take over after they have observed no renewal for the whole duration, by their own monotonic clocks. The API
 server lets only one of them write.
+
+Anybody with the right can write the record, so its numbers are believed only within bounds: no record can keep
+contenders waiting for ever.
 """
 
 import time
@@ -16,14 +19,18 @@ from kube import errors
 from kube.client import Client, Document
 from kube.objects import Resource, ResourceClient
 
+# A duration in the record that is longer than this and than our own is not believed.
+MAX_DURATION_SECONDS = 600.0
+_MAX_TRANSITIONS = 2**31 - 1  # the field's type is int32
+
 
 @dataclass(frozen=True)
 class LeaseTiming:
     """The duration of a lease in seconds, and the clocks.
 
     A process that tries only once cannot observe how long the lease has not been renewed. With `stale_seconds`, it also
-    takes over a lease that expired this long ago by the wall clock, so the clocks of all processes must agree to within
-    that time. None disables this.
+    takes over a lease that expired this long ago by the wall clock, or whose renewal is that far in the future. So the
+    clocks of all processes must agree to within that time. None disables this.
     """
 
     seconds: float = 15.0
@@ -57,6 +64,18 @@ class Lease:
         renewed_at = self._renewed_at
         return renewed_at is not None and self._clock() - renewed_at < self._valid_seconds
 
+    @property
+    def other_holder(self) -> str:
+        """The other contender that held the lease at the last attempt, or ""."""
+        observed = self._observed
+        return _holder({"spec": observed[0]}) if observed else ""
+
+    @property
+    def silent_seconds(self) -> float:
+        """The time for which no renewal by another holder was observed; 0 if no other contender holds the lease."""
+        observed = self._observed
+        return self._clock() - observed[1] if observed else 0.0
+
     def acquire(self) -> bool:
         """Try once to acquire or renew the lease. Returns whether this contender holds it.
 
@@ -73,7 +92,7 @@ class Lease:
                 self._write(lease, self.identity)
             except (errors.Conflict, errors.AlreadyExists):
                 return self.is_held and _holder(self._read()) == self.identity
-            before, self._renewed_at = self._renewed_at, asked_at
+            before, self._renewed_at, self._observed = self._renewed_at, asked_at, None
             if before is None or self._clock() - before >= self._valid_seconds:
                 self.term += 1
             return True
@@ -106,18 +125,24 @@ class Lease:
         spec, now = _spec(lease), self._clock()
         if self._observed is None or self._observed[0] != spec:
             self._observed = (spec, now)
-        return now - self._observed[1] >= _duration(spec, self.seconds) or self._is_stale(spec)
+        return now - self._observed[1] >= self._duration(spec) or self._is_stale(spec)
+
+    def _duration(self, spec: Mapping[str, Any]) -> float:
+        written = _positive_int(spec.get("leaseDurationSeconds")) or self.seconds
+        return min(written, max(self.seconds, MAX_DURATION_SECONDS))
 
     def _is_stale(self, spec: Mapping[str, Any]) -> bool:
         renewed_at = _parse_time(spec.get("renewTime"))
         if self._stale_seconds is None or renewed_at is None:
             return False
-        return self._wall() - renewed_at >= self._stale_seconds + _duration(spec, self.seconds)
+        age = self._wall() - renewed_at
+        return age >= self._stale_seconds + self._duration(spec) or age <= -self._stale_seconds
 
     def _write(self, lease: Document | None, holder: str) -> None:
         before, now = _spec(lease) if lease else {}, _format_time(self._wall())
         is_renewal = _holder(lease) == holder
-        transitions = _positive_int(before.get("leaseTransitions")) + bool(lease and holder and not is_renewal)
+        transitions = _positive_int(before.get("leaseTransitions")) % _MAX_TRANSITIONS
+        transitions += bool(lease and holder and not is_renewal)
         spec = {
             **({"holderIdentity": holder} if holder else {}),
             "leaseDurationSeconds": max(1, round(self.seconds)),
@@ -140,10 +165,6 @@ def _spec(lease: Document) -> Mapping[str, Any]:
 def _holder(lease: Document | None) -> str:
     holder = _spec(lease).get("holderIdentity") if lease else None
     return holder if isinstance(holder, str) else ""
-
-
-def _duration(spec: Mapping[str, Any], default: float) -> float:
-    return _positive_int(spec.get("leaseDurationSeconds")) or default
 
 
 def _positive_int(value: Any) -> int:

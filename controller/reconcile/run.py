@@ -120,9 +120,9 @@ class Controller:
         return f"the watch of {' and '.join(stale)} was silent for {STALE_SECONDS:.0f} s" if stale else ""
 
     def readiness_problem(self) -> str:
-        """Return why it cannot work yet, or ""."""
+        """Return why it cannot work yet, or why no replica does, or ""."""
         if self._has_synced:
-            return ""
+            return self._election.problem()
         return str(self._phjobs.error or self._pods.error or "the first list is not complete")
 
     @property
@@ -225,7 +225,11 @@ def _leader_tasks(client: Client, settings: ReconcilerSettings) -> list[Task]:
     )
     tasks: list[Task] = []
     if settings.certificate_secret:
-        tasks.append(WebhookCertificateTask(secrets, configurations, settings.certificate_secret, settings.webhook))
+        tasks.append(
+            WebhookCertificateTask(
+                secrets, configurations, settings.certificate_secret, settings.webhook, client.server_time
+            )
+        )
     if settings.link_key_secret:
         tasks.append(LinkKeyTask(secrets, settings.link_key_secret))
     return tasks

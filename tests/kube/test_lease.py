@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from kube import errors
 from kube.client import Client
 from kube.leader_election import LeaderElection, hold_lease
-from kube.lease import Lease, LeaseTiming
+from kube.lease import MAX_DURATION_SECONDS, Lease, LeaseTiming
 from tests.kube.apiserver import ApiServer, parse_path
 from tests.kube.informers import until
 
@@ -99,6 +100,75 @@ def test_single_attempt_replaces_a_dead_holder_by_the_wall_clock(server: ApiServ
     clock.now += 1
     assert not lease(client, "b", clock).acquire()
     assert lease(client, "b", clock, stale_seconds=300.0).acquire()
+
+
+FORGED = {
+    "holderIdentity": "mallory",
+    "leaseDurationSeconds": 2**31 - 1,
+    "acquireTime": "2099-01-01T00:00:00.000000Z",
+    "renewTime": "2099-01-01T00:00:00.000000Z",
+    "leaseTransitions": 2**31 - 1,
+}
+
+
+def write_record(server: ApiServer, record: dict[str, Any]) -> None:
+    server.put(PATH, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {}, "spec": record})
+
+
+def test_a_record_written_by_hand_does_not_keep_contenders_waiting_for_ever(server: ApiServer, client: Client) -> None:
+    clock = Clock()
+    waiting = lease(client, "a", clock)
+    write_record(server, FORGED)
+    assert not waiting.acquire()
+    clock.now += MAX_DURATION_SECONDS - 1
+    assert (waiting.acquire(), waiting.other_holder, waiting.silent_seconds) == (False, "mallory", 599.0)
+    clock.now += 1
+    assert waiting.acquire()
+    assert spec(server)["leaseDurationSeconds"] == 15
+    assert spec(server)["leaseTransitions"] < 2**31  # the API server refuses more
+    assert (waiting.other_holder, waiting.silent_seconds) == ("", 0.0)
+
+
+@pytest.mark.parametrize(("ahead_seconds", "is_available"), [(299, False), (300, True), (10**9, True)])
+def test_single_attempt_replaces_a_record_that_was_renewed_in_the_future(
+    server: ApiServer, client: Client, ahead_seconds: int, is_available: bool
+) -> None:
+    clock = Clock()
+    renewed_at = datetime.fromtimestamp(clock.now + ahead_seconds, UTC).isoformat()
+    write_record(server, {"holderIdentity": "b", "renewTime": renewed_at})
+    assert not lease(client, "a", clock).acquire()
+    assert lease(client, "a", clock, stale_seconds=300.0).acquire() == is_available
+
+
+def test_an_election_reports_that_no_process_leads(server: ApiServer, client: Client) -> None:
+    clock = Clock()
+    write_record(server, FORGED)
+    contender = lease(client, "a", clock)
+    election = LeaderElection(contender, lambda _: None)
+    assert election.problem() == ""
+    election.start()
+    try:
+        until(lambda: contender.other_holder, "the first attempt")
+        assert election.problem() == ""  # mallory may be alive
+        clock.now += 16
+        assert election.problem() == (
+            "no replica leads: the Lease main belongs to 'mallory', who has not renewed it for 16 s"
+        )
+        clock.now += MAX_DURATION_SECONDS
+        until(lambda: election.is_leader, "leadership")
+        assert election.problem() == ""
+    finally:
+        election.stop()
+
+
+def test_an_election_reports_that_the_lease_cannot_be_acquired(server: ApiServer, client: Client) -> None:
+    server.script.add("status", lambda request: "/leases/" in request.path, code=403, message="no", times=100)
+    election = LeaderElection(lease(client, "a", Clock()), lambda _: None)
+    election.start()
+    try:
+        until(lambda: election.problem().startswith("the Lease main cannot be acquired: 403"), "the problem")
+    finally:
+        election.stop()
 
 
 def test_only_one_of_several_concurrent_writers_wins(server: ApiServer, client: Client) -> None:
