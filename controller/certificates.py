@@ -24,7 +24,7 @@ BUNDLE, AUTHORITY_KEYS, CERTIFICATE, KEY = "ca.crt", "ca.key", "tls.crt", "tls.k
 AUTHORITY_LIFE = timedelta(days=3650)
 CERTIFICATE_LIFE = timedelta(days=90)
 OVERLAP = timedelta(days=1)  # the maximum time for which a process uses an outdated bundle or certificate
-BACKDATED = timedelta(hours=1)  # because clocks differ
+BACKDATED = timedelta(hours=48)  # because clocks differ
 
 _PEM = re.compile(rb"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
@@ -46,6 +46,10 @@ class _Pair:
         """Whether it is no longer valid."""
         return self.certificate.not_valid_after_utc <= now
 
+    def is_future(self, now: datetime) -> bool:
+        """Whether it is not valid yet."""
+        return self.certificate.not_valid_before_utc > now
+
     def is_due(self, now: datetime) -> bool:
         """Whether two thirds of its lifetime have passed."""
         return now - self.issued_at >= (self.certificate.not_valid_after_utc - self.issued_at) * 2 / 3
@@ -57,16 +61,22 @@ def service_names(service: str, namespace: str) -> list[str]:
     return [name, f"{name}.cluster.local"]
 
 
-def renew(data: SecretData, names: Sequence[str], now: datetime) -> dict[str, bytes]:
+def renew(data: SecretData, names: Sequence[str], now: datetime, *, is_clients_clock: bool = False) -> dict[str, bytes]:
     """Return the data that follows `data`, with a certificate for `names`; equal to `data` if nothing is due.
 
-    Missing and unreadable parts are recreated. `now` must have a time zone.
+    Missing and unreadable parts are recreated. `now` must have a time zone. If it `is_clients_clock`, by which the API
+    server verifies certificates, those that are not valid yet are replaced, because it does not accept them. By any
+    other clock they are kept: that clock may have been set back.
     """
     now = now.replace(microsecond=0)
     authorities = [authority for authority in _read_authorities(data) if not authority.is_expired(now)]
+    if is_clients_clock:
+        authorities = [authority for authority in authorities if not authority.is_future(now)]
     if all(authority.key is None or authority.is_due(now) for authority in authorities):
         authorities.append(_create_authority(now))
     served = _read_served(data, names, authorities, now)
+    if served is not None and is_clients_clock and served.is_future(now):
+        served = None
     signer = _signer(authorities, served, now)
     if signer is not None and (served is None or served.is_due(now)):
         served = _create_served(names, signer, now)

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -48,6 +50,7 @@ class Client:
         self._free_connections = threading.BoundedSemaphore(max_connections)  # the transport does not limit connections
         self._refreshing = threading.Lock()
         self._observer: RequestObserver = lambda method, seconds, error: None
+        self._last_date = ("", 0.0)  # the header Date of the last response, and when it was received
 
     def observe(self, observer: RequestObserver) -> None:
         """Call `observer` after every request, failed or not, and at the start of every stream."""
@@ -83,6 +86,15 @@ class Client:
         with self._observed("WATCH"), self._translated_errors():
             return Stream(self._send("GET", path, query, (_CONNECT_TIMEOUT_SECONDS, idle_seconds)))
 
+    def server_time(self) -> datetime | None:
+        """Return the API server's current time, from its last response; None if it has not sent its time."""
+        text, received_at = self._last_date
+        try:
+            sent_at = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        return sent_at + timedelta(seconds=time.monotonic() - received_at) if sent_at.tzinfo else None
+
     def close(self) -> None:
         """Close the idle connections. Streams are closed by their readers."""
         self._transport.pool_manager.connection_from_url(self._host).close()
@@ -108,6 +120,7 @@ class Client:
             _preload_content=False,
             _request_timeout=timeouts,
         )
+        self._last_date = (response.headers.get("Date", ""), time.monotonic())
         return response
 
     def _authorization(self) -> str:

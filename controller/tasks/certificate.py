@@ -26,13 +26,12 @@ Document = dict[str, Any]
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
-def utc_now() -> datetime:
-    """Return the current time in UTC."""
-    return datetime.now(UTC)
-
-
 class WebhookCertificateTask:
-    """Maintains the Secret `secret` and the caBundle of the MutatingWebhookConfiguration `configuration`."""
+    """Maintains the Secret `secret` and the caBundle of the MutatingWebhookConfiguration `configuration`.
+
+    `server_time` returns the API server's time, or None if it is unknown. The API server verifies the certificate by
+    that clock, so a leader whose clock is wrong does no harm.
+    """
 
     name = "certificate"
 
@@ -42,9 +41,9 @@ class WebhookCertificateTask:
         configurations: ResourceClient,
         secret: str,
         configuration: str,
-        now: Callable[[], datetime] = utc_now,
+        server_time: Callable[[], datetime | None],
     ) -> None:
-        self._secrets, self._configurations, self._now = secrets, configurations, now
+        self._secrets, self._configurations, self._server_time = secrets, configurations, server_time
         self._secret, self._configuration = secret, configuration
 
     def reconcile(self) -> None:
@@ -53,7 +52,13 @@ class WebhookCertificateTask:
         secret = self._secrets.get(self._secret)
         current = decode_data(secret)
         trusted = _certificates(current.get(BUNDLE, b"")) | _certificates(_published_bundle(configuration))
-        renewed = renew({**current, BUNDLE: b"".join(trusted)}, _dns_names(configuration), self._now())
+        now = self._server_time()
+        renewed = renew(
+            {**current, BUNDLE: b"".join(trusted)},
+            _dns_names(configuration),
+            now or datetime.now(UTC),
+            is_clients_clock=now is not None,
+        )
         self._publish(configuration, renewed[BUNDLE])
         if renewed != current:
             self._secrets.replace(self._secret, {**secret, "data": encode_data(renewed)})

@@ -60,8 +60,8 @@ def test_the_certificate_is_valid_only_for_the_service(fresh: SecretData) -> Non
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
 
 
-def test_the_certificate_is_valid_for_clocks_slightly_behind(fresh: SecretData) -> None:
-    assert trusts(fresh["ca.crt"], fresh["tls.crt"], START - timedelta(minutes=50))
+def test_the_certificate_is_valid_for_clocks_two_days_behind(fresh: SecretData) -> None:
+    assert trusts(fresh["ca.crt"], fresh["tls.crt"], START - timedelta(hours=47))
 
 
 def test_nothing_is_renewed_before_two_thirds_of_the_lifetime(fresh: SecretData) -> None:
@@ -177,6 +177,26 @@ def test_changed_names_get_a_new_certificate_at_once(fresh: SecretData) -> None:
 
 def test_a_clock_set_back_changes_nothing(fresh: SecretData) -> None:
     assert renew(fresh, NAMES, START - timedelta(days=400)) == fresh
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=49), timedelta(days=3000)])
+def test_certificates_that_api_servers_do_not_accept_yet_are_replaced(ahead: timedelta) -> None:
+    """A leader whose clock was ahead created them."""
+    data = renew({}, NAMES, START + ahead)
+    assert not trusts(data["ca.crt"], data["tls.crt"], START)
+    after = renew(data, NAMES, START, is_clients_clock=True)
+    assert trusts(after["ca.crt"], after["tls.crt"], START)
+    assert authorities(after) == 1
+    assert renew(after, NAMES, START, is_clients_clock=True) == after
+
+
+def test_a_certificate_from_the_future_is_replaced_by_the_same_authority(fresh: SecretData) -> None:
+    data = renew(fresh, NAMES, START + timedelta(days=60))
+    assert data["tls.crt"] != fresh["tls.crt"]
+    now = START + timedelta(days=2)
+    after = renew(data, NAMES, now, is_clients_clock=True)
+    assert trusts(fresh["ca.crt"], after["tls.crt"], now)
+    assert after["ca.crt"] == fresh["ca.crt"]
 
 
 OTHER = renew({}, NAMES, START)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.certificates import AUTHORITY_LIFE, OVERLAP, service_names
+from controller.certificates import AUTHORITY_LIFE, OVERLAP, renew, service_names
 from controller.reconcile.run import Controller
 from controller.tasks.certificate import WebhookCertificateTask
 from controller.tasks.link_key import LinkKeyTask
@@ -36,11 +36,17 @@ Document = dict[str, Any]
 
 
 class Clock:
-    def __init__(self) -> None:
-        self.now = START
+    """The API server's clock. It is set by hand, and unknown if it is None."""
 
-    def __call__(self) -> datetime:
+    def __init__(self) -> None:
+        self.now: datetime | None = START
+
+    def __call__(self) -> datetime | None:
         return self.now
+
+    def advance(self, time: timedelta) -> None:
+        assert self.now is not None
+        self.now += time
 
 
 class CertificateCluster:
@@ -75,6 +81,7 @@ class CertificateCluster:
         self.server.put(self.secret, {"kind": "Secret", "type": "Opaque", "data": encoded})
 
     def trusts(self, served: bytes) -> bool:
+        assert self.clock.now is not None
         return trusts(self.published_bundle, served, self.clock.now)
 
 
@@ -98,10 +105,24 @@ def test_an_empty_secret_is_filled_after_the_bundle_is_published(cluster: Certif
     assert writes(cluster.server) == ["mutatingwebhookconfigurations", "secrets"]
 
 
+def test_the_certificate_of_a_leader_whose_clock_was_ahead_is_replaced(cluster: CertificateCluster) -> None:
+    cluster.put(renew({}, service_names("phjob-artifacts-webhook", "hub"), START + timedelta(days=9)))
+    cluster.task.reconcile()
+    assert cluster.trusts(cluster.data["tls.crt"])
+
+
+def test_without_the_api_servers_time_a_certificate_from_the_future_is_kept(cluster: CertificateCluster) -> None:
+    data = renew({}, service_names("phjob-artifacts-webhook", "hub"), datetime.now(UTC) + timedelta(days=9))
+    cluster.put(data)
+    cluster.clock.now = None
+    cluster.task.reconcile()
+    assert cluster.data == data
+
+
 def test_nothing_is_written_if_nothing_is_due(cluster: CertificateCluster) -> None:
     cluster.task.reconcile()
     before = cluster.server.objects.version
-    cluster.clock.now += timedelta(days=1)
+    cluster.clock.advance(timedelta(days=1))
     cluster.task.reconcile()
     assert cluster.server.objects.version == before
 
@@ -134,12 +155,12 @@ def test_the_served_certificate_stays_trusted_if_the_secret_is_lost(
     cluster.task.reconcile()
     served = cluster.data["tls.crt"]
     cluster.put(lost)
-    cluster.clock.now += timedelta(seconds=7)
+    cluster.clock.advance(timedelta(seconds=7))
     cluster.task.reconcile()
     assert cluster.data["tls.crt"] != served
     assert cluster.trusts(served)
     assert cluster.trusts(cluster.data["tls.crt"])
-    cluster.clock.now += OVERLAP
+    cluster.clock.advance(OVERLAP)
     cluster.task.reconcile()
     assert not cluster.trusts(served)
     assert cluster.trusts(cluster.data["tls.crt"])
@@ -194,9 +215,9 @@ def test_the_served_certificate_is_always_trusted(
     served = cluster.data["tls.crt"]
     for interval, event in course:
         server.script.clear()
-        cluster.clock.now += interval
+        cluster.clock.advance(interval)
         if event == "authority due":
-            cluster.clock.now += AUTHORITY_LIFE * 2 / 3
+            cluster.clock.advance(AUTHORITY_LIFE * 2 / 3)
             cluster.task.reconcile()
             served = cluster.data["tls.crt"]
         if event == "secret lost":

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -38,6 +39,14 @@ def test_objects_are_created_read_changed_and_deleted(client: Client) -> None:
     widgets.delete("a", uid=created["metadata"]["uid"])
     with pytest.raises(errors.NotFound):
         widgets.get("a")
+
+
+def test_the_servers_time_is_that_of_its_last_response(client: Client) -> None:
+    assert client.server_time() is None
+    ResourceClient(client, WIDGETS).create(widget("a"))
+    now = client.server_time()
+    assert now is not None
+    assert abs(now - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 def test_failed_preconditions_change_nothing(client: Client) -> None:
