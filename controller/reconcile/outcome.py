@@ -9,7 +9,7 @@ from typing import Any
 
 from artifacts.errors import InvalidDocument
 from artifacts.summary import read_summary
-from controller.documents import format_time, printable
+from controller.documents import format_time, printable, text_field
 from controller.inject.injection import OUTCOMES, WITH_SIDECAR
 from controller.reconcile.artifact_status import (
     COLLECTING,
@@ -20,9 +20,15 @@ from controller.reconcile.artifact_status import (
     ArtifactStatus,
     is_recreation,
 )
+from controller.reconcile.phjob import CANCELLED, OVER_DEADLINE, PhJob
 from controller.reconcile.pod import Pod
 from controller.reconcile.settings import ReconcilerSettings
-from controller.reconcile.sidecar_health import change_reason, collection_deadline, crash_reason
+from controller.reconcile.sidecar_health import (
+    change_reason,
+    collection_deadline,
+    crash_reason,
+    outcome_deadline,
+)
 
 # Why a pod has no sidecar: the outcomes of injection, and reasons that only the reconciler can determine.
 NOT_INJECTED_REASONS = {
@@ -36,6 +42,9 @@ NOT_INJECTED_REASONS = {
     "start": "the sidecar did not start",
     "changed": "another webhook changed or removed the sidecar: ask an administrator",
 }
+_SUMMARY_MISSED = "the pod was deleted before the controller read the sidecar's summary"
+_DELETED_EARLY = "the pod was deleted without waiting for its containers, so the sidecar could not report"
+_HELD_OPEN = "main has ended, but another container of the pod still runs: the sidecar ends after it"
 
 
 def next_artifact_status(
@@ -43,9 +52,7 @@ def next_artifact_status(
 ) -> ArtifactStatus | None:
     """Return the current status; `before` if it has not changed. `pod` is None only if it certainly does not exist."""
     if before and before.is_pending and (pod is None or before.pod_uid != pod.uid):
-        return replace(
-            before, state=UNKNOWN, message="the pod was deleted before the controller read the sidecar's summary"
-        )
+        return replace(before, state=UNKNOWN, message=_SUMMARY_MISSED)
     if pod is None or (before and _is_final(before, pod)):
         return before
     if not pod.has_sidecar:
@@ -53,6 +60,19 @@ def next_artifact_status(
     if not (before and before.is_pending) and _has_not_started(pod):
         return before
     return _with_sidecar(pod, settings, now)
+
+
+def with_end_cause(artifact: ArtifactStatus | None, job: PhJob, now: float) -> ArtifactStatus | None:
+    """Add why another controller deleted the job's pod: PrimeHub's grants no grace period on cancel and deadline."""
+    if artifact is None or artifact.message not in (_SUMMARY_MISSED, _DELETED_EARLY):
+        return artifact
+    seconds, started_at = job.active_deadline_seconds, job.started_at
+    is_over_deadline = bool(seconds and started_at is not None and now >= started_at + seconds)
+    if job.is_cancelled or job.phase == CANCELLED:
+        return replace(artifact, message=f"the job was cancelled: {artifact.message}")
+    if is_over_deadline or text_field(job.status, "reason") == OVER_DEADLINE:
+        return replace(artifact, message=f"the job exceeded its active deadline: {artifact.message}")
+    return artifact
 
 
 def sidecar_summary(pod: Pod) -> dict[str, Any]:
@@ -89,10 +109,14 @@ def _has_not_started(pod: Pod) -> bool:
 def _with_sidecar(pod: Pod, settings: ReconcilerSettings, now: float) -> ArtifactStatus:
     if has_collection_ended(pod):
         return _final_status(pod, now)
-    if pod.has_main_ended and now >= collection_deadline(pod, settings, now):
+    if not pod.has_main_ended:
+        return ArtifactStatus(SYNCING, pod.uid, _running_message(pod))
+    given_up_at = outcome_deadline(pod, settings, now)
+    if given_up_at is not None and now >= given_up_at:
         message = f"the sidecar was still running {now - (pod.main.finished_at or now):.0f} s after main ended"
         return ArtifactStatus(UNKNOWN, pod.uid, message)
-    return ArtifactStatus(COLLECTING if pod.has_main_ended else SYNCING, pod.uid, _running_message(pod))
+    is_held = pod.has_other_running and now >= collection_deadline(pod, settings, now)
+    return ArtifactStatus(COLLECTING, pod.uid, _HELD_OPEN if is_held else _running_message(pod))
 
 
 def _without_sidecar(before: ArtifactStatus | None, pod: Pod, settings: ReconcilerSettings) -> ArtifactStatus | None:
@@ -110,6 +134,8 @@ def _without_sidecar(before: ArtifactStatus | None, pod: Pod, settings: Reconcil
 
 def _final_status(pod: Pod, now: float) -> ArtifactStatus:
     summary = sidecar_summary(pod)
+    if not summary and is_cut_off(pod):
+        return ArtifactStatus(UNKNOWN, pod.uid, _DELETED_EARLY)
     if not summary:
         return ArtifactStatus(UNKNOWN, pod.uid, f"the sidecar left no summary: {_missing_summary_reason(pod)}")
     state, message = summary["state"], summary["message"]
@@ -131,6 +157,11 @@ def _expiry(pod: Pod, summary: dict[str, Any], now: float) -> int:
         return 0
     finished_at = min(pod.main.finished_at or now, now)
     return min(max(expired_at, int(finished_at) + pod.retention_seconds), MAX_EXPIRY)
+
+
+def is_cut_off(pod: Pod) -> bool:
+    """Whether the pod was deleted without waiting for its containers, so that nothing can be read of their end."""
+    return pod.is_gone and not pod.sidecar.has_ended and not pod.is_finished
 
 
 def _missing_summary_reason(pod: Pod) -> str:

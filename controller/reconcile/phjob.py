@@ -12,6 +12,7 @@ from controller.reconcile.artifact_status import ArtifactStatus, read_artifact_s
 from controller.reconcile.names import pod_annotations
 
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled", "Unknown")
+CANCELLED, OVER_DEADLINE = "Cancelled", "OverActivateDeadline"  # reasons, in PrimeHub's spelling
 _MAX_COMMAND_CHARACTERS = 1024 * 1024
 
 

@@ -78,8 +78,9 @@ class Pod:
     got its node, and `startable_at` when its volumes and network were ready, which no container starts before; older
     kubelets do not report that, so it is `scheduled_at` then. `decline_reason` is why the webhook did not inject the
     sidecar, `no_sidecar_reason` why the reconciler created the pod without it. `retention_seconds` is the retention of
-    its artifacts, which the sidecar was configured with; 0 if unknown. If `is_gone`, the pod no longer exists and this
-    is its last known state. If `is_changed`, another webhook changed or removed the sidecar after injection, so that it
+    its artifacts, which the sidecar was configured with; 0 if unknown. `has_other_running`: whether a regular container
+    other than main runs; the kubelet ends the sidecar after all of them. If `is_gone`, the pod no longer exists, and
+    this is its last known state. If `is_changed`, another webhook changed or removed the sidecar after injection, so that it
     collects nothing; if it also `blocks_main`, it is an ordinary init container, for whose end main waits. Times from a
     kubelet whose clock is behind are corrected.
     """
@@ -105,6 +106,7 @@ class Pod:
     main: ContainerState
     sidecar: ContainerState
     retention_seconds: int = 0
+    has_other_running: bool = False
     is_gone: bool = False
     is_changed: bool = False
     blocks_main: bool = False
@@ -180,6 +182,7 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         main=_shift(main_state, behind_seconds),
         sidecar=_shift(sidecar_state, behind_seconds),
         retention_seconds=_retention_seconds(sidecar),
+        has_other_running=_has_other_running(status),
         is_changed=is_changed,
         blocks_main=is_changed and bool(sidecar),
     )
@@ -201,6 +204,11 @@ def _decline_reason(outcome: str, *, is_changed: bool) -> str:
     if is_changed:
         return "changed"
     return "" if outcome == INJECTED else outcome
+
+
+def _has_other_running(status: Mapping[str, Any]) -> bool:
+    containers = mapping_list(status, "containerStatuses")
+    return any(other.get("name") != MAIN and "running" in mapping_field(other, "state") for other in containers)
 
 
 def _is_opted_out(annotations: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:

@@ -11,7 +11,12 @@ from artifacts.errors import InvalidName
 from artifacts.names import group_path
 from artifacts.report import INCOMPLETE_REASONS, REASONS
 from controller.reconcile.artifact_status import NOT_INJECTED, SYNCING, UNKNOWN, ArtifactStatus, is_new_outcome
-from controller.reconcile.outcome import NOT_INJECTED_REASONS, has_collection_ended, sidecar_summary
+from controller.reconcile.outcome import (
+    NOT_INJECTED_REASONS,
+    has_collection_ended,
+    is_cut_off,
+    sidecar_summary,
+)
 from controller.reconcile.pod import Pod
 from controller.reconcile.sidecar_health import crash_reason
 
@@ -107,7 +112,7 @@ def _reason(artifact: ArtifactStatus, pod: Pod | None, summary: Mapping[str, Any
 
 
 def _unknown_reason(pod: Pod | None) -> str:
-    if pod is None:
+    if pod is None or is_cut_off(pod):
         return "vanished"
     if not has_collection_ended(pod):
         return "overdue"

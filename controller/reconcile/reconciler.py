@@ -29,7 +29,7 @@ from controller.reconcile.events import (
 )
 from controller.reconcile.expiry import apply_expiry, next_expiry_check
 from controller.reconcile.metrics import ReconcilerMetrics
-from controller.reconcile.outcome import next_artifact_status
+from controller.reconcile.outcome import next_artifact_status, with_end_cause
 from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod
 from controller.reconcile.pod_builder import (
@@ -127,7 +127,7 @@ class Reconciler:
         if own is None:
             self._failures.check_refusal(job, now)
         before = job.annotated_artifact
-        after = next_artifact_status(before, own, self._settings, now)
+        after = with_end_cause(next_artifact_status(before, own, self._settings, now), job, now)
         if before is None and job.has_ended and after and after.state == NOT_INJECTED:
             after = None  # the job may have run before this product was installed
         if job.has_ended and after == before:

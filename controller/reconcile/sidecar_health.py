@@ -7,6 +7,7 @@ and is then restarted repeatedly beside it.
 from controller.reconcile.pod import Pod
 from controller.reconcile.settings import ReconcilerSettings
 
+NODE_LOST_SECONDS = 120.0  # after the grace period of a deletion; then the node is no longer waited for
 _KUBELET_DELAY_SECONDS = 60.0  # for the kubelet to end the sidecar and report it
 _RECENT_SECONDS = 900.0  # the kubelet's back-off before it restarts a container is at most 300 s
 
@@ -53,24 +54,36 @@ def next_sidecar_check(pod: Pod, settings: ReconcilerSettings, now: float) -> fl
     if not pod.has_sidecar or pod.is_gone or pod.is_finished:
         return None
     if pod.has_main_ended:
-        deadline = collection_deadline(pod, settings, now)
-        return deadline if now < deadline else None
+        return _next(now, collection_deadline(pod, settings, now), outcome_deadline(pod, settings, now))
     if pod.has_main_started:
         started_at = pod.sidecar.started_at
-        works_at = None if started_at is None else started_at + settings.trouble_seconds
-        return works_at if works_at is not None and now < works_at else None
+        return _next(now, None if started_at is None else started_at + settings.trouble_seconds)
     if pod.scheduled_at is None:
         return None
-    times = [pod.scheduled_at + settings.trouble_seconds]
-    if pod.startable_at is not None:
-        times.append(pod.startable_at + settings.start_seconds)
-    return min((at for at in times if at > now), default=None)
+    started_by = None if pod.startable_at is None else pod.startable_at + settings.start_seconds
+    return _next(now, pod.scheduled_at + settings.trouble_seconds, started_by)
+
+
+def _next(now: float, *times: float | None) -> float | None:
+    """Return the earliest of the times after `now`, or None."""
+    return min((at for at in times if at is not None and at > now), default=None)
 
 
 def collection_deadline(pod: Pod, settings: ReconcilerSettings, now: float) -> float:
     """Return until when the sidecar may run after main's end."""
     limit = min(float(settings.collecting_seconds), pod.grace_seconds + _KUBELET_DELAY_SECONDS)
     return (pod.main.finished_at or now) + limit
+
+
+def outcome_deadline(pod: Pod, settings: ReconcilerSettings, now: float) -> float | None:
+    """Return when to stop waiting for the sidecar's summary after main's end; None while nothing has to end it yet.
+
+    The kubelet ends the sidecar after all regular containers. If one of them never ends, or the sidecar hangs, the
+    reconciler first deletes the pod and then reads the summary, which the sidecar writes while it is being ended.
+    """
+    if pod.deletion_at is not None:
+        return pod.deletion_at + NODE_LOST_SECONDS
+    return None if settings.reconcile or pod.has_other_running else collection_deadline(pod, settings, now)
 
 
 def is_recent(pod: Pod, settings: ReconcilerSettings, now: float) -> bool:

@@ -13,19 +13,18 @@ from controller.documents import format_time, printable, text_field
 from controller.reconcile.artifact_status import NOT_INJECTED, RECREATED_REASONS, ArtifactStatus
 from controller.reconcile.expiry import apply_expiry, expires_at, next_expiry_check
 from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact_status
-from controller.reconcile.phjob import PhJob
+from controller.reconcile.phjob import CANCELLED, OVER_DEADLINE, PhJob
 from controller.reconcile.pod import Pod
 from controller.reconcile.settings import ReconcilerSettings
 from controller.reconcile.sidecar_health import (
+    NODE_LOST_SECONDS,
     collection_deadline,
     kubelet_error,
     next_sidecar_check,
     start_failure,
 )
 
-CANCELLED, OVER_DEADLINE = "Cancelled", "OverActivateDeadline"  # PrimeHub's spelling
 SHORT_GRACE_SECONDS = 1  # for a pod whose main has ended, or never ran
-_NODE_LOST_SECONDS = 120.0  # after the grace period; then the node is no longer waited for
 _BACK_TO_PENDING = "Back to pending due to: "  # PrimeHub's wording
 _GENERIC_REASON = "Error"  # the kubelet's reason for any exit code but 0
 _SIGKILL_EXIT_CODE = 128 + 9
@@ -165,13 +164,13 @@ def _plan_running(
         status["message"] = _running_message(pod) or status["message"]
         times = [at for at in (deadline, next_sidecar_check(pod, settings, now)) if at is not None]
         return StatusPlan(status, artifact, check_at=min(times, default=None))
-    if pod.deletion_at is not None and now >= pod.deletion_at + _NODE_LOST_SECONDS:
+    if pod.deletion_at is not None and now >= pod.deletion_at + NODE_LOST_SECONDS:
         message = "the pod was deleted, but its node does not confirm that main has ended"
         return _finish(job, artifact, _final_phase(reason), message, now)
     grace_seconds = _main_grace_seconds(pod)
     message = f"{_end_message(reason, seconds)}; main has {grace_seconds} s to end"
     status |= {"reason": reason, "message": message}
-    check_at = None if pod.deletion_at is None else pod.deletion_at + _NODE_LOST_SECONDS
+    check_at = None if pod.deletion_at is None else pod.deletion_at + NODE_LOST_SECONDS
     action = _unless_deleting(pod, DeletePod(pod.uid, grace_seconds=grace_seconds))
     return StatusPlan(status, artifact, action, check_at)
 
@@ -245,11 +244,12 @@ def _plan_after_end(
         # Main ended, or its node is lost. Normally the kubelet ends the sidecar; otherwise delete the pod here.
         deadline = collection_deadline(pod, settings, job.finished_at or now)
         if pod.is_deleting:
-            return replace(plan, check_at=deadline if now < deadline else None)
+            return replace(plan, check_at=next_sidecar_check(pod, settings, now))
         if not pod.has_main_ended:
             return replace(plan, action=DeletePod(pod.uid, grace_seconds=_main_grace_seconds(pod)), check_at=None)
         if now >= deadline:
-            return replace(plan, action=DeletePod(pod.uid, grace_seconds=SHORT_GRACE_SECONDS), check_at=None)
+            grace_seconds = _main_grace_seconds(pod) if pod.has_other_running else SHORT_GRACE_SECONDS
+            return replace(plan, action=DeletePod(pod.uid, grace_seconds=grace_seconds), check_at=None)
         plan = _check_by(plan, deadline)
     ttl = settings.ttl_seconds if job.ttl_seconds is None else job.ttl_seconds
     return _plan_deletions(plan, job, pod, artifact, ttl, now) if ttl else plan

@@ -13,7 +13,9 @@ Document = dict[str, Any]
 
 NOW = 1_800_000_000.0
 UID, POD_UID = "job-uid", "pod-uid"
-SETTINGS = ReconcilerSettings.from_env({"PHJOB_CONTROLLER_NAMESPACE": "ns", "PHJOB_CONTROLLER_LISTEN": ""})
+_ENVIRON = {"PHJOB_CONTROLLER_NAMESPACE": "ns", "PHJOB_CONTROLLER_LISTEN": ""}
+SETTINGS = ReconcilerSettings.from_env(_ENVIRON)
+WATCHING = ReconcilerSettings.from_env(_ENVIRON | {"PHJOB_CONTROLLER_RECONCILE": "false"})
 
 
 def rfc3339(seconds: float) -> str:
@@ -47,10 +49,11 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
     uid: str = POD_UID,
     accepted: float | None = None,
     retention: str | None = None,
+    other: Document | None = None,
 ) -> Document:
     """Return a pod. `sidecar`: the sidecar's state ({} before it starts); None: the pod has no sidecar.
 
-    `accepted` is the kubelet's startTime, `retention` the sidecar's setting.
+    `accepted` is the kubelet's startTime, `retention` the sidecar's setting, `other` the state of a second container.
     """
     injected: dict[str, str] = {
         "primehub.io/artifact-sidecar": "injected",
@@ -77,6 +80,8 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
         status["startTime"] = rfc3339(accepted)
     if main is not None:
         status["containerStatuses"] = [{"name": "main", "state": main}]
+    if other is not None:
+        status.setdefault("containerStatuses", []).append({"name": "other", "state": other})
     if sidecar is not None:
         env = [] if retention is None else [{"name": "PHJOB_ARTIFACT_RETENTION_SECONDS", "value": retention}]
         spec["initContainers"] = [{"name": "phjob-artifacts", "restartPolicy": "Always", "env": env}]

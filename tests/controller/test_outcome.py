@@ -15,13 +15,16 @@ from controller.reconcile.artifact_status import (
     read_artifact_status,
     read_result_annotation,
 )
-from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact_status
+from controller.reconcile.outcome import NOT_INJECTED_REASONS, next_artifact_status, with_end_cause
+from controller.reconcile.phjob import PhJob
 from controller.reconcile.pod import Pod, read_pod
 from tests.controller.objects import (
     NOW,
     POD_UID,
     SETTINGS,
+    WATCHING,
     ended,
+    job,
     lost,
     pod,
     pod_document,
@@ -39,6 +42,7 @@ def status_of(
     return next_artifact_status(before, current, SETTINGS, now)
 
 
+DELETED = replace(pod(main=running(), sidecar=running(), phase="Running"), is_gone=True)
 SYNCING = ArtifactStatus("syncing", POD_UID)
 FINISHED = {"main": ended(), "phase": "Succeeded"}
 
@@ -60,7 +64,16 @@ TABLE = {
     "opted out": (pod(annotations={"primehub.io/artifact-enabled": "False"}), None),
     "too many annotations": (pod(annotations={"team": "a" * 262_000}), "not-injected"),
     "declined by the webhook": (pod(annotations={"primehub.io/artifact-sidecar": "no-phfs"}), "not-injected"),
-    "sidecar does not end": (pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running"), "unknown"),
+    "sidecar does not end": (pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running"), "collecting"),
+    "sidecar does not end when deleted": (
+        pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running", deleting=NOW - 100),
+        "unknown",
+    ),
+    "sidecar is being ended": (
+        pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running", deleting=NOW),
+        "collecting",
+    ),
+    "deleted without a grace period": (DELETED, "unknown"),
     "deleted before it ran": (pod(main=ended(137, since=None), sidecar=ended(), deleting=NOW, phase="Failed"), None),
 }
 
@@ -70,6 +83,56 @@ def test_pods_have_artifact_states(case: str) -> None:
     current, state = TABLE[case]
     artifact = status_of(current)
     assert (artifact.state if artifact else None) == state
+
+
+@pytest.mark.parametrize(
+    ("other", "state", "message"),
+    [
+        (
+            running(),
+            "collecting",
+            "main has ended, but another container of the pod still runs: the sidecar ends after it",
+        ),
+        (ended(), "unknown", "the sidecar was still running 190 s after main ended"),
+        (None, "unknown", "the sidecar was still running 190 s after main ended"),
+    ],
+)
+def test_beside_primehub_a_sidecar_waits_for_other_containers(
+    other: dict[str, Any] | None, state: str, message: str
+) -> None:
+    current = pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running", other=other)
+    artifact = next_artifact_status(SYNCING, current, WATCHING, NOW + 20)
+    assert artifact is not None
+    assert (artifact.state, artifact.message) == (state, message)
+
+
+CUT_OFF = "the pod was deleted without waiting for its containers, so the sidecar could not report"
+
+
+@pytest.mark.parametrize(
+    ("phjob", "message"),
+    [
+        (job(), CUT_OFF),
+        (job(cancel=True), f"the job was cancelled: {CUT_OFF}"),
+        (job({"phase": "Cancelled"}), f"the job was cancelled: {CUT_OFF}"),
+        (job({"reason": "OverActivateDeadline"}), f"the job exceeded its active deadline: {CUT_OFF}"),
+        (
+            job({"startTime": rfc3339(NOW)}, activeDeadlineSeconds=15),
+            f"the job exceeded its active deadline: {CUT_OFF}",
+        ),
+        (job({"startTime": rfc3339(NOW)}, activeDeadlineSeconds=90), CUT_OFF),
+        (job(activeDeadlineSeconds=15), CUT_OFF),
+    ],
+)
+def test_a_pod_deleted_without_a_grace_period_is_reported_with_the_cause(phjob: PhJob, message: str) -> None:
+    artifact = with_end_cause(status_of(DELETED, SYNCING), phjob, NOW + 20)
+    assert artifact == ArtifactStatus("unknown", POD_UID, message)
+
+
+def test_other_outcomes_get_no_cause() -> None:
+    sealed = status_of(pod(**FINISHED, sidecar=ended(message=summary())))
+    assert with_end_cause(sealed, job(cancel=True), NOW) is sealed
+    assert with_end_cause(None, job(cancel=True), NOW) is None
 
 
 def test_the_summary_is_copied_to_the_status() -> None:

@@ -1,6 +1,7 @@
 """The metrics of a pod, and when it is counted."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,7 +50,16 @@ CASES = {
     "no summary": (pod(**FINISHED, sidecar=ended(137)), "unknown", "silent"),
     "crashed": (pod(**FINISHED, sidecar=ended(1)), "unknown", "crashed"),
     "evicted, status lost": (pod(main=ended(137), phase="Failed", sidecar=lost()), "unknown", "lost"),
-    "sidecar does not end": (pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running"), "unknown", "overdue"),
+    "sidecar does not end": (
+        pod(main=ended(at=NOW - 170), sidecar=running(), phase="Running", deleting=NOW - 100),
+        "unknown",
+        "overdue",
+    ),
+    "deleted without a grace period": (
+        replace(pod(main=running(), sidecar=running(), phase="Running"), is_gone=True),
+        "unknown",
+        "vanished",
+    ),
     "no webhook": (pod(), "not-injected", "webhook"),
     "no phfs": (pod(annotations={"primehub.io/artifact-sidecar": "no-phfs"}), "not-injected", "no-phfs"),
 }

@@ -311,6 +311,30 @@ def test_the_phjob_but_not_its_pod_waits_for_the_artifacts_expiry(
     assert plan_status(phjob, None, SETTINGS, removed_at).action == DeletePhJob()
 
 
+@pytest.mark.parametrize(("other", "grace_seconds"), [(running(), 30), (None, 1)])
+def test_a_pod_that_does_not_end_is_deleted_before_its_outcome_is_given_up(
+    other: dict[str, Any] | None, grace_seconds: int
+) -> None:
+    artifact = ArtifactStatus("collecting", POD_UID)
+    phjob = replace(job(DONE), status_artifact=artifact)
+    stuck = pod(main=ended(at=NOW), sidecar=running(), phase="Running", other=other)
+    plan = plan_status(phjob, stuck, SETTINGS, NOW + 1000)
+    assert plan.action == DeletePod(POD_UID, grace_seconds=grace_seconds)
+    assert plan.artifact is not None
+    assert plan.artifact.state == "collecting"
+
+    deleted = replace(stuck, deletion_at=NOW + 1030)
+    waiting_for_end = plan_status(replace(phjob, status_artifact=plan.artifact), deleted, SETTINGS, NOW + 1001)
+    assert (waiting_for_end.action, waiting_for_end.check_at) == (None, NOW + 1150)
+    last = replace(deleted, sidecar=read_pod(pod_document(sidecar=ended(message=summary()))).sidecar, is_gone=True)
+    sealed = plan_status(replace(phjob, status_artifact=plan.artifact), last, SETTINGS, NOW + 1031)
+    assert sealed.artifact is not None
+    assert (sealed.artifact.state, sealed.artifact.files) == ("sealed", 2)
+    given_up = plan_status(replace(phjob, status_artifact=plan.artifact), deleted, SETTINGS, NOW + 1150)
+    assert given_up.artifact is not None
+    assert given_up.artifact.state == "unknown"
+
+
 def test_the_phjob_stays_while_its_artifacts_are_collected() -> None:
     artifact = ArtifactStatus("syncing", POD_UID)
     phjob = replace(job(DONE, ttlSecondsAfterFinished=1), status_artifact=artifact)

@@ -47,6 +47,7 @@ PODS = st.builds(
     created=st.sampled_from([NOW, NOW - 500]),
     scheduled=st.sampled_from([None, NOW, NOW - 500]),
     deleting=st.sampled_from([None, None, NOW + 30, NOW - 500]),
+    other=st.sampled_from([None, running(), ended()]),
     owner=st.sampled_from(["job-uid", "job-uid", "other"]),
 )
 EXPIRED = [

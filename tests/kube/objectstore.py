@@ -3,6 +3,7 @@
 import copy
 import re
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -133,7 +134,8 @@ class ObjectStore:
             before = self.get(path)
             self._check(path, before, options.get("preconditions") or {})
             if before["metadata"].get("finalizers"):
-                before["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+                end = time.gmtime(time.time() + (options.get("gracePeriodSeconds") or 0))
+                before["metadata"]["deletionTimestamp"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", end)
                 return self._put(path.key, before)
             self._put(path.key, None)
             return before
