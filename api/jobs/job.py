@@ -43,7 +43,8 @@ class ArtifactStatus:
     """The `artifact` part of a PhJob's status.
 
     `state` is one of artifacts.report.STATES, or a state that only the controller sets (unknown, not-injected, ...);
-    `reason` (a keyword) and `message` (a sentence) explain the latter. `expired_at` is in UNIX seconds.
+    `reason` (a keyword) and `message` (a sentence) explain the latter. `expired_at` is in UNIX seconds. `pod_uid` is
+    the UID of the artifacts' pod, "" if unknown.
     """
 
     state: str
@@ -52,6 +53,7 @@ class ArtifactStatus:
     expired_at: int
     reason: str = ""
     message: str = ""
+    pod_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,8 @@ def _artifact_status(value: Any) -> ArtifactStatus | None:
     if not isinstance(value, Mapping) or not isinstance(value.get("state"), str):
         return None
     files, size, expired_at = (_non_negative_int(value.get(name)) for name in ("files", "bytes", "expiredAt"))
-    return ArtifactStatus(value["state"], files, size, expired_at, _text(value, "reason"), _text(value, "message"))
+    texts = (_text(value, name) for name in ("reason", "message", "podUid"))
+    return ArtifactStatus(value["state"], files, size, expired_at, *texts)
 
 
 def _annotated_status(annotations: Mapping[str, Any], uid: str) -> Any:

@@ -37,6 +37,8 @@ from artifacts.names import path_problem
 from artifacts.report import Count, Report
 
 EXPIRED = "expired"
+_UNKNOWN = "unknown"
+_UNSEALED = "the collector could not complete this report"
 
 
 class PhJobArtifact(ObjectType):
@@ -51,6 +53,10 @@ class PhJobArtifact(ObjectType):
         description="From the report: syncing, sealed, incomplete, rejected or empty. After the expiry, and if the "
         "artifacts were removed: expired. "
         "Without a report, from the PhJob's status: collecting, unknown or not-injected."
+    )
+    status_state = String(
+        description="The state in the PhJob's status, which the controller wrote; null if it wrote none. If it "
+        "is unknown and `state` is not, the controller could not read the outcome; `state` is the report's."
     )
     reason = String(description="The reason for the state, a keyword from the PhJob's status; null if it has none.")
     message = String(description="The reason for the state as a sentence.")
@@ -125,11 +131,15 @@ class ArtifactView:
         """The report's state if there is a report, else the status's: a job without artifacts folder has no report."""
         if self._has_expired:
             return EXPIRED
-        report = None if self._is_listed else self._report
+        report = None if self._is_listed or self._is_of_other_pod else self._report
         if report is None:
-            return self._status.state if self._status else None
-        is_unsealed = report.state in ("syncing", "incomplete") and not report.sealed_at
-        return "incomplete" if is_unsealed and not self._is_running else report.state
+            return self.status_state
+        return "incomplete" if self._was_never_sealed(report) else report.state
+
+    @property
+    def status_state(self) -> str | None:
+        """The state in the PhJob's status; None if it has none."""
+        return self._status.state if self._status else None
 
     @property
     def reason(self) -> str | None:
@@ -143,6 +153,8 @@ class ArtifactView:
         """Why the artifacts have this state, as a sentence; None if the status has none."""
         if self._is_missing and (collected := self.collected):
             return missing_message(collected.files, collected.bytes)
+        if self.status_state == _UNKNOWN and self.state not in (_UNKNOWN, EXPIRED):
+            return self._message_of_report()
         return self._status_of_state.message or None if self._status_of_state else None
 
     @property
@@ -163,6 +175,10 @@ class ArtifactView:
     def report(self) -> Report | None:
         """The collector's report; without the names of files if the artifacts have expired."""
         report = self._report
+        if report and self._was_never_sealed(report):
+            message = self._status.message if self._status else ""
+            says = f"; the PhJob's status says: {self.status_state}, {message}" if message else ""
+            report = replace(report, state="incomplete", message=_UNSEALED + says)
         return without_paths(report) if report and self._has_retention_expired else report
 
     @property
@@ -221,6 +237,26 @@ class ArtifactView:
         if file is None:
             return None
         return FileConnection(self._context, self._folder, FileQuery(), FilePage([file], False), lambda: 1).nodes[0]
+
+    def _was_never_sealed(self, report: Report) -> bool:
+        """Whether the collector ended without sealing the report: it was killed, or the store forbids writing."""
+        return report.state in ("syncing", "incomplete") and not report.sealed_at and not self._is_running
+
+    def _message_of_report(self) -> str | None:
+        """Return what the report says of a pod whose outcome the controller could not read; users can write both."""
+        status, collected, report = self._status, self.collected, self._report
+        if status is None or collected is None or report is None:
+            return None
+        says = f"the report in the store says: {self.state}, {collected.files} of {report.found.files} files"
+        return f"{status.message}; {says}"
+
+    @property
+    def _is_of_other_pod(self) -> bool:
+        """Whether the report is that of an earlier pod, and the controller could not read the outcome of the last."""
+        status, report = self._status, self._report
+        if status is None or report is None or status.state != _UNKNOWN:
+            return False
+        return bool(status.pod_uid and report.pod_uid) and status.pod_uid != report.pod_uid
 
     def _count(self, query: FileQuery) -> int | None:
         selects_all = replace(query, first=0, after="", order="name", descending=False) == FileQuery(first=0)

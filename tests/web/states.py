@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 
 from artifacts.report import Count
+from local.phjob import with_status
 from tests.web.job_data import DAY, FILES, JobData, skipped
 
 MIB = 1024 * 1024
@@ -103,6 +104,18 @@ def unknown(data: JobData) -> None:
     data.add_job("job-unknown", ago=1900, artifact=artifact)
 
 
+def unconfirmed(data: JobData) -> None:
+    job = data.add_artifacts(data.add_job("job-unconfirmed", "Cancelled", ago=1950, message="Cancelled by user"))
+    artifact = {"state": "unknown", "podUid": "uid-job-unconfirmed", "message": "the job was cancelled"}
+    data.write(with_status(job, {"artifact": artifact}))
+
+
+def read_only_store(data: JobData) -> None:
+    message = "the report could not be written: Read-only file system"
+    job = data.add_artifacts(data.add_job("job-read-only-store", ago=1960), state="syncing")
+    data.write(with_status(job, {"artifact": {"state": "incomplete", "message": message}}))
+
+
 def not_injected(data: JobData) -> None:
     artifact = {"state": "not-injected", "reason": "webhook", "message": "the webhook was not called"}
     data.add_job("job-not-injected", ago=2000, artifact=artifact)
@@ -135,6 +148,8 @@ STATES: dict[str, Callable[[JobData], None]] = {
         expired,
         removed,
         unknown,
+        unconfirmed,
+        read_only_store,
         not_injected,
         hostile,
     )

@@ -55,6 +55,15 @@ SUMMARIES = {
         "It is unknown whether all files were collected.",
         "Reason: the pod was deleted before the controller read the sidecar's summary.",
     ],
+    "unconfirmed": [
+        "All 3 files were collected (2.5 KiB).",
+        "The outcome is not confirmed: the job was cancelled; the report in the store says: sealed, 3 of 3 files.",
+    ],
+    "read-only-store": [
+        "The collection was interrupted.",
+        "Reason: the report could not be written: Read-only file system.",
+        "3 files (2.5 KiB) had been collected by then.",
+    ],
     "not-injected": [
         "No files were collected: the job ran without the collector.",
         "Reason: the webhook was not called.",

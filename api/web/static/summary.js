@@ -37,15 +37,19 @@ const SUMMARIZERS = {
  * @returns {Summary}
  */
 export function summarizeArtifacts(job) {
+  /** @type {Partial<Artifact>} */
   const artifact = job.artifact ?? {};
   const report = job.artifact?.report ?? null;
   const state = job.artifact?.state ?? "";
   const summarize = hasEnded(job) ? SUMMARIZERS[state] ?? withoutState : running;
   const hasPaths = state !== "expired";
+  const summary = summarize(job, artifact, report);
+  const isUnconfirmed = hasPaths && artifact.statusState === "unknown" && state !== "unknown";
+  const lines = summary.lines ?? [];
   return {
-    lines: [],
     hint: "",
-    ...summarize(job, artifact, report),
+    ...summary,
+    lines: isUnconfirmed ? [...lines, `The outcome is not confirmed: ${artifact.message}.`] : lines,
     skipped: hasPaths ? describeSkipped(report?.skipped ?? []) : [],
     unstable: hasPaths ? report?.unstable ?? [] : [],
   };
@@ -145,8 +149,9 @@ function incomplete(job, artifact, report) {
 
 /** @type {Summarizer} */
 function interrupted(job, artifact, report) {
+  const cause = "The job's pod was killed or evicted, or its machine failed, before the last files were copied.";
   /** @type {Line[]} */
-  const lines = ["The job's pod was killed or evicted, or its machine failed, before the last files were copied."];
+  const lines = artifact.statusState === "incomplete" ? reasonLines(artifact) : [cause];
   if (report?.updatedAt) lines.push({ at: report.updatedAt, text: ["Changes made after ", " are missing."] });
   if (artifact.totalCount) lines.push(`${formatFiles(storedFiles(artifact))} had been collected by then.`);
   return {

@@ -49,6 +49,7 @@ interface ArtifactRow {
 /** A job's artifacts, as the job page requests them. */
 interface Artifact extends ArtifactRow {
   prefix: string;
+  statusState: string | null;
   collected: FileCount | null;
   message: string | null;
   pinned: boolean;

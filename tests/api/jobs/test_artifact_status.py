@@ -20,12 +20,12 @@ def artifact_status(annotation: str, **status: Any) -> ArtifactStatus | None:
 def test_status_is_read_from_the_controllers_annotation() -> None:
     assert RESULT_ANNOTATION == CONTROLLER_ANNOTATION
     annotation = format_result_annotation(WrittenStatus("sealed", "uid", "", 2, 300, 5), "own")
-    assert artifact_status(annotation) == ArtifactStatus("sealed", 2, 300, 5)
+    assert artifact_status(annotation) == ArtifactStatus("sealed", 2, 300, 5, pod_uid="uid")
 
 
 def test_reason_for_a_missing_sidecar_is_read() -> None:
     written = WrittenStatus("not-injected", "uid", "the API server did not call it", reason="webhook")
-    expected = ArtifactStatus("not-injected", 0, 0, 0, "webhook", "the API server did not call it")
+    expected = ArtifactStatus("not-injected", 0, 0, 0, "webhook", "the API server did not call it", "uid")
     assert artifact_status(format_result_annotation(written, "own")) == expected
 
 

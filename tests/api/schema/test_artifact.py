@@ -90,7 +90,7 @@ def test_unsealed_report_of_an_ended_job_is_incomplete(
     api.add_job("job-1", phase=phase)
     api.jobs.collecting = {"job-1"} if is_collecting else set()
     api.write_folder("job-1", {"a": b"1"}, state=state, sealed_at=sealed_at)
-    assert artifact(api, "state report { state }") == {"state": expected, "report": {"state": state}}
+    assert artifact(api, "state report { state }") == {"state": expected, "report": {"state": expected}}
 
 
 def test_unsealed_report_of_a_deleted_phjob_is_incomplete(api: Api) -> None:
@@ -120,12 +120,57 @@ def test_status_explains_missing_artifacts(api: Api) -> None:
     assert listed == [{"artifact": expected}]
 
 
-def test_status_of_another_state_does_not_explain_the_report(api: Api) -> None:
-    api.add_job(
-        "job-1", artifact_status=dataclasses.replace(artifact_status("unknown", 0, 0, 0), message="the pod was deleted")
-    )
-    api.write_folder("job-1", {"a": b"1"}, state="sealed")
-    assert artifact(api, "state reason message") == {"state": "sealed", "reason": None, "message": None}
+def unknown_status(pod_uid: str) -> ArtifactStatus:
+    return ArtifactStatus("unknown", 0, 0, 0, message="the pod was deleted", pod_uid=pod_uid)
+
+
+@pytest.mark.parametrize(
+    ("state", "says"), [("sealed", "sealed, 1 of 2 files"), ("syncing", "incomplete, 1 of 2 files")]
+)
+def test_report_is_shown_beside_an_unknown_status(api: Api, state: str, says: str) -> None:
+    api.add_job("job-1", artifact_status=unknown_status("pod-1"))
+    api.write_folder("job-1", {"a": b"1"}, state=state, pod_uid="pod-1", collected=Count(1, 1), found=Count(2, 2))
+    message = f"the pod was deleted; the report in the store says: {says}"
+    expected = {"state": says.partition(",")[0], "statusState": "unknown", "reason": None, "message": message}
+    assert artifact(api, "state statusState reason message") == expected
+    listed = {"state": "unknown", "statusState": "unknown", "message": "the pod was deleted"}
+    assert api.execute("{ phJobs { artifact { state statusState message } } }")["phJobs"] == [{"artifact": listed}]
+
+
+def test_report_of_an_earlier_pod_says_nothing_of_an_unknown_pod(api: Api) -> None:
+    api.add_job("job-1", artifact_status=unknown_status("pod-2"))
+    api.write_folder("job-1", {"a": b"1"}, state="sealed", pod_uid="pod-1", collected=Count(1, 1), found=Count(1, 1))
+    expected = {"state": "unknown", "statusState": "unknown", "message": "the pod was deleted"}
+    assert artifact(api, "state statusState message") == expected
+
+
+@pytest.mark.parametrize("state", ["syncing", "incomplete"])
+def test_report_that_could_not_be_sealed_is_incomplete(api: Api, state: str) -> None:
+    """PHFS became read-only while the job ran, so only the PhJob's status has the outcome."""
+    reason = "1 file in the store, 1 missing; the report could not be written: Read-only file system"
+    api.add_job("job-1", artifact_status=ArtifactStatus("incomplete", 1, 1, 0, message=reason))
+    api.write_folder("job-1", {"a": b"1"}, state=state, sealed_at=0, message="the last sync is running")
+    assert artifact(api, "state message report { state message sealedAt }") == {
+        "state": "incomplete",
+        "message": reason,
+        "report": {
+            "state": "incomplete",
+            "message": f"the collector could not complete this report; the PhJob's status says: incomplete, {reason}",
+            "sealedAt": None,
+        },
+    }
+    api.jobs.collecting.add("job-1")
+    assert artifact(api, "report { state message }")["report"] == {
+        "state": state,
+        "message": "the last sync is running",
+    }
+
+
+def test_unsealed_report_without_a_status_says_so(api: Api) -> None:
+    api.add_job("job-1")
+    api.write_folder("job-1", {"a": b"1"}, state="syncing")
+    report = artifact(api, "report { state message }")["report"]
+    assert report == {"state": "incomplete", "message": "the collector could not complete this report"}
 
 
 def test_expired_artifacts_are_not_listed(api: Api) -> None:

@@ -1,7 +1,7 @@
 // The GraphQL operations of the job page.
 
 const ARTIFACT = `
-  prefix state removed collected { files bytes } message expiredAt pinned pinnedBy pinnedAt note totalCount totalSize downloadUrl
+  prefix state statusState removed collected { files bytes } message expiredAt pinned pinnedBy pinnedAt note totalCount totalSize downloadUrl
   report {
     state message updatedAt sealedAt overLimit limitFiles limitBytes limitExceeded unstable
     main { exitCode signal reason }
