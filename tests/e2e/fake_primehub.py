@@ -17,8 +17,8 @@ from tests.e2e.kubectl import kubectl
 from tests.e2e.system import Document, System
 
 NAMESPACE = "hub"
-CLAIM = "hub-phfs"
-FOLDER = "/var/lib/phjob-artifacts/hub-phfs"
+CLAIM = "primehub-store"
+FOLDER = "/var/lib/phjob-artifacts/primehub-store"
 SERVER = "hub-s3"
 PORT = 7070
 KEYS = {"ACCESS_KEY": "access", "SECRET_KEY": "not-a-secret"}
