@@ -74,15 +74,15 @@ class ContainerState:
 class Pod:
     """A pod. Times are UNIX seconds.
 
-    `deletion_at` is the deletionTimestamp: when the grace period of the deletion ends. `scheduled_at` is when the pod
-    got its node, and `startable_at` when its volumes and network were ready, which no container starts before; older
-    kubelets do not report that, so it is `scheduled_at` then. `decline_reason` is why the webhook did not inject the
-    sidecar, `no_sidecar_reason` why the reconciler created the pod without it. `retention_seconds` is the retention of
-    its artifacts, which the sidecar was configured with; 0 if unknown. `has_other_running`: whether a regular container
-    other than main runs; the kubelet ends the sidecar after all of them. If `is_gone`, the pod no longer exists, and
-    this is its last known state. If `is_changed`, another webhook changed or removed the sidecar after injection, so that it
-    collects nothing; if it also `blocks_main`, it is an ordinary init container, for whose end main waits. Times from a
-    kubelet whose clock is behind are corrected.
+    `deletion_at` is the deletionTimestamp: when the deletion's grace period, `deletion_grace_seconds`, ends.
+    `scheduled_at` is when the pod got its node, and `startable_at` when its volumes and network were ready, which no
+    container starts before; older kubelets do not report that, so it is `scheduled_at` then. `decline_reason` is why
+    the webhook did not inject the sidecar, `no_sidecar_reason` why the reconciler created the pod without it.
+    `retention_seconds` is the retention of its artifacts, which the sidecar was configured with; 0 if unknown.
+    `has_other_running`: whether a regular container other than main runs; the kubelet ends the sidecar after all of
+    them. If `is_gone`, the pod no longer exists, and this is its last known state. If `is_changed`, another webhook
+    changed or removed the sidecar after injection, so that it collects nothing; if it also `blocks_main`, it is an
+    ordinary init container, for whose end main waits. Times from a kubelet whose clock is behind are corrected.
     """
 
     name: str
@@ -107,6 +107,7 @@ class Pod:
     sidecar: ContainerState
     retention_seconds: int = 0
     has_other_running: bool = False
+    deletion_grace_seconds: int | None = None
     is_gone: bool = False
     is_changed: bool = False
     blocks_main: bool = False
@@ -185,6 +186,7 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         has_other_running=_has_other_running(status),
         is_changed=is_changed,
         blocks_main=is_changed and bool(sidecar),
+        deletion_grace_seconds=integer_field(metadata, "deletionGracePeriodSeconds"),
     )
 
 
