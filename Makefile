@@ -5,6 +5,9 @@ LOCKS := controller sidecar api local test
 MAX_COMPLEXITY := 15
 PYTHON_FOLDERS := artifacts sidecar kube controller api local manifests bench tests
 VERSITYGW := 1.8.0
+KEYCLOAK := 26.4.7
+KEYCLOAK_SHA256 := dd9834c023460be856f731423d86228c23b5d002194a2064642bec0cc6573eaa
+MAVEN_DEPENDENCY := 3.8.1
 CERT_MANAGER := 1.21.2
 PROMETHEUS_OPERATOR := 0.85.0
 
@@ -71,8 +74,21 @@ $(CRDS_FOLDER):
 	done
 	mv $@.new $@
 
+KEYCLOAK_ARCHIVE := .tools/keycloak-quarkus-dist-$(KEYCLOAK).zip
+
+.tools/keycloak: .tools/keycloak-$(KEYCLOAK)/.installed
+	ln -sfn keycloak-$(KEYCLOAK) $@
+
+# The installation writes the stamp last. It takes a minute, which each start of Keycloak would take otherwise.
+.tools/keycloak-$(KEYCLOAK)/.installed:
+	mvn --batch-mode --quiet org.apache.maven.plugins:maven-dependency-plugin:$(MAVEN_DEPENDENCY):copy \
+		-Dartifact=org.keycloak:keycloak-quarkus-dist:$(KEYCLOAK):zip -DoutputDirectory=$(CURDIR)/.tools
+	echo "$(KEYCLOAK_SHA256)  $(KEYCLOAK_ARCHIVE)" | sha256sum --check --quiet
+	$(PYTHON) -m tests.keycloak.install $(KEYCLOAK_ARCHIVE) $(@D)
+	rm $(KEYCLOAK_ARCHIVE)
+
 .PHONY: tools
-tools: .tools/versitygw .tools/crds ## Build or download test tools that are not on PyPI: an S3 server, CRDs of other projects (2 minutes, needs Go)
+tools: .tools/versitygw .tools/crds .tools/keycloak ## Build or download test tools that are not on PyPI: an S3 server, CRDs of other projects, Keycloak (4 minutes, needs Go, Java and Maven)
 
 .PHONY: demo
 demo: .venv/.stamp ## Run jobs on this machine and show which files were collected
@@ -83,13 +99,18 @@ run: .venv/.stamp ## Serve the page and the API on loopback and run jobs, until 
 	$(BIN)/python -m local serve $(ARGS)
 
 .PHONY: test
-test: .venv/.stamp ## Run the tests, except those of the page and the end-to-end tests
-	$(BIN)/pytest -n 4 --dist worksteal --ignore tests/web
+test: .venv/.stamp ## Run the tests, except those of the page, with Keycloak, and the end-to-end tests
+	$(BIN)/pytest -n 4 --dist worksteal --ignore tests/web --ignore tests/keycloak
 
 # A browser needs a third of the processor time of all tests.
 .PHONY: test-page
 test-page: .venv/.stamp ## Run the tests of the page in a browser (3 minutes, needs chromium)
 	$(BIN)/pytest -n 4 --dist worksteal tests/web
+
+# In one process, because each process would start a Keycloak of its own.
+.PHONY: test-keycloak
+test-keycloak: .venv/.stamp ## Run the tests of sign-in and API tokens with a real Keycloak (1 minute, needs Java and make tools)
+	$(BIN)/pytest tests/keycloak --durations=5
 
 .PHONY: test-sidecar
 test-sidecar: .venv-sidecar/.stamp ## Run the sidecar's tests with only the sidecar's dependencies installed
@@ -159,7 +180,7 @@ bench: .venv/.stamp ## Run the benchmarks
 	$(BIN)/python -m bench
 
 .PHONY: check
-check: lint types test test-page test-sidecar ## Run all checks that must pass before a commit
+check: lint types test test-page test-keycloak test-sidecar ## Run all checks that must pass before a commit
 
 # All extras are resolved together into dev.txt, which constrains the other locks: a package has one version in all.
 .PHONY: lock
