@@ -7,7 +7,13 @@ from artifacts.environment import Setting
 from artifacts.job_options import ANNOTATION_PREFIX, OPTIONS
 from controller.inject.pod import OUTCOME_ANNOTATION, RESULT_ANNOTATION
 from controller.reconcile import settings
-from controller.reconcile.events import ARTIFACT_EVENTS, SIDECAR_FAILED, SWITCHED_OFF
+from controller.reconcile.events import (
+    ARTIFACT_EVENTS,
+    LEFT_TO_WRAPPER,
+    POD_DELAYED,
+    SIDECAR_FAILED,
+    SWITCHED_OFF,
+)
 from controller.reconcile.names import INJECTION_LABEL
 from controller.reconcile.outcome import NOT_INJECTED_REASONS
 from controller.settings import SETTINGS_TABLE as WEBHOOK
@@ -29,7 +35,7 @@ def test_page_lists_all_settings_of_controller_and_webhook() -> None:
 
 def test_page_lists_all_events_with_their_meaning() -> None:
     listed = {cells for cells in rows(PAGE, 3) if cells[1] in ("Normal", "Warning")}
-    events = (*ARTIFACT_EVENTS.values(), SIDECAR_FAILED, SWITCHED_OFF)
+    events = (*ARTIFACT_EVENTS.values(), LEFT_TO_WRAPPER, SIDECAR_FAILED, SWITCHED_OFF, POD_DELAYED)
     assert listed == {(f"`{reason}`", kind, words) for kind, reason, words in events}
 
 

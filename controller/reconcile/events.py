@@ -13,6 +13,7 @@ from controller.documents import format_time, printable, text_field
 from controller.reconcile.artifact_status import NOT_INJECTED, UNKNOWN, ArtifactStatus
 from controller.reconcile.names import API_VERSION, KIND
 from controller.reconcile.phjob import PhJob
+from controller.reconcile.pod import Pod
 from kube import errors
 from kube.objects import ResourceClient
 
@@ -33,6 +34,12 @@ SWITCHED_OFF = (
     "CollectorSwitchedOff",
     "Sidecars failed repeatedly, so the controller switched injection off for this namespace",
 )
+LEFT_TO_WRAPPER = (
+    "Warning",
+    "CollectorNotInjected",
+    "Only PrimeHub's wrapper collects the artifacts, when the command has ended",
+)
+POD_DELAYED = ("Warning", "PodDelayed", "The pod cannot be created yet")
 SIDECAR_FAILED = ("Warning", "CollectorFailed", "The artifact collector prevents the job from starting")
 _FAILURE_REASONS = ("PodCreationFailed", "OverRequeueLimit", "OverActivateDeadline", "PodUnknown")
 _MAX_NAME_CHARACTERS, _MAX_MESSAGE_CHARACTERS = 200, 1000
@@ -48,9 +55,11 @@ class JobEvent:
     about: str
 
 
-def artifact_event(artifact: ArtifactStatus) -> JobEvent:
-    """Return the event for a new outcome."""
+def artifact_event(artifact: ArtifactStatus, pod: Pod | None) -> JobEvent:
+    """Return the event for a new outcome. `pod` is the job's current pod."""
     kind, reason, text = ARTIFACT_EVENTS[artifact.state]
+    if artifact.state == NOT_INJECTED and pod and pod.uid == artifact.pod_uid and pod.has_wrapper:
+        kind, reason, text = LEFT_TO_WRAPPER
     return JobEvent(kind, reason, f"{text}: {artifact.message}" if artifact.message else text, artifact.pod_uid)
 
 
@@ -58,6 +67,12 @@ def sidecar_failed_event(about: str, failure: str) -> JobEvent:
     """Return the event on a job that cannot start because of its sidecar. `about` is the UID of its pod or PhJob."""
     kind, reason, text = SIDECAR_FAILED
     return JobEvent(kind, reason, f"{text}: {failure}", about)
+
+
+def pod_delayed_event(error: str) -> JobEvent:
+    """Return the event on a job whose pod the API server cannot create at the moment; its creation is retried."""
+    kind, reason, text = POD_DELAYED
+    return JobEvent(kind, reason, f"{text}: {printable(error[:900])}", "")
 
 
 def switched_off_event(pod_uid: str, failure: str, remedy: str) -> JobEvent:

@@ -27,6 +27,7 @@ from controller.inject.pod import (
     has_annotation_room,
 )
 from controller.inject.traces import is_sidecar
+from controller.inject.wrapper import copies_artifacts
 from controller.reconcile.names import ENABLED_ANNOTATION, NO_SIDECAR_ANNOTATION
 
 _MAX_SUMMARY_CHARACTERS = 4096
@@ -80,9 +81,10 @@ class Pod:
     the webhook did not inject the sidecar, `no_sidecar_reason` why the reconciler created the pod without it.
     `retention_seconds` is the retention of its artifacts, which the sidecar was configured with; 0 if unknown.
     `has_other_running`: whether a regular container other than main runs; the kubelet ends the sidecar after all of
-    them. If `is_gone`, the pod no longer exists, and this is its last known state. If `is_changed`, another webhook
-    changed or removed the sidecar after injection, so that it collects nothing; if it also `blocks_main`, it is an
-    ordinary init container, for whose end main waits. Times from a kubelet whose clock is behind are corrected.
+    them. `has_wrapper`: whether PrimeHub's wrapper in main copies the artifacts. If `is_gone`, the pod no longer
+    exists, and this is its last known state. If `is_changed`, another webhook changed or removed the sidecar after
+    injection, so that it collects nothing; if it also `blocks_main`, it is an ordinary init container, for whose end
+    main waits. Times from a kubelet whose clock is behind are corrected.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Pod:
     retention_seconds: int = 0
     has_other_running: bool = False
     deletion_grace_seconds: int | None = None
+    has_wrapper: bool = False
     is_gone: bool = False
     is_changed: bool = False
     blocks_main: bool = False
@@ -186,6 +189,7 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         has_other_running=_has_other_running(status),
         is_changed=is_changed,
         blocks_main=is_changed and bool(sidecar),
+        has_wrapper=copies_artifacts(find_named(mapping_list(spec, "containers"), MAIN)),
         deletion_grace_seconds=integer_field(metadata, "deletionGracePeriodSeconds"),
     )
 

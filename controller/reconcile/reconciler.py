@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from artifacts.log import Fields, get_logger
-from controller.documents import format_time
+from controller.documents import format_time, text_field
 from controller.inject.pod import RESULT_ANNOTATION
 from controller.reconcile.artifact_status import (
     NOT_INJECTED,
@@ -26,6 +26,7 @@ from controller.reconcile.events import (
     EventRecorder,
     artifact_event,
     instance_type_event,
+    pod_delayed_event,
     status_event,
 )
 from controller.reconcile.expiry import apply_expiry, next_expiry_check
@@ -186,7 +187,7 @@ class Reconciler:
         if must_count(before, after, pod):
             self._metrics.count(pod_metrics(after, pod, job.spec.group))
         if is_new_outcome(before, after):
-            self._clients.events.record(job, artifact_event(after), now)
+            self._clients.events.record(job, artifact_event(after, pod), now)
             logger.info(
                 "artifacts", **_log_fields(job), state=after.state, files=after.files, bytes=after.bytes,
                 message=after.message,
@@ -235,12 +236,16 @@ class Reconciler:
         except (errors.Forbidden, errors.Invalid) as error:
             refusal = classify_refusal(error)
             if refusal is Refusal.NOT_PERMITTED:
+                self._report_delay(job, error, now)
                 raise
             if refusal is Refusal.QUOTA:
                 self._not_before[key] = now + _QUOTA_RETRY_SECONDS
                 self._requeue(job, error, now)
                 return now + _QUOTA_RETRY_SECONDS
             self._fail(job, error.message, now)
+        except errors.ServerFault as error:
+            self._report_delay(job, error, now)
+            raise
         self._not_before.pop(key, None)
         return None
 
@@ -264,6 +269,13 @@ class Reconciler:
     def _fail(self, job: PhJob, message: str, now: float) -> None:
         status = {**job.status, "phase": "Failed", "reason": "PodCreationFailed", "message": message[:1024]}
         self._change_status(job, status | {"finishTime": format_time(now)}, now)
+
+    def _report_delay(self, job: PhJob, error: errors.StatusError, now: float) -> None:
+        """State in the PhJob why its pod cannot be created yet, for example because another webhook does not answer."""
+        event = pod_delayed_event(error.message)
+        if text_field(job.status, "message") != event.message:
+            self._write_status(job, StatusPlan({**job.status, "message": event.message}, job.status_artifact))
+            self._clients.events.record(job, event, now)
 
     def _requeue(self, job: PhJob, error: errors.StatusError, now: float) -> None:
         message = f"Back to pending due to: insufficient group/user quota: {error.message}"

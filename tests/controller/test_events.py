@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from controller.reconcile.events import EventRecorder, JobEvent, build_event
+from controller.inject.wrapper import NO_SOURCE, SOURCE_VARIABLE
+from controller.reconcile.artifact_status import ArtifactStatus
+from controller.reconcile.events import EventRecorder, JobEvent, artifact_event, build_event
+from controller.reconcile.pod import read_pod
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
 from tests.controller.fake_cluster import EVENTS
-from tests.controller.objects import NOW, job
+from tests.controller.objects import NOW, POD_UID, job, pod_document, running
 from tests.kube.apiserver import ApiServer, parse_path
 
 EVENT = JobEvent("Warning", "ArtifactsIncomplete", "Some artifacts were not collected", "pod-uid")
@@ -26,6 +29,26 @@ def test_an_event_is_created_once_for_each_pod(server: ApiServer, recorder: Even
     events = server.objects.all(parse_path(EVENTS))
     assert [event["reason"] for event in events] == ["ArtifactsIncomplete"] * 2
     assert {event["involvedObject"]["uid"] for event in events} == {job().uid}
+
+
+@pytest.mark.parametrize(
+    ("env", "reason"),
+    [
+        ({"PHJOB_ARTIFACT_ENABLED": "true"}, "CollectorNotInjected"),
+        ({"PHJOB_ARTIFACT_ENABLED": "false"}, "ArtifactsNotCollected"),
+        ({}, "ArtifactsNotCollected"),
+        ({"PHJOB_ARTIFACT_ENABLED": "true", SOURCE_VARIABLE: NO_SOURCE}, "ArtifactsNotCollected"),
+    ],
+)
+def test_a_pod_whose_wrapper_copies_is_not_reported_as_not_collected(env: dict[str, str], reason: str) -> None:
+    document = pod_document(main=running())
+    [main] = document["spec"]["containers"]
+    main |= {"command": ["/scripts/run-job.sh"], "env": [{"name": name, "value": env[name]} for name in env]}
+    artifact = ArtifactStatus("not-injected", POD_UID, "the webhook was not called", reason="webhook")
+    assert artifact_event(artifact, read_pod(document)).reason == reason
+    main["command"] = ["sh"]
+    assert artifact_event(artifact, read_pod(document)).reason == "ArtifactsNotCollected"
+    assert artifact_event(artifact, None).reason == "ArtifactsNotCollected"
 
 
 @pytest.mark.parametrize("code", [403, 404, 422, 500])

@@ -40,6 +40,24 @@ def test_a_pod_refused_with_its_sidecar_runs_without(server: ApiServer, code: in
         assert samples(controller, "phjob_artifact_results_total") == {f"not-injected,{reason}": 1.0}
 
 
+def test_a_webhook_that_does_not_answer_is_named_until_it_does(server: ApiServer) -> None:
+    message = 'failed calling webhook "other.example.com": connection refused'
+
+    def refuse(_: Document) -> None:
+        raise ApiError(500, "InternalError", f"Internal error occurred: {message}")
+
+    with fake_cluster(server) as (cluster, _), running_controller(server):
+        cluster.refuse = refuse
+        cluster.add_job("job")
+        until(lambda: message in cluster.status("job").get("message", ""), "the message")
+        assert (cluster.phase("job")[0], cluster.status("job")["reason"]) == ("Pending", "PodPending")
+        until(lambda: cluster.events("job") == ["PodDelayed"], "the event")
+        assert message in cluster.message("job", "PodDelayed")
+        cluster.refuse = lambda _: None
+        until(lambda: cluster.phase("job") == ("Succeeded", "sealed"), "the end")
+        assert cluster.status("job")["message"] == "Job completed"
+
+
 @pytest.mark.parametrize("message", ["exceeded quota: q", "status unknown for quota: q, resources: pods"])
 def test_a_job_over_its_quota_waits(server: ApiServer, message: str) -> None:
     def refuse(_: Document) -> None:

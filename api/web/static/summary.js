@@ -211,7 +211,8 @@ function notInjected(job, artifact) {
   const lines = artifact.totalCount
     ? [`The job folder nevertheless contains ${formatFiles(storedFiles(artifact))}.`]
     : [];
-  const title = "No files were collected: the job ran without the collector.";
+  const nothing = artifact.totalCount ? "" : "No files were collected: the";
+  const title = `${nothing || "The"} job ran without the collector.`;
   return { tone: "warn", title, lines: [...reasonLines(artifact), ...lines], hint: ADVICE_ASK };
 }
 
