@@ -22,7 +22,7 @@ from kubernetes.client.rest import RESTClientObject
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from kube.errors import KubeError, NotConfigured, StatusError, Unreachable, status_error
+from kube.errors import KubeError, NotConfigured, ResponseTooLarge, StatusError, Unreachable, status_error
 
 Document = dict[str, Any]
 # Called with the method (WATCH for a stream), the seconds until the response, and the error if the request failed.
@@ -76,6 +76,22 @@ class Client:
         with self._observed(method), self._connection(timeout), self._translated_errors():
             timeouts = min(_CONNECT_TIMEOUT_SECONDS, timeout), timeout
             return _document(self._send(method, path, query, timeouts, body, content_type).data)
+
+    def get_sized(
+        self, path: str, query: Mapping[str, str], max_bytes: int | None, timeout: float = TIMEOUT_SECONDS
+    ) -> tuple[Document, int]:
+        """Send a GET request; return the document in the response and its size in bytes. None: any size.
+
+        Raises:
+            ResponseTooLarge: the response has more than `max_bytes`; the rest was not read.
+            KubeError: the API server refused or did not answer.
+        """
+        with self._observed("GET"), self._connection(timeout), self._translated_errors():
+            timeouts = min(_CONNECT_TIMEOUT_SECONDS, timeout), timeout
+            text = _read_at_most(self._send("GET", path, query, timeouts), max_bytes)
+        if text is None:
+            raise ResponseTooLarge(f"the response of {path} has more than {max_bytes} bytes")
+        return _document(text), len(text)
 
     def stream(self, path: str, query: Mapping[str, str], idle_seconds: float) -> "Stream":
         """Start a streaming GET. Reading from the stream fails if the server sends nothing for `idle_seconds`.
@@ -229,6 +245,18 @@ def parse_json(text: bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         return json.loads(_truncate_depth(text))
+
+
+def _read_at_most(response: BaseHTTPResponse, max_bytes: int | None) -> bytes | None:
+    """Return the body. If it is larger than `max_bytes`, close the connection and return None."""
+    blocks, size = [], 0
+    for block in response.stream(_BLOCK_BYTES):
+        size += len(block)
+        if max_bytes is not None and size > max_bytes:
+            response.close()
+            return None
+        blocks.append(block)
+    return b"".join(blocks)
 
 
 def _response_error(status: int, headers: Mapping[str, str], text: bytes) -> StatusError:

@@ -2,6 +2,7 @@
 
     KubeError
     ├── NotConfigured      no cluster is configured, or its configuration or credentials cannot be used
+    ├── ResponseTooLarge   the response is larger than the caller accepts
     ├── Unreachable        no response, or one that was cut short or cannot be parsed; retryable
     └── StatusError        the API server responded with an error: status, reason, message
         ├── Invalid        400, 422  the request or the object is not valid
@@ -31,6 +32,10 @@ class KubeError(Exception):
 
 class NotConfigured(KubeError):
     """No cluster is configured, or its configuration or credentials cannot be used."""
+
+
+class ResponseTooLarge(KubeError):
+    """The response is larger than the caller accepts."""
 
 
 class Unreachable(KubeError):

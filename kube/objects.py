@@ -9,10 +9,15 @@ from typing import Any
 from urllib.parse import quote
 
 from kube.client import TIMEOUT_SECONDS, Client, Document, Stream
-from kube.errors import Unreachable
+from kube.errors import ResponseTooLarge, Unreachable
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+
+# Users choose the size of their objects, so bytes limit a page too: parsed, it needs up to 20 times its bytes.
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+_FIRST_PAGE_OBJECTS = 50
+_MAX_PAGE_GROWTH = 4
 
 
 @dataclass(frozen=True)
@@ -94,21 +99,31 @@ class ResourceClient:
     def pages(self, selectors: Mapping[str, str], limit: int = 500) -> Iterator[ListPage]:
         """Yield the objects that `selectors` (labelSelector, fieldSelector) match, in pages of one consistent list.
 
+        A page has at most `limit` objects and MAX_PAGE_BYTES, but at least one object.
+
         Raises:
             Gone: reading all pages took so long that the server has discarded the list's resource version.
         """
-        token: str | None = None
+        path, token = self.resource.path(), ""
+        count = min(limit, _FIRST_PAGE_OBJECTS)
         while True:
-            query = {**selectors, "limit": str(limit)} | ({"continue": token} if token else {})
-            document = self._client.request("GET", self.resource.path(), query=query, timeout=self._timeout)
+            query = {**selectors, "limit": str(count)} | ({"continue": token} if token else {})
+            max_bytes = MAX_PAGE_BYTES if count > 1 else None
+            try:
+                document, size = self._client.get_sized(path, query, max_bytes, self._timeout)
+            except ResponseTooLarge:
+                count = max(1, count // _MAX_PAGE_GROWTH)
+                continue
             metadata, items = document.get("metadata") or {}, document.get("items") or []
             version = metadata.get("resourceVersion")
             if not version or not isinstance(items, list):
                 raise Unreachable(f"the response is not a list of {self.resource}")
             yield ListPage(items, version)
-            token = metadata.get("continue")
+            token = metadata.get("continue") or ""
             if not token:
                 return
+            fitting = MAX_PAGE_BYTES // 2 * max(1, len(items)) // max(1, size)  # half, because sizes vary
+            count = max(1, min(limit, fitting, count * _MAX_PAGE_GROWTH))
 
     def watch(self, selectors: Mapping[str, str], version: str, seconds: int, idle_seconds: float) -> Stream:
         """Stream the changes since `version` as JSON lines. The server ends the stream after `seconds`."""

@@ -17,6 +17,7 @@ from api.schema.job_options import parse_job_options
 from api.schema.jobs import JobNode, PhJob, PhJobWhereUniqueInput
 from api.schema.types import Size
 from api.store.store import RemovedFiles
+from artifacts.command import command_problem
 from artifacts.log import get_logger
 
 logger = get_logger(__name__)
@@ -232,8 +233,8 @@ def _check_draft(texts: Mapping[str, str], command: str, deadline: int | None) -
         raise BadInput("`groupId` is missing: set it to the group's name")
     if not command.strip():
         raise BadInput("`command` is missing: set it to the command that the job runs")
-    if "\0" in command:
-        raise BadInput("`command` must not contain null characters")
+    if problem := command_problem(command):
+        raise BadInput(f"`command` {problem}")
     if any(len(text) > _MAX_TEXT_LENGTH or not text.isprintable() for text in texts.values()):
         raise BadInput(
             f"displayName, instanceType and image must be one line of at most {_MAX_TEXT_LENGTH} characters each"

@@ -4,7 +4,7 @@ An event's name is a hash of its content, so recording it twice creates it once.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,15 +83,22 @@ def switched_off_event(pod_uid: str, failure: str, remedy: str) -> JobEvent:
     )
 
 
-def instance_type_event(job: PhJob, cpu: str, memory: str) -> JobEvent:
+def instance_type_event(instance_type: str, cpu: str, memory: str) -> JobEvent:
     """Return the event on a job that names an instance type. Only PrimeHub's controller looks instance types up."""
     amounts = [f"{name} {amount}" for name, amount in (("CPU", cpu), ("memory", memory)) if amount]
     resources = ", ".join(amounts) or "no requests and limits"
     message = (
-        f"spec.instanceType {printable(job.spec.instance_type[:64])} is ignored: this installation gives every main "
+        f"spec.instanceType {printable(instance_type[:64])} is ignored: this installation gives every main "
         f"the same resources ({resources}, no GPU)"
     )
     return JobEvent("Warning", "InstanceTypeIgnored", message, "")
+
+
+def ignored_annotations_event(names: Sequence[str]) -> JobEvent:
+    """Return the event on a job with annotations that are too long for its pod."""
+    shown = printable(", ".join(names)[:500])
+    message = f"The annotations are too long for the pod, so they have no effect: {shown}. Shorten them"
+    return JobEvent("Warning", "AnnotationsIgnored", message, "")
 
 
 def status_event(job: PhJob, after: Mapping[str, Any]) -> JobEvent | None:
@@ -118,7 +125,7 @@ class EventRecorder:
         except errors.AlreadyExists:
             return
         except errors.KubeError as error:
-            logger.warning("event not recorded", job=job.name, group=job.spec.group, reason=event.reason, error=error)
+            logger.warning("event not recorded", job=job.name, group=job.group, reason=event.reason, error=error)
 
 
 def build_event(job: PhJob, event: JobEvent, now: float) -> dict[str, Any]:

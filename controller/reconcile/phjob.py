@@ -1,39 +1,50 @@
-"""What the reconciler stores in memory about a PhJob, read from the custom resource. Pure."""
+"""What the reconciler reads from a PhJob's custom resource. Pure.
+
+`PhJob` is stored in memory, so its size is bounded: users choose the size of the resource. `PhJobSpec` is read when the
+pod is built.
+"""
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION, parse_expiry_annotation
 from controller.documents import integer_field, mapping_field, text_field, time_field
 from controller.inject.pod import RESULT_ANNOTATION
 from controller.reconcile.artifact_status import ArtifactStatus, read_artifact_status, read_result_annotation
-from controller.reconcile.names import pod_annotations
+from controller.reconcile.names import select_pod_annotations
 
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled", "Unknown")
 CANCELLED, OVER_DEADLINE = "Cancelled", "OverActivateDeadline"  # reasons, in PrimeHub's spelling
-_MAX_COMMAND_CHARACTERS = 1024 * 1024
+_STATUS_FIELDS = ("phase", "reason", "message", "podName", "startTime", "finishTime", "requeued", "exitCode")
+_MAX_STATUS_CHARACTERS = 1024
+_MAX_COMMAND_CHARACTERS = 4 * 1024 * 1024
+_MAX_SKEW_SECONDS = 300.0  # between the clocks of the API server and of a node
 
 
 @dataclass(frozen=True, slots=True)
 class PhJobSpec:
-    """The part of a spec that a pod is built from. For a job that has ended only the group is stored."""
+    """The part of a PhJob that only its pod is built from.
 
-    group: str = ""
+    `annotations` are those that the pod gets, and `ignored_annotations` the names of those that are too long for it.
+    """
+
     group_id: str = ""
     user: str = ""
     instance_type: str = ""
     image: str = ""
     command: str = ""
-    annotations: Mapping[str, str] | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    ignored_annotations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PhJob:
-    """A PhJob. Times are UNIX seconds.
+    """A PhJob, without the parts that only its pod needs. Times are UNIX seconds.
 
-    `status` is the resource's status without `artifact`, which is `status_artifact`. `annotated_artifact` is the
+    `status` has the known fields of the resource's status but `artifact`, which is `status_artifact`, with their texts
+    shortened. `annotated_artifact` is the
     artifact status in the annotation, used if another controller owns the status.
     """
 
@@ -41,6 +52,7 @@ class PhJob:
     namespace: str
     uid: str
     resource_version: str
+    created_at: float
     is_deleting: bool
     is_cancelled: bool
     requeue_limit: int | None
@@ -48,7 +60,7 @@ class PhJob:
     ttl_seconds: int | None
     annotated_expiry: int
     missing_since: int
-    spec: PhJobSpec
+    group: str
     status: Mapping[str, Any]
     status_artifact: ArtifactStatus | None
     annotated_artifact: ArtifactStatus | None
@@ -64,14 +76,23 @@ class PhJob:
         return self.phase in FINAL_PHASES
 
     @property
+    def must_end(self) -> bool:
+        """Whether the job was cancelled, or the PhJob is being deleted: a finalizer can delay that for ever."""
+        return self.is_cancelled or self.is_deleting
+
+    @property
     def started_at(self) -> float | None:
         """When main started."""
         return time_field(self.status, "startTime")
 
     @property
     def finished_at(self) -> float | None:
-        """When the job ended."""
-        return time_field(self.status, "finishTime")
+        """When the job ended.
+
+        A time before the PhJob's creation was forged by a user, and counts as unknown.
+        """
+        finished_at = time_field(self.status, "finishTime")
+        return None if finished_at is None or finished_at < self.created_at - _MAX_SKEW_SECONDS else finished_at
 
     @property
     def requeue_count(self) -> int:
@@ -87,12 +108,12 @@ def read_phjob(document: Mapping[str, Any]) -> PhJob:
     """Return the PhJob in a document."""
     metadata, spec, status = (mapping_field(document, name) for name in ("metadata", "spec", "status"))
     annotations = mapping_field(metadata, "annotations")
-    has_ended = text_field(status, "phase") in FINAL_PHASES
     return PhJob(
         name=text_field(metadata, "name"),
         namespace=text_field(metadata, "namespace"),
         uid=text_field(metadata, "uid"),
         resource_version=text_field(metadata, "resourceVersion"),
+        created_at=time_field(metadata, "creationTimestamp") or 0.0,
         is_deleting="deletionTimestamp" in metadata,
         is_cancelled=spec.get("cancel") is True,
         requeue_limit=integer_field(spec, "requeueLimit"),
@@ -100,8 +121,8 @@ def read_phjob(document: Mapping[str, Any]) -> PhJob:
         ttl_seconds=integer_field(spec, "ttlSecondsAfterFinished"),
         annotated_expiry=parse_expiry_annotation(text_field(annotations, EXPIRY_ANNOTATION)),
         missing_since=parse_expiry_annotation(text_field(annotations, MISSING_ANNOTATION)),
-        spec=PhJobSpec(_group(spec)) if has_ended else _read_spec(spec, annotations),
-        status={name: value for name, value in status.items() if name != "artifact"},
+        group=sys.intern(text_field(spec, "groupName", 64)),  # many jobs share few groups
+        status=_read_status(status),
         status_artifact=read_artifact_status(status.get("artifact")),
         annotated_artifact=read_result_annotation(
             text_field(annotations, RESULT_ANNOTATION, 4096), text_field(metadata, "uid")
@@ -109,17 +130,25 @@ def read_phjob(document: Mapping[str, Any]) -> PhJob:
     )
 
 
-def _read_spec(spec: Mapping[str, Any], annotations: Mapping[str, Any]) -> PhJobSpec:
+def read_spec(document: Mapping[str, Any]) -> PhJobSpec:
+    """Return what the pod of the PhJob in a document is built from."""
+    metadata, spec = mapping_field(document, "metadata"), mapping_field(document, "spec")
+    annotations, ignored = select_pod_annotations(mapping_field(metadata, "annotations"))
     return PhJobSpec(
-        group=_group(spec),
         group_id=text_field(spec, "groupId"),
         user=text_field(spec, "userName"),
         instance_type=text_field(spec, "instanceType"),
         image=text_field(spec, "image"),
         command=text_field(spec, "command", _MAX_COMMAND_CHARACTERS),
-        annotations=pod_annotations({name: value for name, value in annotations.items() if isinstance(value, str)}),
+        annotations=annotations,
+        ignored_annotations=ignored,
     )
 
 
-def _group(spec: Mapping[str, Any]) -> str:
-    return sys.intern(text_field(spec, "groupName"))  # many jobs share few groups
+def _read_status(status: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: status[name] for name in _STATUS_FIELDS if name in status}
+    return {
+        name: value[:_MAX_STATUS_CHARACTERS] if isinstance(value, str) else value
+        for name, value in fields.items()
+        if isinstance(value, str | int | None)
+    }

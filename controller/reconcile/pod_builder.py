@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from artifacts.command import command_problem
 from artifacts.errors import ArtifactError
 from controller.documents import text_field
 from controller.inject.mounts import HOME, PHFS
@@ -22,11 +23,14 @@ from controller.reconcile.names import (
     escape_label,
     group_sub_path,
 )
-from controller.reconcile.phjob import PhJob
+from controller.reconcile.phjob import PhJob, PhJobSpec
 from controller.reconcile.settings import ReconcilerSettings
 from kube import errors
 
 Document = dict[str, Any]
+
+# The kubelet's log folder <namespace>_<name>_<uid> must have at most 255 characters; a UID has 36.
+_MAX_LOG_FOLDER_CHARACTERS = 255 - len("__") - 36
 
 # The first two: the quota is exceeded, or so new that its use has not been computed. The third: PrimeHub's admission.
 _QUOTA_MESSAGES = ("exceeded quota:", "status unknown for quota:", "resources-validation-webhook")
@@ -65,39 +69,51 @@ def is_refused_for_sidecar(job: PhJob) -> bool:
     return SIDECAR in message or re.search(r"initContainers\[\d+\]\.(lifecycle|restartPolicy)", message) is not None
 
 
-def build_pod(job: PhJob, settings: ReconcilerSettings, no_sidecar_reason: str = "") -> Document:
+def build_pod(job: PhJob, spec: PhJobSpec, settings: ReconcilerSettings, no_sidecar_reason: str = "") -> Document:
     """Return the pod. With a `no_sidecar_reason` it opts out of the sidecar.
 
     Raises:
         InvalidJobSpec: the PhJob's spec is invalid.
     """
     try:
-        sub_path = group_sub_path(job.spec.group)
+        sub_path = group_sub_path(job.group)
     except ArtifactError as error:
         raise InvalidJobSpec(f"spec.groupName: {error}") from error
-    image = job.spec.image or settings.default_image
+    _check_name(job)
+    if problem := command_problem(spec.command):
+        raise InvalidJobSpec(f"spec.command {problem}")
+    image = spec.image or settings.default_image
     if not image:
         raise InvalidJobSpec("spec.image is empty and this installation has no default image: set spec.image")
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(job, no_sidecar_reason),
+        "metadata": _metadata(job, spec, no_sidecar_reason),
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,  # users' commands must not access the API server
             "enableServiceLinks": False,
-            "containers": [_main(job, image, sub_path, settings)],
+            "containers": [_main(job, spec, settings, image, sub_path)],
             "volumes": _volumes(settings),
         },
     }
 
 
-def _metadata(job: PhJob, no_sidecar_reason: str) -> Document:
+def _check_name(job: PhJob) -> None:
+    limit = _MAX_LOG_FOLDER_CHARACTERS - len(job.namespace)
+    if len(job.name) > limit:
+        raise InvalidJobSpec(
+            f"metadata.name has {len(job.name)} characters, but no pod in the namespace {job.namespace} can start with "
+            f"more than {limit}: create the job under a shorter name"
+        )
+
+
+def _metadata(job: PhJob, spec: PhJobSpec, no_sidecar_reason: str) -> Document:
     usage = {
         "component": "job",
-        "instance_type": job.spec.instance_type,
-        "group": job.spec.group,
-        "user": job.spec.user,
+        "instance_type": spec.instance_type,
+        "group": job.group,
+        "user": spec.user,
     }
     opt_out = {ENABLED_ANNOTATION: "false", NO_SIDECAR_ANNOTATION: no_sidecar_reason} if no_sidecar_reason else {}
     return {
@@ -105,10 +121,10 @@ def _metadata(job: PhJob, no_sidecar_reason: str) -> Document:
         "namespace": job.namespace,
         "labels": {
             "app": "primehub-job",
-            GROUP_LABEL: escape_label(job.spec.group),
-            USER_LABEL: escape_label(job.spec.user),
+            GROUP_LABEL: escape_label(job.group),
+            USER_LABEL: escape_label(spec.user),
         },
-        "annotations": {**(job.spec.annotations or {}), "primehub.io/usage": json.dumps(usage), **opt_out},
+        "annotations": {**spec.annotations, "primehub.io/usage": json.dumps(usage), **opt_out},
         "ownerReferences": [
             {
                 "apiVersion": API_VERSION,
@@ -122,15 +138,15 @@ def _metadata(job: PhJob, no_sidecar_reason: str) -> Document:
     }
 
 
-def _main(job: PhJob, image: str, sub_path: str, settings: ReconcilerSettings) -> Document:
+def _main(job: PhJob, spec: PhJobSpec, settings: ReconcilerSettings, image: str, sub_path: str) -> Document:
     amounts = {"cpu": settings.main_cpu, "memory": settings.main_memory}
     resources = {name: amount for name, amount in amounts.items() if amount}
-    environ = _environ(job, image, settings)
+    environ = _environ(job, spec, settings, image)
     return {
         "name": MAIN,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["sh", "-c", _escape_references(job.spec.command)],
+        "command": ["sh", "-c", _escape_references(spec.command)],
         "workingDir": HOME,
         "env": [{"name": name, "value": _escape_references(value)} for name, value in environ.items()],
         "resources": {"requests": dict(resources), "limits": dict(resources)} if resources else {},
@@ -142,14 +158,14 @@ def _main(job: PhJob, image: str, sub_path: str, settings: ReconcilerSettings) -
     }
 
 
-def _environ(job: PhJob, image: str, settings: ReconcilerSettings) -> Mapping[str, str]:
+def _environ(job: PhJob, spec: PhJobSpec, settings: ReconcilerSettings, image: str) -> Mapping[str, str]:
     values = {
         "PHJOB_NAME": job.name,
-        "PRIMEHUB_USER": job.spec.user,
-        "PRIMEHUB_GROUP": job.spec.group,
-        "GROUP_ID": job.spec.group_id,
-        "GROUP_NAME": job.spec.group,
-        "INSTANCE_TYPE": job.spec.instance_type,
+        "PRIMEHUB_USER": spec.user,
+        "PRIMEHUB_GROUP": job.group,
+        "GROUP_ID": spec.group_id,
+        "GROUP_NAME": job.group,
+        "INSTANCE_TYPE": spec.instance_type,
         "IMAGE_NAME": image,
         "TZ": settings.timezone,
     }

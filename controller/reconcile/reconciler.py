@@ -25,6 +25,7 @@ from controller.reconcile.deletion import Shortening, shorten_deletion
 from controller.reconcile.events import (
     EventRecorder,
     artifact_event,
+    ignored_annotations_event,
     instance_type_event,
     pod_delayed_event,
     status_event,
@@ -32,7 +33,8 @@ from controller.reconcile.events import (
 from controller.reconcile.expiry import apply_expiry, next_expiry_check
 from controller.reconcile.metrics import ReconcilerMetrics
 from controller.reconcile.outcome import next_artifact_status, with_end_cause
-from controller.reconcile.phjob import PhJob
+from controller.reconcile.outcome_limit import OutcomeLimit
+from controller.reconcile.phjob import PhJob, PhJobSpec, read_phjob, read_spec
 from controller.reconcile.pod import Pod
 from controller.reconcile.pod_builder import (
     InvalidJobSpec,
@@ -90,6 +92,7 @@ class Reconciler:
         self._metrics, self._now = metrics, now
         self._failures = SidecarFailures(clients.events, caches.pods, settings, metrics, breaker)
         self._lookup = PodLookup(clients.pods, caches.pods)
+        self._outcomes = OutcomeLimit()
         self._not_before: dict[str, float] = {}  # when to retry the creation of a pod, by key
 
     def reconcile(self, key: str) -> float | None:
@@ -114,6 +117,7 @@ class Reconciler:
         if job is None:
             self._not_before.pop(key, None)
             self._lookup.forget(key)
+            self._outcomes.forget(key)
             return None
         now = self._now()
         pod = self._lookup.find(key, job, job.reported_artifact(self._settings.reconcile))
@@ -150,13 +154,27 @@ class Reconciler:
             after = None  # the job may have run before this product was installed
         if job.has_ended and after == before:
             after = apply_expiry(job, after, now)
-        if after and after != before:
-            annotations = {RESULT_ANNOTATION: format_result_annotation(after, job.uid)}
-            metadata = {**_preconditions(job), "annotations": annotations}
-            self._caches.phjobs.record_write(self._clients.phjobs.merge(job.name, {"metadata": metadata}))
+        if after and after != before and self._annotate_result(job, before, after, now):
             self._report_artifact(job, before, after, own, now)
         check_at = next_sidecar_check(own, self._settings, now) if own else None
         return next_expiry_check(job, after, now) if check_at is None and job.has_ended else check_at
+
+    def _annotate_result(self, job: PhJob, before: ArtifactStatus | None, after: ArtifactStatus, now: float) -> bool:
+        """Write the annotation. Returns False if the PhJob's annotations leave no room: only an event is recorded."""
+        annotations = {RESULT_ANNOTATION: format_result_annotation(after, job.uid)}
+        try:
+            written = self._clients.phjobs.merge(
+                job.name, {"metadata": {**_preconditions(job), "annotations": annotations}}
+            )
+        except errors.Invalid as error:
+            if "annotations" not in error.message:
+                raise
+            logger.warning("artifact status not annotated, no room", **_log_fields(job), error=error.message[:200])
+            if is_new_outcome(before, after):
+                self._clients.events.record(job, artifact_event(after), now)
+            return False
+        self._caches.phjobs.record_write(written)
+        return True
 
     def _write_status(self, job: PhJob, plan: StatusPlan) -> str:
         """Write the changed fields; return the PhJob's version. Raises Conflict if it was changed meanwhile."""
@@ -182,11 +200,12 @@ class Reconciler:
         self, job: PhJob, before: ArtifactStatus | None, after: ArtifactStatus | None, pod: Pod | None, now: float
     ) -> None:
         """Count, log and record an event for a status that has been written, if it is a new outcome."""
-        if after is None:
+        counts, is_new = must_count(before, after, pod), is_new_outcome(before, after)
+        if after is None or not (counts or is_new) or not self._outcomes.take(f"{job.namespace}/{job.name}"):
             return
-        if must_count(before, after, pod):
-            self._metrics.count(pod_metrics(after, pod, job.spec.group))
-        if is_new_outcome(before, after):
+        if counts:
+            self._metrics.count(pod_metrics(after, pod, job.group))
+        if is_new:
             self._clients.events.record(job, artifact_event(after, pod), now)
             logger.info(
                 "artifacts", **_log_fields(job), state=after.state, files=after.files, bytes=after.bytes,
@@ -226,8 +245,11 @@ class Reconciler:
         not_before = self._not_before.get(key, 0.0)
         if now < not_before <= now + _QUOTA_RETRY_SECONDS:
             return not_before
+        spec = self._read_spec(job)
+        if spec is None:
+            return None
         try:
-            self._create_with_fallback(job, action.no_sidecar_reason, now)
+            self._create_with_fallback(job, spec, action.no_sidecar_reason, now)
         except errors.AlreadyExists:
             self._lookup.mark_unwatched(key)
             return now + _WATCH_DELAY_SECONDS
@@ -249,22 +271,32 @@ class Reconciler:
         self._not_before.pop(key, None)
         return None
 
-    def _create_with_fallback(self, job: PhJob, no_sidecar_reason: str, now: float) -> None:
+    def _read_spec(self, job: PhJob) -> PhJobSpec | None:
+        """Read what the pod is built from. Returns None if the PhJob is gone, or was replaced by another one."""
+        try:
+            document = self._clients.phjobs.get(job.name)
+        except errors.NotFound:
+            return None
+        return read_spec(document) if read_phjob(document).uid == job.uid else None
+
+    def _create_with_fallback(self, job: PhJob, spec: PhJobSpec, no_sidecar_reason: str, now: float) -> None:
         """Create the pod. If it is refused with the sidecar, create it without."""
         try:
-            created = self._clients.pods.create(build_pod(job, self._settings, no_sidecar_reason))
+            created = self._clients.pods.create(build_pod(job, spec, self._settings, no_sidecar_reason))
         except (errors.Forbidden, errors.Invalid) as error:
             refusal = classify_refusal(error)
             if no_sidecar_reason or refusal is Refusal.NOT_PERMITTED:
                 raise
             no_sidecar_reason = "quota" if refusal is Refusal.QUOTA else "refused"
-            created = self._clients.pods.create(build_pod(job, self._settings, no_sidecar_reason))
+            created = self._clients.pods.create(build_pod(job, spec, self._settings, no_sidecar_reason))
             logger.warning("pod refused with its sidecar", **_log_fields(job), error=error.message[:500])
         logger.info("pod created", **_log_fields(job), no_sidecar_reason=no_sidecar_reason or "none")
         self._caches.pods.record_write(created)
-        if job.spec.instance_type:
-            event = instance_type_event(job, self._settings.main_cpu, self._settings.main_memory)
+        if spec.instance_type:
+            event = instance_type_event(spec.instance_type, self._settings.main_cpu, self._settings.main_memory)
             self._clients.events.record(job, event, now)
+        if spec.ignored_annotations:
+            self._clients.events.record(job, ignored_annotations_event(spec.ignored_annotations), now)
 
     def _fail(self, job: PhJob, message: str, now: float) -> None:
         status = {**job.status, "phase": "Failed", "reason": "PodCreationFailed", "message": message[:1024]}
@@ -290,7 +322,7 @@ class Reconciler:
 
 def _log_fields(job: PhJob) -> Fields:
     """Return the log fields that identify the job."""
-    return {"job": job.name, "group": job.spec.group}
+    return {"job": job.name, "group": job.group}
 
 
 def _preconditions(job: PhJob) -> dict[str, str]:

@@ -198,11 +198,11 @@ class Controller:
     def _log_fields(self, key: str) -> Fields:
         """Return the log fields that identify the job."""
         job = self._phjobs.objects.get(key)
-        return {"job": key.partition("/")[2], "group": job.spec.group if job else ""}
+        return {"job": key.partition("/")[2], "group": job.group if job else ""}
 
     def _add_group(self, _key: str, old: PhJob | None, new: PhJob | None) -> None:
         if new and not old:
-            self._metrics.add_group(group_label(new.spec.group))
+            self._metrics.add_group(group_label(new.group))
 
     def _open_pods(self, state: str) -> int:
         artifacts = (job.reported_artifact(self._settings.reconcile) for job in self._phjobs.objects.values())

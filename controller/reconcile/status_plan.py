@@ -25,6 +25,7 @@ from controller.reconcile.sidecar_health import (
 )
 
 SHORT_GRACE_SECONDS = 1  # for a pod whose main has ended, or never ran
+_MAX_SKEW_SECONDS = 300.0  # of the clock that wrote a finishTime
 _BACK_TO_PENDING = "Back to pending due to: "  # PrimeHub's wording
 _GENERIC_REASON = "Error"  # the kubelet's reason for any exit code but 0
 _SIGKILL_EXIT_CODE = 128 + 9
@@ -70,8 +71,6 @@ class StatusPlan:
 
 def plan_status(job: PhJob, pod: Pod | None, settings: ReconcilerSettings, now: float) -> StatusPlan:
     """Plan the next status. `pod` is the pod with the job's name; None only if it certainly does not exist."""
-    if job.is_deleting:
-        return StatusPlan(job.status, job.status_artifact)
     own = pod if pod and pod.owner_uid == job.uid else None
     artifact = job.status_artifact
     if artifact or not job.has_ended:  # without one, a job that has ended ended while collection was disabled
@@ -88,11 +87,12 @@ def plan_status(job: PhJob, pod: Pod | None, settings: ReconcilerSettings, now: 
 
 
 def _plan_without_pod(job: PhJob, other: Pod | None, artifact: ArtifactStatus | None, now: float) -> StatusPlan:
-    if job.is_cancelled:
-        return _finish(job, artifact, _final_phase(CANCELLED), "Cancelled before the pod was created", now)
+    if job.must_end:
+        message = "Cancelled before the pod was created" if job.is_cancelled else _end_message(job, CANCELLED)
+        return _finish(job, artifact, _final_phase(CANCELLED), message, now)
     if job.started_at is not None:
         if text_field(job.status, "reason") == OVER_DEADLINE:
-            message = _end_message(OVER_DEADLINE, None)
+            message = _end_message(job, OVER_DEADLINE)
             return _finish(job, artifact, _final_phase(OVER_DEADLINE), message, now)
         message = "the pod was deleted before the controller saw main end"
         return _finish(job, artifact, ("Failed", "PodUnknown"), message, now)
@@ -111,8 +111,9 @@ def _plan_preparing(
     job: PhJob, pod: Pod, artifact: ArtifactStatus | None, settings: ReconcilerSettings, now: float
 ) -> StatusPlan:
     """Plan for a pod whose main has not started."""
-    if job.is_cancelled:
-        status = _status(job, job.phase or "Pending", CANCELLED, "Cancelled; the pod is being deleted")
+    if job.must_end:
+        message = "Cancelled; the pod is being deleted"
+        status = _status(job, job.phase or "Pending", CANCELLED, message)
         return StatusPlan(status, artifact, _unless_deleting(pod, DeletePod(pod.uid)))
     if pod.is_deleting:
         return StatusPlan(job.status, artifact)
@@ -168,7 +169,7 @@ def _plan_running(
         message = "the pod was deleted, but its node does not confirm that main has ended"
         return _finish(job, artifact, _final_phase(reason), message, now)
     grace_seconds = _main_grace_seconds(pod)
-    message = f"{_end_message(reason, seconds)}; main has {grace_seconds} s to end"
+    message = f"{_end_message(job, reason, seconds)}; main has {grace_seconds} s to end"
     status |= {"reason": reason, "message": message}
     check_at = None if pod.deletion_at is None else pod.deletion_at + NODE_LOST_SECONDS
     action = _unless_deleting(pod, DeletePod(pod.uid, grace_seconds=grace_seconds))
@@ -177,7 +178,7 @@ def _plan_running(
 
 def _end_reason(job: PhJob, *, is_over_deadline: bool) -> str:
     """Return why the controller must end main, "" if it must not."""
-    if not job.is_cancelled:
+    if not job.must_end:
         return OVER_DEADLINE if is_over_deadline else ""
     was_over_deadline = text_field(job.status, "reason") == OVER_DEADLINE  # before the job was cancelled
     return OVER_DEADLINE if was_over_deadline else CANCELLED
@@ -195,7 +196,7 @@ def _plan_main_ended(job: PhJob, pod: Pod, artifact: ArtifactStatus | None, now:
     planned_reason = text_field(job.status, "reason")
     if pod.is_deleting and planned_reason in (CANCELLED, OVER_DEADLINE):
         phase, reason = _final_phase(planned_reason)
-        message = _end_message(planned_reason, None)
+        message = _end_message(job, planned_reason)
     elif (main.exit_code == 0 and main.has_ended) or pod.phase == "Succeeded":
         phase, reason, message = "Succeeded", "PodSucceeded", "Job completed"
     else:
@@ -236,7 +237,10 @@ def _plan_after_end(
     job: PhJob, pod: Pod | None, artifact: ArtifactStatus | None, settings: ReconcilerSettings, now: float
 ) -> StatusPlan:
     """Plan for a final phase: the sidecar may still collect; later the pod is deleted, and last the PhJob."""
-    status = job.status if job.finished_at is not None else {**job.status, "finishTime": format_time(now)}
+    finished_at = job.finished_at
+    if finished_at is None or finished_at > now + _MAX_SKEW_SECONDS:  # missing, or forged by a user
+        finished_at = now
+    status = job.status if finished_at != now else {**job.status, "finishTime": format_time(now)}
     shown = artifact if artifact != job.status_artifact else apply_expiry(job, artifact, now)
     expiry_check = next_expiry_check(job, shown, now)
     plan = StatusPlan(status, shown, check_at=expiry_check)
@@ -252,19 +256,20 @@ def _plan_after_end(
             return replace(plan, action=DeletePod(pod.uid, grace_seconds=grace_seconds), check_at=None)
         plan = _check_by(plan, deadline)
     ttl = settings.ttl_seconds if job.ttl_seconds is None else job.ttl_seconds
-    return _plan_deletions(plan, job, pod, artifact, ttl, now) if ttl else plan
+    if not ttl or (artifact and artifact.is_pending):
+        return plan
+    if pod:  # users can forge the status, but not main's end in the pod
+        finished_at = max(finished_at, min(pod.main.finished_at or 0.0, now))
+    return _plan_deletions(plan, job, pod, artifact, finished_at + ttl, now)
 
 
 def _plan_deletions(
-    plan: StatusPlan, job: PhJob, pod: Pod | None, artifact: ArtifactStatus | None, ttl: float, now: float
+    plan: StatusPlan, job: PhJob, pod: Pod | None, artifact: ArtifactStatus | None, pod_until: float, now: float
 ) -> StatusPlan:
-    """Delete the pod `ttl` seconds after the job's end, and the PhJob when its artifacts have expired."""
-    if artifact and artifact.is_pending:
-        return plan
-    pod_until = (job.finished_at or now) + ttl
+    """Delete the pod at `pod_until`, and the PhJob when its artifacts have expired."""
     phjob_until = max(pod_until, expires_at(job, artifact))
     if now >= phjob_until:
-        return replace(plan, artifact=artifact, action=DeletePhJob(), check_at=None)
+        return plan if job.is_deleting else replace(plan, artifact=artifact, action=DeletePhJob(), check_at=None)
     if now < pod_until:
         return _check_by(plan, pod_until)
     if pod and not pod.is_deleting:
@@ -288,9 +293,10 @@ def _final_phase(reason: str) -> tuple[str, str]:
     return ("Cancelled" if reason == CANCELLED else "Failed"), reason
 
 
-def _end_message(reason: str, deadline_seconds: int | None) -> str:
+def _end_message(job: PhJob, reason: str, deadline_seconds: int | None = None) -> str:
     if reason == CANCELLED:
-        return "Cancelled by user"
+        is_only_deleted = job.is_deleting and not job.is_cancelled
+        return "Cancelled because the PhJob was deleted" if is_only_deleted else "Cancelled by user"
     return "main ran longer than its active deadline" + (f" of {deadline_seconds} s" if deadline_seconds else "")
 
 

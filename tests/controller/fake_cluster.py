@@ -105,6 +105,7 @@ class Kubelet:
         self._cluster, self._stop = cluster, threading.Event()
         self._thread = threading.Thread(target=self._run, name="kubelet")
         self.starts_pods = True
+        self._is_paused = threading.Event()
 
     def start(self) -> None:
         self._thread.start()
@@ -113,9 +114,15 @@ class Kubelet:
         self._stop.set()
         self._thread.join()
 
+    def pause(self) -> None:
+        self._is_paused.set()
+
+    def resume(self) -> None:
+        self._is_paused.clear()
+
     def _run(self) -> None:
         while not self._stop.wait(0.005):
-            for pod in self._cluster.pods():
+            for pod in [] if self._is_paused.is_set() else self._cluster.pods():
                 with self._cluster.server.objects.changed:  # so that the pod is not deleted in between
                     self._step(pod)
 

@@ -85,7 +85,7 @@ def test_missing_artifacts_are_shown_until_they_are_back() -> None:
 
 
 SEALED = ArtifactStatus("sealed", POD_UID, "2 files", 2, 300, END + 100)
-FINISHED = pod(main=ended(), sidecar=ended(message=summary()), phase="Succeeded")
+FINISHED = pod(main=ended(at=END), sidecar=ended(message=summary()), phase="Succeeded")
 
 
 def test_the_status_expires_in_time_and_a_phjob_past_its_ttl_is_deleted_without_a_status_change() -> None:

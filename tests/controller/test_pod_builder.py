@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from controller.documents import mapping_field
 from controller.inject.injection import inject
 from controller.reconcile.names import escape_label
-from controller.reconcile.phjob import read_phjob
+from controller.reconcile.phjob import read_phjob, read_spec
 from controller.reconcile.pod_builder import InvalidJobSpec, build_pod
 from tests.controller.objects import SETTINGS, job_document
 from tests.controller.pod_samples import NEW
@@ -18,7 +18,11 @@ from tests.controller.pod_samples import SETTINGS as INJECTION
 
 
 def build(**spec: Any) -> dict[str, Any]:
-    return build_pod(read_phjob(job_document(**spec)), SETTINGS)
+    return build_document(job_document(**spec))
+
+
+def build_document(document: dict[str, Any], no_sidecar_reason: str = "") -> dict[str, Any]:
+    return build_pod(read_phjob(document), read_spec(document), SETTINGS, no_sidecar_reason)
 
 
 def test_the_complete_pod() -> None:
@@ -29,7 +33,7 @@ def test_the_complete_pod() -> None:
         "primehub.io/artifact-sidecar": "injected",
         "container.apparmor.security.beta.kubernetes.io/main": "unconfined",
     }
-    assert build_pod(read_phjob(document), SETTINGS) == {
+    assert build_document(document) == {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
@@ -99,7 +103,7 @@ def test_an_invalid_spec_is_rejected(spec: dict[str, Any]) -> None:
 
 def test_the_pod_is_injected_unless_it_opts_out() -> None:
     assert inject(build(), INJECTION, NEW).outcome == "injected"
-    opted_out = build_pod(read_phjob(job_document()), SETTINGS, "quota")
+    opted_out = build_document(job_document(), "quota")
     assert inject(opted_out, INJECTION, NEW).outcome == "opted-out"
 
 
@@ -129,6 +133,8 @@ def test_escaped_labels_are_valid(value: str) -> None:
 )
 def test_any_document_can_be_read(document: Any) -> None:
     before = copy.deepcopy(document)
-    read_phjob(document if isinstance(document, dict) else {"status": document, "metadata": document, "spec": document})
+    whole = document if isinstance(document, dict) else {"status": document, "metadata": document, "spec": document}
+    read_phjob(whole)
+    read_spec(whole)
     assert document == before
     assert mapping_field({"x": document}, "x") in ({}, document)

@@ -275,3 +275,17 @@ def test_another_pod_with_the_name_is_not_deleted(server: ApiServer, client: Cli
     with pytest.raises(errors.Conflict):
         replica.reconciler.reconcile("ns/job")
     assert server.objects.get(parse_path(f"{PODS}/job"))["metadata"]["labels"] == {"other": "pod"}
+
+
+def test_an_outcome_that_cannot_be_annotated_is_recorded_as_an_event(server: ApiServer, client: Client) -> None:
+    job, pod = put(server, pod_document(main=ended(), sidecar=ended(message=summary()), phase="Succeeded"))
+    message = 'PhJob "job" is invalid: metadata.annotations: Too long: may not be more than 262144 bytes'
+    server.script.add("status", lambda request: request.method == "PATCH", code=422, message=message, times=10)
+    replica = Replica(client, reconcile=False)
+    replica.phjobs.apply_event("ADDED", job)
+    replica.pods.apply_event("ADDED", pod)
+    for _ in range(3):
+        replica.reconciler.reconcile("ns/job")
+    (event,) = server.objects.all(parse_path("/api/v1/namespaces/ns/events"))
+    assert event["reason"] == "ArtifactsCollected"
+    assert replica.count("sealed") == 0.0

@@ -37,6 +37,16 @@ def planned(phjob: PhJob, current: Pod | None, now: float = NOW + 20) -> tuple[s
     return text_field(plan.status, "phase"), text_field(plan.status, "reason"), plan.action
 
 
+def deleting(phjob: PhJob) -> PhJob:
+    """Return the PhJob while it is being deleted, held by a finalizer."""
+    return replace(phjob, is_deleting=True)
+
+
+def created(phjob: PhJob, at: float) -> PhJob:
+    """Return the PhJob with this creation time."""
+    return replace(phjob, created_at=at)
+
+
 DELETED = replace(pod(main=running(), sidecar=running()), is_gone=True)
 
 TABLE = {
@@ -55,6 +65,37 @@ TABLE = {
     ),
     "main failed": (job(RUNNING), pod(main=ended(7), phase="Failed"), ("Failed", "PodFailed", None)),
     "evicted, no state of main": (job(RUNNING), pod(phase="Failed"), ("Failed", "PodFailed", None)),
+    "being deleted before its pod was created": (deleting(job()), None, ("Cancelled", "Cancelled", None)),
+    "being deleted while it prepares": (
+        deleting(job(PREPARING)),
+        pod(),
+        ("Preparing", "Cancelled", DeletePod(POD_UID)),
+    ),
+    "being deleted, main runs": (
+        deleting(job(RUNNING)),
+        pod(main=running(), sidecar=running()),
+        ("Running", "Cancelled", DeletePod(POD_UID, grace_seconds=30)),
+    ),
+    "being deleted, over its deadline": (
+        deleting(job(RUNNING | {"reason": "OverActivateDeadline"})),
+        pod(main=ended(137), deleting=NOW + 10, phase="Failed"),
+        ("Failed", "OverActivateDeadline", None),
+    ),
+    "being deleted, past its ttl": (
+        deleting(job(DONE, ttlSecondsAfterFinished=5)),
+        None,
+        ("Succeeded", "PodSucceeded", None),
+    ),
+    "a forged end before its creation": (
+        created(job(DONE | {"finishTime": "0001-01-01T00:00:00Z"}, ttlSecondsAfterFinished=5), NOW - 60),
+        None,
+        ("Succeeded", "PodSucceeded", None),
+    ),
+    "a forged end before main's end": (
+        created(job(DONE | {"finishTime": rfc3339(NOW - 60)}, ttlSecondsAfterFinished=15), NOW - 60),
+        pod(main=ended(at=NOW + 10), phase="Succeeded"),
+        ("Succeeded", "PodSucceeded", None),
+    ),
     "cancelled before its pod was created": (job(cancel=True), None, ("Cancelled", "Cancelled", None)),
     "cancelled while it prepares": (job(PREPARING, cancel=True), pod(), ("Preparing", "Cancelled", DeletePod(POD_UID))),
     "cancelled with main's own grace": (
@@ -340,3 +381,10 @@ def test_the_phjob_stays_while_its_artifacts_are_collected() -> None:
     phjob = replace(job(DONE, ttlSecondsAfterFinished=1), status_artifact=artifact)
     collecting = pod(main=ended(at=NOW), sidecar=running(), phase="Running")
     assert plan_status(phjob, collecting, SETTINGS, NOW + 60).action is None
+
+
+@pytest.mark.parametrize("forged", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "soon"])
+def test_a_forged_end_is_replaced_by_the_current_time(forged: str) -> None:
+    plan = plan_status(created(job(DONE | {"finishTime": forged}), NOW), None, SETTINGS, NOW + 20)
+    assert plan.status["finishTime"] == rfc3339(NOW + 20)
+    assert plan.check_at == NOW + 20 + SETTINGS.ttl_seconds

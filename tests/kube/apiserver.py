@@ -98,7 +98,7 @@ class ApiServer(ThreadingHTTPServer):
 
     def list_page(self, path: ObjectPath, query: dict[str, str]) -> Document:
         with self.objects.changed:
-            rest, version = self._lists.pop(query.get("continue", ""), (None, 0))
+            rest, version = self._lists.get(query.get("continue", ""), (None, 0))  # clients may repeat a page
             if rest is None or version < self.objects.oldest:
                 if "continue" in query:
                     raise ApiError(410, "Expired", "The provided continue parameter is too old")

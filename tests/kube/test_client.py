@@ -10,7 +10,7 @@ from kubernetes.client import Configuration
 
 from kube import errors
 from kube.client import Client, parse_json
-from kube.objects import Resource, ResourceClient
+from kube.objects import MAX_PAGE_BYTES, Resource, ResourceClient
 from tests.kube.apiserver import TOKEN, ApiServer, configuration_of
 from tests.kube.faults import Request
 from tests.kube.informers import until
@@ -260,3 +260,30 @@ def test_observer_is_called_with_method_and_error(server: ApiServer) -> None:
         next(iter(stream))
     client.close()
     assert calls == [("POST", None), ("POST", "AlreadyExists"), ("GET", "ServerFault"), ("WATCH", None)]
+
+
+SIZES = {
+    "large": [MAX_PAGE_BYTES // 3] * 20,
+    "small first": [100] * 200 + [MAX_PAGE_BYTES // 3] * 20,
+    "mixed": [100 if number % 7 else MAX_PAGE_BYTES // 2 for number in range(100)],
+    "larger than a page": [100, MAX_PAGE_BYTES * 2, 100],
+}
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_pages_are_limited_by_bytes(server: ApiServer, client: Client, case: str) -> None:
+    names = [f"w{number:03}" for number in range(len(SIZES[case]))]
+    for name, size in zip(names, SIZES[case], strict=True):
+        server.put(f"{PATH}/{name}", {"metadata": {"annotations": {"a": "x" * size}}})
+    pages = list(ResourceClient(client, WIDGETS).pages({}))
+    assert [item["metadata"]["name"] for page in pages for item in page.items] == names
+    sizes = [sum(len(json.dumps(item)) for item in page.items) for page in pages]
+    assert all(size <= MAX_PAGE_BYTES or len(page.items) == 1 for page, size in zip(pages, sizes, strict=True))
+    assert len(server.requests) <= 3 * len(names) // 2 + 10
+
+
+def test_small_objects_are_listed_in_large_pages(server: ApiServer, client: Client) -> None:
+    for number in range(2000):
+        server.put(f"{PATH}/w{number}", {})
+    assert sum(len(page.items) for page in ResourceClient(client, WIDGETS).pages({})) == 2000
+    assert [request.query["limit"] for request in server.requests] == ["50", "200", "500", "500", "500", "500"]
