@@ -19,6 +19,10 @@ class EndedJobs:
         """Return the job, or None."""
         return self._jobs.get(job)
 
+    def read(self, job: Job) -> Job:
+        """Return the job, which has all its fields."""
+        return job
+
     def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
         """Return all jobs in this order."""
         return self._sorted.all(order)

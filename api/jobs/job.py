@@ -10,7 +10,7 @@ import secrets
 import string
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,10 @@ FINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
 
 # The fields of `status.artifact` as JSON, used if another controller owns the status.
 RESULT_ANNOTATION = "primehub.io/artifact-result"
+
+MAX_CACHED_COMMAND = 2048  # characters
+_MAX_RESULT = 8 * 1024  # characters of the result annotation
+_MAX_TEXT = 1024  # characters of any other text; the controller writes no longer messages
 
 _MAX_SKEW_SECONDS = 300  # between the clocks of the API server and of the controller
 _RETENTION = next(row for row in SETTINGS_TABLE if row.field == "retention_seconds")
@@ -63,7 +67,8 @@ class Job:
     `annotated_expiry` is the artifacts' expiry that people decided, in UNIX seconds: 0 without a decision, negative if
     the artifacts were removed at that time. `retention_seconds` is the retention that the PhJob requests, or None.
     `missing_since` is when the API noticed that the collected files are gone from the store (UNIX seconds), or 0.
-    `options` are the annotations that set options of the collector: names and values.
+    `options` are the annotations that set options of the collector: names and values. In a job from a cache, `command`
+    may be shortened, which `is_shortened` records, and `options` are missing; `JobSource.read` returns both.
     """
 
     id: str
@@ -88,6 +93,7 @@ class Job:
     retention_seconds: int | None = None
     missing_since: int = 0
     options: tuple[tuple[str, str], ...] = ()
+    is_shortened: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -156,7 +162,7 @@ def parse_job(resource: Mapping[str, Any]) -> Job:
         user_name=_text(spec, "userName"),
         image=_text(spec, "image"),
         instance_type=_text(spec, "instanceType"),
-        command=_text(spec, "command"),
+        command=_text(spec, "command", None),
         cancel=spec.get("cancel") is True,
         active_deadline_seconds=deadline if type(deadline) is int else None,
         phase=_text(status, "phase") or "Pending",
@@ -172,6 +178,14 @@ def parse_job(resource: Mapping[str, Any]) -> Job:
         options=tuple(select_options(annotations).items()),
         retention_seconds=_retention_seconds(_text(annotations, RETENTION_ANNOTATION)),
     )
+
+
+def parse_cached_job(resource: Mapping[str, Any]) -> Job:
+    """Parse a PhJob for a cache, without its options and with its command shortened: users choose the size of both."""
+    job = parse_job(resource)
+    is_shortened = len(job.command) > MAX_CACHED_COMMAND
+    command = job.command[:MAX_CACHED_COMMAND] + " ..." if is_shortened else job.command
+    return replace(job, command=command, is_shortened=is_shortened, options=())
 
 
 def collected_files(job: Job | None) -> Count:
@@ -204,12 +218,12 @@ def _artifact_status(value: Any) -> ArtifactStatus | None:
         return None
     files, size, expired_at = (_non_negative_int(value.get(name)) for name in ("files", "bytes", "expiredAt"))
     texts = (_text(value, name) for name in ("reason", "message", "podUid"))
-    return ArtifactStatus(value["state"], files, size, expired_at, *texts)
+    return ArtifactStatus(_text(value, "state"), files, size, expired_at, *texts)
 
 
 def _annotated_status(annotations: Mapping[str, Any], uid: str) -> Any:
     """Read the result annotation of the PhJob `uid`; None if it was copied from another PhJob with the metadata."""
-    text = _text(annotations, RESULT_ANNOTATION)
+    text = _text(annotations, RESULT_ANNOTATION, _MAX_RESULT)
     try:
         value = json.loads(text) if text else None
     except (ValueError, RecursionError):
@@ -232,9 +246,10 @@ def _part(resource: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return part if isinstance(part, Mapping) else {}
 
 
-def _text(part: Mapping[str, Any], name: str) -> str:
+def _text(part: Mapping[str, Any], name: str, limit: int | None = _MAX_TEXT) -> str:
+    """Return the field's text, at most `limit` characters, or ""."""
     value = part.get(name)
-    return value if isinstance(value, str) else ""
+    return value[:limit] if isinstance(value, str) else ""
 
 
 def _non_negative_int(value: Any) -> int:

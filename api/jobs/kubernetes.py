@@ -1,6 +1,6 @@
 """PhJobs in Kubernetes, cached by an informer, so that reading one costs no request.
 
-The service account needs the permissions to list, watch, create and patch phjobs.primehub.io, and to get pods.
+The service account needs the permissions to get, list, watch, create and patch phjobs.primehub.io, and to get pods.
 """
 
 import re
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from api.errors import BadInput, NotFoundError, ServiceUnavailable, job_not_found
-from api.jobs.job import Draft, Job, new_job_name, parse_job
+from api.jobs.job import Draft, Job, new_job_name, parse_cached_job, parse_job
 from api.jobs.order import NEWEST_FIRST, JobOrder
 from api.jobs.sorted_jobs import SortedJobs
 from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
@@ -51,7 +51,7 @@ class KubernetesJobs:
         self._namespace = namespace
         self._phjobs = ResourceClient(client, phjobs, timeout=_TIMEOUT_SECONDS)
         self._pods = ResourceClient(client, Resource("", "v1", "pods", namespace), timeout=_TIMEOUT_SECONDS)
-        self._informer = Informer(ResourceClient(client, phjobs), parse_job, timing=timing, clock=clock)
+        self._informer = Informer(ResourceClient(client, phjobs), parse_cached_job, timing=timing, clock=clock)
         self._sorted = SortedJobs()
         self._informer.objects.add_handler(lambda key, _old, new: self._sorted.put(key, new))
 
@@ -76,6 +76,17 @@ class KubernetesJobs:
         """Return the cached PhJob, or None."""
         self.check()
         return self._cached(job)
+
+    def read(self, job: Job) -> Job:
+        """Read the PhJob from the API server."""
+        with _translated_errors("get phjobs.primehub.io"):
+            try:
+                current = parse_job(self._phjobs.get(job.id))
+            except errors.NotFound as error:
+                raise job_not_found(job.id) from error
+        if (current.uid, current.group) != (job.uid, job.group):  # the caller may not see another group's job
+            raise job_not_found(job.id)
+        return current
 
     def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
         """Return all cached PhJobs in this order."""

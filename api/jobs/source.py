@@ -16,6 +16,12 @@ class JobSource(Protocol):
     def get(self, job: str) -> Job | None:
         """Return the PhJob of that name, or None."""
 
+    def read(self, job: Job) -> Job:
+        """Read the PhJob with its whole command and its options, which the cache may lack.
+
+        Raises NotFoundError if the PhJob is gone.
+        """
+
     def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
         """Return all PhJobs as of one moment, in this order. The caller must not change the list."""
 

@@ -23,7 +23,7 @@ class PhJob(ObjectType):
     id = NonNull(ID)
     display_name = String()
     cancel = Boolean(description="Whether the end of the job was requested.")
-    command = String()
+    command = String(description='In lists, a long command is shortened and ends with " ...".')
     group_id = String(description="The group's name, which is also its id.")
     group_name = String()
     image = String()
@@ -187,7 +187,8 @@ class JobQueries(ObjectType):
     def resolve_ph_job(_: None, info: ResolveInfo, where: Mapping[str, str]) -> JobNode:
         """Return a job that the caller can see."""
         context: RequestContext = info.context
-        return JobNode(visible_job(context.services.jobs, context.caller, where["id"]), context)
+        job = visible_job(context.services.jobs, context.caller, where["id"])
+        return JobNode(context.services.jobs.read(job) if job.is_shortened else job, context)
 
     @staticmethod
     def resolve_ph_jobs(_: None, info: ResolveInfo, **arguments: Any) -> list[JobNode]:

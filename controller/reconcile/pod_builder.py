@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from artifacts.command import command_problem
 from artifacts.errors import ArtifactError
 from controller.documents import text_field
 from controller.inject.mounts import HOME, PHFS
@@ -29,6 +28,8 @@ from kube import errors
 
 Document = dict[str, Any]
 
+# Linux passes a program at most 128 KiB per argument, including the terminating null byte (MAX_ARG_STRLEN).
+_MAX_COMMAND_BYTES = 128 * 1024 - 1
 # The kubelet's log folder <namespace>_<name>_<uid> must have at most 255 characters; a UID has 36.
 _MAX_LOG_FOLDER_CHARACTERS = 255 - len("__") - 36
 
@@ -80,8 +81,7 @@ def build_pod(job: PhJob, spec: PhJobSpec, settings: ReconcilerSettings, no_side
     except ArtifactError as error:
         raise InvalidJobSpec(f"spec.groupName: {error}") from error
     _check_name(job)
-    if problem := command_problem(spec.command):
-        raise InvalidJobSpec(f"spec.command {problem}")
+    _check_command(spec.command)
     image = spec.image or settings.default_image
     if not image:
         raise InvalidJobSpec("spec.image is empty and this installation has no default image: set spec.image")
@@ -97,6 +97,16 @@ def build_pod(job: PhJob, spec: PhJobSpec, settings: ReconcilerSettings, no_side
             "volumes": _volumes(settings),
         },
     }
+
+
+def _check_command(command: str) -> None:
+    size = len(command.encode(errors="replace"))
+    if size > _MAX_COMMAND_BYTES:
+        raise InvalidJobSpec(
+            f"spec.command has {size} bytes, but Linux accepts at most {_MAX_COMMAND_BYTES}: put the program in a file"
+        )
+    if "\0" in command:
+        raise InvalidJobSpec("spec.command must not contain null characters")
 
 
 def _check_name(job: PhJob) -> None:

@@ -237,16 +237,13 @@ def _plan_after_end(
     job: PhJob, pod: Pod | None, artifact: ArtifactStatus | None, settings: ReconcilerSettings, now: float
 ) -> StatusPlan:
     """Plan for a final phase: the sidecar may still collect; later the pod is deleted, and last the PhJob."""
-    finished_at = job.finished_at
-    if finished_at is None or finished_at > now + _MAX_SKEW_SECONDS:  # missing, or forged by a user
-        finished_at = now
-    status = job.status if finished_at != now else {**job.status, "finishTime": format_time(now)}
+    finished_at = _credible_finish(job, now)
+    status = job.status if finished_at == job.finished_at else {**job.status, "finishTime": format_time(finished_at)}
     shown = artifact if artifact != job.status_artifact else apply_expiry(job, artifact, now)
-    expiry_check = next_expiry_check(job, shown, now)
-    plan = StatusPlan(status, shown, check_at=expiry_check)
+    plan = StatusPlan(status, shown, check_at=next_expiry_check(job, shown, now))
     if pod and not pod.is_gone and not pod.is_finished:
         # Main ended, or its node is lost. Normally the kubelet ends the sidecar; otherwise delete the pod here.
-        deadline = collection_deadline(pod, settings, job.finished_at or now)
+        deadline = collection_deadline(pod, settings, finished_at)
         if pod.is_deleting:
             return replace(plan, check_at=next_sidecar_check(pod, settings, now))
         if not pod.has_main_ended:
@@ -258,9 +255,19 @@ def _plan_after_end(
     ttl = settings.ttl_seconds if job.ttl_seconds is None else job.ttl_seconds
     if not ttl or (artifact and artifact.is_pending):
         return plan
-    if pod:  # users can forge the status, but not main's end in the pod
-        finished_at = max(finished_at, min(pod.main.finished_at or 0.0, now))
-    return _plan_deletions(plan, job, pod, artifact, finished_at + ttl, now)
+    return _plan_deletions(plan, job, pod, artifact, _last_end(finished_at, pod, now) + ttl, now)
+
+
+def _credible_finish(job: PhJob, now: float) -> float:
+    """Return when the job ended according to its status, or `now` if that is missing or in the future."""
+    finished_at = job.finished_at
+    return now if finished_at is None or finished_at > now + _MAX_SKEW_SECONDS else finished_at
+
+
+def _last_end(finished_at: float, pod: Pod | None, now: float) -> float:
+    """Return the later end, that of the status or main's. Users can forge the status, but not the pod's."""
+    main_finished_at = pod.main.finished_at if pod else None
+    return max(finished_at, min(main_finished_at or 0.0, now))
 
 
 def _plan_deletions(

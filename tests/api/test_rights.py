@@ -76,6 +76,9 @@ class Jobs:
     def get(self, job: str) -> Job | None:
         return next((found for found in self.jobs if found.id == job), None)
 
+    def read(self, job: Job) -> Job:
+        return job
+
     def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
         return order.sort(self.jobs)
 

@@ -28,7 +28,7 @@ AUDIENCE = "phjob-artifacts"
 GROUPS = "system:serviceaccounts:"  # a service account's groups are its namespace, with this prefix
 DRAFT = Draft("My job", "Group_A", "echo 1", "u1", "user")
 RIGHTS = [
-    {"apiGroups": ["primehub.io"], "resources": ["phjobs"], "verbs": ["list", "watch", "create", "patch"]},
+    {"apiGroups": ["primehub.io"], "resources": ["phjobs"], "verbs": ["get", "list", "watch", "create", "patch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
 ]
 ADMINISTRATION = [{"apiGroups": ["primehub.io"], "resources": ["phjobs/artifacts"], "verbs": ["delete"]}]

@@ -38,6 +38,9 @@ class FakeJobs:
     def get(self, job: str) -> Job | None:
         return self.phjobs.get(job)
 
+    def read(self, job: Job) -> Job:
+        return job
+
     def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
         return order.sort(self.phjobs.values())
 

@@ -2,14 +2,16 @@
 
 import logging
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from api.errors import BadInput, NotFoundError, ServiceUnavailable
-from api.jobs.job import Draft, Job
+from api.jobs.job import MAX_CACHED_COMMAND, ArtifactStatus, Draft, Job, parse_cached_job
 from api.jobs.kubernetes import KubernetesJobs, is_pod_active
 from artifacts.annotation import EXPIRY_ANNOTATION, MISSING_ANNOTATION
 from kube.informer import InformerTiming
@@ -114,7 +116,8 @@ def test_created_job_is_readable_at_once_with_all_its_fields(server: ApiServer, 
     server.cut()
     option = ("primehub.io/artifact-retention-seconds", "3600")
     job = jobs.create(Draft("My job", "Group_A", "echo 1", "u1", "user", "python:3", "cpu-1", 60, (option,)))
-    assert jobs.get(job.id) == job
+    assert jobs.get(job.id) == replace(job, options=())
+    assert jobs.read(job) == job
     assert (job.options, job.retention_seconds) == ((option,), 3600)
     assert re.fullmatch(r"job-\d{12}-[0-9a-z]{6}", job.id)
     assert next(request.body for request in server.requests if request.method == "POST") == {
@@ -353,3 +356,36 @@ def test_reads_fail_if_the_watch_is_silent_for_five_minutes(
     server.script.clear()
     until(lambda: refusal(jobs) == "", "the server is back")
     assert jobs.get("one")
+
+
+def test_long_commands_are_read_from_the_api_server(server: ApiServer, jobs: KubernetesJobs) -> None:
+    command = "echo 1; " * 1000
+    cached = put(server, jobs, "long", phjob(command=command))
+    assert cached.is_shortened
+    assert cached.command == command[:MAX_CACHED_COMMAND] + " ..."
+    assert jobs.read(cached).command == command
+    for changed in (replace(cached, uid="other"), replace(cached, group="other")):
+        with pytest.raises(NotFoundError):
+            jobs.read(changed)
+    server.remove(f"{PATH}/long")
+    with pytest.raises(NotFoundError):
+        jobs.read(cached)
+
+
+def test_a_cached_job_is_small_however_large_the_resource_is() -> None:
+    long = "\U0001f600" * 300_000  # 4 bytes for each character
+    texts = ("displayName", "userId", "userName", "groupName", "image", "instanceType", "command")
+    status = dict.fromkeys(("phase", "reason", "message", "startTime", "finishTime"), long)
+    artifact = {"state": long, "reason": long, "message": long}
+    options = {f"primehub.io/artifact-{name}": long for name in ("include", "exclude", "limit-files", "result")}
+    job = parse_cached_job(
+        {
+            "metadata": {"name": long, "uid": long, "creationTimestamp": long, "labels": {long: long}}
+            | {"annotations": options | {long: long}},
+            "spec": dict.fromkeys(texts, long),
+            "status": {**status, "artifact": artifact, "other": {long: long}},
+        }
+    )
+    values = [getattr(job, field.name) for field in fields(job)]
+    artifact_values = [getattr(job.artifact_status, field.name) for field in fields(ArtifactStatus)]
+    assert sum(map(sys.getsizeof, [*values, *artifact_values])) < 96 * 1024

@@ -51,9 +51,13 @@ class FakeJobSource:
         self.collecting: set[str] = set()
         self.cancelled: list[str] = []
         self.annotations: dict[str, int] = {}
+        self.commands: dict[str, str] = {}  # the whole commands of shortened jobs
 
     def get(self, job: str) -> Job | None:
         return self.jobs.get(job)
+
+    def read(self, job: Job) -> Job:
+        return replace(self.jobs[job.id], command=self.commands.get(job.id, job.command))
 
     def all(self, order: JobOrder = NEWEST_FIRST) -> Sequence[Job]:
         return order.sort(self.jobs.values())

@@ -261,3 +261,13 @@ def test_job_is_created_in_the_group_with_the_exact_name(api: Api, monkeypatch: 
     for requested, group in (("a-b", "a-b"), ("A_b", "A_b"), ("A-B", "A_b")):
         query = f'mutation {{ createPhJob(data: {{groupId: "{requested}", command: "true"}}) {{ groupName }} }}'
         assert api.execute(query, "both") == {"createPhJob": {"groupName": group}}
+
+
+def test_a_job_and_its_rerun_have_the_whole_command(api: Api) -> None:
+    whole = "echo 1; " * 1000
+    api.add_job("job-1", command="echo 1; ...", is_shortened=True)
+    api.jobs.commands["job-1"] = whole
+    assert api.execute('{ phJob(where: {id: "job-1"}) { command } }')["phJob"]["command"] == whole
+    assert api.execute("{ phJobs { command } }")["phJobs"] == [{"command": "echo 1; ..."}]
+    made = api.execute('mutation { rerunPhJob(where: {id: "job-1"}) { command } }')
+    assert made["rerunPhJob"]["command"] == whole
