@@ -138,6 +138,10 @@ class ApiServer(ThreadingHTTPServer):
                 bookmark = time.monotonic() + self.bookmark_seconds
                 yield {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(version)}}}
 
+    def encode(self, document: Any) -> bytes:
+        """Return the JSON that is sent for a document."""
+        return json.dumps(document).encode()
+
     def process_request(self, request: Any, client_address: Any) -> None:
         self.connection_count += 1
         self._sockets.add(request)
@@ -212,7 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
         for number, event in enumerate(events):
             if fault and number >= fault.events and self._break(fault, event):
                 return None
-            self._chunk(json.dumps(event).encode() + b"\n")
+            self._chunk(self.server.encode(event) + b"\n")
         self._chunk(b"")
         return None
 
@@ -253,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise AssertionError(fault.kind)
 
     def _send(self, code: int, answer: Any, headers: dict[str, str] | None = None) -> None:
-        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        body = answer if isinstance(answer, bytes) else self.server.encode(answer)
         self._head(code, len(body), headers or {})
         self.wfile.write(body)
 

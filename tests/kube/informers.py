@@ -24,12 +24,12 @@ QUICK = InformerTiming(
 Spec = tuple[str, Any]  # version and size
 
 
-def until(condition: Callable[[], object], what: str) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = TIMEOUT_SECONDS) -> None:
     """Wait until `condition()` is true. Fails with `what` in the message if that takes too long."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"no success within {TIMEOUT_SECONDS:g} s: {what}")
+            raise AssertionError(f"no success within {seconds:g} s: {what}")
         time.sleep(0.002)
 
 
