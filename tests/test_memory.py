@@ -44,7 +44,8 @@ class LargeObjects(ApiServer):
 
 @pytest.fixture
 def server() -> Iterator[LargeObjects]:
-    with LargeObjects(bookmark_seconds=1.0) as api_server:
+    api_server = LargeObjects(bookmark_seconds=1.0)
+    with api_server:
         api_server.put("/api/v1/namespaces/ns", {"metadata": {}})
         spec = {"groupName": "team", "image": "python", "command": SMALL[1], "cancel": True}
         for number in range(COUNT):

@@ -84,7 +84,8 @@ class Pod:
     them. `has_wrapper`: whether PrimeHub's wrapper in main copies the artifacts. If `is_gone`, the pod no longer
     exists, and this is its last known state. If `is_changed`, another webhook changed or removed the sidecar after
     injection, so that it collects nothing; if it also `blocks_main`, it is an ordinary init container, for whose end
-    main waits. Times from a kubelet whose clock is behind are corrected.
+    main waits. `warning` is the kubelet's latest Event of type Warning if nothing else explains why the pod does not
+    start; it is not part of the document. Times from a kubelet whose clock is behind are corrected.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Pod:
     is_gone: bool = False
     is_changed: bool = False
     blocks_main: bool = False
+    warning: str = ""
 
     @property
     def is_finished(self) -> bool:

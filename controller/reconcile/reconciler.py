@@ -44,10 +44,19 @@ from controller.reconcile.pod_builder import (
 )
 from controller.reconcile.pod_lookup import PodLookup
 from controller.reconcile.pod_metrics import must_count, pod_metrics
+from controller.reconcile.pod_warnings import PodWarnings
 from controller.reconcile.settings import ReconcilerSettings
 from controller.reconcile.sidecar_failures import SidecarFailures
 from controller.reconcile.sidecar_health import next_sidecar_check
-from controller.reconcile.status_plan import Action, CreatePod, DeletePhJob, DeletePod, StatusPlan, plan_status
+from controller.reconcile.status_plan import (
+    Action,
+    CreatePod,
+    DeletePhJob,
+    DeletePod,
+    StatusPlan,
+    plan_status,
+    warning_due_at,
+)
 from kube import errors
 from kube.indexer import Indexer
 from kube.objects import ResourceClient
@@ -61,11 +70,12 @@ _WATCH_DELAY_SECONDS = 1.0  # for the watch to show a pod whose name is taken
 
 @dataclass(frozen=True)
 class Clients:
-    """What the reconciler writes to."""
+    """What the reconciler writes to, and what it reads from without a cache."""
 
     phjobs: ResourceClient
     pods: ResourceClient
     events: EventRecorder
+    warnings: PodWarnings
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,8 @@ class Reconciler:
 
     def _run(self, key: str, job: PhJob, pod: Pod | None, now: float) -> float | None:
         """Run the job. Returns when to check it again."""
+        if pod and (due_at := warning_due_at(pod, self._settings)) is not None and now >= due_at:
+            pod = replace(pod, warning=self._clients.warnings.latest(pod, now))
         plan = plan_status(job, pod, self._settings, now)
         version = self._write_status(job, plan)
         self._report_artifact(job, job.status_artifact, plan.artifact, pod, now)

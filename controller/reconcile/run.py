@@ -17,6 +17,7 @@ from controller.reconcile.metrics import ReconcilerMetrics
 from controller.reconcile.phjob import PhJob, read_phjob
 from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.pod_metrics import group_label
+from controller.reconcile.pod_warnings import PodWarnings
 from controller.reconcile.reconciler import Caches, Clients, Reconciler
 from controller.reconcile.settings import ReconcilerSettings
 from controller.tasks.certificate import WebhookCertificateTask
@@ -54,9 +55,9 @@ class Controller:
         self._breaker = Breaker(
             ResourceClient(client, Resource("", "v1", "namespaces")), namespace, settings.breaker_failures
         )
-        events = EventRecorder(ResourceClient(client, Resource("", "v1", "events", namespace)))
+        events = ResourceClient(client, Resource("", "v1", "events", namespace))
         self._reconciler = Reconciler(
-            Clients(phjobs, pods, events),
+            Clients(phjobs, pods, EventRecorder(events), PodWarnings(events)),
             Caches(self._phjobs.objects, self._pods.objects),
             settings,
             self._metrics,

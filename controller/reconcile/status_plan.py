@@ -26,6 +26,7 @@ from controller.reconcile.sidecar_health import (
 
 SHORT_GRACE_SECONDS = 1  # for a pod whose main has ended, or never ran
 _MAX_SKEW_SECONDS = 300.0  # of the clock that wrote a finishTime
+WARNING_CHECK_SECONDS = 30.0  # between two requests for a pod's Events
 _BACK_TO_PENDING = "Back to pending due to: "  # PrimeHub's wording
 _GENERIC_REASON = "Error"  # the kubelet's reason for any exit code but 0
 _SIGKILL_EXIT_CODE = 128 + 9
@@ -129,6 +130,8 @@ def _plan_preparing(
         status = _status(job, "Pending", "PodPending", _BACK_TO_PENDING + message) | requeued
         return StatusPlan(status, artifact, action)
     check_at = min(deadline, next_sidecar_check(pod, settings, now) or deadline)
+    if (due_at := warning_due_at(pod, settings)) is not None:
+        check_at = min(check_at, due_at if now < due_at else now + WARNING_CHECK_SECONDS)
     return StatusPlan(_status(job, "Preparing", "PodPending", message), artifact, check_at=check_at)
 
 
@@ -141,6 +144,15 @@ def _plan_recreation(job: PhJob, pod: Pod, artifact: ArtifactStatus | None, fail
     return StatusPlan(status, artifact, DeletePod(pod.uid, pod.resource_version, SHORT_GRACE_SECONDS))
 
 
+def warning_due_at(pod: Pod, settings: ReconcilerSettings) -> float | None:
+    """Return from when on the kubelet's Events are read; None if the pod has started or its status has the reason."""
+    if pod.scheduled_at is None or pod.is_deleting or pod.has_main_started or pod.is_finished:
+        return None
+    if pod.main.start_error or (pod.has_sidecar and kubelet_error(pod)):
+        return None
+    return pod.scheduled_at + settings.trouble_seconds
+
+
 def _waiting_message(pod: Pod) -> str:
     if pod.scheduling_error:
         return pod.scheduling_error
@@ -148,7 +160,7 @@ def _waiting_message(pod: Pod) -> str:
         return ": ".join(filter(None, [pod.main.start_error, pod.main.message]))
     if pod.has_sidecar and (error := kubelet_error(pod)):
         return f"the artifact collector has not started yet: {error}"
-    return "the pod is starting"
+    return pod.warning or "the pod is starting"
 
 
 def _plan_running(

@@ -13,6 +13,7 @@ from controller.reconcile.metrics import ReconcilerMetrics
 from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF
 from controller.reconcile.phjob import PhJob, read_phjob
 from controller.reconcile.pod import Pod, read_pod
+from controller.reconcile.pod_warnings import PodWarnings
 from controller.reconcile.reconciler import Caches, Clients, Reconciler
 from kube import errors
 from kube.client import Client
@@ -44,10 +45,12 @@ class Replica:
         self.pods: Indexer[Pod] = Indexer(read_pod)
         self.registry = CollectorRegistry()
         namespaces = ResourceClient(client, Resource("", "v1", "namespaces"))
+        events = ResourceClient(client, Resource("", "v1", "events", "ns"))
         clients = Clients(
             ResourceClient(client, Resource("primehub.io", "v1alpha1", "phjobs", "ns")),
             ResourceClient(client, Resource("", "v1", "pods", "ns")),
-            EventRecorder(ResourceClient(client, Resource("", "v1", "events", "ns"))),
+            EventRecorder(events),
+            PodWarnings(events),
         )
         self.reconciler = Reconciler(
             clients,
