@@ -20,7 +20,7 @@ from kubernetes.client import Configuration
 from kubernetes.client.exceptions import ApiException
 from kubernetes.client.rest import RESTClientObject
 from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from kube.errors import KubeError, NotConfigured, ResponseTooLarge, StatusError, Unreachable, status_error
 
@@ -188,7 +188,8 @@ class Client:
                 raise Unreachable(f"{self._host} does not answer: {problem}") from error
             raise _response_error(error.status, error.headers, error.body) from None
         except HTTPError as error:
-            raise Unreachable(f"{self._host} does not answer: {type(error).__name__}: {error}") from error
+            message = f"{self._host} does not answer: {type(error).__name__}: {error}"
+            raise Unreachable(message, is_timeout=isinstance(error, ReadTimeoutError)) from error
 
 
 class Stream:

@@ -39,9 +39,13 @@ class ResponseTooLarge(KubeError):
 
 
 class Unreachable(KubeError):
-    """There was no response, or the response was cut short or cannot be parsed."""
+    """There was no response, or it was cut short or cannot be parsed. `is_timeout`: the server was too slow."""
 
     retryable = True
+
+    def __init__(self, message: str, is_timeout: bool = False) -> None:
+        super().__init__(message)
+        self.is_timeout = is_timeout
 
 
 class StatusError(KubeError):

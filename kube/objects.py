@@ -16,7 +16,7 @@ JSON_PATCH = "application/json-patch+json"
 
 # Users choose the size of their objects, so bytes limit a page too: parsed, it needs up to 20 times its bytes.
 MAX_PAGE_BYTES = 4 * 1024 * 1024
-_FIRST_PAGE_OBJECTS = 50
+_FIRST_PAGE_OBJECTS = 10
 _MAX_PAGE_GROWTH = 4
 
 
@@ -104,7 +104,7 @@ class ResourceClient:
         Raises:
             Gone: reading all pages took so long that the server has discarded the list's resource version.
         """
-        path, token = self.resource.path(), ""
+        path, token, largest = self.resource.path(), "", limit
         count = min(limit, _FIRST_PAGE_OBJECTS)
         while True:
             query = {**selectors, "limit": str(count)} | ({"continue": token} if token else {})
@@ -113,6 +113,12 @@ class ResourceClient:
                 document, size = self._client.get_sized(path, query, max_bytes, self._timeout)
             except ResponseTooLarge:
                 count = max(1, count // _MAX_PAGE_GROWTH)
+                continue
+            except Unreachable as error:
+                if count == 1 or not error.is_timeout:
+                    raise
+                # A slow server may need longer than the timeout for a page of large objects.
+                count, largest = 1, max(1, count // _MAX_PAGE_GROWTH)
                 continue
             metadata, items = document.get("metadata") or {}, document.get("items") or []
             version = metadata.get("resourceVersion")
@@ -123,7 +129,7 @@ class ResourceClient:
             if not token:
                 return
             fitting = MAX_PAGE_BYTES // 2 * max(1, len(items)) // max(1, size)  # half, because sizes vary
-            count = max(1, min(limit, fitting, count * _MAX_PAGE_GROWTH))
+            count = max(1, min(largest, fitting, count * _MAX_PAGE_GROWTH))
 
     def watch(self, selectors: Mapping[str, str], version: str, seconds: int, idle_seconds: float) -> Stream:
         """Stream the changes since `version` as JSON lines. The server ends the stream after `seconds`."""

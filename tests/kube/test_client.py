@@ -286,4 +286,13 @@ def test_small_objects_are_listed_in_large_pages(server: ApiServer, client: Clie
     for number in range(2000):
         server.put(f"{PATH}/w{number}", {})
     assert sum(len(page.items) for page in ResourceClient(client, WIDGETS).pages({})) == 2000
-    assert [request.query["limit"] for request in server.requests] == ["50", "200", "500", "500", "500", "500"]
+    assert [request.query["limit"] for request in server.requests] == ["10", "40", "160", "500", "500", "500", "500"]
+
+
+def test_pages_become_smaller_if_the_server_is_too_slow_for_them(server: ApiServer, client: Client) -> None:
+    for number in range(30):
+        server.put(f"{PATH}/w{number:02}", {})
+    server.script.add("half_open", lambda request: int(request.query["limit"]) > 4, times=10**6)
+    pages = list(ResourceClient(client, WIDGETS, timeout=0.3).pages({}))
+    assert sum(len(page.items) for page in pages) == 30
+    assert [request.query["limit"] for request in server.requests][:5] == ["10", "1", "2", "2", "2"]
