@@ -166,13 +166,15 @@ class Reconciler:
             after = None  # the job may have run before this product was installed
         if job.has_ended and after == before:
             after = apply_expiry(job, after, now)
-        if after and after != before and self._annotate_result(job, before, after, now):
-            self._report_artifact(job, before, after, own, now)
+        if after and after != before:
+            self._publish_result(job, before, after, own, now)
         check_at = next_sidecar_check(own, self._settings, now) if own else None
         return next_expiry_check(job, after, now) if check_at is None and job.has_ended else check_at
 
-    def _annotate_result(self, job: PhJob, before: ArtifactStatus | None, after: ArtifactStatus, now: float) -> bool:
-        """Write the annotation. Returns False if the PhJob's annotations leave no room: only an event is recorded."""
+    def _publish_result(
+        self, job: PhJob, before: ArtifactStatus | None, after: ArtifactStatus, pod: Pod | None, now: float
+    ) -> None:
+        """Annotate the PhJob and report the outcome. If the annotation does not fit, only record the event."""
         annotations = {RESULT_ANNOTATION: format_result_annotation(after, job.uid)}
         try:
             written = self._clients.phjobs.merge(
@@ -184,9 +186,9 @@ class Reconciler:
             logger.warning("artifact status not annotated, no room", **_log_fields(job), error=error.message[:200])
             if is_new_outcome(before, after):
                 self._clients.events.record(job, artifact_event(after), now)
-            return False
+            return
         self._caches.phjobs.record_write(written)
-        return True
+        self._report_artifact(job, before, after, pod, now)
 
     def _write_status(self, job: PhJob, plan: StatusPlan) -> str:
         """Write the changed fields; return the PhJob's version. Raises Conflict if it was changed meanwhile."""

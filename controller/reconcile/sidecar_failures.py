@@ -57,7 +57,7 @@ class SidecarFailures:
         if result is FailureResult.ALREADY_COUNTED:
             return False
         self._metrics.start_failures.inc()
-        logger.warning("sidecar failed to start", job=job.name, group=job.spec.group, reason=failure[:200])
+        logger.warning("sidecar failed to start", job=job.name, group=job.group, reason=failure[:200])
         if result is FailureResult.SWITCHED_OFF:
             event = switched_off_event(uid, printable(failure), self._breaker.remedy)
             self._events.record(job, event, now)
