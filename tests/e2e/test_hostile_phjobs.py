@@ -88,26 +88,16 @@ def test_a_forged_status_neither_deletes_the_phjob_nor_repeats_events(system: Sy
 
 
 def test_a_pod_that_cannot_start_is_explained(system: System) -> None:
-    """The volume of this pod does not exist on the node, which only the kubelet's Events say."""
+    """The folder of this pod's volume does not exist on the node, which only the kubelet's Events say."""
     name = "hostile-stuck"
     pod = system.pod(name)
     pod["spec"]["volumes"].append({"name": "none", "hostPath": {"path": "/no/such/folder", "type": "Directory"}})
-    with system.objects(*PHJOBS) as phjobs:
-        spec = {"groupName": system.group, "image": system.image, "command": "true"}
-        document = {"apiVersion": "primehub.io/v1alpha1", "kind": "PhJob", "metadata": {"name": name}, "spec": spec}
-        uid = phjobs.create(document)["metadata"]["uid"]
+    with system.objects(*PHJOBS) as phjobs, system.objects("pods") as pods:
+        pods.create(pod)  # before the PhJob, so that the controller does not create another one
+        uid = system.job(system.create_job(name, "true"))["metadata"]["uid"]
         owner = {"apiVersion": "primehub.io/v1alpha1", "kind": "PhJob", "name": name, "uid": uid, "controller": True}
-        pod["metadata"]["ownerReferences"] = [owner]
-        with system.objects("pods") as pods:
-            system.wait(lambda: name in system.pods(), "the controller's pod")
-            pods.delete(name, grace_seconds=0)
-            while True:  # before the controller creates it again
-                try:
-                    pods.create(pod)
-                    break
-                except errors.AlreadyExists:
-                    pods.delete(name, grace_seconds=0)
-        system.wait(lambda: "FailedMount" in system.job(name)["status"]["message"], "the kubelet's Event")
+        pods.merge(name, {"metadata": {"ownerReferences": [owner]}})
+        system.wait(lambda: "FailedMount" in system.job(name)["status"].get("message", ""), "the kubelet's Event")
         phjobs.delete(name)
 
 
