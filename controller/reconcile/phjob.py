@@ -18,7 +18,7 @@ from controller.reconcile.names import select_pod_annotations
 FINAL_PHASES = ("Succeeded", "Failed", "Cancelled", "Unknown")
 CANCELLED, OVER_DEADLINE = "Cancelled", "OverActivateDeadline"  # reasons, in PrimeHub's spelling
 _STATUS_FIELDS = ("phase", "reason", "message", "podName", "startTime", "finishTime", "requeued", "exitCode")
-_MAX_STATUS_CHARACTERS = 1024
+_MAX_STATUS_CHARACTERS = 2048  # more than any message that the controller writes
 _MAX_COMMAND_CHARACTERS = 4 * 1024 * 1024
 _MAX_SKEW_SECONDS = 300.0  # between the clocks of the API server and of a node
 

@@ -185,7 +185,7 @@ class Reconciler:
                 raise
             logger.warning("artifact status not annotated, no room", **_log_fields(job), error=error.message[:200])
             if is_new_outcome(before, after):
-                self._clients.events.record(job, artifact_event(after), now)
+                self._clients.events.record(job, artifact_event(after, pod), now)
             return
         self._caches.phjobs.record_write(written)
         self._report_artifact(job, before, after, pod, now)
