@@ -16,7 +16,8 @@ import socket
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -29,6 +30,9 @@ from api.errors import NotAuthenticated
 from api.settings import PREFIX, ApiSettings
 from local.jobs import LocalJobs
 from local.phjob_files import StartError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 HOST = "127.0.0.1"
 GROUP = "local"
@@ -113,6 +117,13 @@ class _RequestHandler(WSGIRequestHandler):
     def version_string(self) -> str:
         """Return a Server header without versions."""
         return "phjobs"
+
+    def make_environ(self) -> "WSGIEnvironment":
+        """Return the request's environment with the path's own bytes; werkzeug replaces those that are not UTF-8."""
+        environ = super().make_environ()
+        if self.path.startswith("/"):
+            environ["PATH_INFO"] = unquote_to_bytes(self.path.partition("?")[0]).decode("latin-1")
+        return environ
 
     def log(self, type: str, message: str, *args: Any) -> None:
         """Log nothing: the API logs what matters itself."""

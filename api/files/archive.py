@@ -41,6 +41,11 @@ def list_sizes(store: Store, prefix: str, path: str) -> dict[str, int]:
     return sizes
 
 
+def has_files(store: Store, prefix: str, path: str) -> bool:
+    """Whether `path` below the job's `prefix` is a folder with anything in it."""
+    return any(True for _ in list_artifacts(_StoppingLister(store), prefix, path + "/", recursive=False))
+
+
 def archive(store: Store, folder: JobFolder, path: str, sizes: Mapping[str, int]) -> Generator[bytes]:
     """Yield the ZIP of the files below the job folder and `path` ("" for all) in blocks.
 

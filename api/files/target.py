@@ -2,6 +2,9 @@
 
 /api/files/groups/<group>/jobArtifacts/<job>/<path>               a file; ?download=1 makes it an attachment
 /api/files/groups/<group>/jobArtifacts/<job>/[<path>/]?archive=zip  all files of the job, or of a folder, as a ZIP
+
+A client that does not escape a key's `%` requests the decoded key, which is the file's own name. If that name cannot be
+a key (a control character, or a byte that is not UTF-8), its key is meant.
 """
 
 from collections.abc import Mapping
@@ -11,25 +14,30 @@ from urllib.parse import quote
 from api.errors import BadInput, NotFoundError
 from artifacts.errors import InvalidName
 from artifacts.layout import JOB_ARTIFACTS
-from artifacts.names import check_path
+from artifacts.names import check_path, encode_path, path_problem
 
 ROOT = "/api/files/"
+NOT_AN_ARCHIVE = "this is the URL of a folder: add ?archive=zip to download it as a ZIP"
 
 
 @dataclass(frozen=True)
 class DownloadTarget:
-    """The target of a URL. `group` and `job` are unchecked. `path`: encoded, no trailing slash; "" for all files."""
+    """The target of a URL. `group` and `job` are unchecked. `path`: encoded, no trailing slash; "" for all files.
+
+    `has_slash`: whether the URL ends with a slash although it does not request a ZIP.
+    """
 
     group: str
     job: str
     path: str
     archive: bool = False
     download: bool = False
+    has_slash: bool = False
 
     @property
     def display_path(self) -> str:
         """The path for people and logs; a folder's path ends with a slash."""
-        return self.path + "/" if self.archive else self.path
+        return self.path + "/" if self.archive or self.has_slash else self.path
 
     @property
     def url(self) -> str:
@@ -49,27 +57,24 @@ def parse_target(path_info: str, query: Mapping[str, str]) -> DownloadTarget:
 
     Raises:
         NotFoundError: no artifact can have this URL.
-        BadInput: the URL is that of a folder but has no `archive`, or `archive` is not zip.
+        BadInput: the URL is that of all files but has no `archive`, or `archive` is not zip.
     """
     first, group, third, job, path = _split(path_info)
     if first != "groups" or third != JOB_ARTIFACTS or not job:
         raise NotFoundError(f"the URL of a download is {ROOT}groups/<group>/{JOB_ARTIFACTS}/<job>/<path>")
-    archive = _is_archive(query)
-    if archive:
-        path = path.removesuffix("/")
-    elif not path or path.endswith("/"):
-        raise BadInput("this is the URL of a folder: add ?archive=zip to download it as a ZIP")
-    if path or not archive:
-        _check_path(path)
-    return DownloadTarget(group, job, path, archive, query.get("download") == "1")
+    archive, name = _is_archive(query), path.removesuffix("/")
+    if not archive and not path:
+        raise BadInput(NOT_AN_ARCHIVE)
+    key = _check_path(name) if path or not archive else ""
+    return DownloadTarget(group, job, key, archive, query.get("download") == "1", not archive and name != path)
 
 
 def _split(path_info: str) -> list[str]:
-    try:
-        path = path_info.encode("latin-1").decode().removeprefix(ROOT)
-    except UnicodeError as error:
-        raise NotFoundError("the URL is not valid UTF-8: encode each byte of a name as %XX, and a % as %25") from error
-    return (path.split("/", 4) + [""] * 4)[:5]
+    path = path_info.encode("latin-1").decode(errors="surrogateescape").removeprefix(ROOT)
+    parts = (path.split("/", 4) + [""] * 4)[:5]
+    if any("\udc80" <= character <= "\udcff" for part in parts[:4] for character in part):
+        raise NotFoundError("the URL is not valid UTF-8: encode each byte of a name as %XX, and a % as %25")
+    return parts
 
 
 def _is_archive(query: Mapping[str, str]) -> bool:
@@ -79,8 +84,9 @@ def _is_archive(query: Mapping[str, str]) -> bool:
     return "archive" in query
 
 
-def _check_path(path: str) -> None:
+def _check_path(path: str) -> str:
+    """Return the key of a path. Raises NotFoundError."""
     try:
-        check_path(path)
+        return check_path(encode_path(path) if path_problem(path) else path)
     except InvalidName as error:
         raise NotFoundError(f"no artifact can have this path: {error.reason}") from error

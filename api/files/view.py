@@ -2,20 +2,24 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import flask
+from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import PathConverter
 
 from api.auth.caller import Caller
 from api.auth.links import SIGNATURE_PARAMETER
-from api.errors import ConflictError, Expired, NotFoundError, ServiceUnavailable, error_body
-from api.files.archive import archive, list_sizes
+from api.errors import ApiError, BadInput, ConflictError, Expired, NotFoundError, ServiceUnavailable, error_body
+from api.files.archive import archive, has_files, list_sizes
 from api.files.download import Download, DownloadInfo, DownloadLimiter
 from api.files.headers import PROTECTION_HEADERS, archive_headers, file_headers
 from api.files.preconditions import ResponsePlan, content_range, evaluate
-from api.files.target import ROOT, DownloadTarget, parse_target
+from api.files.target import NOT_AN_ARCHIVE, ROOT, DownloadTarget, parse_target
 from api.folder import JobFolder, folder_by_group
 from api.services import Services
 from api.store.store import FileChanged, FileMissing, FileStat
+from artifacts.names import encode_path
 
 _RETRY_SECONDS = 5
 _REFUSALS = {
@@ -28,10 +32,19 @@ def files_blueprint(services: Services, authenticate: Callable[[], Caller]) -> f
     """Create the blueprint. `authenticate` returns the caller of the current request; signed links do not need it."""
     blueprint = flask.Blueprint("files", __name__)
     view = _DownloadView(services, authenticate)
-    blueprint.add_url_rule(f"{ROOT}<path:rest>", "download", view.respond, methods=["GET"], merge_slashes=False)
+    blueprint.record_once(_add_converter)
+    blueprint.add_url_rule(f"{ROOT}<any_path:rest>", "download", view.respond, methods=["GET"], merge_slashes=False)
     blueprint.after_request(_add_protection_headers)
     blueprint.teardown_request(_close_discarded_download)
     return blueprint
+
+
+class _AnyPathConverter(PathConverter):
+    regex = r"[^/][\s\S]*?"  # werkzeug's own does not match line breaks, which names of files can contain
+
+
+def _add_converter(setup: BlueprintSetupState) -> None:
+    setup.app.url_map.converters["any_path"] = _AnyPathConverter
 
 
 class _DownloadView:
@@ -42,22 +55,51 @@ class _DownloadView:
     def respond(self, rest: str) -> flask.Response:
         query = flask.request.args
         target = parse_target(flask.request.environ["PATH_INFO"], query)
-        caller = (
-            self._services.link_signer.verify(target, query) if SIGNATURE_PARAMETER in query else self._authenticate()
-        )
+        is_signed = SIGNATURE_PARAMETER in query
+        caller = self._services.link_signer.verify(target, query) if is_signed else self._authenticate()
         folder = folder_by_group(self._services.jobs, caller, target.group, target.job)
         if self._services.retention.get(folder).has_expired(self._services.clock()):
             raise Expired(f"the artifacts of job {folder.job} have expired")
+        if not is_signed:  # a link has the key
+            target = self._find_key(folder, target)
         try:
-            return (
-                self._send_archive(folder, target, caller)
-                if target.archive
-                else self._send_file(folder, target, caller)
-            )
+            if target.archive:
+                return self._send_archive(folder, target, caller)
+            if target.has_slash:
+                raise self._not_a_file(folder, target)
+            return self._send_file(folder, target, caller)
         except FileMissing as error:
-            raise NotFoundError(f"job {folder.job} has no such artifact") from error
+            raise self._not_a_file(folder, target) from error
         except FileChanged as error:
             raise ConflictError("the file changed during the download: retry") from error
+
+    def _find_key(self, folder: JobFolder, target: DownloadTarget) -> DownloadTarget:
+        """Return the target, or that of the path's own key if there is nothing at the path.
+
+        A client that does not escape a key's `%` requests `p%41.txt` for the key `p%2541.txt`. Both are valid keys.
+        """
+        key = encode_path(target.path)
+        return target if key == target.path or self._exists(folder, target) else replace(target, path=key)
+
+    def _exists(self, folder: JobFolder, target: DownloadTarget) -> bool:
+        if target.archive or target.has_slash:
+            return has_files(self._services.store, folder.prefix, target.path)
+        return self._is_file(folder, target)
+
+    def _is_file(self, folder: JobFolder, target: DownloadTarget) -> bool:
+        try:
+            self._services.store.stat(folder.prefix + target.path)
+        except FileMissing:
+            return False
+        return True
+
+    def _not_a_file(self, folder: JobFolder, target: DownloadTarget) -> ApiError:
+        """Return the error for a URL of a folder, of a file with a slash at the end, or of nothing."""
+        if has_files(self._services.store, folder.prefix, target.path):
+            return BadInput(NOT_AN_ARCHIVE if target.has_slash else "this is a folder: add /?archive=zip to get a ZIP")
+        if target.has_slash and self._is_file(folder, target):
+            return NotFoundError("this is a file, not a folder: remove the slash at the end of the URL")
+        return NotFoundError(f"job {folder.job} has no such artifact")
 
     def _send_file(self, folder: JobFolder, target: DownloadTarget, caller: Caller) -> flask.Response:
         key, headers = folder.prefix + target.path, dict(flask.request.headers)

@@ -76,6 +76,8 @@ def test_invalid_utf_8_in_a_url_is_not_replaced(production: ProductionServer) ->
     production.write("\ufffd.txt")  # a lenient decoder would read %ff.txt as this name
     assert production.get("%EF%BF%BD.txt").status == 200
     assert production.get("%ff.txt").error["code"] == "NOT_FOUND"
+    production.write("%FF.txt", b"collected")
+    assert production.get("%ff.txt").body == b"collected"
 
 
 def test_a_connection_is_reused(production: ProductionServer) -> None:

@@ -1,5 +1,6 @@
 """Download URLs: parsing, building, and invalid URLs."""
 
+import os
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -46,3 +47,11 @@ def test_any_url_is_parsed_as_a_safe_path_or_refused(rest: str, archive: bool) -
 @pytest.mark.parametrize("value", ["", "0", "true", "11"])
 def test_only_download_1_is_an_attachment(value: str) -> None:
     assert not parse_target("/api/files/groups/a/jobArtifacts/b/c", {"download": value}).download
+
+
+@MANY_EXAMPLES
+@given(st.binary(min_size=1, max_size=12).filter(lambda name: name not in (b".", b"..") and b"/" not in name))
+def test_name_that_cannot_be_a_key_denotes_its_key(name: bytes) -> None:
+    path = parse_target("/api/files/groups/a/jobArtifacts/b/" + name.decode("latin-1"), {}).path
+    key = encode_path(os.fsdecode(name))
+    assert path == key or path.encode() == name

@@ -129,6 +129,55 @@ def test_files_with_any_name_can_be_downloaded(served: DownloadServer, name: byt
     assert answer.headers["Set-Cookie"] is None
 
 
+@pytest.mark.parametrize("name", [b"a%41.txt", b"%2541.txt", b"a\nb.txt", b"end\n", b".primehub/x", b"d%41/\x01.txt"])
+def test_clients_that_do_not_escape_keys_get_the_file(served: DownloadServer, name: bytes) -> None:
+    key = encode_path(os.fsdecode(name))
+    served.write(key, name)
+    for url in (quote(key), key):
+        answer = served.get(url)
+        assert (answer.status, answer.body) == (200, name)
+        assert served.get(url, method="HEAD").status == 200
+    folder = encode_path(os.fsdecode(name.rpartition(b"/")[0]))
+    for url in {quote(folder), folder} - {""}:
+        assert served.get(f"{url}/?archive=zip").body.startswith(b"PK")
+    link = served.link(key)
+    assert served.get(link, "nobody").body == name
+
+
+def test_path_of_a_file_precedes_the_decoded_key_of_another(served: DownloadServer) -> None:
+    served.write("a%2541.txt", b"collected as a%41.txt")
+    served.write("a%41.txt", b"written to the store by somebody else")
+    assert served.get("a%2541.txt").body == b"written to the store by somebody else"
+    assert served.get("a%252541.txt").body == b"collected as a%41.txt"
+
+
+def test_link_serves_no_other_file(served: DownloadServer) -> None:
+    served.write("a%2541.txt")
+    link = served.link("a%41.txt")
+    assert served.get(link, "nobody").error["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message"),
+    [
+        ("a.txt/", 404, "this is a file, not a folder: remove the slash at the end of the URL"),
+        ("d", 400, "this is a folder: add /?archive=zip to get a ZIP"),
+        ("d/", 400, "this is the URL of a folder: add ?archive=zip to download it as a ZIP"),
+        ("e", 400, "this is a folder: add /?archive=zip to get a ZIP"),
+        ("nothing/", 404, "job job-1 has no such artifact"),
+        ("a%0Ab", 404, "job job-1 has no such artifact"),
+        ("a%ffb", 404, "job job-1 has no such artifact"),
+    ],
+)
+def test_error_says_whether_the_path_is_a_file_or_a_folder(
+    served: DownloadServer, path: str, status: int, message: str
+) -> None:
+    served.write("d/b.txt")
+    served.write("e/f/g.txt")
+    error = served.get(path).error
+    assert (error["status"], error["message"]) == (status, message)
+
+
 def test_active_content_is_never_displayed(served: DownloadServer) -> None:
     for name in ("a.html", "a.svg", "a.xml", "a.pdf", "a"):
         served.write(name, b"<script>alert(1)</script>")
