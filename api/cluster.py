@@ -1,6 +1,6 @@
 """Creates the service for a cluster: jobs, the cleanup lock and users' tokens come from Kubernetes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kubernetes.client import Configuration
 from prometheus_client import CollectorRegistry
@@ -9,6 +9,7 @@ from api.auth.kubernetes import KubernetesAuthenticator
 from api.auth.tokens import Authenticators, make_authenticators
 from api.cleanup.lease_lock import LeaseLock
 from api.compose import ApiComponents, compose
+from api.definitions.kubernetes import KubernetesDefinitions
 from api.jobs.kubernetes import KubernetesJobs
 from api.metrics import PREFIX
 from api.settings import ApiSettings
@@ -64,4 +65,6 @@ def compose_cluster(settings: ApiSettings, configuration: Configuration, namespa
     metrics.export_ages({"phjobs": lambda: jobs.seconds_since_activity})
     authenticator = KubernetesAuthenticator(reviews, namespace, settings.token_audiences, settings.group_prefix)
     components = compose(settings, jobs, LeaseLock(client, namespace), registry=registry)
+    services = replace(components.services, definitions=KubernetesDefinitions(client, namespace))
+    components = replace(components, services=services)
     return ClusterApi(components, jobs, make_authenticators(settings, authenticator))

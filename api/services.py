@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
+from api.definitions.source import DefinitionSource, NoDefinitions
 from api.jobs.source import JobSource
 from api.metrics import ApiMetrics
 from api.retention.service import RetentionService
@@ -25,3 +26,4 @@ class Services:
     link_signer: LinkSigner
     metrics: ApiMetrics
     clock: Callable[[], float] = time.time
+    definitions: DefinitionSource = field(default_factory=NoDefinitions)

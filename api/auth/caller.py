@@ -17,7 +17,7 @@ class Caller:
     """A user or a service.
 
     `groups`: names of the caller's groups. `is_admin`: may see and change everything. `is_service`: may see all
-    groups and change nothing.
+    groups and change nothing. The last three are for display, "" if unknown.
     """
 
     id: str
@@ -25,6 +25,9 @@ class Caller:
     groups: Sequence[str] = ()
     is_admin: bool = False
     is_service: bool = False
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
 
     def can_see(self, group: str) -> bool:
         """Whether the caller may see data of `group` (a name or a path)."""

@@ -30,6 +30,9 @@ class ClaimMapping:
             username=_text(claims.get("preferred_username")) or user,
             groups=_group_names(_texts(find_claim(claims, self.groups_claim))),
             is_admin=bool(self.admin_role) and self.admin_role in _texts(find_claim(claims, self.admin_claim)),
+            first_name=_text(claims.get("given_name")),
+            last_name=_text(claims.get("family_name")),
+            email=_text(claims.get("email")),
         )
 
 

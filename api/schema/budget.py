@@ -13,6 +13,7 @@ MAX_FILES = 20_000
 MAX_JOBS = 10_000
 MAX_ENTRIES = 400_000  # takes about half a second in a local directory
 MAX_LISTING_ENTRIES = 4_000_000  # beyond MAX_ENTRIES, in the current listing; takes some seconds
+MAX_DEFINITION_BYTES = 16 * 1024 * 1024  # of instance types and images, which each group of the caller repeats
 LISTING_ENTRIES = 100  # the charge for beginning a listing
 FILE_ENTRIES = 4  # the extra charge for a file, whose size and time are read one by one
 
@@ -22,6 +23,7 @@ class Budget:
 
     def __init__(self) -> None:
         self._folders, self._files, self._jobs, self._entries = MAX_FOLDERS, MAX_FILES, MAX_JOBS, MAX_ENTRIES
+        self._definition_bytes = MAX_DEFINITION_BYTES
 
     def charge_folders(self, count: int = 1) -> None:
         """Charge for reading `count` job folders. Raises TooLarge if the budget does not suffice."""
@@ -61,3 +63,12 @@ class Budget:
         self._jobs -= count
         if self._jobs < 0:
             raise TooLarge(f"the response would have more than {MAX_JOBS} jobs: use phJobsConnection, page by page")
+
+    def charge_definitions(self, byte_count: int) -> None:
+        """Charge for returning definitions of about this size. Raises TooLarge if the budget does not suffice."""
+        self._definition_bytes -= byte_count
+        if self._definition_bytes < 0:
+            raise TooLarge(
+                f"the instance types and images of all groups together exceed {MAX_DEFINITION_BYTES} bytes: "
+                "select them once in a request, and not in both `groups` and `effectiveGroups`"
+            )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from api import listing, manifest
 from api.auth.caller import Caller
+from api.definitions.definition import InstanceTypeDefinition
 from api.errors import ApiError, TooLarge
 from api.folder import JobFolder
 from api.jobs.job import Job, collected_files
@@ -46,6 +47,11 @@ class RequestContext:
     def folders(self) -> "FolderReader":
         """The request's reader of job folders."""
         return FolderReader(self.services, self.budget)
+
+    @cached_property
+    def instance_types_by_name(self) -> Mapping[str, InstanceTypeDefinition]:
+        """The known instance types by name."""
+        return {definition.name: definition for definition in self.services.definitions.instance_types()}
 
 
 class FolderReader:

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 
 from graphene import ID, Boolean, Field, InputObjectType, Int, List, NonNull, ObjectType, ResolveInfo, String
 
+from api.definitions.definition import InstanceTypeDefinition
 from api.folder import folder_of_phjob, visible_job
 from api.jobs.job import Job
 from api.jobs.order import JobOrder
 from api.schema.artifact import ArtifactView, PhJobArtifact
 from api.schema.context import RequestContext
+from api.schema.definitions import InstanceType, InstanceTypeRow
 from api.schema.job_pages import PageArguments, encode_cursor, parse_order, select_jobs, take_page
-from api.schema.types import JSON, InstanceType, PageInfo, PageInfoValues
+from api.schema.types import JSON, PageInfo, PageInfoValues
 
 
 class PhJob(ObjectType):
@@ -91,18 +93,6 @@ class PhJobOrderByInput(InputObjectType):
     phase = String()
 
 
-class InstanceTypeRow(NamedTuple):
-    """The values of InstanceType. Only the name is available."""
-
-    id: str
-    name: str
-    display_name: str
-    description: None = None
-    cpu_limit: None = None
-    memory_limit: None = None
-    gpu_limit: None = None
-
-
 class JobNode:
     """The values of PhJob. `is_listed`: whether the job is part of a list; then its status replaces the store."""
 
@@ -128,9 +118,12 @@ class JobNode:
 
     @property
     def instance_type(self) -> InstanceTypeRow | None:
-        """The instance type that the PhJob names."""
+        """The instance type that the PhJob names; only its name if the cluster has no such InstanceType."""
         name = self.job.instance_type
-        return InstanceTypeRow(name, name, name) if name else None
+        if not name:
+            return None
+        known = self._context.instance_types_by_name.get(name)
+        return InstanceTypeRow(known or InstanceTypeDefinition(name, name))
 
     @property
     def active_deadline_seconds(self) -> int | None:

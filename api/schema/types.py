@@ -4,7 +4,7 @@
 
 from typing import Any, NamedTuple
 
-from graphene import ID, Boolean, Field, Float, Int, List, NonNull, ObjectType, Scalar, String
+from graphene import Boolean, Field, Int, NonNull, ObjectType, Scalar, String
 from graphql import GraphQLError
 
 from api.errors import BadInput
@@ -56,52 +56,6 @@ class PageInfoValues(NamedTuple):
     end_cursor: str | None
     current_page: int | None = None
     total_page: int | None = None
-
-
-class InstanceType(ObjectType):
-    """The resources of a job's pod. This server returns only the name; the other fields are null."""
-
-    id = NonNull(ID)
-    name = NonNull(String)
-    display_name = String()
-    description = String()
-    cpu_limit = Float()
-    memory_limit = Float()
-    gpu_limit = Int()
-
-
-class Group(ObjectType):
-    """A team. This server returns only the name, which is also the id; the other fields are null."""
-
-    id = NonNull(ID)
-    name = NonNull(String)
-    display_name = String()
-    quota_cpu = Float()
-    quota_gpu = Int()
-    quota_memory = Float()
-    user_volume_capacity = Int()
-    project_quota_cpu = Float()
-    project_quota_gpu = Int()
-    project_quota_memory = Float()
-    enabled_shared_volume = Boolean()
-    shared_volume_capacity = Int()
-    home_symlink = Boolean()
-    launch_group_only = Boolean()
-    enabled_deployment = Boolean()
-    max_deploy = Int()
-    deployments_usage = Int()
-    job_default_active_deadline_seconds = Int()
-    writable = Boolean()
-    admins = String()
-
-
-class Me(ObjectType):
-    """The caller."""
-
-    id = NonNull(ID)
-    username = String()
-    is_admin = Boolean()
-    effective_groups = List(NonNull(Group))
 
 
 class FileCount(ObjectType):

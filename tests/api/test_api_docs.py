@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from api.definitions.definition import parse_image, parse_instance_type
 from api.jobs.job import format_time
 from api.schema.schema import SCHEMA
 from api.settings import SETTINGS_TABLE
@@ -35,6 +36,10 @@ VARYING = {
 def make_world(root: Path) -> Api:
     """Create the jobs and files of the page's examples."""
     api = Api(root)
+    cpu = {"displayName": "CPU 1", "limits.cpu": 1, "limits.memory": "2G"}
+    image = {"displayName": "Base", "groupName": "Team_A"}
+    api.definitions.known_types = [parse_instance_type({"metadata": {"name": "cpu-1"}, "spec": cpu})]
+    api.definitions.known_images = [parse_image({"metadata": {"name": "base-notebook"}, "spec": image})]
     files = {"model.bin": b"m" * 2048, "plots/loss.png": b"p" * 512, "plots/naïve.csv": b"a,b\n"}
     skipped = {"outside_volumes": Skipped(1, 0, ["link"], "")}
     api.add_job(JOB, display_name="train", command="python train.py", user_name="alice", image="pytorch")

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from api.auth.caller import Caller
 from api.auth.links import LinkSigner
 from api.cleanup.cleaner import Cleaner
 from api.cleanup.locks import FileLock
+from api.definitions.definition import ImageDefinition, InstanceTypeDefinition
 from api.errors import NotAuthenticated
 from api.jobs.job import ArtifactStatus, Draft, Job, format_time
 from api.jobs.order import NEWEST_FIRST, JobOrder
@@ -87,6 +88,20 @@ class FakeJobSource:
     def check(self) -> None: ...
 
 
+@dataclass
+class FakeDefinitions:
+    """The definitions of a cluster; none at first."""
+
+    known_types: Sequence[InstanceTypeDefinition] = ()
+    known_images: Sequence[ImageDefinition] = ()
+
+    def instance_types(self) -> Sequence[InstanceTypeDefinition]:
+        return self.known_types
+
+    def images(self) -> Sequence[ImageDefinition]:
+        return self.known_images
+
+
 class Api:
     """The endpoint and its services. `clock_offset_seconds` is added to the services' clock."""
 
@@ -105,7 +120,10 @@ class Api:
         self.lock = FileLock(root / "lock")
         cleaner = Cleaner(self.store, self.jobs, settings, metrics, self.lock, self.clock)
         links = LinkSigner(b"k" * 32, 300, self.clock)
-        self.services = Services(settings, self.jobs, self.store, terms, cleaner, links, metrics, self.clock)
+        self.definitions = FakeDefinitions()
+        self.services = Services(
+            settings, self.jobs, self.store, terms, cleaner, links, metrics, self.clock, self.definitions
+        )
         self.app = flask.Flask("tested", static_folder=None)
         self.app.register_blueprint(graphql_blueprint(self.services, _caller))
         self.client: FlaskClient = self.app.test_client()

@@ -13,16 +13,16 @@ from tests.lines import lines_of
 
 def chain(length: int, spread: str = "...f{0} ...f{0}", last: str = "id") -> str:
     """A chain of fragments that each spread the next one twice: 2 ** length fields."""
-    fragments = [f"fragment f{n} on Me {{ {spread.format(n + 1)} }}" for n in range(length)]
-    return " ".join(["{ me { ...f0 } }", *fragments, f"fragment f{length} on Me {{ {last} }}"])
+    fragments = [f"fragment f{n} on User {{ {spread.format(n + 1)} }}" for n in range(length)]
+    return " ".join(["{ me { ...f0 } }", *fragments, f"fragment f{length} on User {{ {last} }}"])
 
 
 RECURSIVE_INTROSPECTION = "{ __schema { types { fields { type { fields { name } } } } } }"
 ATTACKS = {
     "a chain of fragments that expands to a million aliases": chain(20, last="x: id"),
     "a chain of fragments": chain(40),
-    "a cycle of fragments": "{ me { ...a } } fragment a on Me { ...b } fragment b on Me { ...a }",
-    "a fragment that spreads itself": "{ me { ...a } } fragment a on Me { id ...a }",
+    "a cycle of fragments": "{ me { ...a } } fragment a on User { ...b } fragment b on User { ...a }",
+    "a fragment that spreads itself": "{ me { ...a } } fragment a on User { id ...a }",
     "an unknown fragment": "{ me { ...a } }",
     "a thousand aliases": "{ " + " ".join(f"a{n}: me {{ id }}" for n in range(300)) + " }",
     "31 aliases": "{ me { " + " ".join(f"a{n}: id" for n in range(31)) + " } }",
@@ -39,7 +39,7 @@ ATTACKS = {
     "nested pages": "{ phJobs(first: 11) { artifact { itemsConnection(first: 1000) { nodes { name } } } } }",
     "all artifacts of many jobs": "{ phJobsConnection(first: 100) { edges { node { artifact { items { name } } } } } }",
     "several operations without operationName": "query a { me { id } } query b { me { id } }",
-    "only fragments": "fragment a on Me { id }",
+    "only fragments": "fragment a on User { id }",
     "many operations": " ".join(f"query q{n} {{ me {{ id }} }}" for n in range(300)),
     "an empty document": " ",
     "only a comment": "# nothing",
@@ -85,7 +85,7 @@ def test_queries_of_primehubs_clients_are_within_limits(api: Api) -> None:
 
 
 def test_typename_works_without_introspection(api: Api) -> None:
-    assert api.execute("{ __typename me { __typename } }") == {"__typename": "Query", "me": {"__typename": "Me"}}
+    assert api.execute("{ __typename me { __typename } }") == {"__typename": "Query", "me": {"__typename": "User"}}
 
 
 def test_introspection_works_if_enabled(api: Api) -> None:

@@ -15,11 +15,18 @@ import graphene
 from graphene.types.resolver import dict_or_attr_resolver
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, get_named_type
 
+from api.definitions.definition import ImageDefinition, InstanceTypeDefinition
 from api.jobs.job import Job
+from api.schema.definitions import ImageRow, InstanceTypeRow
 from api.schema.jobs import JobNode
 from api.schema.schema import SCHEMA
 
-DELEGATES: dict[type, type] = {JobNode: Job}  # classes whose __getattr__ reads an object of another class
+# Classes whose __getattr__ reads an object of another class.
+DELEGATES: dict[type, type] = {
+    JobNode: Job,
+    InstanceTypeRow: InstanceTypeDefinition,
+    ImageRow: ImageDefinition,
+}
 
 
 def missing_fields(schema: GraphQLSchema) -> list[str]:
