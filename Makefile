@@ -38,6 +38,12 @@ help: ## List the targets
 		--requirement requirements/sidecar.txt --requirement requirements/test.txt
 	touch $@
 
+# PrimeHub's SDK. Its wheel contains a package `tests`, which would hide the folder tests/ in .venv.
+.venv-sdk/.stamp: requirements/sdk.txt
+	$(PYTHON) -m venv --clear .venv-sdk
+	.venv-sdk/bin/pip install --quiet --require-hashes --requirement requirements/sdk.txt
+	touch $@
+
 .PHONY: venv
 venv: .venv/.stamp ## Create .venv from the locked requirements (other targets do this if needed)
 
@@ -99,7 +105,7 @@ run: .venv/.stamp ## Serve the page and the API on loopback and run jobs, until 
 	$(BIN)/python -m local serve $(ARGS)
 
 .PHONY: test
-test: .venv/.stamp ## Run the tests, except those of the page, with Keycloak, and the end-to-end tests
+test: .venv/.stamp .venv-sdk/.stamp ## Run the tests, except those of the page, with Keycloak, and the end-to-end tests
 	$(BIN)/pytest -n 4 --dist worksteal --ignore tests/web --ignore tests/keycloak
 
 # A browser needs a third of the processor time of all tests.
@@ -192,9 +198,10 @@ lock: .venv/.stamp ## Lock the requirements with Python 3.11 (make lock UPGRADE=
 		$(BIN)/pip-compile --quiet --upgrade --constraint requirements/dev.txt --extra $$extra \
 			--output-file requirements/$$extra.txt pyproject.toml || exit; \
 	done
+	$(BIN)/pip-compile --quiet --upgrade --constraint requirements/dev.txt --output-file requirements/sdk.txt requirements/sdk.in
 	sed -i '/^# WARNING: The following packages were not pinned/,$$d; /^# satisfied by/d' requirements/*.txt
 
 .PHONY: clean
 clean: ## Remove all generated files
-	rm -rf .venv .venv-sidecar node_modules build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-sidecar .venv-sdk node_modules build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

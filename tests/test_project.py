@@ -89,7 +89,10 @@ def test_every_extra_has_a_matching_lock(extra: str) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_all_locks_agree_on_versions(lock: Path) -> None:
-    assert _pins(lock).items() <= _pins(ROOT / "requirements/dev.txt").items()
+    pins, all_pins = _pins(lock), _pins(ROOT / "requirements/dev.txt")
+    if lock.name == "sdk.txt":  # of an environment of its own
+        pins = {name: version for name, version in pins.items() if name in all_pins}
+    assert pins.items() <= all_pins.items()
 
 
 def test_import_contracts_cover_every_part() -> None:
