@@ -33,6 +33,11 @@ def fake_primehub(admin: Client, s3_image: str) -> Iterator[None]:
     """Create a namespace with PHFS, its bucket, and an administrator of artifacts; delete them at the end."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     documents = [namespace, persistent_volume(), volume_claim(), scripts(), s3_server(s3_image), s3_service()]
+    documents += [
+        definition("InstanceType", "cpu-1", {"limits.cpu": 1, "limits.memory": "2G"}),
+        definition("Image", "base", {"url": "base:1"}),
+        definition("Image", "foreign", {"url": "base:1", "groupName": "another-group"}),
+    ]
     kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))
     try:
         kubectl("-n", NAMESPACE, "wait", f"pod/{SERVER}", "--for=condition=Ready", "--timeout=60s", timeout_seconds=70)
@@ -45,6 +50,12 @@ def fake_primehub(admin: Client, s3_image: str) -> Iterator[None]:
         kill_jobs(NAMESPACE)
         kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout_seconds=130)
         kubectl("delete", "persistentvolume", CLAIM)
+
+
+def definition(kind: str, name: str, spec: Document) -> Document:
+    """Return an InstanceType or Image."""
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "primehub.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def create_s3_secret(endpoint: str) -> None:

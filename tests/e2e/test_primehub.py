@@ -29,6 +29,7 @@ WRITE_FILE = "mkdir -p artifacts/sub; echo kept > artifacts/f; echo $PHJOB_ARTIF
 FILES = {"f": "kept\n", "sub/enabled": "true\n"}
 COLLECTOR_FILES = {f".primehub/metadata/{name}" for name in ("expiredAt", "manifest.jsonl", "report.json")}
 PHJOBS = "customresourcedefinition.apiextensions.k8s.io/phjobs.primehub.io"
+KINDS = {"phjobs": "PhJob", "instancetypes": "InstanceType", "images": "Image"}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +46,13 @@ def hub(access: Configuration, overlay: Path) -> Iterator[System]:
     require(s3_image, "S3_IMAGE, the image of an S3 server: make e2e-images")
     require(not leftovers(), f"a cluster without the product: found {', '.join(leftovers())}")
     admin = Client(access)
-    ensure_crd(admin, crd("primehub.io", "phjobs", "PhJob"))
+    for plural, kind in KINDS.items():
+        ensure_crd(admin, crd("primehub.io", plural, kind))
     try:
         with primehub.fake_primehub(admin, s3_image):
             yield from installed(access, overlay)
     finally:
-        kubectl("delete", PHJOBS)
+        kubectl("delete", "customresourcedefinitions", *(f"{plural}.primehub.io" for plural in KINDS))
         admin.close()
     assert leftovers() == []
 
@@ -123,6 +125,14 @@ def test_files_in_the_bucket_are_listed_served_and_cleaned_up(hub: System, hello
     assert hub.store.tree(hello) == {}
     volumes = kubectl("-n", NAMESPACE, "get", "deployment", "phjob-artifacts-api", "-o", "jsonpath={..claimName}")
     assert volumes == ""
+
+
+def test_primehubs_instance_types_and_images_are_returned(hub: System) -> None:
+    fields = "instanceTypes { name cpuLimit memoryLimit } images { name isReady }"
+    me = hub.api.as_account(NAMESPACE, "default").query(f"{{ me {{ effectiveGroups {{ name {fields} }} }} }}")["me"]
+    (group,) = (group for group in me["effectiveGroups"] if group["name"] == NAMESPACE)
+    assert group["instanceTypes"] == [{"name": "cpu-1", "cpuLimit": 1.0, "memoryLimit": 2.0}]
+    assert group["images"] == [{"name": "base", "isReady": True}]
 
 
 def test_scrape_annotations_lead_to_the_metrics(hub: System) -> None:
