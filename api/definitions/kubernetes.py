@@ -63,6 +63,7 @@ class _CachedList(Generic[T]):
         self._source, self._parse = ResourceClient(client, resource, timeout=_TIMEOUT_SECONDS), parse
         self._cache: ExpiringCache[str, tuple[T, ...]] = ExpiringCache(1, clock)
         self._last: tuple[T, ...] = ()
+        self._is_absent = False
 
     def get(self) -> tuple[T, ...]:
         return self._cache.get_or_load("", self._load)
@@ -71,10 +72,11 @@ class _CachedList(Generic[T]):
         """Return the definitions, and for how many seconds to cache them."""
         resource = self._source.resource
         try:
-            self._last, seconds = tuple(self._list()), FRESH_SECONDS
+            self._last, self._is_absent, seconds = tuple(self._list()), False, FRESH_SECONDS
         except (errors.NotFound, errors.Forbidden) as error:
-            logger.info("no definitions", resource=resource, reason=error)
-            self._last, seconds = (), ABSENT_SECONDS
+            if not self._is_absent:  # which is normal without PrimeHub
+                logger.info("no definitions", resource=resource, reason=error)
+            self._last, self._is_absent, seconds = (), True, ABSENT_SECONDS
         except errors.KubeError as error:
             logger.warning("definitions not listed", resource=resource, error=error)
             seconds = RETRY_SECONDS

@@ -95,7 +95,7 @@ class _DownloadView:
 
     def _not_a_file(self, folder: JobFolder, target: DownloadTarget) -> ApiError:
         """Return the error for a URL of a folder, of a file with a slash at the end, or of nothing."""
-        if has_files(self._services.store, folder.prefix, target.path):
+        if not target.archive and has_files(self._services.store, folder.prefix, target.path):
             return BadInput(NOT_AN_ARCHIVE if target.has_slash else "this is a folder: add /?archive=zip to get a ZIP")
         if target.has_slash and self._is_file(folder, target):
             return NotFoundError("this is a file, not a folder: remove the slash at the end of the URL")

@@ -1,5 +1,6 @@
 """PrimeHub's objects in Kubernetes: listed when they are needed, and cached even if there are none."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,19 +56,25 @@ def test_objects_are_listed_and_cached(
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_cluster_without_definitions_is_asked_rarely(
-    server: ApiServer, definitions: KubernetesDefinitions, clock: list[float], status: int
+    server: ApiServer,
+    definitions: KubernetesDefinitions,
+    clock: list[float],
+    status: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "api.definitions.kubernetes")
     if status == 404:
         server.missing |= {"instancetypes", "images"}
     else:
-        server.script.add("status", lambda request: request.is_list, code=403, times=2)
+        server.script.add("status", lambda request: request.is_list, code=403, times=4)
     for seconds in (0, FRESH_SECONDS, ABSENT_SECONDS - FRESH_SECONDS - 1):
         clock[0] += seconds
         assert (definitions.instance_types(), definitions.images()) == ((), ())
     assert len(server.requests) == 2
     clock[0] += 2
-    definitions.images()
-    assert len(server.requests) == 3
+    assert (definitions.instance_types(), definitions.images()) == ((), ())
+    assert len(server.requests) == 4
+    assert [record.message for record in caplog.records].count("no definitions") == 2
 
 
 def test_last_known_definitions_are_used_while_the_api_server_fails(

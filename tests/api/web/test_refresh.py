@@ -98,6 +98,14 @@ def test_refresh_token_authenticates_only_the_session_endpoint(ann: Visitor, oid
     assert ann.enter(refresh_token).status_code == 401
 
 
+def test_ambiguous_refresh_tokens_are_not_used(ann: Visitor, oidc: OidcServer) -> None:
+    sign_in(ann, oidc, -100)
+    refresh_token = ann.stored_cookies()["phjob_renewal"]
+    answer = ann.ask("GET", "/api/session", {"Cookie": f"phjob_renewal=planted; phjob_renewal={refresh_token}"})
+    assert answer.json()["user"] is None
+    assert oidc.request_counts[TOKEN] == 1
+
+
 def test_oversized_refresh_token_is_not_stored(ann: Visitor, oidc: OidcServer) -> None:
     oidc.codes.answer = {"refresh_token": "x" * 5000}
     ann.sign_in()
