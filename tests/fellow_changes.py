@@ -138,10 +138,11 @@ def rename_sidecar(pod: Document) -> None:
 
 
 def add_first(pod: Document) -> None:
-    """Add an init container before ours."""
+    """Add an init container before ours, or move it there."""
     main = pod["spec"]["containers"][0]
     fellow = {"name": "fellow", "image": main["image"], "command": ["true"]}
-    pod["spec"]["initContainers"] = [fellow, *(pod["spec"].get("initContainers") or [])]
+    others = [container for container in pod["spec"].get("initContainers") or [] if container["name"] != "fellow"]
+    pod["spec"]["initContainers"] = [fellow, *others]
 
 
 def reverse_containers(pod: Document) -> None:
@@ -163,6 +164,8 @@ def move_to_containers(pod: Document) -> None:
 
 def add_volume_to_main(pod: Document) -> None:
     """Mount another volume into main."""
+    if any(volume["name"] == "fellow" for volume in pod["spec"]["volumes"]):
+        return
     pod["spec"]["volumes"].append({"name": "fellow", "emptyDir": {}})
     main = next(container for container in pod["spec"]["containers"] if container["name"] == "main")
     main["volumeMounts"] = [*main["volumeMounts"], {"name": "fellow", "mountPath": "/fellow"}]

@@ -4,10 +4,12 @@ PHFS is a folder of the node. An S3 server serves the same folder as the bucket 
 """
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from controller.documents import format_time
 from kube import errors
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
@@ -129,8 +131,17 @@ def s3_service() -> Document:
 def start_job(hub: System, name: str, command: str) -> Document:
     """Create a PhJob and, as PrimeHub's controller does, its pod and its status. Returns the PhJob."""
     hub.create_job(name, command)
-    job = hub.job(name)
-    hub.create_pod(make_pod(hub, job))
+    return create_pod(hub, name)
+
+
+def create_pod(hub: System, name: str) -> Document:
+    """Create the PhJob's pod, or fail the PhJob if the pod is refused. Returns the PhJob."""
+    try:
+        hub.create_pod(make_pod(hub, hub.job(name)))
+    except errors.StatusError as error:
+        finished_at = format_time(time.time())
+        failure = {"phase": "Failed", "reason": "PodCreationFailed", "message": error.message}
+        return set_status(hub, name, **failure, finishTime=finished_at)
     return set_status(hub, name, phase="Running", podName=name)
 
 
@@ -157,6 +168,14 @@ def make_pod(hub: System, job: Document) -> Document:
     environ = {"PHJOB_ARTIFACT_ENABLED": "true", "PHJOB_ARTIFACT_LIMIT_FILES": "1000", "GROUP_NAME": spec["groupName"]}
     main["env"] += [{"name": variable, "value": value} for variable, value in environ.items()]
     return pod
+
+
+def requeue(hub: System, name: str) -> None:
+    """Delete the pod, which has not started, and create it again, as PrimeHub's controller does after 180 seconds."""
+    with hub.objects("pods") as pods:
+        pods.delete(name, grace_seconds=0)
+    hub.wait(lambda: name not in hub.pods(), f"the end of pod {name}")
+    create_pod(hub, name)
 
 
 def cancel(hub: System, name: str) -> None:

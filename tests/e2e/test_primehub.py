@@ -19,6 +19,7 @@ from tests.e2e import fake_primehub as primehub
 from tests.e2e.api_client import E2eApiClient, create_api_token, reachable_api
 from tests.e2e.conftest import CRDS, IMAGE, NAMESPACES, crd, ensure_crd
 from tests.e2e.fake_primehub import NAMESPACE
+from tests.e2e.fellow_webhook import fellow_webhook
 from tests.e2e.installation import ROOT, install, leftovers, uninstall, write_overlay
 from tests.e2e.kubectl import kubectl
 from tests.e2e.store import READER_POD, StoreReader, reader_pod
@@ -143,6 +144,51 @@ def test_scrape_annotations_lead_to_the_metrics(hub: System) -> None:
         assert annotations["prometheus.io/scrape"] == "true"
         path = f"/api/v1/namespaces/{NAMESPACE}/pods/{scheme}:{pod}:{port}/proxy/metrics"
         assert "phjob_artifact_" in kubectl("get", "--raw", path)
+
+
+@pytest.fixture(scope="module")
+def fellow(hub: System) -> Iterator[None]:
+    """A fellow webhook that the API server calls after the product's."""
+    with fellow_webhook(hub.namespace, hub.image):
+        yield
+    kubectl("label", "namespace", hub.namespace, "primehub.io/artifact-injection-")
+
+
+PRIVATE_FILE = "mkdir -p artifacts; umask 077; echo kept > artifacts/f"
+
+
+@pytest.mark.usefixtures("fellow")
+def test_the_sidecar_is_repaired_after_a_fellow_webhook(hub: System) -> None:
+    damage = ("drop-restart-policy", "drop-restart-policy-and-lifecycle", "drop-init-containers", "drop-volume")
+    names = [f"fellow-{change}-once" for change in damage]
+    for name in names:
+        primehub.start_job(hub, name, PRIVATE_FILE)
+    for name in names:
+        hub.wait_pod_ended(name)
+        primehub.set_status(hub, name, phase="Succeeded")
+        assert wait_for_result(hub, name)["state"] == "sealed"
+        assert hub.store.files(name) == {"f": "kept\n"}
+
+
+@pytest.mark.usefixtures("fellow")
+def test_jobs_that_a_fellow_webhook_prevents_are_reported_and_switch_injection_off(hub: System) -> None:
+    refused, blocked, removed = (
+        f"fellow-{change}-again"
+        for change in ("drop-restart-policy", "drop-restart-policy-and-lifecycle", "drop-init-containers")
+    )
+    for name in (refused, blocked, removed):
+        primehub.start_job(hub, name, PRIVATE_FILE)
+    assert hub.job(refused)["status"]["reason"] == "PodCreationFailed"
+    for name in (refused, blocked):
+        hub.wait(lambda name=name: "CollectorFailed" in hub.events(name), f"the event on {name}")  # type: ignore[misc]
+    for name in (blocked, removed):
+        assert wait_for_result(hub, name)["reason"] == "changed"
+        assert "ArtifactsNotCollected" in hub.events(name)
+    hub.wait_pod_ended(removed)
+    hub.wait(lambda: not hub.is_injecting(), "injection is switched off")
+    primehub.requeue(hub, blocked)
+    hub.wait_pod_ended(blocked)
+    assert hub.store.files(blocked) == {"f": "kept\n"}  # copied by PrimeHub's wrapper
 
 
 def test_uninstalling_keeps_primehubs_objects(hub: System, admin: Client, hello: str, overlay: Path) -> None:
