@@ -39,7 +39,7 @@ class PodWarnings:
         try:
             page = next(self._events.pages(selectors, _MAX_EVENTS))
         except errors.KubeError as error:
-            logger.warning("cannot read the pod's events", job=pod.name, error=error)
+            logger.warning("cannot read the pod's events", pod=pod.name, error=error)
             return ""
         warnings = [event for event in page.items if _is_of_kubelet(event)]
         latest: dict[str, Any] = max(warnings, key=lambda event: text_field(event, "lastTimestamp", 64), default={})

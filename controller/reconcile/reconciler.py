@@ -117,7 +117,7 @@ class Reconciler:
         pod = self._caches.pods.get(key)
         action, check_at = shorten_deletion(pod, self._now()) if pod else Shortening()
         if pod and action:
-            logger.info("main ignores SIGTERM, its pod is deleted again with a short grace period", job=pod.name)
+            logger.info("main ignores SIGTERM, its pod is deleted again with a short grace period", pod=pod.name)
             self._delete_pod(pod.name, action)
         return check_at
 
@@ -253,7 +253,7 @@ class Reconciler:
         if deleted.get("metadata", {}).get("deletionGracePeriodSeconds"):  # otherwise the pod is gone already
             self._caches.pods.record_write(deleted)
         grace_seconds = "default" if action.grace_seconds is None else action.grace_seconds
-        logger.info("pod deleted", job=name, grace_seconds=grace_seconds)
+        logger.info("pod deleted", pod=name, grace_seconds=grace_seconds)
 
     def _create_pod(self, key: str, job: PhJob, action: CreatePod, now: float) -> float | None:
         not_before = self._not_before.get(key, 0.0)
