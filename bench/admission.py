@@ -152,7 +152,7 @@ def _review() -> object:
 def _ours(certificate: ServedCertificate) -> flask.Flask:
     settings = WebhookSettings.from_env({"PHJOB_SIDECAR_IMAGE": "registry.example/sidecar:1"})
     metrics = WebhookMetrics(CollectorRegistry(), certificate.expires_at)
-    return create_app(settings, lambda: ClusterVersion((1, 34)), metrics, certificate.problem)
+    return create_app(settings, lambda: ClusterVersion((1, 34)), metrics, certificate.problem, lambda _: True)
 
 
 def _empty(_certificate: ServedCertificate) -> flask.Flask:

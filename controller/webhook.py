@@ -17,8 +17,9 @@ from artifacts.exposition import expose
 from artifacts.log import Fields, get_logger
 from controller.documents import mapping_field, text_field
 from controller.inject.cluster_version import ClusterVersion
-from controller.inject.injection import inject
-from controller.inject.pod import GROUP_LABEL
+from controller.inject.injection import inject, withhold
+from controller.inject.pod import GROUP_LABEL, INJECTED
+from controller.injection_pauses import pod_owner
 from controller.metrics import WebhookMetrics
 from controller.patch import make_patch
 from controller.review import AdmissionRequest, InvalidReview, allow, parse_review
@@ -39,8 +40,13 @@ def create_app(
     cluster: Callable[[], ClusterVersion],
     metrics: WebhookMetrics,
     problem: Callable[[], str],
+    may_inject: Callable[[str], bool],
 ) -> flask.Flask:
-    """Create the application. `problem` returns why the application is not ready, or "" if it is."""
+    """Create the application.
+
+    `problem` returns why the application is not ready, or "" if it is. `may_inject` returns whether injection is on for
+    the pods of an owner.
+    """
     app = flask.Flask("webhook", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
     limiter = ReviewLimiter()
@@ -52,7 +58,7 @@ def create_app(
             with metrics.seconds.time(), limiter.reading(length):
                 body = _read_body()
                 with limiter.reviewing(length):
-                    return _review(parse_review(body), settings, cluster, metrics)
+                    return _review(parse_review(body), settings, cluster, metrics, may_inject)
         except InvalidReview as error:
             message, status = str(error), 400
         except RequestEntityTooLarge:
@@ -90,12 +96,15 @@ def _review(
     settings: WebhookSettings,
     cluster: Callable[[], ClusterVersion],
     metrics: WebhookMetrics,
+    may_inject: Callable[[str], bool],
 ) -> dict[str, Any]:
     if request.pod is None:
         metrics.requests.labels("not-asked").inc()
         return allow(request.uid)
     try:
         injection = inject(request.pod, settings, cluster())
+        if injection.outcome == INJECTED and not may_inject(pod_owner(mapping_field(request.pod, "metadata"))):
+            injection = withhold(request.pod, settings, "paused")
         response = allow(request.uid, list(make_patch(request.pod, injection.pod)), injection.warnings)
     except Exception as error:  # noqa: BLE001 - a job must never fail because of the collector
         metrics.requests.labels("error").inc()

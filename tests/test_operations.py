@@ -5,7 +5,8 @@ from pathlib import Path
 
 from artifacts.environment import Setting
 from artifacts.job_options import ANNOTATION_PREFIX, OPTIONS
-from controller.inject.pod import OUTCOME_ANNOTATION, RESULT_ANNOTATION
+from controller.inject.pod import GROUP_LABEL, OUTCOME_ANNOTATION, RESULT_ANNOTATION, USER_LABEL
+from controller.injection_pauses import RESUMED_AT_ANNOTATION
 from controller.reconcile import settings
 from controller.reconcile.events import (
     ARTIFACT_EVENTS,
@@ -46,7 +47,10 @@ def test_page_lists_all_reasons_for_pods_without_a_sidecar() -> None:
 def test_page_names_only_labels_and_annotations_of_the_code() -> None:
     named = {name.replace("\\", "") for name in re.findall(r"primehub\\?\.io/[a-z-]*[a-z]", PAGE)}
     options = {ANNOTATION_PREFIX + name.replace("_", "-") for name in OPTIONS}
-    assert named - options == {INJECTION_LABEL, RESULT_ANNOTATION, OUTCOME_ANNOTATION}
+    assert named - options == {
+        *(INJECTION_LABEL, RESUMED_AT_ANNOTATION, USER_LABEL, GROUP_LABEL),
+        *(RESULT_ANNOTATION, OUTCOME_ANNOTATION),
+    }
 
 
 def test_folders_exist() -> None:

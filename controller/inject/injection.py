@@ -42,6 +42,7 @@ OUTCOMES = {
     "repaired": "another webhook had changed the sidecar, which was restored",
     "opted-out": "collection is disabled for this pod, or for all pods by default",
     "name-taken": f"the pod has its own container {SIDECAR} or volume {MASK}: rename it",
+    "paused": "sidecars failed repeatedly, so injection is paused; it is tried again automatically",
     "old-kubernetes": "sidecars need Kubernetes 1.29 or newer, but the API server or a node is older",
     "unknown-version": (
         "the webhook could not read the cluster's Kubernetes version: it had just started, or the API server did not "
@@ -88,6 +89,13 @@ def inject(pod: Mapping[str, Any], settings: WebhookSettings, cluster: ClusterVe
     if found is not None and _normalized(result) == _normalized(pod):
         return Injection(copy.deepcopy(dict(pod)), "already-injected", [])
     return Injection(result, INJECTED if found is None else "repaired", warnings)
+
+
+def withhold(pod: Mapping[str, Any], settings: WebhookSettings, outcome: str) -> Injection:
+    """Return the pod without a sidecar, with a reason that is not in the pod."""
+    bare = _copy_outline(pod)
+    remove_traces(bare, settings)
+    return _decline(bare, outcome)
 
 
 def _copy_outline(pod: Mapping[str, Any]) -> Document:

@@ -16,7 +16,7 @@ OUTCOME_ANNOTATION = ANNOTATION_PREFIX + "sidecar"
 INJECTED = "injected"  # its value in pods with the sidecar; in other pods the reason
 ORIGINAL_GRACE_ANNOTATION = ANNOTATION_PREFIX + "original-grace-seconds"
 RESULT_ANNOTATION = ANNOTATION_PREFIX + "result"  # on PhJobs: the status of their artifacts
-GROUP_LABEL = "primehub.io/group"
+GROUP_LABEL, USER_LABEL = "primehub.io/group", "primehub.io/user"
 
 # The API server accepts 256 KiB of annotations per object, names and values together. 1 KiB is reserved for ours.
 MAX_POD_ANNOTATION_BYTES = 255 * 1024

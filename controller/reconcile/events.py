@@ -32,7 +32,7 @@ ARTIFACT_EVENTS = {
 SWITCHED_OFF = (
     "Warning",
     "CollectorSwitchedOff",
-    "Sidecars failed repeatedly, so the controller switched injection off for this namespace",
+    "Sidecars failed repeatedly, so the controller paused injection",
 )
 LEFT_TO_WRAPPER = (
     "Warning",
@@ -75,11 +75,15 @@ def pod_delayed_event(error: str) -> JobEvent:
     return JobEvent(kind, reason, f"{text}: {printable(error[:900])}", "")
 
 
-def switched_off_event(pod_uid: str, failure: str, remedy: str) -> JobEvent:
-    """Return the event on the job whose sidecar's failure switched injection off."""
+def paused_event(about: str, failure: str, scope: str, until: str, remedy: str) -> JobEvent:
+    """Return the event on the job whose sidecar's failure paused injection for `scope`."""
     kind, reason, text = SWITCHED_OFF
     return JobEvent(
-        kind, reason, f"{text}. The sidecar of this job failed: {failure}. Fix the cause, then run: {remedy}", pod_uid
+        kind,
+        reason,
+        f"{text} for {scope} until {until}, and will then try single pods. The sidecar of this job failed: "
+        f"{failure[:400]}. To try again at once, run: {remedy}",
+        about,
     )
 
 

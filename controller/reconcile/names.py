@@ -13,15 +13,12 @@ from controller.inject.pod import (
 )
 
 API_VERSION, KIND = "primehub.io/v1alpha1", "PhJob"
-USER_LABEL = "primehub.io/user"
 
 ENABLED_ANNOTATION = option_annotation("enabled")
 # On a pod that the reconciler created without the sidecar: the reason ("quota", "refused" or "start").
 NO_SIDECAR_ANNOTATION = "primehub.io/without-artifact-sidecar"
-# On the namespace: "off" excludes it from the webhook's namespaceSelector.
+# On the namespace, set by a person: "off" excludes it from the webhook's namespaceSelector.
 INJECTION_LABEL, INJECTION_OFF = "primehub.io/artifact-injection", "off"
-# On the namespace, never removed: the time (RFC 3339) when the controller last set the label.
-SWITCHED_OFF_AT_ANNOTATION = "primehub.io/artifact-injection-switched-off-at"
 
 _NOT_COPIED = (
     EXPIRY_ANNOTATION,

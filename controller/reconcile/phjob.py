@@ -61,6 +61,7 @@ class PhJob:
     annotated_expiry: int
     missing_since: int
     group: str
+    user: str
     status: Mapping[str, Any]
     status_artifact: ArtifactStatus | None
     annotated_artifact: ArtifactStatus | None
@@ -121,7 +122,8 @@ def read_phjob(document: Mapping[str, Any]) -> PhJob:
         ttl_seconds=integer_field(spec, "ttlSecondsAfterFinished"),
         annotated_expiry=parse_expiry_annotation(text_field(annotations, EXPIRY_ANNOTATION)),
         missing_since=parse_expiry_annotation(text_field(annotations, MISSING_ANNOTATION)),
-        group=sys.intern(text_field(spec, "groupName", 64)),  # many jobs share few groups
+        group=sys.intern(text_field(spec, "groupName", 64)),  # many jobs share few groups and users
+        user=sys.intern(text_field(spec, "userName", 256)),
         status=_read_status(status),
         status_artifact=read_artifact_status(status.get("artifact")),
         annotated_artifact=read_result_annotation(

@@ -18,6 +18,7 @@ from controller.documents import (
     text_field,
     time_field,
 )
+from controller.inject.container import COMMAND
 from controller.inject.mounts import MASK
 from controller.inject.pod import (
     INJECTED,
@@ -28,6 +29,7 @@ from controller.inject.pod import (
 )
 from controller.inject.traces import is_sidecar
 from controller.inject.wrapper import copies_artifacts
+from controller.injection_pauses import pod_owner
 from controller.reconcile.names import ENABLED_ANNOTATION, NO_SIDECAR_ANNOTATION
 
 _MAX_SUMMARY_CHARACTERS = 4096
@@ -85,7 +87,8 @@ class Pod:
     exists, and this is its last known state. If `is_changed`, another webhook changed or removed the sidecar after
     injection, so that it collects nothing; if it also `blocks_main`, it is an ordinary init container, for whose end
     main waits. `warning` is the kubelet's latest Event of type Warning if nothing else explains why the pod does not
-    start; it is not part of the document. Times from a kubelet whose clock is behind are corrected.
+    start; it is not part of the document. `owner` is a key of `injection_pauses`, `sidecar_image` the sidecar's image in
+    the spec; `runs_sidecar` is false if it runs another command. Times from a kubelet whose clock is behind are corrected.
     """
 
     name: str
@@ -116,6 +119,9 @@ class Pod:
     is_changed: bool = False
     blocks_main: bool = False
     warning: str = ""
+    owner: str = ""
+    sidecar_image: str = ""
+    runs_sidecar: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -193,6 +199,9 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         blocks_main=is_changed and bool(sidecar),
         has_wrapper=copies_artifacts(find_named(mapping_list(spec, "containers"), MAIN)),
         deletion_grace_seconds=integer_field(metadata, "deletionGracePeriodSeconds"),
+        owner=pod_owner(metadata),
+        sidecar_image=text_field(sidecar, "image"),
+        runs_sidecar=sidecar.get("command") == COMMAND,
     )
 
 

@@ -12,13 +12,12 @@ from typing import Any
 from artifacts.errors import ArtifactError
 from controller.documents import text_field
 from controller.inject.mounts import HOME, PHFS
-from controller.inject.pod import GROUP_LABEL, MAIN, SIDECAR
+from controller.inject.pod import GROUP_LABEL, MAIN, SIDECAR, USER_LABEL
 from controller.reconcile.names import (
     API_VERSION,
     ENABLED_ANNOTATION,
     KIND,
     NO_SIDECAR_ANNOTATION,
-    USER_LABEL,
     escape_label,
     group_sub_path,
 )

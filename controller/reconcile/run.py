@@ -53,7 +53,10 @@ class Controller:
         client.observe(self._kube.observe_request)
         self._queue = WorkQueue(on_wait=self._metrics.queue_seconds.observe)
         self._breaker = Breaker(
-            ResourceClient(client, Resource("", "v1", "namespaces")), namespace, settings.breaker_failures
+            ResourceClient(client, Resource("", "v1", "namespaces")),
+            ResourceClient(client, Resource("", "v1", "configmaps", namespace)),
+            namespace,
+            settings.breaker_failures,
         )
         events = ResourceClient(client, Resource("", "v1", "events", namespace))
         self._reconciler = Reconciler(
@@ -219,8 +222,10 @@ class Controller:
         add = self._metrics.add_gauge
         add("queue_depth", "PhJobs in the queue", lambda: len(self._queue))
         add("leader", "1 while this replica leads", lambda: self._election.is_leader)
-        text = "1 while the namespace's label switches injection off"
+        text = "1 while injection is disabled by the namespace's label, or paused for all after failures of sidecars"
         add("injection_off", text, lambda: self._breaker.is_off)
+        text = "Users for whom injection is paused after failures of their sidecars"
+        add("injection_paused_users", text, lambda: self._breaker.paused_owners)
         states = {state: partial(self._open_pods, state) for state in PENDING}
         text = "Pods whose artifacts are being collected"
         self._metrics.add_labelled_gauge("open_pods", text, "state", states)

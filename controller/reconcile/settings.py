@@ -84,10 +84,18 @@ SETTINGS_TABLE = (
         "breaker_failures",
         "3",
         number(0, 1000),
-        "number of consecutive sidecar failures after which injection is switched off; 0: never",
+        "number of a user's consecutive sidecar failures after which injection is paused for that user, and of users "
+        "with such failures after which it is paused for all; 0: never",
     ),
     METRICS_GROUPS,
     LOG_FORMAT,
+    Setting(
+        "sidecar_image",
+        "PHJOB_SIDECAR_IMAGE",
+        "",
+        str,
+        "image of the sidecar, as it is in pods; failures with other images do not pause injection; empty: any image",
+    ),
     Setting(
         "collects", ARTIFACT + "ENABLED", "true", flag, "inject the sidecar; false: only into pods that ask for it"
     ),
@@ -123,6 +131,7 @@ class ReconcilerSettings:
     breaker_failures: int
     metrics_groups: int
     log_format: str
+    sidecar_image: str
     collects: bool
 
     @classmethod

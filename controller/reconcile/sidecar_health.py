@@ -49,6 +49,12 @@ def kubelet_error(pod: Pod) -> str:
     return ": ".join(filter(None, [sidecar.start_error, sidecar.message])) if sidecar.start_error else ""
 
 
+def is_configured_sidecar(pod: Pod, settings: ReconcilerSettings) -> bool:
+    """Whether the pod's sidecar is the one that the webhook injects: others, which users can add, prove nothing."""
+    is_image = not settings.sidecar_image or pod.sidecar_image == settings.sidecar_image
+    return (pod.has_sidecar or pod.blocks_main) and pod.runs_sidecar and is_image
+
+
 def next_sidecar_check(pod: Pod, settings: ReconcilerSettings, now: float) -> float | None:
     """Return when to check the sidecar's start or end next, or None."""
     if not pod.has_sidecar or pod.is_gone or pod.is_finished:

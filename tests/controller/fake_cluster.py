@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from controller.inject.container import COMMAND
+from controller.injection_pauses import CONFIG_MAP
 from tests.controller.objects import ended, rfc3339, running, summary
 from tests.kube.apiserver import ApiServer, parse_path
 from tests.kube.objectstore import ApiError, Document
@@ -17,6 +19,7 @@ from tests.kube.objectstore import ApiError, Document
 PHJOBS = "/apis/primehub.io/v1alpha1/namespaces/ns/phjobs"
 PODS = "/api/v1/namespaces/ns/pods"
 NAMESPACE = "/api/v1/namespaces/ns"
+PAUSES = f"/api/v1/namespaces/ns/configmaps/{CONFIG_MAP}"
 EVENTS = "/api/v1/namespaces/ns/events"
 
 
@@ -29,6 +32,7 @@ class FakeCluster:
         self.change: Callable[[Document], None] = lambda _: None  # as a webhook that runs after the injecting one
         self.created: dict[str, list[str]] = {}
         server.create_handlers["pods"] = self._create
+        server.put(PAUSES, {"metadata": {}})
         server.put(NAMESPACE, {"metadata": {"labels": {"team": "a"}}})
 
     def add_job(self, name: str, command: str = "true", **fields: Any) -> None:
@@ -89,7 +93,8 @@ class FakeCluster:
             metadata |= {"creationTimestamp": rfc3339(time.time()), "finalizers": ["kubelet"]}
             if self.inject and metadata["annotations"].get("primehub.io/artifact-enabled") != "false":
                 metadata["annotations"]["primehub.io/artifact-sidecar"] = "injected"
-                pod["spec"]["initContainers"] = [{"name": "phjob-artifacts", "restartPolicy": "Always"}]
+                sidecar = {"name": "phjob-artifacts", "restartPolicy": "Always", "command": COMMAND}
+                pod["spec"]["initContainers"] = [sidecar]
                 pod["spec"]["volumes"] = [*pod["spec"].get("volumes", []), {"name": "phjob-artifacts-no-token"}]
             self.change(pod)
             pod["status"] = {"phase": "Pending"}

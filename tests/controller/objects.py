@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from controller.inject.container import COMMAND
 from controller.reconcile.phjob import PhJob, read_phjob
 from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.settings import ReconcilerSettings
@@ -64,7 +65,7 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
         "namespace": "ns",
         "uid": uid,
         "resourceVersion": "9",
-        "labels": {"app": "primehub-job"},
+        "labels": {"app": "primehub-job", "primehub.io/user": "escaped-ann"},
         "creationTimestamp": rfc3339(created),
         "annotations": dict(injected if sidecar is not None else {}) | dict(annotations or {}),
         "ownerReferences": [{"kind": "PhJob", "uid": owner, "name": "job"}],
@@ -84,7 +85,8 @@ def pod_document(  # noqa: PLR0913 - the columns of tables
         status.setdefault("containerStatuses", []).append({"name": "other", "state": other})
     if sidecar is not None:
         env = [] if retention is None else [{"name": "PHJOB_ARTIFACT_RETENTION_SECONDS", "value": retention}]
-        spec["initContainers"] = [{"name": "phjob-artifacts", "restartPolicy": "Always", "env": env}]
+        container = {"name": "phjob-artifacts", "image": "sidecar:1", "restartPolicy": "Always", "command": COMMAND}
+        spec["initContainers"] = [container | {"env": env}]
         status["initContainerStatuses"] = [{"name": "phjob-artifacts", "state": sidecar}]
     return {"metadata": metadata, "spec": spec, "status": status}
 

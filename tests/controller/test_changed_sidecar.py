@@ -20,7 +20,7 @@ from controller.reconcile.sidecar_health import (
     start_failure,
 )
 from controller.reconcile.status_plan import CreatePod, DeletePod, plan_status
-from tests.controller.fake_cluster import NAMESPACE, PHJOBS, PODS, fake_cluster
+from tests.controller.fake_cluster import PHJOBS, PODS, fake_cluster
 from tests.controller.objects import (
     NOW,
     POD_UID,
@@ -37,7 +37,7 @@ from tests.controller.objects import (
 from tests.controller.pod_samples import injected, make_pod
 from tests.controller.test_reconcile import running_controller, samples
 from tests.fellow_changes import DAMAGE
-from tests.kube.apiserver import ApiServer, parse_path
+from tests.kube.apiserver import ApiServer
 from tests.kube.informers import until
 from tests.kube.objectstore import ApiError
 
@@ -204,16 +204,19 @@ def test_jobs_end_with_an_event_if_the_sidecar_is_removed_or_blocks_main(server:
         assert samples(controller, "phjob_artifact_sidecar_start_failures_total") == {"": 2.0}
 
 
-@pytest.mark.parametrize("change", ["drop-sidecar", "drop-restart-policy-and-lifecycle"])
-def test_changed_sidecars_switch_injection_off(server: ApiServer, change: str) -> None:
+@pytest.mark.parametrize(("change", "paused"), [("drop-sidecar", {}), ("drop-restart-policy-and-lifecycle", {"": 1.0})])
+def test_sidecars_that_another_webhook_made_block_main_pause_injection(
+    server: ApiServer, change: str, paused: dict[str, float]
+) -> None:
+    """A removed sidecar does not block main, and is no evidence: users can create pods with our annotation alone."""
     with fake_cluster(server) as (cluster, _), running_controller(server) as controller:
         cluster.change = DAMAGE[change]
         for name in ("a", "b", "c"):
             cluster.add_job(name)
             until(lambda name=name: cluster.phase(name) == ("Succeeded", "not-injected"), name)  # type: ignore[misc]
-        until(lambda: samples(controller, "phjob_artifact_injection_off") == {"": 1.0}, "injection is off")
-        labels = server.objects.get(parse_path(NAMESPACE))["metadata"]["labels"]
-        assert labels["primehub.io/artifact-injection"] == "off"
+        until(lambda: samples(controller, "phjob_artifact_sidecar_start_failures_total") == {"": 3.0}, "failures")
+        until(lambda: samples(controller, "phjob_artifact_injection_paused_users") == paused, "the pause")
+        assert samples(controller, "phjob_artifact_injection_off") == {}  # they are all of one user
 
 
 def test_beside_another_controller_a_blocked_job_has_events_and_counts(server: ApiServer) -> None:
@@ -230,7 +233,7 @@ def test_beside_another_controller_a_blocked_job_has_events_and_counts(server: A
             assert "without restartPolicy: Always" in cluster.message(name, "CollectorFailed")
             until(lambda name=name: cluster.result(name).get("reason") == "changed", name)  # type: ignore[misc]
         assert samples(controller, "phjob_artifact_sidecar_start_failures_total") == {"": 3.0}
-        until(lambda: samples(controller, "phjob_artifact_injection_off") == {"": 1.0}, "injection is off")
+        until(lambda: samples(controller, "phjob_artifact_injection_paused_users") == {"": 1.0}, "the pause")
         assert not any(request.method == "DELETE" and request.path.startswith(PODS) for request in server.requests)
 
 
@@ -242,7 +245,7 @@ def test_beside_another_controller_refused_pods_have_events_and_count(server: Ap
             until(lambda name=name: "CollectorFailed" in cluster.events(name), name)  # type: ignore[misc]
             assert "may not be set for init containers" in cluster.message(name, "CollectorFailed")
         cluster.add_job("old", status=status | {"finishTime": rfc3339(time.time() - 3600)})
-        until(lambda: samples(controller, "phjob_artifact_injection_off") == {"": 1.0}, "injection is off")
+        until(lambda: samples(controller, "phjob_artifact_injection_paused_users") == {"": 1.0}, "the pause")
         assert samples(controller, "phjob_artifact_sidecar_start_failures_total") == {"": 3.0}
         assert cluster.events("old") == []
         assert not any(

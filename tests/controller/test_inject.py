@@ -408,7 +408,7 @@ def test_the_order_of_webhooks_does_not_matter(mutate: Any) -> None:
 
 
 def test_all_outcomes_are_documented_and_tested() -> None:
-    others = {"opted-out", "old-kubernetes", "unknown-version", "annotations-full"}
+    others = {"opted-out", "paused", "old-kubernetes", "unknown-version", "annotations-full"}
     reached = {*WITH_SIDECAR, *others, *(reason for reason, _ in REASONS)}
     assert reached == set(OUTCOMES)
 

@@ -14,7 +14,7 @@ from controller.reconcile import reconciler, run
 from controller.reconcile.run import Controller
 from controller.reconcile.status_plan import plan_status
 from kube.client import Client
-from tests.controller.fake_cluster import NAMESPACE, PHJOBS, PODS, fake_cluster
+from tests.controller.fake_cluster import PAUSES, PHJOBS, PODS, fake_cluster
 from tests.controller.objects import SETTINGS, rfc3339, waiting
 from tests.kube.apiserver import ApiServer, parse_path
 from tests.kube.faults import Request
@@ -113,12 +113,14 @@ def test_jobs_run_without_a_webhook_and_report_missing_artifacts(server: ApiServ
         assert samples(controller, "phjob_artifact_results_total") == {"not-injected,webhook": 1.0}
 
 
-def test_pods_are_recreated_without_failing_sidecars_and_three_failures_switch_injection_off(server: ApiServer) -> None:
+def test_pods_are_recreated_without_failing_sidecars_and_failures_of_three_users_pause_injection(
+    server: ApiServer,
+) -> None:
     with fake_cluster(server) as (cluster, kubelet), running_controller(server) as controller:
         kubelet.starts_pods = False
         names = ["a", "b", "c"]
         for name in names:
-            cluster.add_job(name)
+            cluster.add_job(name, spec={"userName": f"user-{name}"})
         until(lambda: len(cluster.pods()) == 3, "pods")
         for pod in cluster.pods():
             condition = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(time.time() - 60)}
@@ -136,8 +138,7 @@ def test_pods_are_recreated_without_failing_sidecars_and_three_failures_switch_i
         assert others == ["CollectorSwitchedOff"]  # on the job of the last failure
         assert samples(controller, "phjob_artifact_results_total") == {"not-injected,start": 3.0}
         assert samples(controller, "phjob_artifact_sidecar_start_failures_total") == {"": 3.0}
-        labels = server.objects.get(parse_path(NAMESPACE))["metadata"]["labels"]
-        assert labels == {"team": "a", "primehub.io/artifact-injection": "off"}
+        assert server.objects.get(parse_path(PAUSES))["data"].keys() == {"all"}
         assert samples(controller, "phjob_artifact_injection_off") == {"": 1.0}
 
 

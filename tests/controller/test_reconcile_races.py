@@ -10,7 +10,6 @@ from controller.inject.pod import RESULT_ANNOTATION
 from controller.reconcile.breaker import Breaker
 from controller.reconcile.events import EventRecorder
 from controller.reconcile.metrics import ReconcilerMetrics
-from controller.reconcile.names import INJECTION_LABEL, INJECTION_OFF
 from controller.reconcile.phjob import PhJob, read_phjob
 from controller.reconcile.pod import Pod, read_pod
 from controller.reconcile.pod_warnings import PodWarnings
@@ -19,7 +18,7 @@ from kube import errors
 from kube.client import Client
 from kube.indexer import Indexer
 from kube.objects import Resource, ResourceClient
-from tests.controller.fake_cluster import PHJOBS, PODS
+from tests.controller.fake_cluster import PAUSES, PHJOBS, PODS
 from tests.controller.objects import (
     NOW,
     SETTINGS,
@@ -57,7 +56,7 @@ class Replica:
             Caches(self.phjobs, self.pods),
             replace(SETTINGS, reconcile=reconcile),
             ReconcilerMetrics(self.registry),
-            Breaker(namespaces, "ns", 3),
+            Breaker(namespaces, ResourceClient(client, Resource("", "v1", "configmaps", "ns")), "ns", 3),
             lambda: NOW + 20,
         )
 
@@ -229,11 +228,12 @@ def test_a_new_leader_does_not_count_old_crashes(
     assert replica.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == counted
 
 
-@pytest.mark.parametrize(("working", "is_off"), [((), True), ((NOW - 60,), True), ((NOW - 15,), False)])
+@pytest.mark.parametrize(("working", "is_paused"), [((), True), ((NOW - 60,), True), ((NOW - 15,), False)])
 def test_a_new_leader_orders_failures_by_creation_time(
-    server: ApiServer, client: Client, working: tuple[float, ...], is_off: bool
+    server: ApiServer, client: Client, working: tuple[float, ...], is_paused: bool
 ) -> None:
     server.put("/api/v1/namespaces/ns", {"metadata": {"name": "ns"}})
+    server.put(PAUSES, {"metadata": {}})
     replica = Replica(client)
     for number, created in enumerate((NOW - 20, NOW - 18, NOW - 10, *working)):
         sidecar = running(created) if created in working else ended(1, since=created)
@@ -249,8 +249,7 @@ def test_a_new_leader_orders_failures_by_creation_time(
         replica.pods.apply_event("ADDED", pod)
     for key in replica.phjobs.list_keys():
         replica.reconciler.reconcile(key)
-    labels = server.objects.get(parse_path("/api/v1/namespaces/ns"))["metadata"].get("labels", {})
-    assert (labels == {INJECTION_LABEL: INJECTION_OFF}) is is_off
+    assert (server.objects.get(parse_path(PAUSES)).get("data", {}).keys() == {"user.escaped-ann"}) is is_paused
     assert replica.registry.get_sample_value("phjob_artifact_sidecar_start_failures_total") == 3.0
 
 

@@ -33,6 +33,7 @@ def test_documented_defaults() -> None:
         breaker_failures=3,
         metrics_groups=0,
         log_format="text",
+        sidecar_image="",
         collects=True,
     )
 
@@ -45,5 +46,5 @@ def test_all_problems_are_reported_at_once() -> None:
 
 
 def test_variables_start_with_the_prefix() -> None:
-    others = {"PHJOB_ARTIFACT_ENABLED", "PHJOB_METRICS_GROUPS", "PHJOB_LOG_FORMAT"}
+    others = {"PHJOB_SIDECAR_IMAGE", "PHJOB_ARTIFACT_ENABLED", "PHJOB_METRICS_GROUPS", "PHJOB_LOG_FORMAT"}
     assert {row.env for row in SETTINGS_TABLE if not row.env.startswith(PREFIX)} == others

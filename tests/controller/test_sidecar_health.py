@@ -1,11 +1,18 @@
 """The health of a pod's sidecar, from the pod's status."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from controller.reconcile.pod import Pod, read_pod
-from controller.reconcile.sidecar_health import crash_reason, has_worked, next_sidecar_check, start_failure
+from controller.reconcile.sidecar_health import (
+    crash_reason,
+    has_worked,
+    is_configured_sidecar,
+    next_sidecar_check,
+    start_failure,
+)
 from tests.controller.objects import (
     NOW,
     SETTINGS,
@@ -87,3 +94,21 @@ def test_a_sidecar_is_late_only_if_its_pod_can_start(
 def test_a_sidecar_has_worked_or_crashed_or_is_undecided(current: Pod, worked: tuple[bool, bool], crash: str) -> None:
     assert (has_worked(current, SETTINGS, NOW + 20), has_worked(current, SETTINGS, NOW + 60)) == worked
     assert crash_reason(current) == crash
+
+
+@pytest.mark.parametrize(
+    ("change", "is_configured"),
+    [
+        ({}, True),
+        ({"image": "mallory/sidecar:1"}, False),
+        ({"image": None}, False),
+        ({"command": ["sh", "-c", "exit 3"]}, False),
+        ({"command": None}, False),
+        ({"name": "other"}, False),
+    ],
+)
+def test_only_the_configured_image_and_command_are_evidence(change: dict[str, Any], is_configured: bool) -> None:
+    document = pod_document(main=running(), sidecar=ended(3))
+    document["spec"]["initContainers"][0] |= change
+    settings = replace(SETTINGS, sidecar_image="sidecar:1")
+    assert is_configured_sidecar(read_pod(document), settings) == is_configured

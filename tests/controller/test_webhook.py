@@ -30,10 +30,16 @@ UID = "705ab4f5-6393-11e8-b7cc-42010a800002"
 class Webhook:
     """The application with its own registry."""
 
-    def __init__(self, cluster: Callable[[], ClusterVersion] = lambda: NEW, problem: str = "") -> None:
+    def __init__(
+        self,
+        cluster: Callable[[], ClusterVersion] = lambda: NEW,
+        problem: str = "",
+        may_inject: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self.registry = CollectorRegistry()
         metrics = WebhookMetrics(self.registry, lambda: 1700000000.0)
-        self.client: FlaskClient = webhook.create_app(SETTINGS, cluster, metrics, lambda: problem).test_client()
+        app = webhook.create_app(SETTINGS, cluster, metrics, lambda: problem, may_inject)
+        self.client: FlaskClient = app.test_client()
 
     def send(self, pod: Any, **request: Any) -> Document:
         """Send a review of `pod`; return the response in the returned review."""

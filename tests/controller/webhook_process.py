@@ -15,7 +15,7 @@ from tests.controller.pod_samples import NEW, SETTINGS
 
 def create_worker_app(certificate: ServedCertificate) -> flask.Flask:
     metrics = WebhookMetrics(CollectorRegistry(), certificate.expires_at)
-    return create_app(SETTINGS, lambda: NEW, metrics, certificate.problem)
+    return create_app(SETTINGS, lambda: NEW, metrics, certificate.problem, lambda _: True)
 
 
 if __name__ == "__main__":

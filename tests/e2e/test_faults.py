@@ -14,10 +14,10 @@ from tests.e2e.system import System
 
 WRITE_FILE = "mkdir artifacts; echo kept > artifacts/f"
 FILES = {"f": "kept\n"}
-WEBHOOK = "deployment/phjob-artifacts-webhook"
+WEBHOOK, CONTROLLER = "deployment/phjob-artifacts-webhook", "deployment/phjob-artifacts-controller"
 SECRET = "phjob-artifacts-webhook"
 EXPIRY = "phjob_artifact_webhook_certificate_expiry_timestamp_seconds"
-BREAKER = "primehub.io/artifact-injection"
+PAUSES = "phjob-artifacts-pauses"
 # Runs on the node: sends SIGKILL to the reconciler's process in the pod with the uid in argv[1].
 KILL = """
 import glob, os, signal, sys
@@ -154,43 +154,43 @@ def sidecar_image(system: System) -> Iterator[Any]:
     before = kubectl("-n", system.namespace, "get", WEBHOOK, "-o", f"jsonpath={path}")
 
     def use(image: str) -> None:
-        kubectl("-n", system.namespace, "set", "env", WEBHOOK, f"{name}={image}")
-        wait_for_rollout("webhook")
+        for part, deployment in (("webhook", WEBHOOK), ("controller", CONTROLLER)):
+            kubectl("-n", system.namespace, "set", "env", deployment, f"{name}={image}")
+            wait_for_rollout(part)
+        system.wait(lambda: leader_pod(system), "a leader")
         system.wait(lambda: system.injected_image() == image, f"pods get {image}")
 
     yield use
-    kubectl("label", "namespace", system.namespace, f"{BREAKER}-")
+    kubectl("-n", system.namespace, "patch", "configmap", PAUSES, "--type=merge", "-p", '{"data":null}')
     use(before)
 
 
 def test_crashing_sidecars_do_not_block_jobs_and_switch_injection_off(system: System, sidecar_image: Any) -> None:
     sidecar_image(system.image)  # an image without the sidecar
-    names = [system.create_job(f"fault-crash-{number}", WRITE_FILE) for number in range(3)]
+    names = [system.create_job(f"fault-crash-{number}", WRITE_FILE) for number in range(3)]  # of one user
     for name, status in system.wait_all_ended(names).items():
         assert status["phase"] == "Succeeded"
         # The sidecar may have run long enough for the kubelet to start main.
         assert status["artifact"]["state"] in ("not-injected", "unknown")
         assert {"ArtifactsNotCollected", "ArtifactsUnknown"} & system.events(name).keys()
-    document = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
-    assert document["metadata"]["labels"][BREAKER] == "off"  # after three failures in a row
+    assert paused(system) == ["user.escaped-ann"]  # after three failures in a row
     events = [event for name in names for event in system.events(name).items() if event[0] == "CollectorSwitchedOff"]
     assert len(events) == 1
-    assert f"kubectl label namespace {system.namespace} {BREAKER}-" in events[0][1]
+    assert f"kubectl -n {system.namespace} annotate configmap {PAUSES}" in events[0][1]
 
 
 def test_missing_sidecar_image_does_not_block_jobs_and_switches_injection_off(
     system: System, sidecar_image: Any
 ) -> None:
     sidecar_image("localhost/no-such-image:1")
-    names = [system.create_job(f"fault-no-image-{number}", WRITE_FILE) for number in range(3)]
+    names = [system.create_job(f"fault-no-image-{n}", WRITE_FILE, userName=f"user-{n}") for n in range(3)]
     for name, status in system.wait_all_ended(names).items():
         assert (status["phase"], status["artifact"]["state"]) == ("Succeeded", "not-injected")
         assert status["artifact"]["reason"] == "start"
         assert "the sidecar did not start" in system.events(name)["ArtifactsNotCollected"]
-    document = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
-    assert document["metadata"]["labels"][BREAKER] == "off"  # after three failures in a row
+    assert paused(system) == ["all"]  # after failures of three users
     status = system.wait_ended(system.create_job("fault-off", WRITE_FILE))
-    assert (status["phase"], status["artifact"]["reason"]) == ("Succeeded", "webhook")
+    assert (status["phase"], status["artifact"]["reason"]) == ("Succeeded", "paused")
     metrics = system.metrics("controller")
     assert metrics["phjob_artifact_sidecar_start_failures_total"] >= 3
     assert metrics["phjob_artifact_injection_off"] == 1
@@ -202,8 +202,37 @@ def test_new_leader_does_not_switch_off_repaired_injection(system: System) -> No
     wait_for_rollout("controller")
     system.wait(lambda: leader_pod(system), "a new leader")
     assert system.wait_ended(system.create_job("fault-repaired", WRITE_FILE))["artifact"]["state"] == "sealed"
-    document = json.loads(kubectl("get", "namespace", system.namespace, "-o", "json"))
-    assert BREAKER not in document["metadata"]["labels"]
+    assert paused(system) == []
+
+
+def test_imitated_sidecars_do_not_pause_injection(system: System) -> None:
+    """A user creates pods with our annotation and a container of the sidecar's name that fails, named as own PhJobs.
+
+    The pods lack the label when they are created, so the webhook does not review them.
+    """
+    names = [f"fault-imitated-{number}" for number in range(3)]
+    for name in names:
+        pod = system.pod(name, "sleep", "60")
+        pod["metadata"] |= {"labels": {}, "annotations": {"primehub.io/artifact-sidecar": "injected"}}
+        main = pod["spec"]["containers"][0]
+        sidecar = {"name": "phjob-artifacts", "image": main["image"], "restartPolicy": "Always"}
+        pod["spec"]["initContainers"] = [sidecar | {"command": ["sh", "-c", "exit 3"]}]
+        system.create_pod(pod)
+        uid = system.job(system.create_job(name, "true"))["metadata"]["uid"]
+        owner = {"apiVersion": "primehub.io/v1alpha1", "kind": "PhJob", "name": name, "uid": uid}
+        with system.objects("pods") as pods:
+            pods.merge(name, {"metadata": {"labels": {"app": "primehub-job"}, "ownerReferences": [owner]}})
+    before = system.metrics("controller")["phjob_artifact_sidecar_start_failures_total"]
+    system.wait_all_ended(names)
+    assert system.metrics("controller")["phjob_artifact_sidecar_start_failures_total"] >= before + 3
+    assert paused(system) == []
+    assert system.is_injecting()
+
+
+def paused(system: System) -> list[str]:
+    """Return for whom injection is paused."""
+    with system.objects("configmaps") as config_maps:
+        return sorted(config_maps.get(PAUSES).get("data") or {})
 
 
 def test_job_runs_without_sidecar_if_a_limit_range_rejects_the_sidecar(system: System) -> None:
