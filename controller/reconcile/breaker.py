@@ -83,12 +83,12 @@ class Breaker:
         self._recorded: OrderedDict[str, SidecarFailure] = OrderedDict()  # by UID
         self._pauses: Pauses = {}
         self._resumed_at = 0.0
-        self._is_disabled = False  # by a person, with the namespace's label
+        self.is_disabled = False  # by a person, with the namespace's label
 
     @property
     def is_off(self) -> bool:
         """Whether injection is disabled, paused, or on probation for all pods."""
-        return self._is_disabled or ALL in self._pauses
+        return self.is_disabled or ALL in self._pauses
 
     @property
     def paused_owners(self) -> int:
@@ -109,7 +109,7 @@ class Breaker:
         except errors.KubeError as error:
             logger.warning("cannot read whether injection is paused", namespace=self._namespace, error=error)
             return
-        self._is_disabled = text_field(mapping_field(metadata, "labels"), INJECTION_LABEL) == INJECTION_OFF
+        self.is_disabled = text_field(mapping_field(metadata, "labels"), INJECTION_LABEL) == INJECTION_OFF
         self._read(config_map)
 
     def _read(self, config_map: Mapping[str, Any]) -> None:

@@ -87,8 +87,9 @@ class Pod:
     exists, and this is its last known state. If `is_changed`, another webhook changed or removed the sidecar after
     injection, so that it collects nothing; if it also `blocks_main`, it is an ordinary init container, for whose end
     main waits. `warning` is the kubelet's latest Event of type Warning if nothing else explains why the pod does not
-    start; it is not part of the document. `owner` is a key of `injection_pauses`, `sidecar_image` the sidecar's image in
-    the spec; `runs_sidecar` is false if it runs another command. Times from a kubelet whose clock is behind are corrected.
+    start; it is not part of the document. `owner` is a key of `injection_pauses`, `sidecar_image` the sidecar's image
+    in the spec; `runs_sidecar` is false if it runs another command. Times from a kubelet whose clock is behind are
+    corrected.
     """
 
     name: str

@@ -42,6 +42,7 @@ from controller.reconcile.pod_builder import (
     build_pod,
     classify_refusal,
 )
+from controller.reconcile.pod_creator import PodCreator
 from controller.reconcile.pod_lookup import PodLookup
 from controller.reconcile.pod_metrics import must_count, pod_metrics
 from controller.reconcile.pod_warnings import PodWarnings
@@ -103,6 +104,7 @@ class Reconciler:
         self._failures = SidecarFailures(clients.events, caches.pods, settings, metrics, breaker)
         self._lookup = PodLookup(clients.pods, caches.pods)
         self._outcomes = OutcomeLimit()
+        self._pod_creator = PodCreator(clients.pods, settings, lambda: not breaker.is_disabled)
         self._not_before: dict[str, float] = {}  # when to retry the creation of a pod, by key
 
     def reconcile(self, key: str) -> float | None:
@@ -296,7 +298,8 @@ class Reconciler:
     def _create_with_fallback(self, job: PhJob, spec: PhJobSpec, no_sidecar_reason: str, now: float) -> None:
         """Create the pod. If it is refused with the sidecar, create it without."""
         try:
-            created = self._clients.pods.create(build_pod(job, spec, self._settings, no_sidecar_reason))
+            document = build_pod(job, spec, self._settings, no_sidecar_reason)
+            created = self._pod_creator.create(job, document, now)
         except (errors.Forbidden, errors.Invalid) as error:
             refusal = classify_refusal(error)
             if no_sidecar_reason or refusal is Refusal.NOT_PERMITTED:

@@ -27,7 +27,7 @@ class FakeCluster:
     """The API server's objects. `created` are the UIDs of all pods that were created, by job."""
 
     def __init__(self, server: ApiServer) -> None:
-        self.server, self.inject = server, True
+        self.server, self.inject, self.missed_reviews = server, True, 0
         self.refuse: Callable[[Document], None] = lambda _: None
         self.change: Callable[[Document], None] = lambda _: None  # as a webhook that runs after the injecting one
         self.created: dict[str, list[str]] = {}
@@ -90,8 +90,11 @@ class FakeCluster:
             if any(pod["metadata"]["name"] == name for pod in self.pods()):
                 raise ApiError(409, "AlreadyExists", f'pods "{name}" already exists')
             metadata = pod["metadata"]
-            metadata |= {"creationTimestamp": rfc3339(time.time()), "finalizers": ["kubelet"]}
-            if self.inject and metadata["annotations"].get("primehub.io/artifact-enabled") != "false":
+            metadata |= {"creationTimestamp": rfc3339(time.time())}
+            if not (is_missed := self.missed_reviews > 0):
+                metadata["finalizers"] = ["kubelet"]  # a pod without a node is removed at once
+            self.missed_reviews -= is_missed
+            if self.inject and not is_missed and metadata["annotations"].get("primehub.io/artifact-enabled") != "false":
                 metadata["annotations"]["primehub.io/artifact-sidecar"] = "injected"
                 sidecar = {"name": "phjob-artifacts", "restartPolicy": "Always", "command": COMMAND}
                 pod["spec"]["initContainers"] = [sidecar]

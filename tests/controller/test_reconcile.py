@@ -103,6 +103,44 @@ def test_faults_of_the_api_server_only_delay_jobs(server: ApiServer) -> None:
         assert 16 <= counted <= 20  # a write whose response was lost is not counted a second time
 
 
+@pytest.mark.parametrize("missed", [1, 2])
+def test_a_pod_that_the_webhook_did_not_review_is_replaced_before_it_starts(server: ApiServer, missed: int) -> None:
+    with fake_cluster(server) as (cluster, kubelet), running_controller(server) as controller:
+        kubelet.starts_pods = False
+        cluster.missed_reviews = missed
+        cluster.add_job("job")
+        until(lambda: len(cluster.created.get("job", [])) == missed + 1, "the replacement")
+        kubelet.starts_pods = True
+        until(lambda: cluster.phase("job") == ("Succeeded", "sealed"), "the end")
+        until(lambda: samples(controller, "phjob_artifact_results_total") == {"sealed,none": 1.0}, "the count")
+        assert len(cluster.created["job"]) == missed + 1
+
+
+def test_replacing_pods_ends_if_the_webhook_stays_down(server: ApiServer) -> None:
+    with fake_cluster(server) as (cluster, kubelet), running_controller(server) as controller:
+        kubelet.starts_pods = False
+        cluster.missed_reviews = 100
+        cluster.add_job("first")
+        until(lambda: len(cluster.created.get("first", [])) == 3, "two replacements")
+        cluster.add_job("second")
+        until(lambda: "second" in cluster.created, "the second job's pod")
+        kubelet.starts_pods = True
+        for name in ("first", "second"):
+            until(lambda name=name: cluster.phase(name) == ("Succeeded", "not-injected"), name)  # type: ignore[misc]
+        assert [len(cluster.created[name]) for name in ("first", "second")] == [3, 1]
+        counted = {"not-injected,webhook": 2.0}
+        until(lambda: samples(controller, "phjob_artifact_results_total") == counted, "the count")
+
+
+def test_a_pod_that_already_has_a_node_is_not_replaced(server: ApiServer) -> None:
+    with fake_cluster(server) as (cluster, _), running_controller(server):
+        cluster.missed_reviews = 1
+        server.script.add("status", lambda request: request.method == "DELETE", code=409, message="version")
+        cluster.add_job("job")
+        until(lambda: cluster.phase("job") == ("Succeeded", "not-injected"), "the end")
+        assert len(cluster.created["job"]) == 1
+
+
 def test_jobs_run_without_a_webhook_and_report_missing_artifacts(server: ApiServer) -> None:
     with fake_cluster(server) as (cluster, _), running_controller(server) as controller:
         cluster.inject = False
