@@ -8,9 +8,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from artifacts.layout import LEGACY_METADATA
-
-MONITORING = f"{LEGACY_METADATA}/monitoring"
 MAX_BYTES = 4 * 1024 * 1024  # PrimeHub's maximum: 8064 records of a pod with 8 GPUs
 _MAX_VALUES = 400_000  # in such a file; limits the memory that parsing takes
 _MAX_NUMBER = 2**63

@@ -16,6 +16,7 @@ TEMPORARY = ".primehub/tmp"
 
 EXPIRED_AT = f"{METADATA}/expiredAt"
 LEGACY_EXPIRED_AT = f"{LEGACY_METADATA}/expiredAt"
+LEGACY_MONITORING = f"{LEGACY_METADATA}/monitoring"  # written by PrimeHub's agent in main
 MANIFEST = f"{METADATA}/manifest.jsonl"
 REPORT = f"{METADATA}/report.json"
 

@@ -14,14 +14,14 @@ from api.folder import JobFolder
 from api.jobs.job import Job, collected_files
 from api.listing import FileListing, FilePage, FileQuery
 from api.monitoring import MAX_BYTES as MAX_MONITORING_BYTES
-from api.monitoring import MONITORING, parse_monitoring
+from api.monitoring import parse_monitoring
 from api.retention.expiry import Retention
 from api.schema.budget import FILE_ENTRIES, Budget
 from api.services import Services
 from api.store.store import FileMissing, Item, OnRead
 from api.usage import UsageCache
 from artifacts.errors import InvalidDocument
-from artifacts.layout import REPORT
+from artifacts.layout import LEGACY_MONITORING, REPORT
 from artifacts.log import get_logger
 from artifacts.report import MAX_BYTES, Report, read_report
 
@@ -29,7 +29,7 @@ logger = get_logger(__name__)
 
 _FIRST_PAGE = listing.MAX_PAGE_SIZE - 1  # with the file that shows whether there are more, one page of a bucket
 
-_MONITORING_ENTRY_BYTES = 16  # as many bytes count as one entry: a request cannot read many large files
+_LEGACY_MONITORING_ENTRY_BYTES = 16  # as many bytes count as one entry: a request cannot read many large files
 
 T = TypeVar("T")
 
@@ -177,10 +177,10 @@ class FolderReader:
     def _read_monitoring(self, prefix: str) -> dict[str, Any] | None:
         on_read = self._begin_reading()
         try:
-            content = self._store.read(prefix + MONITORING, MAX_MONITORING_BYTES)
+            content = self._store.read(prefix + LEGACY_MONITORING, MAX_MONITORING_BYTES)
         except (FileMissing, InvalidDocument):
             return None
-        on_read(len(content) // _MONITORING_ENTRY_BYTES)
+        on_read(len(content) // _LEGACY_MONITORING_ENTRY_BYTES)
         return parse_monitoring(content)
 
     def _find_missing(self, folder: JobFolder) -> bool:
