@@ -14,7 +14,7 @@ from tests.e2e.kubectl import KUBECTL, kubectl
 SERVICE = "phjob-artifacts-api"
 AUDIENCE = "phjob-artifacts"
 ARTIFACT = """query($id: ID!) { phJob(where: {id: $id}) { phase reason finishTime artifact {
-  prefix state expiredAt totalCount totalSize items { name size }
+  prefix state statusState message expiredAt totalCount totalSize items { name size }
   report { message found { files bytes } skipped { reason files paths } } } } }"""
 
 

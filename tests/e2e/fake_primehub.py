@@ -179,7 +179,9 @@ def requeue(hub: System, name: str) -> None:
 
 
 def cancel(hub: System, name: str) -> None:
-    """Kill the pod immediately, as PrimeHub's controller does."""
+    """Request the end of the job and kill its pod immediately, as PrimeHub and its controller do."""
+    with hub.objects("phjobs", "primehub.io", "v1alpha1") as phjobs:
+        phjobs.merge(name, {"spec": {"cancel": True}})
     with hub.objects("pods") as pods:
         pods.delete(name, grace_seconds=0)
     set_status(hub, name, phase="Cancelled")

@@ -111,8 +111,31 @@ def test_job_killed_by_primehub_keeps_the_files_copied_before(hub: System) -> No
     primehub.start_job(hub, "hub-cancelled", f"{WRITE_FILE}; sleep 1000")
     hub.wait(lambda: hub.store.files("hub-cancelled") == FILES, "the first copy of hub-cancelled")
     primehub.cancel(hub, "hub-cancelled")
-    assert wait_for_result(hub, "hub-cancelled")["state"] in ("unknown", "incomplete")
-    assert hub.api.names("hub-cancelled") == FILES.keys()
+    result = wait_for_result(hub, "hub-cancelled")
+    assert result["state"] in ("unknown", "incomplete")
+    artifact = hub.api.artifact("hub-cancelled")
+    assert {file["name"] for file in artifact["items"]} == FILES.keys()
+    if result["state"] == "unknown":
+        assert str(result["message"]).startswith("the job was cancelled: ")
+        assert "the job was cancelled" in hub.events("hub-cancelled")["ArtifactsUnknown"]
+        assert artifact["statusState"] == "unknown"
+        assert "the report in the store says: " in artifact["message"]
+
+
+def test_outcome_of_a_pod_with_a_container_that_never_ends_is_read_at_its_deletion(hub: System) -> None:
+    hub.create_job("hub-held", WRITE_FILE)
+    job = hub.job("hub-held")
+    pod = primehub.make_pod(hub, job)
+    [main] = pod["spec"]["containers"]
+    proxy = {"name": "proxy", "image": main["image"], "command": ["sleep", "1000"], "imagePullPolicy": "IfNotPresent"}
+    pod["spec"]["containers"].append(proxy)
+    hub.create_pod(pod)
+    primehub.set_status(hub, "hub-held", phase="Running", podName="hub-held")
+    hub.wait(lambda: primehub.result_annotation(hub, "hub-held").get("state") == "collecting", "the end of main")
+    hub.wait(lambda: hub.store.files("hub-held") == FILES, "the files of hub-held")
+    kubectl("-n", NAMESPACE, "delete", "pod", "hub-held", "--grace-period=5", timeout_seconds=60)
+    assert wait_for_result(hub, "hub-held")["state"] == "sealed"
+    assert "ArtifactsCollected" in hub.events("hub-held")
 
 
 def test_files_in_the_bucket_are_listed_served_and_cleaned_up(hub: System, hello: str) -> None:
