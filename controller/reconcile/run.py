@@ -174,16 +174,8 @@ class Controller:
             self._breaker.refresh()  # in every replica, because a former leader's metric is scraped too
             if self._election.is_leader:
                 self._enqueue(filter(self._is_unfinished, self._phjobs.objects.values()))
-                self._enqueue_deleted_pods()
             self._resync_now.wait(self._settings.resync_seconds)
             self._resync_now.clear()
-
-    def _enqueue_deleted_pods(self) -> None:
-        """Reconcile pods that are being deleted, also those whose PhJob is gone: main may ignore SIGTERM."""
-        for key in self._pods.objects.list_keys():
-            pod = self._pods.objects.get(key)
-            if pod and pod.is_deleting:
-                self._queue.add(key)
 
     def _is_unfinished(self, job: PhJob) -> bool:
         """Whether more can happen to the job than its deletion, which is already scheduled in the queue."""

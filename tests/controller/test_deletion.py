@@ -62,7 +62,7 @@ def test_pod_is_deleted_again_also_after_its_phjob(server: ApiServer, has_phjob:
     document = pod_document(main=running(now), sidecar=running(now), phase="Running", deleting=now + 60, owner=uid)
     document["metadata"] |= {"finalizers": ["kubelet"], "deletionGracePeriodSeconds": 120}
     assert read_pod(document).deletion_grace_seconds == 120
-    cluster.put_pod(document)  # before a controller leads
     with running_controller(server):
+        cluster.put_pod(document)
         deletion = ("DELETE", f"{PODS}/job")
         until(lambda: deletion in [(sent.method, sent.path) for sent in server.requests], "the second deletion")
