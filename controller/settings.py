@@ -78,7 +78,12 @@ SETTINGS_TABLE = (
         number(1, 2**31 - 1),
         "user ID of the sidecar if main must not run as root and its pod sets no user",
     ),
-    _artifact("grace_seconds", "120", number(1, 86400), "minimum grace period of a pod with a sidecar, in seconds"),
+    _artifact(
+        "grace_seconds",
+        "60",
+        number(1, 86400),
+        "minimum grace period of a pod with a sidecar, in seconds; more if its limits allow more files or bytes",
+    ),
     _artifact("max_grace_seconds", "600", number(1, 86400), "maximum grace period that a pod can request, in seconds"),
     _artifact("max_limit_size_mb", "10240", number(0, 2**40), "maximum size limit that a pod can request, in MB"),
     _artifact("max_limit_files", "100000", number(0, 10**9), "maximum file limit that a pod can request"),

@@ -35,6 +35,9 @@ _OTHER_ANNOTATIONS = (
     MISSING_ANNOTATION,
     RESULT_ANNOTATION,
 )
+# The rates at which the sidecar expects a FUSE mount to write back. Files are copied, and then written back.
+_FILES_PER_SECOND, _MB_PER_SECOND = 100, 20
+_SPARE_SECONDS = 30  # for the last scan, retries and the seal
 _DEFAULT_GRACE_SECONDS = 30  # Kubernetes' default for terminationGracePeriodSeconds
 
 
@@ -64,11 +67,12 @@ def read_pod_options(pod: Mapping[str, Any], main: Mapping[str, Any], settings: 
         if name.startswith(ANNOTATION_PREFIX) and name not in {*_OTHER_ANNOTATIONS, *map(option_annotation, OPTIONS)}
     ]
     values: dict[str, Any] = {}
-    for name in sorted(OPTIONS):
+    for name in sorted(OPTIONS, key=lambda name: name == "grace_seconds"):  # last, because it depends on the limits
         row = SIDECAR_ROWS[name]
         sources = [("annotation", option_annotation(name), annotations.get(option_annotation(name)))]
         sources.append(("variable", row.env, environ.get(row.env)))
-        values[name] = _first_valid(row, sources, settings, warnings)
+        default = _default_value(row, values, settings)
+        values[name] = _first_valid(row, sources, default, settings, warnings)
     original = get_mapping(pod, "spec").get("terminationGracePeriodSeconds")
     original = _DEFAULT_GRACE_SECONDS if original is None else original
     return SidecarOptions(
@@ -92,7 +96,11 @@ def _plain_value(variable: Document) -> str | None:
 
 
 def _first_valid(
-    row: Setting, sources: list[tuple[str, str, str | None]], settings: WebhookSettings, warnings: list[str]
+    row: Setting,
+    sources: list[tuple[str, str, str | None]],
+    default: Any,
+    settings: WebhookSettings,
+    warnings: list[str],
 ) -> Any:
     for kind, name, text in sources:
         if text is None:
@@ -101,9 +109,15 @@ def _first_valid(
             return _limited(row, _parse(row, text), settings, f"{kind} {name}", warnings)
         except (ValueError, ArtifactError) as error:
             warnings.append(f"{kind} {name}={text[:40]!a} is ignored: {error}")
-    default = settings.defaults.get(row.env, row.default or "")
-    value = settings.grace_seconds if row.field == "grace_seconds" else row.parse(default)
-    return _limited(row, value, settings, "", [])
+    return _limited(row, default, settings, "", [])
+
+
+def _default_value(row: Setting, values: Mapping[str, Any], settings: WebhookSettings) -> Any:
+    """Return the administrator's value. The grace period suffices for as many files and bytes as the limits allow."""
+    if row.field != "grace_seconds":
+        return row.parse(settings.defaults.get(row.env, row.default or ""))
+    copy_seconds = values["limit_files"] / _FILES_PER_SECOND + values["limit_size_mb"] / _MB_PER_SECOND
+    return max(settings.grace_seconds, math.ceil(2 * copy_seconds) + _SPARE_SECONDS)
 
 
 def _parse(row: Setting, text: str) -> Any:

@@ -77,19 +77,18 @@ class ContainerState:
 class Pod:
     """A pod. Times are UNIX seconds.
 
-    `deletion_at` is the deletionTimestamp: when the deletion's grace period, `deletion_grace_seconds`, ends.
-    `scheduled_at` is when the pod got its node, and `startable_at` when its volumes and network were ready, which no
-    container starts before; older kubelets do not report that, so it is `scheduled_at` then. `decline_reason` is why
-    the webhook did not inject the sidecar, `no_sidecar_reason` why the reconciler created the pod without it.
-    `retention_seconds` is the retention of its artifacts, which the sidecar was configured with; 0 if unknown.
-    `has_other_running`: whether a regular container other than main runs; the kubelet ends the sidecar after all of
-    them. `has_wrapper`: whether PrimeHub's wrapper in main copies the artifacts. If `is_gone`, the pod no longer
-    exists, and this is its last known state. If `is_changed`, another webhook changed or removed the sidecar after
-    injection, so that it collects nothing; if it also `blocks_main`, it is an ordinary init container, for whose end
-    main waits. `warning` is the kubelet's latest Event of type Warning if nothing else explains why the pod does not
-    start; it is not part of the document. `owner` is a key of `injection_pauses`, `sidecar_image` the sidecar's image
-    in the spec; `runs_sidecar` is false if it runs another command. Times from a kubelet whose clock is behind are
-    corrected.
+    `deletion_at` is the deletionTimestamp: when the grace period of the deletion ends. `scheduled_at` is when the pod
+    got its node, and `startable_at` when its volumes and network were ready, which no container starts before; older
+    kubelets do not report that, so it is `scheduled_at` then. `decline_reason` is why the webhook did not inject the
+    sidecar, `no_sidecar_reason` why the reconciler created the pod without it. `retention_seconds` is the retention of
+    its artifacts, which the sidecar was configured with; 0 if unknown. `has_other_running`: whether a regular container
+    other than main runs; the kubelet ends the sidecar after all of them. `has_wrapper`: whether PrimeHub's wrapper in
+    main copies the artifacts. If `is_gone`, the pod no longer exists, and this is its last known state. If
+    `is_changed`, another webhook changed or removed the sidecar after injection, so that it collects nothing; if it
+    also `blocks_main`, it is an ordinary init container, for whose end main waits. `warning` is the kubelet's latest
+    Event of type Warning if nothing else explains why the pod does not start; it is not part of the document. `owner`
+    is a key of `injection_pauses`, `sidecar_image` the sidecar's image in the spec; `runs_sidecar` is false if it runs
+    another command. Times from a kubelet whose clock is behind are corrected.
     """
 
     name: str
@@ -114,7 +113,6 @@ class Pod:
     sidecar: ContainerState
     retention_seconds: int = 0
     has_other_running: bool = False
-    deletion_grace_seconds: int | None = None
     has_wrapper: bool = False
     is_gone: bool = False
     is_changed: bool = False
@@ -199,7 +197,6 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         is_changed=is_changed,
         blocks_main=is_changed and bool(sidecar),
         has_wrapper=copies_artifacts(find_named(mapping_list(spec, "containers"), MAIN)),
-        deletion_grace_seconds=integer_field(metadata, "deletionGracePeriodSeconds"),
         owner=pod_owner(metadata),
         sidecar_image=text_field(sidecar, "image"),
         runs_sidecar=sidecar.get("command") == COMMAND,

@@ -21,7 +21,6 @@ from controller.reconcile.artifact_status import (
     is_new_outcome,
 )
 from controller.reconcile.breaker import Breaker
-from controller.reconcile.deletion import Shortening, shorten_deletion
 from controller.reconcile.events import (
     EventRecorder,
     artifact_event,
@@ -108,23 +107,7 @@ class Reconciler:
         self._not_before: dict[str, float] = {}  # when to retry the creation of a pod, by key
 
     def reconcile(self, key: str) -> float | None:
-        """Reconcile a PhJob and its pod. Returns in how many seconds to do so again, or None. Raises KubeError."""
-        times = [self._reconcile_job(key)]
-        if self._settings.reconcile:
-            times.append(self._end_main(key))
-        return min((max(0.0, at - self._now()) for at in times if at is not None), default=None)
-
-    def _end_main(self, key: str) -> float | None:
-        """End main if its pod is being deleted and main's own grace period is over. Returns when to check again."""
-        pod = self._caches.pods.get(key)
-        action, check_at = shorten_deletion(pod, self._now()) if pod else Shortening()
-        if pod and action:
-            logger.info("main ignores SIGTERM, its pod is deleted again with a short grace period", pod=pod.name)
-            self._delete_pod(pod.name, action)
-        return check_at
-
-    def _reconcile_job(self, key: str) -> float | None:
-        """Reconcile a PhJob. Returns when to reconcile it again, or None. Raises KubeError."""
+        """Reconcile a PhJob. Returns in how many seconds to reconcile again, or None. Raises KubeError."""
         job = self._caches.phjobs.get(key)
         if job is None:
             self._not_before.pop(key, None)
@@ -140,7 +123,7 @@ class Reconciler:
             self._lookup.forget(key)
         if pod and pod.owner_uid != job.uid and not job.has_ended:
             check_at = min(check_at or math.inf, now + _NAME_TAKEN_RETRY_SECONDS)
-        return check_at
+        return None if check_at is None else max(0.0, check_at - now)
 
     def _run(self, key: str, job: PhJob, pod: Pod | None, now: float) -> float | None:
         """Run the job. Returns when to check it again."""
@@ -233,7 +216,7 @@ class Reconciler:
         if isinstance(action, CreatePod):
             return self._create_pod(key, job, action, now)
         if isinstance(action, DeletePod):
-            self._delete_pod(job.name, action)
+            self._delete_pod(job, action)
         elif isinstance(action, DeletePhJob):
             self._delete_phjob(job)
         return None
@@ -245,17 +228,17 @@ class Reconciler:
             return
         logger.info("phjob deleted, its ttl has passed", **_log_fields(job))
 
-    def _delete_pod(self, name: str, action: DeletePod) -> None:
+    def _delete_pod(self, job: PhJob, action: DeletePod) -> None:
         try:
             deleted = self._clients.pods.delete(
-                name, uid=action.uid, version=action.resource_version, grace_seconds=action.grace_seconds
+                job.name, uid=action.uid, version=action.resource_version, grace_seconds=action.grace_seconds
             )
         except errors.NotFound:
             return
         if deleted.get("metadata", {}).get("deletionGracePeriodSeconds"):  # otherwise the pod is gone already
             self._caches.pods.record_write(deleted)
         grace_seconds = "default" if action.grace_seconds is None else action.grace_seconds
-        logger.info("pod deleted", pod=name, grace_seconds=grace_seconds)
+        logger.info("pod deleted", **_log_fields(job), grace_seconds=grace_seconds)
 
     def _create_pod(self, key: str, job: PhJob, action: CreatePod, now: float) -> float | None:
         not_before = self._not_before.get(key, 0.0)

@@ -41,7 +41,7 @@ def test_a_primehub_pod_gets_this_sidecar() -> None:
         "command": ["env", "--block-signal=TERM,USR1", "python3", "-m", "sidecar"],
         "env": [
             {"name": "PHJOB_NAME", "value": "job-1"},
-            {"name": "PHJOB_ARTIFACT_GRACE_SECONDS", "value": "120"},
+            {"name": "PHJOB_ARTIFACT_GRACE_SECONDS", "value": "60"},
             {"name": "PHJOB_ARTIFACT_HIDDEN_PATHS", "value": ""},
             {"name": "PHJOB_ARTIFACT_LIMIT_FILES", "value": "1000"},
             {"name": "PHJOB_ARTIFACT_LIMIT_SIZE_MB", "value": "100"},
@@ -102,7 +102,7 @@ def test_the_rest_of_the_pod_is_unchanged() -> None:
     after = injected(before)
     assert after["spec"]["initContainers"].pop(0)["name"] == "phjob-artifacts"
     assert after["spec"]["volumes"].pop() == {"name": "phjob-artifacts-no-token", "emptyDir": {}}
-    assert after["spec"].pop("terminationGracePeriodSeconds") == 120
+    assert after["spec"].pop("terminationGracePeriodSeconds") == 60
     assert after["metadata"]["annotations"].pop(OUTCOME) == "injected"
     assert after["metadata"]["annotations"].pop("primehub.io/artifact-original-grace-seconds") == "30"
     assert after["spec"]["containers"][0]["env"].pop() == {"name": SOURCE_VARIABLE, "value": NO_SOURCE}
@@ -299,7 +299,7 @@ def test_annotations_take_precedence_over_variables_and_variables_over_defaults(
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [(None, 120), (30, 120), (0, 120), (119, 120), (120, 120), (121, 121), (86400 * 3, 86400 * 3)],
+    [(None, 60), (30, 60), (0, 60), (59, 60), (60, 60), (61, 61), (86400 * 3, 86400 * 3)],
 )
 def test_the_grace_period_is_raised_but_never_lowered(given: int | None, expected: int) -> None:
     pod = make_pod() if given is None else make_pod(terminationGracePeriodSeconds=given)
@@ -309,6 +309,26 @@ def test_the_grace_period_is_raised_but_never_lowered(given: int | None, expecte
     assert after["spec"]["terminationGracePeriodSeconds"] == expected
     assert original == str(30 if given is None else given)
     assert grace_seconds == str(min(expected, 86400))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "environ", "expected"),
+    [
+        ({"limit-size-mb": "1000"}, {}, 150),
+        ({"limit-files": "5000"}, {}, 140),
+        ({"limit-size-mb": "10240"}, {}, 600),  # the administrator's maximum
+        ({"limit-size-mb": "1000", "grace-seconds": "40"}, {}, 40),
+        ({"limit-size-mb": "1", "limit-files": "1"}, {}, 60),
+        ({"limit-size-mb": "1", "limit-files": "1"}, {"PHJOB_ARTIFACT_GRACE_SECONDS": "1"}, 31),
+        ({}, {"PHJOB_ARTIFACT_GRACE_SECONDS": "120"}, 120),
+        ({}, {"PHJOB_ARTIFACT_GRACE_SECONDS": "20", "PHJOB_ARTIFACT_MAX_GRACE_SECONDS": "45"}, 45),
+    ],
+)
+def test_the_grace_period_suffices_for_what_the_limits_allow(
+    annotations: dict[str, str], environ: dict[str, str], expected: int
+) -> None:
+    pod = make_pod(annotations={f"primehub.io/artifact-{name}": text for name, text in annotations.items()})
+    assert injected(pod, make_settings(**environ))["spec"]["terminationGracePeriodSeconds"] == expected
 
 
 def test_a_forged_original_grace_period_is_overwritten() -> None:

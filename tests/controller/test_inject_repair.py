@@ -147,7 +147,7 @@ def test_the_sidecars_resources_follow_the_pods_class() -> None:
     assert sidecar_in(inject(pod, SETTINGS, NEW).pod)["resources"] == {"requests": amounts, "limits": amounts}
 
 
-@pytest.mark.parametrize(("grace", "original", "expected"), [(120, "30", 120), (5, "5", 120), (300, "300", 300)])
+@pytest.mark.parametrize(("grace", "original", "expected"), [(60, "30", 60), (5, "5", 60), (300, "300", 300)])
 def test_a_changed_grace_period_is_the_new_original(grace: int, original: str, expected: int) -> None:
     pod = injected(make_pod())
     pod["spec"]["terminationGracePeriodSeconds"] = grace
@@ -161,7 +161,7 @@ def test_a_forged_original_grace_period_does_not_matter(text: object) -> None:
     pod = injected(make_pod())
     pod["metadata"]["annotations"][ORIGINAL_GRACE] = text
     after = inject(pod, SETTINGS, NEW).pod
-    assert after["metadata"]["annotations"][ORIGINAL_GRACE] == "120"
+    assert after["metadata"]["annotations"][ORIGINAL_GRACE] == "60"
 
 
 def test_a_users_own_container_or_volume_is_not_taken_for_ours() -> None:

@@ -26,7 +26,7 @@ def test_documented_webhook_defaults() -> None:
         "memory_limit": "256Mi",
         "guaranteed_cpu": "200m",
         "nonroot_uid": 65532,
-        "grace_seconds": 120,
+        "grace_seconds": 60,
         "max_grace_seconds": 600,
         "max_limit_size_mb": 10240,
         "max_limit_files": 100000,

@@ -1,7 +1,6 @@
 """Jobs that end in different ways: the files are collected if there is time, and the result is reported correctly."""
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +24,6 @@ COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
     "end-cancelled": (RUN_UNTIL_SIGTERM, {}),
     "end-ignores-sigterm": (IGNORE_SIGTERM, {}),
     "end-forced": (IGNORE_SIGTERM, {}),
-    "end-deleted": (IGNORE_SIGTERM, {}),
 }
 USE_MEMORY = f"{WRITE_FILE}; exec python3 -c 'x = bytearray(10**9)'"
 
@@ -114,17 +112,6 @@ def test_deleted_pod_whose_main_ignores_sigterm_is_collected(system: System) -> 
     assert (status["phase"], status["artifact"]["state"]) == ("Failed", "sealed")
     assert system.store.files("end-ignores-sigterm") == FILES
     assert system.store.report("end-ignores-sigterm")["sealedAt"]
-
-
-def test_plain_deletion_gives_main_its_own_grace_period(system: System) -> None:
-    """Main ignores SIGTERM. Its own grace period is 30 s; injection raised that of the pod to 120 s."""
-    system.wait(lambda: system.store.files("end-deleted") == FILES, "the first copy of end-deleted")
-    started = time.monotonic()
-    kubectl("-n", system.namespace, "delete", "pod", "end-deleted", timeout_seconds=130)
-    assert 29 < time.monotonic() - started < 60
-    status = system.wait_ended("end-deleted")
-    assert (status["phase"], status["artifact"]["state"]) == ("Failed", "sealed")
-    assert system.store.files("end-deleted") == FILES
 
 
 def test_force_deleted_pod_keeps_the_files_copied_before(system: System) -> None:
