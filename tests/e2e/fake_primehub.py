@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from controller.documents import format_time
+from controller.reconcile.names import escape_label
 from kube import errors
 from kube.client import Client
 from kube.objects import Resource, ResourceClient
@@ -157,7 +158,9 @@ def make_pod(hub: System, job: Document) -> Document:
     pod = hub.pod(name, "/scripts/run-job.sh", f"sleep 1\n{spec['command']}")
     owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": name, "uid": job["metadata"]["uid"]}
     pod["metadata"]["ownerReferences"] = [{**owner, "controller": True, "blockOwnerDeletion": True}]
-    pod["metadata"]["labels"] |= {"primehub.io/group": spec["groupName"], "primehub.io/user": spec["userName"]}
+    pod["metadata"]["labels"] |= {
+        f"primehub.io/{label}": escape_label(spec[f"{label}Name"]) for label in ("group", "user")
+    }
     pod["spec"]["volumes"] += [
         {"name": "dshm", "emptyDir": {"medium": "Memory"}},
         {"name": "scripts", "configMap": {"name": SCRIPTS, "defaultMode": 0o755}},

@@ -1,4 +1,4 @@
-"""A mutating webhook that changes pods of PhJobs as their names ask for: fellow-CHANGE-once or fellow-CHANGE-again.
+"""A mutating webhook that changes pods as their names ask for: fellow-CHANGE-once or fellow-CHANGE-again[.NUMBER].
 
 Standard library only: it runs in a pod, beside the file with the changes. The API server calls /once at most once for a
 pod, and /again once more if another webhook has changed the pod since.
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         before, after = request["object"], copy.deepcopy(request["object"])
         prefix, _, rest = before["metadata"].get("name", "").partition("-")
         change, _, suffix = rest.rpartition("-")
-        if prefix == "fellow" and self.path.partition("?")[0] == f"/{suffix}":
+        if prefix == "fellow" and self.path.partition("?")[0] == f"/{suffix.partition('.')[0]}":
             CHANGES[change](after)
         response: dict[str, Any] = {"uid": request["uid"], "allowed": True}
         if after != before:

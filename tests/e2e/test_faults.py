@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.installation import wait_for_rollout
 from tests.e2e.kubectl import kubectl
+from tests.e2e.pauses import paused
 from tests.e2e.system import System
 
 WRITE_FILE = "mkdir artifacts; echo kept > artifacts/f"
@@ -227,12 +228,6 @@ def test_imitated_sidecars_do_not_pause_injection(system: System) -> None:
     assert system.metrics("controller")["phjob_artifact_sidecar_start_failures_total"] >= before + 3
     assert paused(system) == []
     assert system.is_injecting()
-
-
-def paused(system: System) -> list[str]:
-    """Return for whom injection is paused."""
-    with system.objects("configmaps") as config_maps:
-        return sorted(config_maps.get(PAUSES).get("data") or {})
 
 
 def test_job_runs_without_sidecar_if_a_limit_range_rejects_the_sidecar(system: System) -> None:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.fellow_webhook import fellow_webhook
-from tests.e2e.kubectl import kubectl
+from tests.e2e.pauses import paused, resume
 from tests.e2e.system import SIDECAR, System
 from tests.fellow_changes import DAMAGE
 
 # A file that only its owner can read.
 WRITE_FILE = "mkdir artifacts; umask 077; echo kept > artifacts/f"
 FILES = {"f": "kept\n"}
-BREAKER = "primehub.io/artifact-injection"
+BLOCKING = "drop-restart-policy-and-lifecycle"
 COLLECTED, CHANGED, REFUSED, NO_START = (
     ("sealed", None),
     *(("not-injected", r) for r in ("changed", "refused", "start")),
@@ -42,7 +42,7 @@ def fellow(system: System) -> Iterator[None]:
     """The fellow webhook in the product's namespace."""
     with fellow_webhook(system.namespace, system.image):
         yield
-    kubectl("label", "namespace", system.namespace, f"{BREAKER}-")
+    resume(system)
 
 
 def outcome(status: dict[str, dict[str, str]]) -> tuple[str, str | None]:
@@ -101,23 +101,26 @@ def test_jobs_end_if_the_fellow_has_the_last_word(system: System) -> None:
 
 
 @pytest.mark.usefixtures("fellow")
-def test_sidecars_that_do_not_start_switch_injection_off(system: System) -> None:
+def test_pods_are_recreated_without_sidecars_that_do_not_start(system: System) -> None:
+    resume(system)
     changes = [change for change in DAMAGE if LAST_WORD.get(change) == NO_START]
     assert run_with_last_word(system, changes) == dict.fromkeys(changes, ("Succeeded", *NO_START))
-    system.wait(lambda: not system.is_injecting(), "injection is switched off")
-    assert any("CollectorSwitchedOff" in system.events(f"fellow-{change}-again") for change in changes)
-    switch_on(system)
 
 
 @pytest.mark.usefixtures("fellow")
-def test_changes_that_remove_or_block_are_reported_at_once(system: System) -> None:
+def test_changes_that_remove_the_sidecar_or_block_main_are_reported_at_once(system: System) -> None:
+    resume(system)
     changes = [change for change in DAMAGE if LAST_WORD.get(change) == CHANGED]
-    for change in changes:
-        assert run_with_last_word(system, [change]) == {change: ("Succeeded", *CHANGED)}
-        switch_on(system)
+    assert run_with_last_word(system, changes) == dict.fromkeys(changes, ("Succeeded", *CHANGED))
 
 
-def switch_on(system: System) -> None:
-    """Switch injection on again, if it is off."""
-    kubectl("label", "namespace", system.namespace, f"{BREAKER}-")
-    system.wait(system.is_injecting, "injection is on")
+@pytest.mark.usefixtures("fellow")
+def test_sidecars_that_block_main_pause_injection(system: System) -> None:
+    resume(system)
+    names = [f"fellow-{BLOCKING}-again.{number}" for number in range(3)]
+    for number, name in enumerate(names):
+        system.create_job(name, WRITE_FILE, userName=f"user-{number}")
+    for name, status in system.wait_all_ended(names).items():
+        assert (status["phase"], *outcome(status)) == ("Succeeded", *CHANGED), name
+    system.wait(lambda: paused(system) == ["all"], "the pause")
+    assert any("CollectorSwitchedOff" in system.events(name) for name in names)

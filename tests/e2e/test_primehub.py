@@ -22,6 +22,7 @@ from tests.e2e.fake_primehub import NAMESPACE
 from tests.e2e.fellow_webhook import fellow_webhook
 from tests.e2e.installation import ROOT, install, leftovers, uninstall, write_overlay
 from tests.e2e.kubectl import kubectl
+from tests.e2e.pauses import paused, resume
 from tests.e2e.store import READER_POD, StoreReader, reader_pod
 from tests.e2e.system import UNFINISHED_STATES, System
 from tests.machine import require
@@ -174,7 +175,6 @@ def fellow(hub: System) -> Iterator[None]:
     """A fellow webhook that the API server calls after the product's."""
     with fellow_webhook(hub.namespace, hub.image):
         yield
-    kubectl("label", "namespace", hub.namespace, "primehub.io/artifact-injection-")
 
 
 PRIVATE_FILE = "mkdir -p artifacts; umask 077; echo kept > artifacts/f"
@@ -194,24 +194,32 @@ def test_the_sidecar_is_repaired_after_a_fellow_webhook(hub: System) -> None:
 
 
 @pytest.mark.usefixtures("fellow")
-def test_jobs_that_a_fellow_webhook_prevents_are_reported_and_switch_injection_off(hub: System) -> None:
-    refused, blocked, removed = (
+def test_jobs_that_a_fellow_webhook_prevents_are_reported_and_pause_injection(hub: System) -> None:
+    refused, also_refused, blocked = (
         f"fellow-{change}-again"
-        for change in ("drop-restart-policy", "drop-restart-policy-and-lifecycle", "drop-init-containers")
+        for change in ("drop-restart-policy", "drop-volume", "drop-restart-policy-and-lifecycle")
     )
-    for name in (refused, blocked, removed):
+    for name in (refused, also_refused, blocked):
         primehub.start_job(hub, name, PRIVATE_FILE)
-    assert hub.job(refused)["status"]["reason"] == "PodCreationFailed"
-    for name in (refused, blocked):
+    for name in (refused, also_refused):
+        assert hub.job(name)["status"]["reason"] == "PodCreationFailed"
+    for name in (refused, also_refused, blocked):
         hub.wait(lambda name=name: "CollectorFailed" in hub.events(name), f"the event on {name}")  # type: ignore[misc]
-    for name in (blocked, removed):
-        assert wait_for_result(hub, name)["reason"] == "changed"
-        assert "ArtifactsNotCollected" in hub.events(name)
-    hub.wait_pod_ended(removed)
-    hub.wait(lambda: not hub.is_injecting(), "injection is switched off")
+    assert wait_for_result(hub, blocked)["reason"] == "changed"
+    hub.wait(lambda: paused(hub) == ["user.escaped-ann"], "the pause")
     primehub.requeue(hub, blocked)
     hub.wait_pod_ended(blocked)
     assert hub.store.files(blocked) == {"f": "kept\n"}  # copied by PrimeHub's wrapper
+
+
+@pytest.mark.usefixtures("fellow")
+def test_a_job_whose_sidecar_a_fellow_webhook_removes_runs_and_is_reported(hub: System) -> None:
+    resume(hub)
+    name = "fellow-drop-init-containers-again"
+    primehub.start_job(hub, name, PRIVATE_FILE)
+    hub.wait_pod_ended(name)
+    assert wait_for_result(hub, name)["reason"] == "changed"
+    assert "ArtifactsNotCollected" in hub.events(name)
 
 
 def test_uninstalling_keeps_primehubs_objects(hub: System, admin: Client, hello: str, overlay: Path) -> None:

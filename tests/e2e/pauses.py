@@ -1,0 +1,23 @@
+"""Pauses of injection after failures of sidecars."""
+
+import json
+import time
+
+from controller.documents import format_time
+from controller.injection_pauses import CONFIG_MAP, RESUMED_AT_ANNOTATION
+from tests.e2e.kubectl import kubectl
+from tests.e2e.system import System
+
+
+def paused(system: System) -> list[str]:
+    """Return for whom injection is paused."""
+    with system.objects("configmaps") as config_maps:
+        return sorted(config_maps.get(CONFIG_MAP).get("data") or {})
+
+
+def resume(system: System) -> None:
+    """End all pauses; failures before now do not count any more."""
+    annotations = {RESUMED_AT_ANNOTATION: format_time(time.time() + 1)}
+    patch = json.dumps({"metadata": {"annotations": annotations}, "data": None})
+    kubectl("-n", system.namespace, "patch", "configmap", CONFIG_MAP, "--type=merge", "-p", patch)
+    system.wait(system.is_injecting, "injection is on")
