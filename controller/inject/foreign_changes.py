@@ -47,8 +47,11 @@ def _repository(image: object) -> str:
 
 
 def _keeps_qos(found: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
-    """Whether the pod has the same QoS class with the resources in `found` as without the sidecar."""
-    if "resources" not in found:
+    """Whether the pod has the same QoS class with the resources in `found` as without the sidecar.
+
+    Empty resources are no foreign change: the sidecar has none in a pod of the class BestEffort.
+    """
+    if not found.get("resources"):
         return False
     with_found = {**spec, "initContainers": [*get_list(spec, "initContainers"), found]}
     return bool(get_mapping(spec, "resources")) or qos_class(with_found) == qos_class(spec)

@@ -100,6 +100,16 @@ def test_a_repair_keeps_the_changes_that_the_sidecar_works_with(name: str) -> No
     assert sidecar_in(inject(damaged, SETTINGS, NEW).pod) == sidecar_in(kept)
 
 
+def test_a_sidecar_gets_resources_if_its_pod_is_no_longer_best_effort() -> None:
+    pod = primehub_pod()
+    for container in pod["spec"]["containers"]:
+        container.pop("resources", None)
+    pod["spec"]["containers"].append({"name": "other", "image": "busybox"})
+    assert sidecar_in(injected(pod))["resources"] == {}
+    damaged = changed(injected(pod), DAMAGE["make-guaranteed"])
+    assert sidecar_in(inject(damaged, SETTINGS, NEW).pod)["resources"]["limits"]
+
+
 @given(pods(), st.sampled_from([*DAMAGE.items(), *WITHDRAWAL.items(), ("none", lambda _: None)]))
 def test_repair_of_any_pod_gives_what_would_be_injected_now(pod: Document, named: tuple[str, Change]) -> None:
     name, change = named
