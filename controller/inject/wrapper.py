@@ -29,10 +29,12 @@ def copies_artifacts(main: Mapping[str, Any]) -> bool:
 
 
 def divert_wrapper(main: Document) -> None:
-    """Point the wrapper in main, if it has one, at a source that does not exist, so that it copies nothing."""
+    """Point the wrapper in main, if it has one, at a source that does not exist, so that it copies nothing.
+
+    The last of several variables with one name counts, so main's own variable can stay for `restore_wrapper`.
+    """
     if runs_wrapper(main):
-        others = [variable for variable in get_list(main, "env") if variable.get("name") != SOURCE_VARIABLE]
-        main["env"] = [*others, dict(_DIVERSION)]
+        main["env"] = [*get_list(main, "env"), dict(_DIVERSION)]
 
 
 def restore_wrapper(main: Document) -> None:

@@ -58,8 +58,11 @@ def comparable(pod: Document, *, ignore_original_grace: bool = False) -> Documen
         container["env"] = sorted(env, key=lambda variable: str(variable["name"]))
     for container in spec["initContainers"][:1]:
         container["volumeMounts"] = sorted(container.get("volumeMounts") or [], key=lambda mount: mount["mountPath"])
-    if ignore_original_grace:
+    if ignore_original_grace:  # the raised grace period then counts as the original one
         annotations.pop(ORIGINAL_GRACE, None)
+        del spec["terminationGracePeriodSeconds"]
+        for container in spec["initContainers"][:1]:
+            container["env"] = [each for each in container["env"] if each["name"] != "PHJOB_ARTIFACT_GRACE_SECONDS"]
     pod["metadata"]["annotations"] = annotations
     return pod
 
