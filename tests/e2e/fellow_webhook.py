@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from controller.certificates import BUNDLE, CERTIFICATE, KEY, renew, service_names
+from kube.errors import KubeError
 from tests.e2e.installation import ROOT
 from tests.e2e.kubectl import kubectl
-from tests.e2e.system import Document
+from tests.e2e.system import Document, System
 
 NAME = "zz-fellow"  # sorts after the product's configuration
 FILES = ("tests/fellow_changes.py", "tests/e2e/fellow_server.py")
@@ -17,8 +18,9 @@ REINVOCATION = {"once": "Never", "again": "IfNeeded"}
 
 
 @contextmanager
-def fellow_webhook(namespace: str, image: str) -> Iterator[None]:
-    """Run the webhook for the pods of PhJobs in a namespace. The image needs Python."""
+def fellow_webhook(system: System) -> Iterator[None]:
+    """Run the webhook for the pods of PhJobs in the system's namespace."""
+    namespace, image = system.namespace, system.image
     tls = renew({}, service_names(NAME, namespace), datetime.now(UTC))
     objects = [_files(), _secret(tls), _pod(image), _service()]
     for document in objects:
@@ -27,10 +29,20 @@ def fellow_webhook(namespace: str, image: str) -> Iterator[None]:
     try:
         kubectl("-n", namespace, "wait", f"pod/{NAME}", "--for=condition=Ready", "--timeout=60s", timeout_seconds=70)
         kubectl("apply", "-f", "-", stdin=json.dumps(_configuration(namespace, tls[BUNDLE])))
+        # A ready pod is not yet the endpoint of its service on every node.
+        system.wait(lambda: _answers(system), "the fellow webhook answers")
         yield
     finally:
         kubectl("delete", "mutatingwebhookconfiguration", NAME, "--ignore-not-found")
         kubectl("-n", namespace, "delete", "pod,service,secret,configmap", NAME, "--grace-period=1", "--timeout=50s")
+
+
+def _answers(system: System) -> bool:
+    try:
+        system.injected_image()
+    except KubeError:  # the webhook's failurePolicy is Fail
+        return False
+    return True
 
 
 def _files() -> Document:

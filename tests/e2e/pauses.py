@@ -17,7 +17,9 @@ def paused(system: System) -> list[str]:
 
 def resume(system: System) -> None:
     """End all pauses; failures before now do not count any more."""
-    annotations = {RESUMED_AT_ANNOTATION: format_time(time.time() + 1)}
+    resumed_at = time.time() + 1  # times of pods are whole seconds
+    annotations = {RESUMED_AT_ANNOTATION: format_time(resumed_at)}
     patch = json.dumps({"metadata": {"annotations": annotations}, "data": None})
     kubectl("-n", system.namespace, "patch", "configmap", CONFIG_MAP, "--type=merge", "-p", patch)
+    system.wait(lambda: time.time() > resumed_at + 1, "pods that are created after that time")
     system.wait(system.is_injecting, "injection is on")

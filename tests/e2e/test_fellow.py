@@ -40,7 +40,7 @@ UNPREDICTABLE = ("drop-mounts", "add-arguments", "change-variables")
 @pytest.fixture(scope="module")
 def fellow(system: System) -> Iterator[None]:
     """The fellow webhook in the product's namespace."""
-    with fellow_webhook(system.namespace, system.image):
+    with fellow_webhook(system):
         yield
     resume(system)
 

@@ -88,10 +88,10 @@ def test_a_forged_status_neither_deletes_the_phjob_nor_repeats_events(system: Sy
 
 
 def test_a_pod_that_cannot_start_is_explained(system: System) -> None:
-    """The folder of this pod's volume does not exist on the node, which only the kubelet's Events say."""
+    """The Secret of this pod's volume does not exist, which only the kubelet's Events say."""
     name = "hostile-stuck"
     pod = system.pod(name)
-    pod["spec"]["volumes"].append({"name": "none", "hostPath": {"path": "/no/such/folder", "type": "Directory"}})
+    pod["spec"]["volumes"].append({"name": "none", "secret": {"secretName": "no-such-secret"}})
     with system.objects(*PHJOBS) as phjobs, system.objects("pods") as pods:
         pods.create(pod)  # before the PhJob, so that the controller does not create another one
         uid = system.job(system.create_job(name, "true"))["metadata"]["uid"]

@@ -173,7 +173,7 @@ def test_scrape_annotations_lead_to_the_metrics(hub: System) -> None:
 @pytest.fixture(scope="module")
 def fellow(hub: System) -> Iterator[None]:
     """A fellow webhook that the API server calls after the product's."""
-    with fellow_webhook(hub.namespace, hub.image):
+    with fellow_webhook(hub):
         yield
 
 
