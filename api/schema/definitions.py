@@ -59,12 +59,12 @@ class Image(ObjectType):
     use_image_pull_secret = String()
 
 
-class InstanceTypeRow:
-    """The values of InstanceType. PrimeHub's assignment of instance types to groups is unknown."""
+class _DefinitionRow:
+    """The values of a definition. PrimeHub's assignment of definitions to groups is unknown."""
 
     is_global = None
 
-    def __init__(self, definition: InstanceTypeDefinition) -> None:
+    def __init__(self, definition: Any) -> None:
         self._definition = definition
 
     def __getattr__(self, name: str) -> Any:
@@ -74,25 +74,19 @@ class InstanceTypeRow:
     @property
     def id(self) -> str:
         """The name."""
-        return self._definition.name
+        return str(self._definition.name)
 
 
-class ImageRow:
+class InstanceTypeRow(_DefinitionRow):
+    """The values of InstanceType."""
+
+    _definition: InstanceTypeDefinition
+
+
+class ImageRow(_DefinitionRow):
     """The values of Image."""
 
-    is_global = None
-
-    def __init__(self, definition: ImageDefinition) -> None:
-        self._definition = definition
-
-    def __getattr__(self, name: str) -> Any:
-        """Return the definition's attribute of that name."""
-        return getattr(self._definition, name)
-
-    @property
-    def id(self) -> str:
-        """The name."""
-        return self._definition.name
+    _definition: ImageDefinition
 
     @property
     def group_name(self) -> str | None:
