@@ -48,7 +48,8 @@ def changed(pod: Document, change: Change) -> Document:
 def comparable(pod: Document, *, ignore_original_grace: bool = False) -> Document:
     """Return the pod without differences that mean nothing."""
     pod = copy.deepcopy(pod)
-    spec, annotations = pod["spec"], pod["metadata"].get("annotations") or {}
+    spec = pod["spec"]
+    pod["metadata"].setdefault("annotations", {})
     spec["volumes"] = sorted(spec.get("volumes") or [], key=lambda volume: str(volume["name"]))
     spec["initContainers"] = spec.get("initContainers") or []
     spec["terminationGracePeriodSeconds"] = spec.get("terminationGracePeriodSeconds") or 30
@@ -58,13 +59,17 @@ def comparable(pod: Document, *, ignore_original_grace: bool = False) -> Documen
         container["env"] = sorted(env, key=lambda variable: str(variable["name"]))
     for container in spec["initContainers"][:1]:
         container["volumeMounts"] = sorted(container.get("volumeMounts") or [], key=lambda mount: mount["mountPath"])
-    if ignore_original_grace:  # the raised grace period then counts as the original one
-        annotations.pop(ORIGINAL_GRACE, None)
-        del spec["terminationGracePeriodSeconds"]
-        for container in spec["initContainers"][:1]:
-            container["env"] = [each for each in container["env"] if each["name"] != "PHJOB_ARTIFACT_GRACE_SECONDS"]
-    pod["metadata"]["annotations"] = annotations
+    if ignore_original_grace:
+        remove_original_grace(pod)
     return pod
+
+
+def remove_original_grace(pod: Document) -> None:
+    """Remove the original grace period and what follows from it: the raised one then counts as the original."""
+    pod["metadata"]["annotations"].pop(ORIGINAL_GRACE, None)
+    del pod["spec"]["terminationGracePeriodSeconds"]
+    for container in pod["spec"]["initContainers"][:1]:
+        container["env"] = [each for each in container["env"] if each["name"] != "PHJOB_ARTIFACT_GRACE_SECONDS"]
 
 
 @pytest.mark.parametrize("name", DAMAGE)
