@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from tests.web.artifacts.folders import HOSTILE, MANY, MIXED
 from tests.web.conftest import OpenPage
+from tests.web.processor_time import ProcessorTime
 from tests.web.site import SharedServer, Site, make_site
 
 OpenArtifacts = Callable[..., Page]
@@ -25,6 +26,7 @@ class Modules:
         self._page = page
         page.route(f"{ORIGIN}/**", _serve)
         page.goto(f"{ORIGIN}/")
+        self.processor = ProcessorTime(page)
 
     def call(self, module: str, function: str, *arguments: Any) -> Any:
         """Return the result of a function in a module of artifacts/. Bytes are passed as Uint8Array."""

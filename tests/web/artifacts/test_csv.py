@@ -2,7 +2,6 @@
 
 import csv
 import io
-import time
 from typing import Any
 
 import pytest
@@ -100,6 +99,6 @@ def test_csv_written_by_python_is_parsed(modules: Modules, rows: list[list[str]]
     ids=["quotes, odd", "quotes, even", "commas", "lines", "one field", "quotes within"],
 )
 def test_hostile_input_is_parsed_quickly(modules: Modules, text: str) -> None:
-    began = time.monotonic()
+    began = modules.processor.seconds()
     parse(modules, text)
-    assert time.monotonic() - began < 2
+    assert modules.processor.seconds() - began < 2

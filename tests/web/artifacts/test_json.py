@@ -1,7 +1,6 @@
 """Formatting of JSON."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -108,7 +107,7 @@ def test_json_is_valid_if_python_accepts_it(modules: Modules, source: str) -> No
     ids=["open", "deep", "objects", "backslashes", "quotes", "digits", "long", "spaces", "text"],
 )
 def test_hostile_input_is_parsed_quickly(modules: Modules, source: str) -> None:
-    began = time.monotonic()
+    began = modules.processor.seconds()
     found = pretty(modules, source)
-    assert time.monotonic() - began < 2
+    assert modules.processor.seconds() - began < 2
     assert len(found["text"]) < 3_000_000

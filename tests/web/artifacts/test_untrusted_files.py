@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.web.artifacts.conftest import BLANK_PAGE, OpenArtifacts
 from tests.web.artifacts.folders import HOSTILE, address
+from tests.web.processor_time import ProcessorTime
 
 SHOWN_AS = {  # names with escapes
     "cv\u202etxt.exe": "cv\\u{202E}txt.exe",
@@ -25,12 +26,6 @@ def expect_unharmed(page: Page) -> None:
     )
 
 
-def processor_seconds(chromium: CDPSession) -> float:
-    """Return the processor time that the page's tasks have used: wall time would include that of other processes."""
-    metrics = chromium.send("Performance.getMetrics")["metrics"]
-    return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
-
-
 def test_names_are_shown_with_invisible_characters_escaped(open_artifacts: OpenArtifacts) -> None:
     page = open_artifacts(address("job-hostile"))
     expect(page.locator(".files tbody tr")).to_have_count(len(HOSTILE))
@@ -43,17 +38,16 @@ def test_previews_run_nothing_and_open_quickly(open_artifacts: OpenArtifacts) ->
     page = open_artifacts(BLANK_PAGE)
     requested_urls: list[str] = []
     page.on("request", lambda request: requested_urls.append(request.url))
-    chromium = page.context.new_cdp_session(page)
-    chromium.send("Performance.enable", {"timeDomain": "threadTicks"})
+    processor = ProcessorTime(page)
     names = sorted(HOSTILE, key=str.encode)
     open_artifacts(address("job-hostile", file=names[0]), page)
     dialog = page.get_by_role("dialog")
     for name in names:
         expect(dialog).to_have_accessible_name(SHOWN_AS.get(name, name))
-        began = processor_seconds(chromium)
+        began = processor.seconds()
         expect(dialog.locator(CONTENT).first).to_be_visible()
         page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-        assert processor_seconds(chromium) - began < 3, name
+        assert processor.seconds() - began < 3, name
         if name != "fake.png":
             expect_unharmed(page)
         if name != names[-1]:
