@@ -111,7 +111,7 @@ test: .venv/.stamp .venv-sdk/.stamp ## Run the tests, except those of the page, 
 # A browser needs a third of the processor time of all tests.
 .PHONY: test-page
 test-page: .venv/.stamp ## Run the tests of the page in a browser (3 minutes, needs chromium)
-	$(BIN)/pytest -n 4 --dist worksteal tests/web
+	$(BIN)/pytest -n 4 --dist worksteal --timeout 120 tests/web
 
 # In one process, because each process would start a Keycloak of its own.
 .PHONY: test-keycloak
