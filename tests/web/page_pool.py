@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, 
 
 from api.auth.cookies import COOKIE
 
-TIMEOUT_MS = 10_000
+TIMEOUT_MS = 30_000  # some machines are slow; a test that passes does not wait for it
 USER_PROFILE: dict[str, Any] = {"locale": "en-US", "timezone_id": "Europe/Berlin", "reduced_motion": "reduce"}
 # Chromium logs error responses, which some tests provoke, and sometimes a test's own script in a sandboxed file.
 _EXPECTED = re.compile(
