@@ -87,6 +87,24 @@ def test_a_forged_status_neither_deletes_the_phjob_nor_repeats_events(system: Sy
         assert sum(len(page.items) for page in events.pages(selectors)) <= 12
 
 
+def test_a_pod_that_cannot_start_is_explained(system: System) -> None:
+    """The Secret of this pod's volume does not exist, which only the kubelet's Events say."""
+    name = "hostile-stuck"
+    pod = system.pod(name)
+    pod["spec"]["volumes"].append({"name": "none", "secret": {"secretName": "no-such-secret"}})
+    with system.objects(*PHJOBS) as phjobs, system.objects("pods") as pods:
+        pods.create(pod)  # before the PhJob, so that the controller does not create another one
+        uid = system.job(system.create_job(name, "true"))["metadata"]["uid"]
+        owner = {"apiVersion": "primehub.io/v1alpha1", "kind": "PhJob", "name": name, "uid": uid, "controller": True}
+        pods.merge(name, {"metadata": {"ownerReferences": [owner]}})
+
+        def message() -> str:
+            return str(system.job(name).get("status", {}).get("message", ""))
+
+        system.wait(lambda: "FailedMount" in message(), message, seconds=120)
+        phjobs.delete(name)
+
+
 def test_large_phjobs_do_not_restart_the_controller(system: System) -> None:
     """After a restart, it lists all of them. tests/test_memory.py measures the memory with more."""
     labels = {f"hostile.example/{number:030}": "v" * 60 for number in range(4500)}
