@@ -92,6 +92,8 @@ def test_a_pod_that_cannot_start_is_explained(system: System) -> None:
     name = "hostile-stuck"
     pod = system.pod(name)
     pod["spec"]["volumes"].append({"name": "none", "secret": {"secretName": "no-such-secret"}})
+    # The kubelet ignores volumes that no container mounts.
+    pod["spec"]["containers"][0]["volumeMounts"].append({"name": "none", "mountPath": "/none"})
     with system.objects(*PHJOBS) as phjobs, system.objects("pods") as pods:
         pods.create(pod)  # before the PhJob, so that the controller does not create another one
         uid = system.job(system.create_job(name, "true"))["metadata"]["uid"]
