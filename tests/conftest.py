@@ -16,7 +16,7 @@ import pytest
 
 from artifacts.log import LineFormatter
 
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 10.0  # a browser may still be sending a request when its test ends
 
 # The duration of an example depends on the load of the machine.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -44,7 +44,7 @@ def formatted_log(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True)
 def no_leaks() -> Iterator[None]:
-    """Fail tests that leak threads or file descriptors. Those that end within a second are not leaks."""
+    """Fail tests that leak threads or file descriptors. Those that end within ten seconds are not leaks."""
     threads, descriptors = set(threading.enumerate()), _descriptors()
     yield
     deadline = time.monotonic() + GRACE_SECONDS
