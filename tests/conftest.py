@@ -16,8 +16,6 @@ import pytest
 
 from artifacts.log import LineFormatter
 
-GRACE_SECONDS = 10.0  # a browser may still be sending a request when its test ends
-
 # The duration of an example depends on the load of the machine.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
@@ -42,12 +40,18 @@ def formatted_log(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("caplog").handler.setFormatter(LineFormatter("text"))
 
 
+@pytest.fixture(scope="session")
+def leak_grace_seconds() -> float:
+    """Return how long after a test its threads and file descriptors may still end."""
+    return 1.0
+
+
 @pytest.fixture(autouse=True)
-def no_leaks() -> Iterator[None]:
-    """Fail tests that leak threads or file descriptors. Those that end within ten seconds are not leaks."""
+def no_leaks(leak_grace_seconds: float) -> Iterator[None]:
+    """Fail tests that leak threads or file descriptors."""
     threads, descriptors = set(threading.enumerate()), _descriptors()
     yield
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + leak_grace_seconds
     while leaks := _leaks(threads, descriptors):
         if time.monotonic() > deadline:
             pytest.fail("leaked: " + ", ".join(leaks), pytrace=False)

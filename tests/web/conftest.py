@@ -25,6 +25,12 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
+def leak_grace_seconds() -> float:
+    """A browser may still be sending a request when its test ends."""
+    return 10.0
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     require(chromium, "Chromium")
