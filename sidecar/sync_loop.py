@@ -129,11 +129,13 @@ class SyncLoop(threading.Thread):
         """Wait until the next sync is due, or until the expiry must be refreshed."""
         started = time.monotonic()
         refresh_seconds = self._syncer.refresh_expiry()
+        # Without a folder, a sync costs nothing, however long it took on a busy node, and no event ends the wait.
+        scan_seconds, sync_seconds = (scan.duration_seconds, sync_seconds) if scan.exists else (0.0, 0.0)
         with self._wake:
             while not self._is_eager and self._deadline is None:
                 has_changed = self._has_changed or self._syncer.has_deferred_files
                 delay = compute_delay(
-                    self._interval_seconds, self._quiet_seconds, scan.duration_seconds, sync_seconds, has_changed
+                    self._interval_seconds, self._quiet_seconds, scan_seconds, sync_seconds, has_changed
                 )
                 remaining = started + min(delay, refresh_seconds) - time.monotonic()
                 if remaining <= 0:

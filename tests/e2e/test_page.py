@@ -41,6 +41,8 @@ def running(system: System) -> Iterator[str]:
     """The name of a running job."""
     name = system.create_job("page-running", RUN_UNTIL_SIGTERM)
     system.wait(lambda: system.store.files(name), "the first copy of page-running")
+    # The kubelet may report the pod's address later, and the API server proxies nothing before.
+    system.wait(lambda: system.pods()[name]["status"].get("podIP"), "the address of page-running")
     yield name
     system.api.query("mutation($id: ID!) { cancelPhJob(where: {id: $id}) { id } }", id=name)
 

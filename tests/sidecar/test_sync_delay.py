@@ -1,10 +1,15 @@
 """The delay before the next sync: short after an event, but never so short that scans cost the job much CPU."""
 
+import time
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.sync_loop import compute_delay
+from sidecar.process import create_syncer
+from sidecar.sync_loop import SyncLoop, compute_delay
+from tests.sidecar.sidecars import Job, until
 
 SECONDS = st.floats(0, 1e5)
 
@@ -40,3 +45,26 @@ def test_an_event_never_delays_a_sync_and_syncs_use_a_bounded_share_of_time(
     assert timer >= max(interval, 1000 * scan, 10 * sync)
     assert after_event >= min(interval, 0.5)
     assert after_event >= max(50 * scan, 10 * sync)
+
+
+def test_a_slow_first_sync_delays_no_other_while_there_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy node the first sync is slow, before main has made the folder, which then nothing watches yet."""
+    job = Job(tmp_path)
+    job.artifacts.rmdir()
+    syncer = create_syncer(job.settings())
+    sync, calls = syncer.sync, []
+
+    def slow_sync(eager: bool = False) -> None:
+        calls.append(eager)
+        sync(eager)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(syncer, "sync", slow_sync)
+    loop = SyncLoop(syncer, 0.1, 0)
+    loop.start()
+    until(lambda: len(calls) > 1, "another sync", 4)
+    loop.finish(time.monotonic() + 5, time.monotonic())
+    loop.join()
+    syncer.close()
