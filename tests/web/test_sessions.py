@@ -87,6 +87,15 @@ def test_a_file_request_is_repeated_after_the_session_is_renewed(open_page: Open
     """The token had expired, and the provider issued another one."""
     page = open_page(states)
     refusal = {"error": {"code": "UNAUTHENTICATED", "message": "the token has expired"}}
-    page.route("**/api/files/**/metrics.csv*", lambda route: route.fulfill(status=401, json=refusal), times=1)
+    refusals = [refusal]
+
+    def refuse_once(route: Route) -> None:
+        # With `times=1`, the browser stops to intercept requests then, and can lose those that it holds at that moment.
+        if refusals:
+            route.fulfill(status=401, json=refusals.pop())
+        else:
+            route.continue_()
+
+    page.route("**/api/files/**/metrics.csv*", refuse_once)
     page.goto(f"{states.url}/jobs/job-collected/artifacts?file=metrics.csv")
     expect(page.get_by_role("dialog").get_by_role("table")).to_contain_text("1")
