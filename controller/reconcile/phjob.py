@@ -44,8 +44,8 @@ class PhJob:
     """A PhJob, without the parts that only its pod needs. Times are UNIX seconds.
 
     `status` has the known fields of the resource's status but `artifact`, which is `status_artifact`, with their texts
-    shortened. `annotated_artifact` is the
-    artifact status in the annotation, used if another controller owns the status.
+    shortened. `annotated_artifact` is the artifact status in the annotation: it counts if another controller owns the
+    status.
     """
 
     name: str

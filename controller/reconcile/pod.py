@@ -45,9 +45,8 @@ class ContainerState:
     """The state of a container. Times are UNIX seconds, None if it did not start or end.
 
     `waiting_reason` is set while it waits. If it `awaits_probe`, it runs, but its startup probe has not succeeded yet.
-    `termination_message` is that of its end, or of the end before its last
-    restart. If `is_lost`, the kubelet knows only that the container ended; the exit code and the message that the
-    kubelet then reports are made up and are ignored.
+    `termination_message` is that of its end, or of the end before its last restart. If `is_lost`, the kubelet knows
+    only that the container ended; the exit code and the message that it then reports are made up and are ignored.
     """
 
     started_at: float | None = None
