@@ -27,7 +27,7 @@ def test_hundred_concurrent_jobs_are_collected(system: System, capsys: pytest.Ca
     before, started_at = requests(), time.monotonic()
     for name in names:
         system.create_job(name, WRITE_FILE)
-    statuses = system.wait_all_ended(names)
+    statuses = system.wait_all_ended(names, 240)
     duration, after = time.monotonic() - started_at, requests()
     assert {status["artifact"]["state"] for status in statuses.values()} == {"sealed"}
     assert {status["artifact"]["files"] for status in statuses.values()} == {3}
