@@ -59,8 +59,8 @@ class PagePool:
     def _park(self, page: Page) -> None:
         if page in self._busy:
             with contextlib.suppress(Error):  # the service has stopped
-                page.unroute_all()
                 page.goto(urljoin(page.url, "/static/icon.svg"))
+                page.unroute_all()  # when the page has ended its requests: those that are intercepted now can be lost
                 return
         page.close()
 
